@@ -1,0 +1,210 @@
+//! What a generated kernel looks like from outside: the rows of the registry, and the layouts that kernels agree on.
+//!
+//! # Layouts
+//!
+//! *Packed weights.* Rows are taken 16 at a time (a **panel**); K is cut into **units** of [`Class::unit_weights`] weights. The
+//! packed form of a panel is its units in K order, each of [`Class::unit_bytes`] bytes; panels follow each other. Rows past N and
+//! weights past K are zeros with a zero scale: they add +0.
+//!
+//! *Activations.* Columns are taken [`Kernel::cols`] at a time. The packed form of such a column group is one unit of
+//! [`Activations::unit_bytes`] bytes per weight unit, in K order; groups follow each other. Columns past the batch are zeros.
+//!
+//! *Output.* For each column group, for each of its columns, [`Kernel::rows`] sums in f32. Kernels add to what is there.
+
+use std::fmt;
+
+/// Rows that are interleaved in packed weights.
+pub const PANEL_ROWS: usize = 16;
+
+/// Weights of a segment: sums over K restart at +0 at each multiple, and segment sums are added left to right.
+pub const SEGMENT: usize = 512;
+
+/// Packed weights and activations start at a multiple of this many bytes.
+pub const ALIGNMENT: usize = 64;
+
+/// A numerics class: which function of weights and activations a kernel computes. Within a class every kernel gives the same bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Numerics {
+    /// `acc = fma(w, x, acc)` in K order within a segment, `w` being the decoder's f32.
+    Exact,
+    /// Activations quantised to 8 bits per group, exact integer dots, f32 scales.
+    Int8,
+}
+
+impl Numerics {
+    /// Both classes.
+    pub const ALL: [Self; 2] = [Self::Exact, Self::Int8];
+
+    /// The name used on the command line and in kernel names.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::Int8 => "int8",
+        }
+    }
+}
+
+impl fmt::Display for Numerics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// An instruction set that kernels were generated for.
+#[derive(Debug)]
+pub struct Isa {
+    /// Its name, as on the command line.
+    pub name: &'static str,
+    /// One line that says what it is.
+    pub doc: &'static str,
+    /// Higher is preferred among those that are available.
+    pub rank: u32,
+    /// Whether this processor, under this operating system, has it.
+    pub available: fn() -> bool,
+    /// Quantises activations: see [`crate::activations`].
+    ///
+    /// # Safety
+    /// [`Isa::available`] must be true.
+    pub quantize: unsafe fn(&[f32], usize, &mut [i8], &mut [f32]) -> bool,
+}
+
+/// A weight format.
+#[derive(Debug)]
+pub struct Format {
+    /// The name users write.
+    pub name: &'static str,
+    /// One line that says what it is.
+    pub doc: &'static str,
+    /// The text of the card it was generated from.
+    pub card: &'static str,
+    /// Its type number in GGUF files.
+    pub gguf: Option<u32>,
+    /// Weights in a stored block: K must be a multiple of it.
+    pub block_weights: usize,
+    /// Bytes in a stored block.
+    pub block_bytes: usize,
+    /// Decodes whole blocks: `bytes.len() / block_bytes` blocks to as many times `block_weights` values.
+    pub decode: fn(&[u8], &mut [f32]),
+    /// The packed form, if kernels were generated for the format.
+    pub packed: Option<Packed>,
+    /// Changes when the card, the generator or the kernels change.
+    pub hash: u64,
+}
+
+/// How a format is packed, and the kernels that run on it.
+#[derive(Debug)]
+pub struct Packed {
+    /// The packed class, which formats share.
+    pub class: &'static Class,
+    /// Packs one panel: up to 16 stored rows of equal length, whole blocks, to a panel. The panel must be zeroed.
+    pub pack: fn(&[&[u8]], &mut [u8]),
+    /// Recovers what [`Packed::pack`] stored of one row of a panel, as the storage's own integers.
+    pub unpack: fn(&[u8], usize, &mut Unpacked),
+    /// The kernels that run the format, in card order.
+    pub kernels: &'static [Kernel],
+}
+
+/// The integers of one packed row: what a packing test compares.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Unpacked {
+    /// One code per weight, unsigned as the kernel holds it.
+    pub codes: Vec<u8>,
+    /// One integer scale per step, if the class has sub-scales.
+    pub scales: Vec<i32>,
+    /// One integer min per step, if the class has sub-mins.
+    pub mins: Vec<i32>,
+    /// The f32 scale of each root group.
+    pub roots: Vec<f32>,
+    /// The f32 factor of the mins of each root group, or the mins themselves when the class has no sub-mins.
+    pub min_roots: Vec<f32>,
+}
+
+/// A packed class: all that kernels need to know of a format.
+#[derive(Debug)]
+pub struct Class {
+    /// Its name, from its parameters.
+    pub name: &'static str,
+    /// Weights of a unit; divides [`SEGMENT`].
+    pub unit_weights: usize,
+    /// Bytes of a unit of a panel.
+    pub unit_bytes: usize,
+    /// Weights that share an activation scale.
+    pub span: usize,
+    /// Weights that share a weight scale and an activation scale.
+    pub step: usize,
+    /// Subtracted from the packed code to give the level.
+    pub zero: i32,
+    /// Whether levels are integers of 8 bits, so that the class has [`Numerics::Int8`].
+    pub int8: bool,
+}
+
+/// How the columns of a batch reach a kernel.
+#[derive(Debug)]
+pub struct Activations {
+    /// Bytes of one unit of a column group.
+    pub unit_bytes: usize,
+    /// Where the parts of a unit lie.
+    pub parts: Parts,
+}
+
+/// The parts of a unit of activations, as byte offsets; each is an array whose fastest axis is the column.
+#[derive(Clone, Copy, Debug)]
+pub enum Parts {
+    /// `[unit_weights][cols]` f32.
+    Floats,
+    /// Quantised activations.
+    Int8 {
+        /// `[unit_weights / 4][cols]` of four i8 in K order.
+        quants: usize,
+        /// `[unit_weights / span][cols]` f32: the activation scales.
+        scales: usize,
+        /// `[unit_weights / step][cols]` i32: `-zero` times the sum of the quants of a step, if the class's zero is not 0.
+        bias: Option<usize>,
+        /// `[unit_weights / (2 step)][cols]` of two i16 (or `[unit_weights / step]` of one and a zero, when a span is one step):
+        /// the sums of the quants of a step, if the class has mins.
+        sums: Option<usize>,
+    },
+}
+
+/// The body of a kernel: packed panels (`rows / 16` of them, in order), packed column groups, and sums to add to.
+///
+/// # Safety
+/// The processor must have the instruction set that the kernel names.
+pub type Run = unsafe fn(weights: &[u8], activations: &[u8], out: &mut [f32]);
+
+/// How a kernel reads its weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Schedule {
+    /// Decodes them in registers, straight from packed memory, once per column group.
+    Direct,
+    /// Unpacks a segment once for all column groups.
+    Panel,
+}
+
+/// A row of the registry: one kernel for one format.
+#[derive(Debug)]
+pub struct Kernel {
+    /// `FORMAT.OPERATION.NUMERICS.ISA.TILE`, for example `q9.gemm.int8.avx2.r16c4.p2048`.
+    pub name: &'static str,
+    /// Name of the format.
+    pub format: &'static str,
+    /// The instruction set it needs.
+    pub isa: &'static Isa,
+    /// The numerics class it computes.
+    pub numerics: Numerics,
+    /// How it reads its weights.
+    pub schedule: Schedule,
+    /// Rows of a tile: a multiple of [`PANEL_ROWS`].
+    pub rows: usize,
+    /// Columns of a column group.
+    pub cols: usize,
+    /// It is the default from this batch size up, until another kernel's larger one.
+    pub batch: Option<usize>,
+    /// The layout of its activations.
+    pub activations: Activations,
+    /// Its body.
+    pub run: Run,
+    /// Names the source it was generated from: changes when the kernel's text changes.
+    pub hash: u64,
+}
