@@ -1,0 +1,84 @@
+//! Cards in, source text out: plan, lower, emit.
+//!
+//! [`Config`] is the door for build scripts. Inside, [`plan`] decides which kernels exist, [`lower`] brings a checked format into
+//! neutral form ([`ir`] for the value of a weight, [`lower::class`] for what a kernel needs to know), and [`emit`] prints it for a
+//! target.
+
+mod config;
+pub mod emit;
+pub mod ir;
+pub mod lower;
+pub mod plan;
+
+use std::path::PathBuf;
+use std::{fmt, io};
+
+pub use config::Config;
+use quantloom_spec::Diagnostics;
+use quantloom_spec::model::Format;
+pub use quantloom_spec::kernels::Set;
+
+/// A generated file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceFile {
+    /// File name.
+    pub name: String,
+    /// Its text.
+    pub text: String,
+}
+
+impl SourceFile {
+    /// The name without its extension.
+    #[must_use]
+    pub fn stem(&self) -> &str {
+        self.name.split_once('.').map_or(&self.name, |(stem, _)| stem)
+    }
+}
+
+/// Why nothing was generated.
+#[derive(Debug)]
+pub enum Error {
+    /// Cards are wrong.
+    Cards(Diagnostics),
+    /// A card asks for something that no lowering covers.
+    Unsupported {
+        /// Name of the format.
+        format: String,
+        /// What is not covered.
+        what: String,
+    },
+    /// A file or folder cannot be read or written.
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// There is nowhere to write.
+    NoOutDir,
+}
+
+impl Error {
+    pub(crate) fn unsupported(format: &Format, what: &str) -> Self {
+        Self::Unsupported { format: format.name.clone(), what: what.to_owned() }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cards(diagnostics) => write!(f, "{diagnostics}"),
+            Self::Unsupported { format, what } => write!(f, "{format}: no lowering covers {what}"),
+            Self::Io { path, source } => write!(f, "{}: {source}", path.display()),
+            Self::NoOutDir => write!(f, "OUT_DIR is not set: call this from a build script, or name a folder with `out_dir`"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// FNV-1a: a hash of generated text that does not change between compilers.
+#[must_use]
+pub fn hash(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}

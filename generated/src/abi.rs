@@ -99,8 +99,6 @@ pub struct Packed {
     pub class: &'static Class,
     /// Packs one panel: up to 16 stored rows of equal length, whole blocks, to a panel. The panel must be zeroed.
     pub pack: fn(&[&[u8]], &mut [u8]),
-    /// Recovers what [`Packed::pack`] stored of one row of a panel, as the storage's own integers.
-    pub unpack: fn(&[u8], usize, &mut Unpacked),
     /// The kernels that run the format, in card order.
     pub kernels: &'static [Kernel],
 }
@@ -135,8 +133,8 @@ pub struct Class {
     pub step: usize,
     /// Subtracted from the packed code to give the level.
     pub zero: i32,
-    /// Whether levels are integers of 8 bits, so that the class has [`Numerics::Int8`].
-    pub int8: bool,
+    /// Takes one row out of a panel, as the integers that were packed.
+    pub unpack: fn(&[u8], usize, &mut Unpacked),
 }
 
 /// How the columns of a batch reach a kernel.
@@ -161,10 +159,18 @@ pub enum Parts {
         scales: usize,
         /// `[unit_weights / step][cols]` i32: `-zero` times the sum of the quants of a step, if the class's zero is not 0.
         bias: Option<usize>,
-        /// `[unit_weights / (2 step)][cols]` of two i16 (or `[unit_weights / step]` of one and a zero, when a span is one step):
-        /// the sums of the quants of a step, if the class has mins.
-        sums: Option<usize>,
+        /// The sums of the quants of steps, if the class has mins.
+        sums: Option<(usize, Sums)>,
     },
+}
+
+/// How the sums of the quants of steps are held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sums {
+    /// `[unit_weights / step][cols]` i32.
+    Whole,
+    /// `[pairs of steps][cols]` of two i16, the earlier step lower; an odd last step of a span has a 0 above it.
+    Pairs,
 }
 
 /// The body of a kernel: packed panels (`rows / 16` of them, in order), packed column groups, and sums to add to.

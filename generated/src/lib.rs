@@ -1,0 +1,18 @@
+//! The kernels that quantloom generates from its cards, and the registry that lists them.
+//!
+//! Everything but the vocabulary of [`lanes`] and the types of [`abi`] is generated at build time; `golden/` beside the sources
+//! holds a readable sample.
+
+pub mod abi;
+pub mod activations;
+pub mod lanes;
+pub mod scalar;
+
+/// The generated modules: one per format, per packed class, and per class and instruction set.
+#[allow(missing_docs, unused, clippy::all, clippy::pedantic)]
+#[rustfmt::skip]
+mod kernels {
+    include!(concat!(env!("OUT_DIR"), "/root.rs"));
+}
+
+pub use kernels::registry::{FORMATS, ISAS};

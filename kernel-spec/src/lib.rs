@@ -4,5 +4,32 @@
 //! *kernel card* the tile sizes and knobs that kernels are generated with. This crate turns their text into checked models and
 //! reports everything that is wrong with them at once. It knows nothing of the code that is generated from them.
 
+mod check;
+mod claim;
+mod diagnostic;
+mod element;
+pub mod eval;
 pub mod facts;
+mod folder;
+pub mod gpu;
+pub mod isa;
+pub mod kernels;
 pub mod model;
+mod nearest;
+mod raw;
+mod read;
+pub mod reading;
+pub mod summary;
+mod table;
+mod walk;
+
+pub use diagnostic::{Diagnostic, Diagnostics, Source, Span};
+pub use folder::{Files, Spec, read_folder};
+pub use read::read_format;
+pub use table::{TableFolder, Tables};
+
+/// The folder with the cards that quantloom ships: `formats/`, `isa/`, `kernels/`, `gpu/` and `tables/`.
+#[must_use]
+pub fn cards_dir() -> &'static std::path::Path {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+}

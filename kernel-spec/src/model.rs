@@ -99,7 +99,7 @@ pub enum Element {
     F32,
     /// An exponent: x is 2^(x - 127), also for 255.
     E8m0,
-    /// Four exponent and three mantissa bits; bit 7 is ignored, 0x7F is 0, exponent 0 is subnormal.
+    /// Four exponent and three mantissa bits; bit 7 is ignored, exponent 0 is subnormal, and 0x7F (but not 0xFF) is 0.
     Ue4m3,
 }
 
@@ -237,6 +237,17 @@ pub struct Levels {
     pub values: Vec<f32>,
 }
 
+impl Storage {
+    /// Type of the items of a field or tensor.
+    #[must_use]
+    pub fn element(&self, field: usize) -> Element {
+        match self {
+            Self::Blocks(blocks) => blocks.fields[field].element,
+            Self::Tensors(tensors) => tensors.tensors[field].element,
+        }
+    }
+}
+
 impl Format {
     /// The block storage, if the format has it.
     #[must_use]
@@ -250,9 +261,6 @@ impl Format {
     /// Type of the items of a field or tensor.
     #[must_use]
     pub fn element(&self, field: usize) -> Element {
-        match &self.storage {
-            Storage::Blocks(blocks) => blocks.fields[field].element,
-            Storage::Tensors(tensors) => tensors.tensors[field].element,
-        }
+        self.storage.element(field)
     }
 }

@@ -1,0 +1,3 @@
+//! From neutral form to source text, one module per target language.
+
+pub mod rust;

@@ -1,0 +1,120 @@
+//! Kernel bodies of the numerics class `exact`: `sum = fma(w, x, sum)` in K order, `w` having the bits of the decoder's f32.
+
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote};
+
+use super::int8::{Source, cell};
+use super::tile::{Tile, each};
+use super::{quads, value};
+use crate::lower::class::Min;
+
+impl Tile<'_> {
+    /// One unit from packed memory: every weight decoded to f32 and handed to `take(vector, quad, weight in quad, f32 vector)`.
+    pub fn exact_weights(&self, take: &dyn Fn(usize, usize) -> TokenStream) -> TokenStream {
+        let class = self.class;
+        let (body, step) = (class.body(), class.step);
+        let loads = (0..self.vectors).map(|vector| {
+            let unit = format_ident!("unit{vector}");
+            quads::load_lines(class, self.width, &quote!(#unit.codes[at_body]), &format!("line{vector}_"), self.prefetch)
+        });
+        let quads = (0..body / 4).map(|quad| {
+            let scales = (quad * 4).is_multiple_of(step.min(body)).then(|| self.exact_scales(quad * 4));
+            let lines = (0..self.vectors).map(|vector| {
+                let (name, value) = (format_ident!("quad{vector}"), quads::quad(class, &format!("line{vector}_"), quad));
+                quote!(let #name = #value;)
+            });
+            let weights = (0..4).map(|index| {
+                let weights = (0..self.vectors).map(|vector| self.exact_weight(vector, index));
+                let taken = take(quad, index);
+                quote!({ #(#weights)* #taken })
+            });
+            quote!(#scales #(#lines)* #(#weights)*)
+        });
+        each("at_body", class.unit / body, quote!(#(#loads)* #(#quads)*))
+    }
+
+    /// The scale and the min of the step that starts at weight `offset` of the body.
+    fn exact_scales(&self, offset: usize) -> TokenStream {
+        let class = self.class;
+        let (body, step, group) = (class.body(), class.step, class.root_group);
+        let values = (0..self.vectors).map(|vector| {
+            let root = class.sub_scale.filter(|_| group >= class.span).map(|sub| {
+                let (name, root) = (format_ident!("root{vector}"), self.root(vector, "roots", &quote!(at_step * #step / #group), sub.unit));
+                quote!(let #name = #root;)
+            });
+            let (scale, value) = (format_ident!("scale{vector}"), self.packed_scale(vector));
+            let min = self.exact_min(vector);
+            quote!(#root let #scale = #value; #min)
+        });
+        quote!(let at_step = (at_body * #body + #offset) / #step; #(#values)*)
+    }
+
+    fn exact_min(&self, vector: usize) -> TokenStream {
+        let class = self.class;
+        let (steps, pairs, part) = (class.span / class.step, class.span_pairs(), self.width.part());
+        let (name, unit) = (format_ident!("min{vector}"), format_ident!("unit{vector}"));
+        match class.min {
+            None => quote!(),
+            Some(Min::Flat) => {
+                let min = self.root(vector, "min_roots", &quote!(at_step), 1.0);
+                quote!(let #name = #min;)
+            }
+            Some(Min::Sub(sub)) => {
+                let (step, group) = (class.step, class.root_group);
+                let root = self.root(vector, "min_roots", &quote!(at_step * #step / #group), sub.unit);
+                quote! {
+                    let mins = lanes::pairs(&#unit.mins[at_step / #steps * #pairs + at_step % #steps / 2][#part]);
+                    let sub_min = if at_step % #steps % 2 == 0 { lanes::low_half(mins) } else { lanes::high_half(mins) };
+                    let #name = lanes::mul(#root, sub_min);
+                }
+            }
+        }
+    }
+
+    /// `let weight{vector} = scale * (code - zero) + min`, each operation rounded by itself.
+    fn exact_weight(&self, vector: usize, index: usize) -> TokenStream {
+        let (weight, quad, scale) = (format_ident!("weight{vector}"), format_ident!("quad{vector}"), format_ident!("scale{vector}"));
+        let shift = proc_macro2::Literal::usize_unsuffixed(8 * index);
+        let mut level = quote!(lanes::byte::<#shift>(#quad));
+        if self.class.zero != 0 {
+            let zero = value::float(self.class.zero as f32);
+            level = quote!(lanes::sub(#level, lanes::splat_f(#zero)));
+        }
+        let mut value = quote!(lanes::mul(#scale, #level));
+        if self.class.min.is_some() {
+            let min = format_ident!("min{vector}");
+            value = quote!(lanes::add(#value, #min));
+        }
+        quote!(let #weight = #value;)
+    }
+
+    /// One unit multiplied, straight from packed memory or from the stage.
+    pub fn exact_unit(&self, source: Source) -> TokenStream {
+        let body = self.class.body();
+        match source {
+            Source::Packed => self.exact_weights(&|quad, index| {
+                let at = quad * 4 + index;
+                self.multiply_exact(&quote!(at_body), &quote!(#at))
+            }),
+            Source::Stage => {
+                let unit = self.class.unit;
+                let weights = (0..self.vectors).map(|vector| {
+                    let name = format_ident!("weight{vector}");
+                    quote!(let #name = lanes::floats(&stage.weights[unit * #unit + at_body * #body + at][#vector]);)
+                });
+                let multiply = self.multiply_exact(&quote!(at_body), &quote!(at));
+                each("at_body", self.class.unit / body, each("at", body, quote!(#(#weights)* #multiply)))
+            }
+        }
+    }
+
+    fn multiply_exact(&self, at_body: &TokenStream, at: &TokenStream) -> TokenStream {
+        self.columns(|column| {
+            let sums = (0..self.vectors).map(|vector| {
+                let (sum, weight) = (cell("sum", vector, column), format_ident!("weight{vector}"));
+                quote!(#sum = lanes::fma(#weight, value, #sum);)
+            });
+            quote!({ let value = lanes::splat_f(columns.values[#at_body][#at][#column]); #(#sums)* })
+        })
+    }
+}

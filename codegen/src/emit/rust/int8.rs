@@ -1,0 +1,314 @@
+//! Kernel bodies of the numerics class `int8`.
+//!
+//! Per span `t = +0`; per step `t = fma(root * sub, f32(dot), t)`; then the mins; then `sum = fma(activation scale, t, sum)`.
+
+use proc_macro2::{Ident, TokenStream};
+use quantloom_spec::isa::Dot;
+use quote::{format_ident, quote};
+
+use super::tile::{Tile, each};
+use super::{quads, value};
+use crate::lower::class::{Min, Root, Sub};
+
+/// Where a tile finds its weights.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The packed unit, decoded in registers.
+    Packed,
+    /// A segment that was unpacked before.
+    Stage,
+}
+
+impl Tile<'_> {
+    /// One unit: for each span its steps and mins, added to `sum{vector}_{column}`.
+    pub fn int8_unit(&self, source: Source) -> TokenStream {
+        let spans = self.class.unit / self.class.span;
+        let clear = self.cells(|t, _, _| quote!(let mut #t = lanes::zero_f();), "t");
+        let roots = self.span_roots(source);
+        let steps = self.int8_steps(source);
+        let mins = self.int8_mins(source);
+        let finish = self.columns(|column| {
+            let sums = (0..self.vectors).map(|vector| {
+                let (sum, t) = (cell("sum", vector, column), cell("t", vector, column));
+                quote!(#sum = lanes::fma(scale, #t, #sum);)
+            });
+            quote!({ let scale = lanes::splat_f(columns.scales[span][#column]); #(#sums)* })
+        });
+        each("span", spans, quote!(#clear #roots #steps #mins #finish))
+    }
+
+    /// The steps of a span, each with its dots and its scale.
+    fn int8_steps(&self, source: Source) -> TokenStream {
+        let class = self.class;
+        let (span, step, body) = (class.span, class.step, class.body());
+        if step >= body {
+            let parts = step / body;
+            let dots = self.dots(source, 0..body / 4, &quote!(span * #span + step * #step + inner * #body));
+            let (start, flush) = self.around_step(source, &quote!(span * #span + step * #step));
+            let parts = each("inner", parts, dots);
+            each("step", span / step, quote!(#start #parts #flush))
+        } else {
+            let steps = (0..body / step).map(|sub| {
+                let (first, quads) = (sub * step, step / 4);
+                let dots = self.dots_of_loaded(source, sub * quads..(sub + 1) * quads, &quote!(at_body));
+                let (start, flush) = self.around_step(source, &quote!(span * #span + inner * #body + #first));
+                quote!({ #start #dots #flush })
+            });
+            let load = self.load(source, &quote!(at_body));
+            each("inner", span / body, quote! {
+                let at_body = (span * #span + inner * #body) / #body;
+                #load
+                #(#steps)*
+            })
+        }
+    }
+
+    /// Starts each dot at the bias of the step, and ends it with its scale.
+    fn around_step(&self, source: Source, at: &TokenStream) -> (TokenStream, TokenStream) {
+        let step = self.class.step;
+        let start = self.columns(|column| {
+            let first = if self.has_bias() {
+                quote!(lanes::splat_i(columns.bias[at_step][#column]))
+            } else {
+                quote!(lanes::zero_i())
+            };
+            let dots = (0..self.vectors).map(|vector| cell("dot", vector, column));
+            quote!(#(let mut #dots = #first;)*)
+        });
+        let scales = (0..self.vectors).map(|vector| {
+            let (scale, value) = (format_ident!("scale{vector}"), self.step_scale(source, vector));
+            quote!(let #scale = #value;)
+        });
+        let flush = self.cells(
+            |t, vector, column| {
+                let (dot, scale) = (cell("dot", vector, column), format_ident!("scale{vector}"));
+                quote!(#t = lanes::fma(#scale, lanes::to_float(#dot), #t);)
+            },
+            "t",
+        );
+        (quote!(let at_step = (#at) / #step; #start), quote!(#(#scales)* #flush))
+    }
+
+    /// Whether dots start at something: codes that the dot primitive takes as they are, with a zero.
+    fn has_bias(&self) -> bool {
+        self.class.zero != 0 && !self.signed_products()
+    }
+
+    /// 16-bit pair sums cannot hold products of 8-bit codes; their levels go in with their sign apart.
+    fn signed_products(&self) -> bool {
+        self.width.dot == Dot::PairsI16 && self.pair_budget() == 0
+    }
+
+    /// How many quads' pair sums fit 16 bits.
+    fn pair_budget(&self) -> usize {
+        i16::MAX as usize / (2 * 127 * self.class.max_code as usize)
+    }
+
+    /// Loads the lines of a body if they come from packed memory, and multiplies its quads.
+    fn dots(&self, source: Source, range: std::ops::Range<usize>, at: &TokenStream) -> TokenStream {
+        let body = self.class.body();
+        let load = self.load(source, &quote!(at_body));
+        let dots = self.dots_of_loaded(source, range, &quote!(at_body));
+        quote!(let at_body = (#at) / #body; #load #dots)
+    }
+
+    fn load(&self, source: Source, at_body: &TokenStream) -> TokenStream {
+        if source == Source::Stage {
+            return quote!();
+        }
+        let loads = (0..self.vectors).map(|vector| {
+            let unit = format_ident!("unit{vector}");
+            quads::load_lines(self.class, self.width, &quote!(#unit.codes[#at_body]), &format!("line{vector}_"), self.prefetch)
+        });
+        quote!(#(#loads)*)
+    }
+
+    fn dots_of_loaded(&self, source: Source, range: std::ops::Range<usize>, at_body: &TokenStream) -> TokenStream {
+        let quads = range.clone().map(|quad| {
+            let weights = (0..self.vectors).map(|vector| {
+                let name = format_ident!("weight{vector}");
+                let value = self.quad(source, vector, quad, at_body);
+                quote!(let #name = #value;)
+            });
+            let products = self.columns(|column| {
+                let products = (0..self.vectors).map(|vector| self.multiply(vector, column, quad - range.start, range.len()));
+                quote!({ let quant = lanes::splat_i(columns.quants[#at_body][#quad][#column]); #(#products)* })
+            });
+            quote!(#(#weights)* #products)
+        });
+        let pairs = self.pair_sums();
+        quote!(#pairs #(#quads)*)
+    }
+
+    fn quad(&self, source: Source, vector: usize, quad: usize, at_body: &TokenStream) -> TokenStream {
+        match source {
+            Source::Packed => quads::quad(self.class, &format!("line{vector}_"), quad),
+            Source::Stage => {
+                let quads = self.class.body() / 4;
+                let unit_quads = self.class.unit / 4;
+                quote!(lanes::line(&stage.quads[unit * #unit_quads + #at_body * #quads + #quad][#vector]))
+            }
+        }
+    }
+
+    /// The 16-bit sums that some instruction sets add to before they widen.
+    fn pair_sums(&self) -> TokenStream {
+        if self.width.dot != Dot::PairsI16 {
+            return quote!();
+        }
+        self.cells(|pair, _, _| quote!(let mut #pair;), "pair")
+    }
+
+    /// Adds the products of quad `index` of `count` to the dot, by the primitive of the instruction set.
+    fn multiply(&self, vector: usize, column: usize, index: usize, count: usize) -> TokenStream {
+        let (dot, weight) = (cell("dot", vector, column), format_ident!("weight{vector}"));
+        if self.width.dot != Dot::PairsI16 {
+            return quote!(#dot = lanes::dot(#dot, #weight, quant););
+        }
+        let pair = cell("pair", vector, column);
+        let products = if self.signed_products() { quote!(lanes::products_128) } else { quote!(lanes::products) };
+        let budget = self.pair_budget().max(1);
+        let first = index.is_multiple_of(budget);
+        let last = (index + 1).is_multiple_of(budget) || index + 1 == count;
+        let add = if first {
+            quote!(#pair = #products(#weight, quant);)
+        } else {
+            quote!(#pair = lanes::add_products(#pair, #products(#weight, quant));)
+        };
+        let widen = last.then(|| quote!(#dot = lanes::widen(#dot, #pair);));
+        quote!(#add #widen)
+    }
+
+    /// Roots that a whole span shares.
+    fn span_roots(&self, source: Source) -> TokenStream {
+        let class = self.class;
+        if source == Source::Stage || class.root_group < class.span || class.sub_scale.is_none() {
+            return quote!();
+        }
+        let (span, group) = (class.span, class.root_group);
+        let unit_value = class.sub_scale.map_or(1.0, |sub| sub.unit);
+        let roots = (0..self.vectors).map(|vector| {
+            let name = format_ident!("root{vector}");
+            let root = self.root(vector, "roots", &quote!(span * #span / #group), unit_value);
+            quote!(let #name = #root;)
+        });
+        quote!(#(#roots)*)
+    }
+
+    /// `unit{vector}.{field}[index]` as f32, times a constant.
+    pub fn root(&self, vector: usize, field: &str, index: &TokenStream, unit_value: f32) -> TokenStream {
+        let (unit, field, part) = (format_ident!("unit{vector}"), format_ident!("{field}"), self.width.part());
+        let load = match self.class.root {
+            Root::F16 => quote!(lanes::halves(&#unit.#field[#index][#part])),
+            Root::F32 => quote!(lanes::floats(&#unit.#field[#index][#part])),
+        };
+        if unit_value == 1.0 {
+            return load;
+        }
+        let factor = value::float(unit_value);
+        quote!(lanes::mul(#load, lanes::splat_f(#factor)))
+    }
+
+    /// The f32 scale of step `at_step`.
+    fn step_scale(&self, source: Source, vector: usize) -> TokenStream {
+        if source == Source::Stage {
+            let steps = self.class.steps();
+            return quote!(lanes::floats(&stage.scales[unit * #steps + at_step][#vector]));
+        }
+        self.packed_scale(vector)
+    }
+
+    /// `root * sub` of step `at_step`, from the packed unit.
+    pub fn packed_scale(&self, vector: usize) -> TokenStream {
+        let class = self.class;
+        let (step, group) = (class.step, class.root_group);
+        match class.sub_scale {
+            None => self.root(vector, "roots", &quote!(at_step * #step / #group), 1.0),
+            Some(sub) => {
+                let root = if class.root_group < class.span {
+                    self.root(vector, "roots", &quote!(at_step * #step / #group), sub.unit)
+                } else {
+                    let root = format_ident!("root{vector}");
+                    quote!(#root)
+                };
+                let integer = self.sub_integer(vector, sub);
+                quote!(lanes::mul(#root, lanes::to_float(#integer)))
+            }
+        }
+    }
+
+    fn sub_integer(&self, vector: usize, sub: Sub) -> TokenStream {
+        let (unit, part) = (format_ident!("unit{vector}"), self.width.part());
+        let load = if sub.signed { quote!(signed) } else { quote!(unsigned) };
+        quote!(lanes::#load(&#unit.scales[at_step][#part]))
+    }
+
+    /// The mins of a span, after its dots.
+    fn int8_mins(&self, source: Source) -> TokenStream {
+        match self.class.min {
+            None => quote!(),
+            Some(Min::Flat) => self.flat_mins(source),
+            Some(Min::Sub(sub)) => self.sub_mins(source, sub),
+        }
+    }
+
+    fn flat_mins(&self, source: Source) -> TokenStream {
+        let (steps, all) = (self.class.span / self.class.step, self.class.steps());
+        let add = self.cells(
+            |t, vector, column| {
+                let min = match source {
+                    Source::Packed => self.root(vector, "min_roots", &quote!(at_step), 1.0),
+                    Source::Stage => quote!(lanes::floats(&stage.min_roots[unit * #all + at_step][#vector])),
+                };
+                quote!(#t = lanes::fma(#min, lanes::to_float(lanes::splat_i(columns.sums[at_step][#column])), #t);)
+            },
+            "t",
+        );
+        each("step", steps, quote!(let at_step = span * #steps + step; #add))
+    }
+
+    /// One exact integer sum of `sub-min * quant sum`, two steps an instruction, then one fma.
+    fn sub_mins(&self, source: Source, sub: Sub) -> TokenStream {
+        let class = self.class;
+        let (pairs, all, roots) = (class.span_pairs(), class.min_pairs(), class.roots());
+        let (span, group) = (class.span, class.root_group);
+        let mins = (0..self.vectors).map(|vector| {
+            let (name, unit, part) = (format_ident!("mins{vector}"), format_ident!("unit{vector}"), self.width.part());
+            let load = match source {
+                Source::Packed => quote!(lanes::pairs(&#unit.mins[at_pair][#part])),
+                Source::Stage => quote!(lanes::line(&stage.mins[unit * #all + at_pair][#vector])),
+            };
+            quote!(let #name = #load;)
+        });
+        let clear = self.cells(|dot, _, _| quote!(let mut #dot = lanes::zero_i();), "dot");
+        let add = self.columns(|column| {
+            let dots = (0..self.vectors).map(|vector| {
+                let (dot, mins) = (cell("dot", vector, column), format_ident!("mins{vector}"));
+                quote!(#dot = lanes::dot_pairs(#dot, #mins, sums);)
+            });
+            quote!({ let sums = lanes::splat_i(columns.sums[at_pair][#column]); #(#dots)* })
+        });
+        let loop_pairs = each("pair", pairs, quote!(let at_pair = span * #pairs + pair; #(#mins)* #add));
+        let roots = (0..self.vectors).map(|vector| {
+            let name = format_ident!("scale{vector}");
+            let root = match source {
+                Source::Packed => self.root(vector, "min_roots", &quote!(span * #span / #group), sub.unit),
+                Source::Stage => quote!(lanes::floats(&stage.min_roots[unit * #roots + span * #span / #group][#vector])),
+            };
+            quote!(let #name = #root;)
+        });
+        let finish = self.cells(
+            |t, vector, column| {
+                let (dot, scale) = (cell("dot", vector, column), format_ident!("scale{vector}"));
+                quote!(#t = lanes::fma(#scale, lanes::to_float(#dot), #t);)
+            },
+            "t",
+        );
+        quote!({ #clear #loop_pairs #(#roots)* #finish })
+    }
+}
+
+/// The variable of one cell of a tile.
+pub fn cell(prefix: &str, vector: usize, column: usize) -> Ident {
+    format_ident!("{prefix}{vector}_{column}")
+}

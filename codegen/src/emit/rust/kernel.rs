@@ -1,0 +1,183 @@
+//! A kernel: the loops over column groups, segments and units around a tile.
+
+use proc_macro2::{Ident, TokenStream};
+use quantloom_spec::isa::Isa;
+use quantloom_spec::kernels::{Numerics, Schedule, Variant};
+use quote::{format_ident, quote};
+
+use super::int8::{Source, cell};
+use super::tile::Tile;
+use super::{Width, unit};
+use crate::lower::class::{Class, PANEL_ROWS, SEGMENT};
+
+/// A kernel for one class and instruction set.
+pub struct Kernel<'a> {
+    /// The knobs.
+    pub variant: &'a Variant,
+    /// The tile.
+    pub tile: Tile<'a>,
+}
+
+impl<'a> Kernel<'a> {
+    /// The kernel of a variant.
+    pub fn new(class: &'a Class, isa: &Isa, variant: &'a Variant) -> Self {
+        let width = Width::of(isa);
+        let vectors = if width.parts() == 1 { variant.rows / PANEL_ROWS } else { 1 };
+        Self { variant, tile: Tile { class, width, vectors, cols: variant.cols, prefetch: variant.prefetch } }
+    }
+
+    /// The function's name.
+    pub fn name(&self) -> Ident {
+        let schedule = match self.variant.schedule {
+            Schedule::Direct => "direct",
+            Schedule::Panel => "panel",
+        };
+        format_ident!("{}_{schedule}_{}", self.variant.numerics.name(), self.variant.tile_name().replace('.', "_"))
+    }
+
+    /// The function.
+    pub fn function(&self, isa: &Isa) -> TokenStream {
+        let name = self.name();
+        let docs = self.docs().into_iter().map(|line| quote!(#[doc = #line]));
+        let features = (!isa.features.is_empty()).then(|| {
+            let features = isa.features.join(",");
+            quote!(#[target_feature(enable = #features)])
+        });
+        let (panels, body) = (self.panels(), self.body());
+        let columns = unit::columns_name(self.variant.numerics, self.tile.cols);
+        quote! {
+            #(#docs)*
+            #features
+            pub fn #name(weights: &[u8], activations: &[u8], out: &mut [f32]) {
+                #panels
+                let groups: &[#columns] = bytemuck::cast_slice(activations);
+                #body
+            }
+        }
+    }
+
+    /// What the function does and what it costs, for the reader of generated code.
+    fn docs(&self) -> Vec<String> {
+        let (class, variant) = (self.tile.class, self.variant);
+        let quads = class.unit / 4 * variant.rows / self.tile.width.lanes;
+        let unit = match variant.numerics {
+            Numerics::Int8 => format!("{} dots", quads * variant.cols),
+            Numerics::Exact => format!("{} fma", 4 * quads * variant.cols),
+        };
+        vec![
+            format!(" {} rows by {} columns, class `{}`.", variant.rows, variant.cols, variant.numerics.name()),
+            format!(
+                " A unit of {} weights: {} bytes of weights loaded in vectors of {} lanes, {unit}.",
+                class.unit,
+                class.unit_bytes() * variant.rows / PANEL_ROWS,
+                self.tile.width.lanes,
+            ),
+        ]
+    }
+
+    /// `let panel0 = ...`: the units of each 16 rows.
+    fn panels(&self) -> TokenStream {
+        let panels = self.variant.rows / PANEL_ROWS;
+        let lets = (0..panels).map(|panel| {
+            let name = format_ident!("panel{panel}");
+            quote!(let #name = &units[#panel * count..][..count];)
+        });
+        quote! {
+            let units: &[Unit] = bytemuck::cast_slice(weights);
+            let count = units.len() / #panels;
+            #(#lets)*
+        }
+    }
+
+    fn body(&self) -> TokenStream {
+        let (tile, numerics) = (&self.tile, self.variant.numerics);
+        let (lanes, parts, vectors, cols) = (tile.width.lanes, tile.width.parts(), tile.vectors, tile.cols);
+        let units = SEGMENT / tile.class.unit;
+        let tiles = quote! {
+            let outs: &mut [[[[[f32; #lanes]; #parts]; #vectors]; #cols]] = bytemuck::cast_slice_mut(out);
+        };
+        match self.variant.schedule {
+            Schedule::Direct => {
+                let sums = self.sums(Source::Packed);
+                let part = self.each_part(sums);
+                quote! {
+                    #tiles
+                    for (group, out) in groups.chunks_exact(count).zip(outs) {
+                        for first in (0..count).step_by(#units) {
+                            let last = count.min(first + #units);
+                            #part
+                        }
+                    }
+                }
+            }
+            Schedule::Panel => {
+                let stage = tile.stage_name(numerics);
+                let refs = self.unit_refs();
+                let unpack = tile.unpack(numerics);
+                let sums = self.sums(Source::Stage);
+                let part = self.each_part(quote! {
+                    for unit in 0..last - first {
+                        #refs
+                        #unpack
+                    }
+                    for (group, out) in groups.chunks_exact(count).zip(&mut *outs) {
+                        #sums
+                    }
+                });
+                quote! {
+                    #tiles
+                    let mut stage = #stage::zeroed();
+                    for first in (0..count).step_by(#units) {
+                        let last = count.min(first + #units);
+                        #part
+                    }
+                }
+            }
+        }
+    }
+
+    /// Narrow vectors take the 16 rows of a panel in several parts.
+    fn each_part(&self, body: TokenStream) -> TokenStream {
+        let parts = self.tile.width.parts();
+        if parts == 1 { body } else { quote!(for part in 0..#parts { #body }) }
+    }
+
+    /// The sums of a segment for one column group, added to the output.
+    fn sums(&self, source: Source) -> TokenStream {
+        let tile = &self.tile;
+        let clear = tile.cells(|sum, _, _| quote!(let mut #sum = lanes::zero_f();), "sum");
+        let unit = match self.variant.numerics {
+            Numerics::Exact => tile.exact_unit(source),
+            Numerics::Int8 => tile.int8_unit(source),
+        };
+        let refs = (source == Source::Packed).then(|| self.unit_refs());
+        let part = tile.width.part();
+        let add = tile.cells(
+            |_, vector, column| {
+                let sum = cell("sum", vector, column);
+                quote! {
+                    let total = &mut out[#column][#vector][#part];
+                    lanes::store_floats(total, lanes::add(lanes::floats(total), #sum));
+                }
+            },
+            "sum",
+        );
+        quote! {
+            #clear
+            for unit in 0..last - first {
+                let columns = &group[first + unit];
+                #refs
+                #unit
+            }
+            #add
+        }
+    }
+
+    fn unit_refs(&self) -> TokenStream {
+        let refs = (0..self.tile.vectors).map(|vector| {
+            let (unit, panel) = (format_ident!("unit{vector}"), format_ident!("panel{vector}"));
+            quote!(let #unit = &#panel[first + unit];)
+        });
+        quote!(#(#refs)*)
+    }
+}

@@ -1,0 +1,281 @@
+//! Packers: stored rows to packed panels. A format extracts its integers; its class weaves them into lines.
+
+use proc_macro2::{Ident, TokenStream};
+use quantloom_spec::model::{Element, Format, Stored};
+use quote::{format_ident, quote};
+
+use super::value::{self, lets, name, needed};
+use crate::ir::{Decoder, FloatKind, Op, Part, Piece};
+use crate::lower::class::{Class, Min, Root, Sub};
+
+/// `pub fn pack(rows: &[&[u8]], panel: &mut [u8])` of a format.
+pub fn pack(format: &Format, decoder: &Decoder, class: &Class, class_module: &Ident) -> TokenStream {
+    let [piece] = &decoder.pieces[..] else { unreachable!("a class has one piece") };
+    let (bytes, weights) = (decoder.bytes, decoder.weights);
+    let blocks = class.unit / class.block;
+    let codes = extract_codes(format, piece);
+    let scale = piece.values.scale.expect("a class has a scale");
+    let scales = extract_part(piece, class, scale, class.sub_scale, &Places::scale(class));
+    let mins = class.min.map(|min| {
+        let sub = match min {
+            Min::Flat => None,
+            Min::Sub(sub) => Some(sub),
+        };
+        extract_part(piece, class, piece.values.min.expect("the class has a min"), sub, &Places::min(class))
+    });
+    quote! {
+        /// Packs up to 16 stored rows into a zeroed panel.
+        pub fn pack(rows: &[&[u8]], panel: &mut [u8]) {
+            let units: &mut [#class_module::Packed] = bytemuck::cast_slice_mut(panel);
+            for (row, bytes) in rows.iter().enumerate() {
+                let (blocks, _) = bytes.as_chunks::<#bytes>();
+                for (index, block) in blocks.iter().enumerate() {
+                    let (unit, slot) = (&mut units[index / #blocks], index % #blocks);
+                    let mut codes = [0; #weights];
+                    #codes
+                    #class_module::weave(unit, slot, row, &codes);
+                    #scales
+                    #mins
+                }
+            }
+        }
+    }
+}
+
+/// Fills `codes` with the code of each weight; a signed code becomes unsigned by flipping its top bit.
+fn extract_codes(format: &Format, piece: &Piece) -> TokenStream {
+    let flip = match &format.pieces[0].code.stored {
+        Stored::Item { field, .. } => match format.element(*field) {
+            Element::Signed(bits) => Some(1_u8 << (bits - 1)),
+            _ => None,
+        },
+        Stored::Planes { .. } => None,
+    };
+    let code = name(piece.values.code);
+    let value = flip.map_or_else(|| quote!(#code as u8), |flip| quote!(#code as u8 ^ #flip));
+    value::nest(piece, &needed(piece, &[piece.values.code]), &|position| quote!(codes[#position] = #value;))
+}
+
+/// Where the two levels of a scale or a min go.
+struct Places {
+    roots: Ident,
+    root_group: usize,
+    subs: Ident,
+    pairs: bool,
+}
+
+impl Places {
+    fn scale(class: &Class) -> Self {
+        Self { roots: format_ident!("roots"), root_group: class.root_group, subs: format_ident!("scales"), pairs: false }
+    }
+
+    fn min(class: &Class) -> Self {
+        let root_group = class.unit / class.min_roots();
+        Self { roots: format_ident!("min_roots"), root_group, subs: format_ident!("mins"), pairs: true }
+    }
+}
+
+fn extract_part(piece: &Piece, class: &Class, part: Part, sub: Option<Sub>, places: &Places) -> TokenStream {
+    let (block, group, roots) = (class.block, places.root_group, &places.roots);
+    let (source, value) = root_value(piece, class, part.root);
+    let root = shallow(piece, source, group, &|position, run| {
+        let count = run / group;
+        quote! {
+            for at in 0..#count {
+                unit.#roots[(slot * #block + #position) / #group + at][row] = #value;
+            }
+        }
+    });
+    let subs = sub.zip(part.stored).map(|(sub, stored)| extract_subs(piece, class, stored, sub, places));
+    quote!(#root #subs)
+}
+
+fn extract_subs(piece: &Piece, class: &Class, stored: usize, sub: Sub, places: &Places) -> TokenStream {
+    let (block, step, subs) = (class.block, class.step, &places.subs);
+    let integer = sub_integer(&name(stored), sub);
+    let (steps, pairs) = (class.span / class.step, class.span_pairs());
+    let place = if places.pairs {
+        quote!(unit.#subs[step / #steps * #pairs + step % #steps / 2][row][step % #steps % 2])
+    } else {
+        quote!(unit.#subs[step][row])
+    };
+    shallow(piece, stored, step, &|position, run| {
+        let count = run / step;
+        quote! {
+            for at in 0..#count {
+                let step = (slot * #block + #position) / #step + at;
+                #place = #integer;
+            }
+        }
+    })
+}
+
+/// `factor * stored + offset` as the byte that holds it.
+fn sub_integer(stored: &Ident, sub: Sub) -> TokenStream {
+    let mut value = match sub.signed_bits {
+        Some(bits) => {
+            let shift = proc_macro2::Literal::u32_unsuffixed(32 - bits);
+            quote!(((#stored << #shift) as i32 >> #shift))
+        }
+        None => quote!(#stored),
+    };
+    if sub.factor != 1 || sub.offset != 0 {
+        let (factor, offset) = (sub.factor, sub.offset);
+        value = quote!((#value as i32 * #factor + #offset));
+    }
+    quote!(#value as u8)
+}
+
+/// The operation to compute for a root, and the expression that is stored.
+fn root_value(piece: &Piece, class: &Class, root: usize) -> (usize, TokenStream) {
+    match (class.root, &piece.ops[root].op) {
+        (Root::F16, &Op::Widen(FloatKind::F16, bits)) => {
+            let bits_name = name(bits);
+            (bits, quote!(#bits_name as u16))
+        }
+        _ => {
+            let value = name(root);
+            (root, quote!(#value))
+        }
+    }
+}
+
+/// The loop nest down to where `wanted` is known, and `store` there: given the position and how many weights share the value.
+fn shallow(piece: &Piece, wanted: usize, group: usize, store: &dyn Fn(TokenStream, usize) -> TokenStream) -> TokenStream {
+    let depth = piece.ops[wanted].depth;
+    let run = match depth {
+        0 => piece.loops.first().map_or(group, |digit| digit.size * digit.stride),
+        _ => piece.loops[depth - 1].stride,
+    };
+    let outer = Piece { loops: piece.loops[..depth].to_vec(), ..piece.clone() };
+    let chosen = needed(piece, &[wanted]);
+    debug_assert!(lets(piece, &chosen, depth + 1).is_empty(), "operands are no deeper than their users");
+    value::nest(&outer, &chosen, &|position| store(position, run.max(group)))
+}
+
+/// The class's side: `Packed`, `weave` and `unpack`.
+pub fn class(class: &Class) -> TokenStream {
+    let (packed, weave, unpack) = (packed(class), weave(class), unpack(class));
+    quote!(#packed #weave #unpack)
+}
+
+/// A unit as packers see it: rows side by side.
+fn packed(class: &Class) -> TokenStream {
+    let root = root_type(class);
+    let (roots, min_roots, pairs) = (class.roots(), class.min_roots(), class.min_pairs());
+    let min_roots = (min_roots > 0).then(|| quote!(pub min_roots: [[#root; 16]; #min_roots],));
+    let scales = class.sub_scale.map(|_| {
+        let steps = class.steps();
+        quote!(pub scales: [[u8; 16]; #steps],)
+    });
+    let mins = (pairs > 0).then(|| quote!(pub mins: [[[u8; 2]; 16]; #pairs],));
+    let (lines, bodies) = (class.body_lines(), class.unit / class.body());
+    let pad = class.unit_bytes() - class.content_bytes();
+    let pad = (pad > 0).then(|| quote!(_pad: [u8; #pad],));
+    quote! {
+        /// A unit of packed weights, rows side by side.
+        #[repr(C)]
+        #[derive(Clone, Copy, Pod, Zeroable)]
+        pub struct Packed {
+            pub roots: [[#root; 16]; #roots],
+            #min_roots
+            #scales
+            #mins
+            pub codes: [[[[u8; 4]; 16]; #lines]; #bodies],
+            #pad
+        }
+    }
+}
+
+fn root_type(class: &Class) -> TokenStream {
+    match class.root {
+        Root::F16 => quote!(u16),
+        Root::F32 => quote!(f32),
+    }
+}
+
+/// For each quad of a body and each plane: (quad, line, bits to take, their lowest bit, shift in the line).
+fn places(class: &Class) -> Vec<(usize, usize, u32, u32, u32)> {
+    let chunk_quads = class.chunk() / 4;
+    let mut places = Vec::new();
+    for quad in 0..class.body() / 4 {
+        let (chunk, inner) = (quad / chunk_quads, quad % chunk_quads);
+        let mut line = chunk * class.chunk() * class.bits() as usize / 32;
+        let mut low = 0;
+        for &bits in &class.planes {
+            let quads_a_line = 8 / bits as usize;
+            places.push((quad, line + inner / quads_a_line, bits, low, bits * (inner % quads_a_line) as u32));
+            line += chunk_quads / quads_a_line;
+            low += bits;
+        }
+    }
+    places
+}
+
+/// Puts one row's codes of a block into the lines of its unit, four codes at a time.
+fn weave(class: &Class) -> TokenStream {
+    let (block, body) = (class.block, class.body());
+    let quads = body / 4;
+    let moves = places(class).into_iter().map(|(quad, line, bits, low, shift)| {
+        let mask = u32::from_ne_bytes([((1_u32 << bits) - 1) as u8; 4]);
+        quote!(put(&mut lines[#line][row], quads[#quad] >> #low & #mask, #shift);)
+    });
+    quote! {
+        /// Puts the codes of block `slot` of a unit into row `row`.
+        pub fn weave(unit: &mut Packed, slot: usize, row: usize, codes: &[u8; #block]) {
+            let first = slot * #block / #body;
+            for (lines, codes) in unit.codes[first..].iter_mut().zip(codes.as_chunks::<#body>().0) {
+                let quads: [u32; #quads] = std::array::from_fn(|quad| u32::from_le_bytes(codes.as_chunks().0[quad]));
+                #(#moves)*
+            }
+        }
+
+        fn put(quad: &mut [u8; 4], codes: u32, shift: u32) {
+            *quad = (u32::from_le_bytes(*quad) | codes << shift).to_le_bytes();
+        }
+    }
+}
+
+/// Takes one row out of a panel.
+fn unpack(class: &Class) -> TokenStream {
+    let (quads, steps, pairs) = (class.body() / 4, class.span / class.step, class.span_pairs());
+    let moves = places(class).into_iter().map(|(quad, line, bits, low, shift)| {
+        let mask = u32::from_ne_bytes([((1_u32 << bits) - 1) as u8; 4]);
+        quote!(quads[#quad] |= (u32::from_le_bytes(lines[#line][row]) >> #shift & #mask) << #low;)
+    });
+    let root = |value: TokenStream| match class.root {
+        Root::F16 => quote!(scalar::f16(u32::from(#value))),
+        Root::F32 => value,
+    };
+    let roots = root(quote!(root[row]));
+    let min_roots = (class.min_roots() > 0).then(|| quote!(row_of.min_roots.extend(unit.min_roots.iter().map(|root| #roots));));
+    let scales = class.sub_scale.map(|sub| {
+        let widen = if sub.signed { quote!(i32::from(scale[row].cast_signed())) } else { quote!(i32::from(scale[row])) };
+        quote!(row_of.scales.extend(unit.scales.iter().map(|scale| #widen));)
+    });
+    let all_steps = class.steps();
+    let mins = (class.min_pairs() > 0).then(|| {
+        quote! {
+            row_of.mins.extend((0..#all_steps).map(|step| {
+                i32::from(unit.mins[step / #steps * #pairs + step % #steps / 2][row][step % #steps % 2])
+            }));
+        }
+    });
+    quote! {
+        /// Takes the integers of one row out of a panel.
+        pub fn unpack(panel: &[u8], row: usize, row_of: &mut abi::Unpacked) {
+            let units: &[Packed] = bytemuck::cast_slice(panel);
+            for unit in units {
+                row_of.roots.extend(unit.roots.iter().map(|root| #roots));
+                #min_roots
+                #scales
+                #mins
+                for lines in &unit.codes {
+                    let mut quads = [0_u32; #quads];
+                    #(#moves)*
+                    row_of.codes.extend(quads.iter().flat_map(|quad| quad.to_le_bytes()));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Codes in registers: a body's lines loaded, and each quad of codes put together from its planes.
+
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote};
+
+use super::Width;
+use crate::lower::class::Class;
+
+/// Loads the lines of one body: `let line0 = lanes::line(&codes[0][part]); ...`, each with its prefetch.
+pub fn load_lines(class: &Class, width: Width, codes: &TokenStream, prefix: &str, prefetch: usize) -> TokenStream {
+    let part = width.part();
+    let lines = (0..class.body_lines()).map(|index| {
+        let line = format_ident!("{prefix}{index}");
+        let ahead = prefetch_line(width, prefetch, &quote!(&#codes[#index][#part]));
+        quote! {
+            #ahead
+            let #line = lanes::line(&#codes[#index][#part]);
+        }
+    });
+    quote!(#(#lines)*)
+}
+
+/// One prefetch per line of memory: with narrow vectors, only where the first of them is read.
+fn prefetch_line(width: Width, distance: usize, line: &TokenStream) -> TokenStream {
+    let prefetch = quote!(prefetch::<#distance>(#line););
+    match (distance, width.parts()) {
+        (0, _) => quote!(),
+        (_, 1) => prefetch,
+        _ => quote!(if part == 0 { #prefetch }),
+    }
+}
+
+/// The expression of quad `quad` of a body, from lines that `load_lines` named.
+pub fn quad(class: &Class, prefix: &str, quad: usize) -> TokenStream {
+    let chunk_quads = class.chunk() / 4;
+    let (chunk, quad) = (quad / chunk_quads, quad % chunk_quads);
+    let mut line = chunk * class.chunk() * class.bits() as usize / 32;
+    let mut low = 0;
+    let mut whole: Option<TokenStream> = None;
+    for &bits in &class.planes {
+        let quads_a_line = 8 / bits as usize;
+        let name = format_ident!("{prefix}{}", line + quad / quads_a_line);
+        let piece = field(&quote!(#name), bits, bits * (quad % quads_a_line) as u32, low);
+        whole = Some(whole.map_or_else(|| piece.clone(), |whole| quote!(lanes::or(#whole, #piece))));
+        line += chunk_quads / quads_a_line;
+        low += bits;
+    }
+    whole.expect("a code has planes")
+}
+
+/// `bits` bits of every byte from bit `from`, moved to bit `to`.
+fn field(line: &TokenStream, bits: u32, from: u32, to: u32) -> TokenStream {
+    if bits == 8 {
+        return line.clone();
+    }
+    let mask = proc_macro2::Literal::u32_unsuffixed((((1_u32 << bits) - 1) << to) & 0xff);
+    let shift = proc_macro2::Literal::u32_unsuffixed(from.abs_diff(to));
+    match from.cmp(&to) {
+        std::cmp::Ordering::Equal => quote!(lanes::mask::<#mask>(#line)),
+        std::cmp::Ordering::Greater => quote!(lanes::mask::<#mask>(lanes::shr::<#shift>(#line))),
+        std::cmp::Ordering::Less => quote!(lanes::mask::<#mask>(lanes::shl::<#shift>(#line))),
+    }
+}

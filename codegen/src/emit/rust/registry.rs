@@ -1,0 +1,172 @@
+//! The registry: the only list of formats, instruction sets and kernels.
+
+use std::collections::BTreeMap;
+
+use proc_macro2::{Ident, TokenStream};
+use quantloom_spec::isa::Isa;
+use quantloom_spec::kernels::{Schedule, Variant};
+use quote::{format_ident, quote};
+
+use super::kernel::Kernel;
+use super::{Width, class_module, format_module, kernel_module, numerics, operation, unit};
+use crate::lower::class::Class;
+use crate::plan::{Plan, PlannedFormat};
+
+/// Hash of each generated file's text, by its stem.
+type Hashes = BTreeMap<String, u64>;
+
+/// `ISAS`, `FORMATS` and what they refer to.
+pub fn registry(plan: &Plan, support: &syn::Path, hashes: &Hashes) -> TokenStream {
+    let isas = plan.isas.iter().map(isa);
+    let isa_refs = plan.isas.iter().map(|isa| {
+        let (gate, name) = (gate(isa), isa_name(isa));
+        quote!(#gate &#name)
+    });
+    let classes = plan.classes.iter().map(|(name, class)| class_row(name, class));
+    let formats = plan.formats.iter().map(|format| format_row(plan, format, hashes));
+    let format_refs = plan.formats.iter().map(|format| static_name(&format_module(format)));
+    quote! {
+        use #support::{abi, activations};
+
+        /// The instruction sets that kernels were generated for, lowest rank first.
+        pub static ISAS: &[&abi::Isa] = &[#(#isa_refs),*];
+        /// The formats, in the order of their cards.
+        pub static FORMATS: &[&abi::Format] = &[#(&#format_refs),*];
+
+        #(#isas)*
+        #(#classes)*
+        #(#formats)*
+    }
+}
+
+fn static_name(module: &Ident) -> Ident {
+    format_ident!("{}", module.to_string().to_uppercase())
+}
+
+fn isa_name(isa: &Isa) -> Ident {
+    format_ident!("ISA_{}", isa.name.to_uppercase().replace('-', "_"))
+}
+
+/// The attribute that leaves an instruction set out on other processors.
+fn gate(isa: &Isa) -> Option<TokenStream> {
+    isa.arch.as_ref().map(|arch| quote!(#[cfg(target_arch = #arch)]))
+}
+
+fn isa(isa: &Isa) -> TokenStream {
+    let (gate, item, name, doc, rank) = (gate(isa), isa_name(isa), &isa.name, &isa.doc, isa.rank);
+    let (available, enable) = if isa.features.is_empty() {
+        (quote!(true), None)
+    } else {
+        let (features, all) = (&isa.features, isa.features.join(","));
+        let arch = isa.arch.as_deref().unwrap_or_default();
+        let detect = format_ident!("is_{}_feature_detected", if arch == "x86_64" { "x86" } else { arch });
+        (quote!(#(std::arch::#detect!(#features))&&*), Some(quote!(#[target_feature(enable = #all)])))
+    };
+    quote! {
+        #gate
+        static #item: abi::Isa = {
+            #enable
+            fn quantize(values: &[f32], group: usize, quants: &mut [i8], scales: &mut [f32]) -> bool {
+                activations::quantize(values, group, quants, scales)
+            }
+            abi::Isa { name: #name, doc: #doc, rank: #rank, available: || #available, quantize }
+        };
+    }
+}
+
+fn class_row(name: &str, class: &Class) -> TokenStream {
+    let (item, module) = (static_name(&class_module(name)), class_module(name));
+    let (unit_weights, unit_bytes, span, step, zero) = (class.unit, class.unit_bytes(), class.span, class.step, class.zero);
+    quote! {
+        static #item: abi::Class = abi::Class {
+            name: #name,
+            unit_weights: #unit_weights,
+            unit_bytes: #unit_bytes,
+            span: #span,
+            step: #step,
+            zero: #zero,
+            unpack: super::#module::unpack,
+        };
+    }
+}
+
+fn format_row(plan: &Plan, planned: &PlannedFormat, hashes: &Hashes) -> TokenStream {
+    let (format, module) = (&planned.card.format, format_module(planned));
+    let (item, name, doc, card) = (static_name(&module), &format.name, &format.doc, &planned.card.text);
+    let (weights, bytes) = (planned.decoder.weights, planned.decoder.bytes);
+    let gguf = format.gguf.map_or_else(|| quote!(None), |number| quote!(Some(#number)));
+    let hash = combine(hashes, planned, plan);
+    let packed = planned.class.as_ref().map_or_else(
+        || quote!(None),
+        |(class, _)| {
+            let kernels = kernel_rows(plan, planned, class, hashes);
+            let class = static_name(&class_module(class));
+            quote!(Some(abi::Packed { class: &#class, pack: super::#module::pack, kernels: &[#(#kernels),*] }))
+        },
+    );
+    quote! {
+        static #item: abi::Format = abi::Format {
+            name: #name,
+            doc: #doc,
+            card: #card,
+            gguf: #gguf,
+            block_weights: #weights,
+            block_bytes: #bytes,
+            decode: super::#module::decode,
+            packed: #packed,
+            hash: #hash,
+        };
+    }
+}
+
+/// The hash of everything that was generated for a format.
+fn combine(hashes: &Hashes, planned: &PlannedFormat, plan: &Plan) -> u64 {
+    let mut stems = vec![format_module(planned).to_string()];
+    if let Some((class, _)) = &planned.class {
+        stems.push(class_module(class).to_string());
+        stems.extend(plan.isas.iter().map(|isa| kernel_module(class, isa).to_string()));
+    }
+    let text = stems.iter().map(|stem| format!("{stem}={:016x};", hashes[stem])).collect::<String>();
+    crate::hash(&text)
+}
+
+fn kernel_rows(plan: &Plan, planned: &PlannedFormat, class: &str, hashes: &Hashes) -> Vec<TokenStream> {
+    let rows = plan.isas.iter().flat_map(|isa| plan.variants_of(isa).map(move |variant| (isa, variant)));
+    rows.map(|(isa, variant)| kernel_row(planned, class, isa, variant, hashes)).collect()
+}
+
+fn kernel_row(planned: &PlannedFormat, class_name: &str, isa: &Isa, variant: &Variant, hashes: &Hashes) -> TokenStream {
+    let (_, class) = planned.class.as_ref().expect("only formats with a class have kernels");
+    let format = &planned.card.format.name;
+    let operation = operation(variant.schedule, variant.cols);
+    let name = format!("{format}.{operation}.{}.{}.{}", variant.numerics.name(), isa.name, variant.tile_name());
+    let module = kernel_module(class_name, isa);
+    let function = Kernel::new(class, isa, variant).name();
+    let layout = unit::layout_name(variant.numerics, variant.cols);
+    let (gate, isa_item) = (gate(isa), isa_name(isa));
+    let schedule = match variant.schedule {
+        Schedule::Direct => quote!(abi::Schedule::Direct),
+        Schedule::Panel => quote!(abi::Schedule::Panel),
+    };
+    let numerics = numerics(variant.numerics);
+    let (rows, cols) = (variant.rows, variant.cols);
+    let batch = variant.batch.map_or_else(|| quote!(None), |batch| quote!(Some(#batch)));
+    let hash = crate::hash(&format!("{name}={:016x}", hashes[&module.to_string()]));
+    debug_assert!(rows.is_multiple_of(Width::of(isa).lanes));
+    quote! {
+        #gate
+        abi::Kernel {
+            name: #name,
+            format: #format,
+            isa: &#isa_item,
+            numerics: #numerics,
+            schedule: #schedule,
+            rows: #rows,
+            cols: #cols,
+            batch: #batch,
+            activations: super::#module::#layout,
+            run: super::#module::#function,
+            hash: #hash,
+        }
+    }
+}

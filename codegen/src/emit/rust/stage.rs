@@ -1,0 +1,121 @@
+//! The stage of a panel kernel: a segment of weights, unpacked once and used for every column group.
+
+use proc_macro2::TokenStream;
+use quantloom_spec::kernels::Numerics;
+use quote::{format_ident, quote};
+
+use super::quads;
+use super::tile::{Tile, each};
+use crate::lower::class::{Min, SEGMENT};
+
+impl Tile<'_> {
+    /// `struct` of the stage, for one vector's worth of lanes of each panel.
+    pub fn stage(&self, numerics: Numerics) -> TokenStream {
+        let (class, vectors, lanes) = (self.class, self.vectors, self.width.lanes);
+        let name = self.stage_name(numerics);
+        let bytes = 4 * lanes;
+        let fields = match numerics {
+            Numerics::Exact => quote!(weights: [[[f32; #lanes]; #vectors]; #SEGMENT],),
+            Numerics::Int8 => {
+                let (quads, steps) = (SEGMENT / 4, SEGMENT / class.step);
+                let units = SEGMENT / class.unit;
+                let (pairs, roots) = (units * class.min_pairs(), units * class.min_roots());
+                let mins = (pairs > 0).then(|| quote!(mins: [[[u8; #bytes]; #vectors]; #pairs],));
+                let min_roots = (roots > 0).then(|| quote!(min_roots: [[[f32; #lanes]; #vectors]; #roots],));
+                quote! {
+                    quads: [[[u8; #bytes]; #vectors]; #quads],
+                    scales: [[[f32; #lanes]; #vectors]; #steps],
+                    #mins
+                    #min_roots
+                }
+            }
+        };
+        quote! {
+            /// A segment of weights, unpacked.
+            #[repr(C, align(64))]
+            #[derive(Clone, Copy, Zeroable)]
+            struct #name { #fields }
+        }
+    }
+
+    /// Its name, one per tile height.
+    pub fn stage_name(&self, numerics: Numerics) -> proc_macro2::Ident {
+        match numerics {
+            Numerics::Exact => format_ident!("ExactStage{}", self.vectors),
+            Numerics::Int8 => format_ident!("Int8Stage{}", self.vectors),
+        }
+    }
+
+    /// Unpacks unit `unit` of the segment from `unit{vector}`.
+    pub fn unpack(&self, numerics: Numerics) -> TokenStream {
+        match numerics {
+            Numerics::Exact => self.unpack_exact(),
+            Numerics::Int8 => {
+                let (codes, scales, mins) = (self.unpack_quads(), self.unpack_scales(), self.unpack_mins());
+                quote!(#codes #scales #mins)
+            }
+        }
+    }
+
+    fn unpack_exact(&self) -> TokenStream {
+        let (unit, body) = (self.class.unit, self.class.body());
+        self.exact_weights(&|quad, index| {
+            let at = quad * 4 + index;
+            let stores = (0..self.vectors).map(|vector| {
+                let weight = format_ident!("weight{vector}");
+                quote!(lanes::store_floats(&mut stage.weights[unit * #unit + at_body * #body + #at][#vector], #weight);)
+            });
+            quote!(#(#stores)*)
+        })
+    }
+
+    fn unpack_quads(&self) -> TokenStream {
+        let class = self.class;
+        let (quads_of_unit, quads_of_body) = (class.unit / 4, class.body() / 4);
+        let vectors = (0..self.vectors).map(|vector| {
+            let unit = format_ident!("unit{vector}");
+            let load = quads::load_lines(class, self.width, &quote!(#unit.codes[at_body]), "line", self.prefetch);
+            let stores = (0..quads_of_body).map(|quad| {
+                let value = quads::quad(class, "line", quad);
+                quote!(lanes::store_line(&mut stage.quads[unit * #quads_of_unit + at_body * #quads_of_body + #quad][#vector], #value);)
+            });
+            quote!({ #load #(#stores)* })
+        });
+        each("at_body", class.unit / class.body(), quote!(#(#vectors)*))
+    }
+
+    fn unpack_scales(&self) -> TokenStream {
+        let class = self.class;
+        let (steps, step, group) = (class.steps(), class.step, class.root_group);
+        let stores = (0..self.vectors).map(|vector| {
+            let root = class.sub_scale.filter(|_| group >= class.span).map(|sub| {
+                let (name, root) = (format_ident!("root{vector}"), self.root(vector, "roots", &quote!(at_step * #step / #group), sub.unit));
+                quote!(let #name = #root;)
+            });
+            let scale = self.packed_scale(vector);
+            quote!({ #root lanes::store_floats(&mut stage.scales[unit * #steps + at_step][#vector], #scale); })
+        });
+        each("at_step", steps, quote!(#(#stores)*))
+    }
+
+    fn unpack_mins(&self) -> TokenStream {
+        let class = self.class;
+        let Some(min) = class.min else { return quote!() };
+        let (roots, pairs, part) = (class.min_roots(), class.min_pairs(), self.width.part());
+        let factor = match min {
+            Min::Flat => 1.0,
+            Min::Sub(sub) => sub.unit,
+        };
+        let store_roots = (0..self.vectors).map(|vector| {
+            let root = self.root(vector, "min_roots", &quote!(at), factor);
+            quote!(lanes::store_floats(&mut stage.min_roots[unit * #roots + at][#vector], #root);)
+        });
+        let store_roots = each("at", roots, quote!(#(#store_roots)*));
+        let store_pairs = (0..self.vectors).map(|vector| {
+            let unit = format_ident!("unit{vector}");
+            quote!(lanes::store_line(&mut stage.mins[unit * #pairs + at][#vector], lanes::pairs(&#unit.mins[at][#part]));)
+        });
+        let store_pairs = (pairs > 0).then(|| each("at", pairs, quote!(#(#store_pairs)*)));
+        quote!(#store_roots #store_pairs)
+    }
+}

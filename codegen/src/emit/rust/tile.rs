@@ -1,0 +1,45 @@
+//! The shape of a kernel's register tile, and the loops around it.
+
+use proc_macro2::{Ident, TokenStream};
+use quote::{format_ident, quote};
+
+use super::Width;
+use super::int8::cell;
+use crate::lower::class::Class;
+
+/// A register tile: `vectors` row vectors by `cols` columns.
+#[derive(Clone, Copy)]
+pub struct Tile<'a> {
+    /// What is multiplied.
+    pub class: &'a Class,
+    /// With which vectors.
+    pub width: Width,
+    /// Row vectors.
+    pub vectors: usize,
+    /// Columns.
+    pub cols: usize,
+    /// Bytes that prefetches run ahead; 0 for none.
+    pub prefetch: usize,
+}
+
+impl Tile<'_> {
+    /// One piece of text per cell, columns first.
+    pub fn cells(&self, text: impl Fn(Ident, usize, usize) -> TokenStream, prefix: &str) -> TokenStream {
+        let cells = (0..self.cols)
+            .flat_map(|column| (0..self.vectors).map(move |vector| (vector, column)))
+            .map(|(vector, column)| text(cell(prefix, vector, column), vector, column));
+        quote!(#(#cells)*)
+    }
+
+    /// One piece of text per column.
+    pub fn columns(&self, text: impl Fn(usize) -> TokenStream) -> TokenStream {
+        let columns = (0..self.cols).map(text);
+        quote!(#(#columns)*)
+    }
+}
+
+/// `for name in 0..count { body }`; a single turn needs no loop.
+pub fn each(name: &str, count: usize, body: TokenStream) -> TokenStream {
+    let name = format_ident!("{name}");
+    if count == 1 { quote!({ let #name = 0; #body }) } else { quote!(for #name in 0..#count { #body }) }
+}

@@ -1,0 +1,134 @@
+//! The types that a kernel sees its memory through: a unit of packed weights and a unit of a column group.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use quantloom_spec::kernels::Numerics;
+
+use super::Width;
+use crate::lower::class::{Class, Min, PANEL_ROWS, Root};
+
+/// `struct Unit`: the parts of a unit in the order of the packed layout, each with its rows split into vectors.
+pub fn weights(class: &Class, width: Width) -> TokenStream {
+    let (lanes, parts) = (width.lanes, width.parts());
+    let per_row = |element: TokenStream, count: usize| quote!([[[#element; #lanes]; #parts]; #count]);
+    let root = match class.root {
+        Root::F16 => quote!(u16),
+        Root::F32 => quote!(f32),
+    };
+    let field = |name: &str, doc: &str, count: usize, element: TokenStream| {
+        let (name, ty) = (quote::format_ident!("{name}"), per_row(element, count));
+        (count > 0).then(|| quote!(#[doc = #doc] #name: #ty,))
+    };
+    let subs = if class.sub_scale.is_some() { class.steps() } else { 0 };
+    let fields = [
+        field("roots", " Root scales.", class.roots(), root.clone()),
+        field("min_roots", " Root mins.", class.min_roots(), root),
+        field("scales", " Sub-scales, one a step.", subs, quote!(u8)),
+        field("mins", " Sub-mins, two steps to a pair.", class.min_pairs(), quote!([u8; 2])),
+    ];
+    let (bytes, lines, bodies) = (4 * lanes, class.body_lines(), class.unit / class.body());
+    let pad = class.unit_bytes() - class.content_bytes();
+    let pad = (pad > 0).then(|| quote!(_pad: [u8; #pad],));
+    let doc = format!(" {} weights of {PANEL_ROWS} rows.", class.unit);
+    quote! {
+        #[doc = #doc]
+        #[repr(C)]
+        #[derive(Clone, Copy, Pod, Zeroable)]
+        struct Unit {
+            #(#fields)*
+            /// Code lines.
+            codes: [[[[u8; #bytes]; #parts]; #lines]; #bodies],
+            #pad
+        }
+    }
+}
+
+/// The struct of a unit of a column group of `cols` columns; `Pod` cannot be derived for a const parameter, so each has its own.
+pub fn activations(class: &Class, numerics: Numerics, cols: usize) -> TokenStream {
+    let name = columns_name(numerics, cols);
+    let (unit, body, bodies) = (class.unit, class.body(), class.unit / class.body());
+    let fields = match numerics {
+        Numerics::Exact => quote! {
+            /// One f32 per weight and column.
+            values: [[[f32; #cols]; #body]; #bodies],
+        },
+        Numerics::Int8 => int8_fields(class, cols),
+    };
+    let doc = format!(" {unit} activations of each of {cols} columns.");
+    quote! {
+        #[doc = #doc]
+        #[repr(C)]
+        #[derive(Clone, Copy, Pod, Zeroable)]
+        struct #name { #fields }
+    }
+}
+
+fn int8_fields(class: &Class, cols: usize) -> TokenStream {
+    let (quads, bodies, steps) = (class.body() / 4, class.unit / class.body(), class.steps());
+    let spans = class.unit / class.span;
+    let bias = (class.zero != 0).then(|| {
+        quote! {
+            /// What the zero takes off each step's dot.
+            bias: [[i32; #cols]; #steps],
+        }
+    });
+    let sums = class.min.map(|min| {
+        let count = match min {
+            Min::Flat => steps,
+            Min::Sub(_) => class.min_pairs(),
+        };
+        quote! {
+            /// Sums of the quants of steps.
+            sums: [[i32; #cols]; #count],
+        }
+    });
+    quote! {
+        /// Four quants a word.
+        quants: [[[i32; #cols]; #quads]; #bodies],
+        /// One scale a span.
+        scales: [[f32; #cols]; #spans],
+        #bias
+        #sums
+    }
+}
+
+/// The struct of a column group of `cols` columns.
+pub fn columns_name(numerics: Numerics, cols: usize) -> proc_macro2::Ident {
+    match numerics {
+        Numerics::Exact => quote::format_ident!("Floats{cols}"),
+        Numerics::Int8 => quote::format_ident!("Quants{cols}"),
+    }
+}
+
+/// The constant that describes that struct.
+pub fn layout_name(numerics: Numerics, cols: usize) -> proc_macro2::Ident {
+    quote::format_ident!("{}", columns_name(numerics, cols).to_string().to_uppercase())
+}
+
+/// The registry's description of that struct.
+pub fn layout(class: &Class, numerics: Numerics, cols: usize) -> TokenStream {
+    let name = columns_name(numerics, cols);
+    let parts = match numerics {
+        Numerics::Exact => quote!(abi::Parts::Floats),
+        Numerics::Int8 => {
+            let bias = option((class.zero != 0).then(|| quote!(offset_of!(#name, bias))));
+            let sums = option(class.min.map(|min| match min {
+                Min::Flat => quote!((offset_of!(#name, sums), abi::Sums::Whole)),
+                Min::Sub(_) => quote!((offset_of!(#name, sums), abi::Sums::Pairs)),
+            }));
+            quote! {
+                abi::Parts::Int8 {
+                    quants: offset_of!(#name, quants),
+                    scales: offset_of!(#name, scales),
+                    bias: #bias,
+                    sums: #sums,
+                }
+            }
+        }
+    };
+    quote!(abi::Activations { unit_bytes: size_of::<#name>(), parts: #parts })
+}
+
+fn option(value: Option<TokenStream>) -> TokenStream {
+    value.map_or_else(|| quote!(None), |value| quote!(Some(#value)))
+}

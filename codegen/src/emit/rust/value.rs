@@ -1,0 +1,264 @@
+//! Decoders: the operations of the neutral form as Rust.
+
+use proc_macro2::{Ident, Literal, TokenStream};
+use quote::{format_ident, quote};
+
+use crate::ir::{Affine, Decoder, FloatKind, Op, Piece};
+
+/// `pub fn decode(bytes: &[u8], out: &mut [f32])` over whole blocks, and the tables that it looks up.
+pub fn decode(decoder: &Decoder) -> TokenStream {
+    let tables = tables(decoder);
+    let (bytes, weights) = (decoder.bytes, decoder.weights);
+    let pieces = decoder.pieces.iter().map(|piece| {
+        let store = |position: TokenStream| {
+            let weight = name(piece.values.weight);
+            quote!(out[#position] = #weight;)
+        };
+        nest(piece, &needed(piece, &[piece.values.weight]), &store)
+    });
+    quote! {
+        #tables
+        /// Decodes whole blocks.
+        pub fn decode(bytes: &[u8], out: &mut [f32]) {
+            let (blocks, _) = bytes.as_chunks::<#bytes>();
+            let (outs, _) = out.as_chunks_mut::<#weights>();
+            for (block, out) in blocks.iter().zip(outs) {
+                #(#pieces)*
+            }
+        }
+    }
+}
+
+fn tables(decoder: &Decoder) -> TokenStream {
+    let tables = decoder.tables.iter().enumerate().map(|(index, values)| {
+        let (table, len) = (table_name(index), values.len());
+        let values = values.iter().map(|&value| Literal::f32_suffixed(value.abs()).neg_if(value.is_sign_negative()));
+        quote!(static #table: [f32; #len] = [#(#values),*];)
+    });
+    quote!(#(#tables)*)
+}
+
+/// A literal with its sign, which `proc_macro2` has no token for.
+trait Signed {
+    fn neg_if(self, negative: bool) -> TokenStream;
+}
+
+impl Signed for Literal {
+    fn neg_if(self, negative: bool) -> TokenStream {
+        if negative { quote!(-#self) } else { quote!(#self) }
+    }
+}
+
+/// An f32 constant as tokens.
+pub fn float(value: f32) -> TokenStream {
+    Literal::f32_suffixed(value.abs()).neg_if(value.is_sign_negative())
+}
+
+/// Which operations the given ones depend on, themselves included.
+pub fn needed(piece: &Piece, wanted: &[usize]) -> Vec<bool> {
+    let mut needed = vec![false; piece.ops.len()];
+    for &index in wanted {
+        needed[index] = true;
+    }
+    for index in (0..piece.ops.len()).rev() {
+        if needed[index] {
+            operands(&piece.ops[index].op).into_iter().for_each(|operand| needed[operand] = true);
+        }
+    }
+    needed
+}
+
+fn operands(op: &Op) -> Vec<usize> {
+    match op {
+        Op::Bits { .. } | Op::Trit { .. } => vec![],
+        Op::Join(parts) => parts.iter().map(|&(part, _)| part).collect(),
+        Op::SignedToFloat { of, .. } => vec![*of],
+        Op::Level { code, .. } => vec![*code],
+        Op::ToFloat(a) | Op::Widen(_, a) | Op::Times(a, _) | Op::Plus(a, _) => vec![*a],
+        Op::Mul(a, b) | Op::Add(a, b) | Op::Sub(a, b) => vec![*a, *b],
+    }
+}
+
+/// The loop nest of a piece with the chosen operations, each in the outermost loop that knows its operands, and `inner` at the
+/// bottom, which is given the position.
+pub fn nest(piece: &Piece, chosen: &[bool], inner: &dyn Fn(TokenStream) -> TokenStream) -> TokenStream {
+    let position = Affine {
+        at: piece.start as i64,
+        terms: piece.loops.iter().enumerate().map(|(index, digit)| (index, digit.stride as i64)).collect(),
+    };
+    let mut body = inner(affine(piece, &position));
+    for depth in (0..=piece.loops.len()).rev() {
+        let lets = lets(piece, chosen, depth);
+        body = quote!(#lets #body);
+        if let Some(digit) = depth.checked_sub(1).map(|outer| &piece.loops[outer]) {
+            let (name, size) = (digit_name(&digit.name), digit.size);
+            body = quote!(for #name in 0..#size { #body });
+        }
+    }
+    body
+}
+
+/// The chosen operations of one depth, as `let`s.
+pub fn lets(piece: &Piece, chosen: &[bool], depth: usize) -> TokenStream {
+    let lets = piece.ops.iter().enumerate().filter(|(index, node)| chosen[*index] && node.depth == depth).map(|(index, _)| {
+        let (name, value) = (name(index), operation(piece, index));
+        quote!(let #name = #value;)
+    });
+    quote!(#(#lets)*)
+}
+
+/// The variable that holds an operation's value.
+pub fn name(index: usize) -> Ident {
+    format_ident!("v{index}")
+}
+
+fn table_name(index: usize) -> Ident {
+    format_ident!("TABLE_{index}")
+}
+
+fn digit_name(name: &str) -> Ident {
+    format_ident!("{name}_digit")
+}
+
+/// An affine map as a `usize` expression; terms with negative strides come last, so that no intermediate value is negative.
+pub fn affine(piece: &Piece, map: &Affine) -> TokenStream {
+    let at = Literal::i64_unsuffixed(map.at);
+    let mut sum = if map.at != 0 || map.terms.iter().all(|&(_, stride)| stride < 0) { Some(quote!(#at)) } else { None };
+    for negative in [false, true] {
+        for &(index, stride) in map.terms.iter().filter(|(_, stride)| (*stride < 0) == negative) {
+            let digit = digit_name(&piece.loops[index].name);
+            let size = Literal::i64_unsuffixed(stride.abs());
+            let term = if stride.abs() == 1 { quote!(#digit) } else { quote!(#size * #digit) };
+            sum = Some(match sum {
+                None => term,
+                Some(sum) if negative => quote!(#sum - #term),
+                Some(sum) => quote!(#sum + #term),
+            });
+        }
+    }
+    sum.unwrap_or_else(|| quote!(0))
+}
+
+/// Whether an operation is a 64-bit integer rather than a 32-bit one.
+fn is_wide(piece: &Piece, index: usize) -> bool {
+    match &piece.ops[index].op {
+        Op::Bits { bits, .. } => *bits > 32,
+        Op::Join(parts) => {
+            let &(last, weight) = parts.last().expect("a number has planes");
+            is_wide(piece, last) || weight.ilog2() + radix_bits(piece, last) > 32
+        }
+        _ => false,
+    }
+}
+
+fn radix_bits(piece: &Piece, index: usize) -> u32 {
+    match &piece.ops[index].op {
+        Op::Bits { bits, .. } => *bits,
+        Op::Trit { .. } => 2,
+        _ => 64,
+    }
+}
+
+fn operation(piece: &Piece, index: usize) -> TokenStream {
+    match &piece.ops[index].op {
+        Op::Bits { byte, bytes, shift, bits } => bits_of(piece, byte, *bytes, shift, *bits),
+        Op::Trit { byte, digit } => {
+            let (byte, digit) = (affine(piece, byte), affine(piece, digit));
+            quote!(scalar::trit(block[#byte], #digit))
+        }
+        Op::Join(parts) => join(piece, parts, is_wide(piece, index)),
+        Op::SignedToFloat { of, bits } => {
+            let (of, shift) = (name(*of), Literal::u32_unsuffixed(32 - bits));
+            if *bits == 32 { quote!(#of as i32 as f32) } else { quote!(((#of << #shift) as i32 >> #shift) as f32) }
+        }
+        Op::ToFloat(of) => {
+            let of = name(*of);
+            quote!(#of as f32)
+        }
+        Op::Widen(kind, of) => widen(*kind, &name(*of)),
+        Op::Level { table, width, code, lane } => {
+            let (table, code, lane) = (table_name(*table), name(*code), affine(piece, lane));
+            let width = Literal::usize_unsuffixed(*width);
+            if lane.to_string() == "0" { quote!(#table[#code as usize]) } else { quote!(#table[#width * #code as usize + #lane]) }
+        }
+        Op::Times(a, constant) => binary(*a, quote!(*), float(*constant)),
+        Op::Plus(a, constant) => binary(*a, quote!(+), float(*constant)),
+        Op::Mul(a, b) => operands_of(*a, quote!(*), *b),
+        Op::Add(a, b) => operands_of(*a, quote!(+), *b),
+        Op::Sub(a, b) => operands_of(*a, quote!(-), *b),
+    }
+}
+
+fn binary(a: usize, op: TokenStream, b: TokenStream) -> TokenStream {
+    let a = name(a);
+    quote!(#a #op #b)
+}
+
+fn operands_of(a: usize, op: TokenStream, b: usize) -> TokenStream {
+    let b = name(b);
+    binary(a, op, quote!(#b))
+}
+
+fn join(piece: &Piece, parts: &[(usize, u64)], wide: bool) -> TokenStream {
+    let terms = parts.iter().map(|&(part, weight)| {
+        let value = name(part);
+        let value = if wide && !is_wide(piece, part) { quote!(u64::from(#value)) } else { quote!(#value) };
+        if weight == 1 {
+            value
+        } else if weight.is_power_of_two() {
+            let shift = Literal::u32_unsuffixed(weight.ilog2());
+            quote!((#value << #shift))
+        } else {
+            let weight = Literal::u64_unsuffixed(weight);
+            quote!(#value * #weight)
+        }
+    });
+    let all_shifts = parts.iter().all(|(_, weight)| weight.is_power_of_two());
+    if all_shifts { quote!(#(#terms)|*) } else { quote!(#(#terms)+*) }
+}
+
+fn bits_of(piece: &Piece, byte: &Affine, bytes: u32, shift: &Affine, bits: u32) -> TokenStream {
+    let at = affine(piece, byte);
+    let mut value = match bytes {
+        1 => quote!(u32::from(block[#at])),
+        2..=4 => {
+            let items = item_bytes(&at, bytes, 4);
+            quote!(u32::from_le_bytes([#(#items),*]))
+        }
+        _ => {
+            let items = item_bytes(&at, bytes, 8);
+            quote!(u64::from_le_bytes([#(#items),*]))
+        }
+    };
+    if *shift != Affine::default() {
+        let shift = affine(piece, shift);
+        value = quote!(#value >> (#shift));
+    }
+    let fills = shift.terms.is_empty() && shift.at as u32 + bits == 8 * bytes;
+    if !fills {
+        let mask = if bytes > 4 { Literal::u64_unsuffixed((1 << bits) - 1) } else { Literal::u32_unsuffixed(u32::MAX >> (32 - bits)) };
+        value = quote!(#value & #mask);
+    }
+    if bytes > 4 && bits <= 32 { quote!((#value) as u32) } else { value }
+}
+
+fn item_bytes(at: &TokenStream, bytes: u32, size: u32) -> Vec<TokenStream> {
+    let byte = |index: u32| {
+        let index = Literal::u32_unsuffixed(index);
+        quote!(block[#at + #index])
+    };
+    (0..size).map(|index| if index < bytes { byte(index) } else { quote!(0) }).collect()
+}
+
+fn widen(kind: FloatKind, of: &Ident) -> TokenStream {
+    match kind {
+        FloatKind::F16 => quote!(scalar::f16(#of)),
+        FloatKind::Bf16 => quote!(f32::from_bits(#of << 16)),
+        FloatKind::F32 => quote!(f32::from_bits(#of)),
+        FloatKind::E8m0 { bias } => {
+            let bias = Literal::i32_unsuffixed(bias);
+            quote!(scalar::power_of_two(#of, #bias))
+        }
+        FloatKind::Ue4m3 => quote!(scalar::ue4m3(#of)),
+    }
+}

@@ -1,0 +1,164 @@
+//! The neutral form of a format: how one weight's value follows from stored bits.
+//!
+//! It names no target. A [`Decoder`] is a nest of loops over the digits of a position in a block and a list of operations, each
+//! tied to the innermost loop that it depends on, so that every target hoists what a group of weights shares.
+
+/// The value of every weight of a block.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decoder {
+    /// Weights in a block.
+    pub weights: usize,
+    /// Bytes in a block.
+    pub bytes: usize,
+    /// Tables that [`Op::Level`] looks up, each a flat list of f32.
+    pub tables: Vec<Vec<f32>>,
+    /// The pieces of a block, in order of position.
+    pub pieces: Vec<Piece>,
+}
+
+/// A run of positions with one loop nest.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Piece {
+    /// First weight of the piece.
+    pub start: usize,
+    /// The digits of a position, slowest first: `position = start + sum of stride * digit`.
+    pub loops: Vec<Loop>,
+    /// The operations, operands before users.
+    pub ops: Vec<Node>,
+    /// Where the parts of the value are.
+    pub values: Values,
+}
+
+/// The operations that hold a weight and its parts, as indices into [`Piece::ops`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Values {
+    /// The weight itself, f32.
+    pub weight: usize,
+    /// The stored code, an unsigned integer.
+    pub code: usize,
+    /// The scale's own bits, if there is a scale: see [`Part`].
+    pub scale: Option<Part>,
+    /// The same for the min.
+    pub min: Option<Part>,
+}
+
+/// The two levels of a scale or a min: `root * own`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// The operation with the stored integer under a root; `None` when the number has no outer number and is its own root.
+    pub stored: Option<usize>,
+    /// The operation with the f32 value of the root.
+    pub root: usize,
+}
+
+/// One digit of a position.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loop {
+    /// The digit's name in the card.
+    pub name: String,
+    /// How many values it takes.
+    pub size: usize,
+    /// What one step adds to the position.
+    pub stride: usize,
+}
+
+/// An operation and the loop it belongs to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// How many loops must be open for the operands to be known: 0 for a value that the whole block shares.
+    pub depth: usize,
+    /// What is computed.
+    pub op: Op,
+}
+
+/// One operation. Operands are indices of earlier operations of the piece. Every f32 operation rounds to nearest even by itself.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Op {
+    /// `bits` bits of the little-endian integer of `bytes` bytes at `byte`, from bit `shift` upwards.
+    Bits {
+        /// Byte offset in the block.
+        byte: Affine,
+        /// Size of the integer, 1 to 6.
+        bytes: u32,
+        /// Lowest bit.
+        shift: Affine,
+        /// How many bits.
+        bits: u32,
+    },
+    /// Base-3 digit n of the byte b at `byte`: `((b * 3^n mod 256) * 3) >> 8`.
+    Trit {
+        /// Byte offset in the block.
+        byte: Affine,
+        /// n.
+        digit: Affine,
+    },
+    /// Unsigned integers put together: the sum of `weight * operand`.
+    Join(Vec<(usize, u64)>),
+    /// A two's-complement integer of `bits` bits as f32.
+    SignedToFloat {
+        /// The bits.
+        of: usize,
+        /// Their number.
+        bits: u32,
+    },
+    /// An unsigned integer as f32.
+    ToFloat(usize),
+    /// Stored bits as a floating-point number, widened to f32 exactly.
+    Widen(FloatKind, usize),
+    /// `table[width * code + lane]`.
+    Level {
+        /// Index into [`Decoder::tables`].
+        table: usize,
+        /// Values per code.
+        width: usize,
+        /// The operation that gives the code.
+        code: usize,
+        /// Which value of the code's vector.
+        lane: Affine,
+    },
+    /// f32 `operand * constant`, exact.
+    Times(usize, f32),
+    /// f32 `operand + constant`, exact.
+    Plus(usize, f32),
+    /// f32 product.
+    Mul(usize, usize),
+    /// f32 sum.
+    Add(usize, usize),
+    /// f32 difference.
+    Sub(usize, usize),
+}
+
+/// How stored bits are a floating-point number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FloatKind {
+    /// IEEE half precision.
+    F16,
+    /// The upper half of an f32.
+    Bf16,
+    /// IEEE single precision.
+    F32,
+    /// x is `2^(x - bias)`, also for 255; a step that is a power of two has been folded into the bias.
+    E8m0 {
+        /// 127 less the exponent of the step.
+        bias: i32,
+    },
+    /// Four exponent and three mantissa bits; bit 7 is ignored, 0x7F is 0, exponent 0 is subnormal.
+    Ue4m3,
+}
+
+/// `at + sum of stride * digit`, digits by their loop's index.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Affine {
+    /// The constant.
+    pub at: i64,
+    /// (loop, stride) in loop order; strides are not 0.
+    pub terms: Vec<(usize, i64)>,
+}
+
+impl Affine {
+    /// How many loops must be open for the value to be known.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        self.terms.last().map_or(0, |&(index, _)| index + 1)
+    }
+}

@@ -1,0 +1,4 @@
+//! From the checked model to neutral form: values of weights, and packed classes.
+
+pub mod class;
+pub mod value;

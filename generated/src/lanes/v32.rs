@@ -1,0 +1,166 @@
+//! One lane in plain Rust: what every other width is tested against.
+
+/// One integer.
+pub type I = u32;
+/// One f32.
+pub type F = f32;
+/// Lanes of a vector.
+pub const LANES: usize = 1;
+
+/// Zero.
+#[inline]
+pub fn zero_i() -> I {
+    0
+}
+
+/// Zero.
+#[inline]
+pub fn zero_f() -> F {
+    0.0
+}
+
+/// One integer.
+#[inline]
+pub fn splat_i(value: i32) -> I {
+    value.cast_unsigned()
+}
+
+/// One f32.
+#[inline]
+pub fn splat_f(value: f32) -> F {
+    value
+}
+
+/// The bits of `MASK` of every byte.
+#[inline]
+pub fn mask<const MASK: u8>(a: I) -> I {
+    a & u32::from_ne_bytes([MASK; 4])
+}
+
+/// Every byte shifted right, where the bits that come in from its neighbour are masked away next.
+#[inline]
+pub fn shr<const BITS: u32>(a: I) -> I {
+    a >> BITS
+}
+
+/// Every byte shifted left, where the bits that come in from its neighbour are masked away next.
+#[inline]
+pub fn shl<const BITS: u32>(a: I) -> I {
+    a << BITS
+}
+
+/// Bitwise or.
+#[inline]
+pub fn or(a: I, b: I) -> I {
+    a | b
+}
+
+/// `sum + the products of four unsigned codes and four signed quants`, exact.
+#[inline]
+pub fn dot(sum: I, codes: I, quants: I) -> I {
+    let products = codes.to_le_bytes().into_iter().zip(quants.to_le_bytes());
+    products.fold(sum, |sum, (code, quant)| sum.wrapping_add_signed(i32::from(code) * i32::from(quant.cast_signed())))
+}
+
+/// `sum + the products of two pairs of 16 bits`, exact.
+#[inline]
+pub fn dot_pairs(sum: I, a: I, b: I) -> I {
+    let product = |a: u32, b: u32| i32::from(a as i16) * i32::from(b as i16);
+    sum.wrapping_add_signed(product(a, b)).wrapping_add_signed(product(a >> 16, b >> 16))
+}
+
+/// Rounds to nearest even.
+#[inline]
+pub fn to_float(a: I) -> F {
+    a.cast_signed() as f32
+}
+
+/// The unsigned byte that starts at bit `SHIFT` of the lane.
+#[inline]
+pub fn byte<const SHIFT: u32>(a: I) -> F {
+    (a >> SHIFT & 0xff) as f32
+}
+
+/// The unsigned lower half of the lane.
+#[inline]
+pub fn low_half(a: I) -> F {
+    (a & 0xffff) as f32
+}
+
+/// The unsigned upper half of the lane.
+#[inline]
+pub fn high_half(a: I) -> F {
+    (a >> 16) as f32
+}
+
+/// `a * b + c`, rounded once.
+#[inline]
+pub fn fma(a: F, b: F, c: F) -> F {
+    a.mul_add(b, c)
+}
+
+/// `a * b`.
+#[inline]
+pub fn mul(a: F, b: F) -> F {
+    a * b
+}
+
+/// `a + b`.
+#[inline]
+pub fn add(a: F, b: F) -> F {
+    a + b
+}
+
+/// `a - b`.
+#[inline]
+pub fn sub(a: F, b: F) -> F {
+    a - b
+}
+
+/// Loads a quad.
+#[inline]
+pub fn line(bytes: &[u8; 4]) -> I {
+    u32::from_le_bytes(*bytes)
+}
+
+/// Stores a quad.
+#[inline]
+pub fn store_line(bytes: &mut [u8; 4], a: I) {
+    *bytes = a.to_le_bytes();
+}
+
+/// Loads an f32.
+#[inline]
+pub fn floats(values: &[f32; 1]) -> F {
+    values[0]
+}
+
+/// Stores an f32.
+#[inline]
+pub fn store_floats(values: &mut [f32; 1], a: F) {
+    values[0] = a;
+}
+
+/// Loads a half-precision number.
+#[inline]
+pub fn halves(values: &[u16; 1]) -> F {
+    crate::scalar::f16(u32::from(values[0]))
+}
+
+/// Loads an unsigned byte.
+#[inline]
+pub fn unsigned(values: &[u8; 1]) -> I {
+    u32::from(values[0])
+}
+
+/// Loads a signed byte.
+#[inline]
+pub fn signed(values: &[u8; 1]) -> I {
+    i32::from(values[0].cast_signed()).cast_unsigned()
+}
+
+/// Loads a pair of unsigned bytes into the halves of the lane.
+#[inline]
+pub fn pairs(values: &[[u8; 2]; 1]) -> I {
+    u32::from(values[0][0]) | u32::from(values[0][1]) << 16
+}

@@ -1,0 +1,56 @@
+//! What decoders call: stored bits as numbers. Every function is exact.
+
+/// IEEE half precision.
+#[inline]
+#[must_use]
+pub fn f16(bits: u32) -> f32 {
+    half::f16::from_bits(bits as u16).to_f32_const()
+}
+
+/// `2^(exponent - bias)`, subnormal where f32 is; the caller keeps it in range.
+#[inline]
+#[must_use]
+pub fn power_of_two(exponent: u32, bias: i32) -> f32 {
+    let biased = exponent as i32 - bias + 127;
+    if biased > 0 { f32::from_bits((biased as u32) << 23) } else { f32::from_bits((1 << 22) >> -biased) }
+}
+
+/// Four exponent and three mantissa bits: bit 7 is ignored, 0x7F is 0, exponent 0 is subnormal.
+#[inline]
+#[must_use]
+pub fn ue4m3(bits: u32) -> f32 {
+    let (exponent, mantissa) = (bits >> 3 & 15, bits & 7);
+    match bits & 0x7f {
+        0x7f => 0.0,
+        _ if exponent == 0 => mantissa as f32 / 512.0,
+        _ => f32::from_bits((exponent + 120) << 23 | mantissa << 20),
+    }
+}
+
+/// Base-3 digit n of a byte that holds a base-3 fraction.
+#[inline]
+#[must_use]
+pub fn trit(byte: u8, digit: usize) -> u32 {
+    const POWERS: [u8; 5] = [1, 3, 9, 27, 81];
+    u32::from(byte.wrapping_mul(POWERS[digit])) * 3 >> 8
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn powers_of_two_reach_the_subnormals() {
+        for (exponent, bias) in [(0, 127), (1, 127), (255, 128), (0, 128), (1, 128), (127, 127)] {
+            let want = 2_f64.powi(exponent - bias);
+            assert_eq!(f64::from(super::power_of_two(exponent as u32, bias)), want, "{exponent} {bias}");
+        }
+    }
+
+    #[test]
+    fn small_floats() {
+        assert_eq!(super::ue4m3(0x38), 1.0);
+        assert_eq!(super::ue4m3(0xB8), 1.0);
+        assert_eq!(super::ue4m3(0x7f), 0.0);
+        assert_eq!(super::ue4m3(0x7e), 448.0);
+        assert_eq!(super::ue4m3(0x01), 1.0 / 512.0);
+    }
+}

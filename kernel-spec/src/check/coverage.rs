@@ -1,0 +1,154 @@
+//! The strongest rule: every stored bit is read exactly once, and for one meaning.
+
+use crate::diagnostic::{Sink, Span};
+use crate::model::Number;
+use crate::raw;
+use crate::reading::{Part, Reading};
+
+use super::digits::Scope;
+use super::place::{self, Values};
+use super::rules::TRITS;
+use super::stores::Stores;
+
+/// Who reads every bit of the storage.
+pub(crate) struct Coverage<'c> {
+    stores: &'c Stores,
+    fields: Vec<Bits>,
+    readers: Vec<Reader>,
+    conflicts: usize,
+}
+
+/// The bits of one field: for each, the reader and the piece in which it reads.
+struct Bits {
+    width: usize,
+    owners: Vec<Option<Owner>>,
+    /// The same for base-3 digits, which share the bits of their byte.
+    trits: Vec<Option<Owner>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Owner {
+    reader: usize,
+    piece: usize,
+    /// Whether the bit is shared by base-3 digits.
+    trit: bool,
+}
+
+/// One plane of one number, as messages point at it.
+struct Reader {
+    what: String,
+    span: Span,
+}
+
+impl<'c> Coverage<'c> {
+    pub(crate) fn new(stores: &'c Stores) -> Self {
+        let bits = |(field, shape): (usize, &super::stores::Shape)| {
+            let items = shape.lengths.as_ref().map_or(0, |lengths| lengths.iter().product());
+            let width = stores.storage.element(field).bits() as usize;
+            Bits { width, owners: vec![None; items * width], trits: vec![None; items * TRITS as usize] }
+        };
+        let fields = stores.shapes.iter().enumerate().map(bits).collect();
+        Self { stores, fields, readers: Vec::new(), conflicts: 0 }
+    }
+
+    /// Marks all bits that a number and its supers read in the pieces of `scopes`.
+    pub(crate) fn read(&mut self, raw: &raw::Number, number: &Number, scopes: &[Scope], sink: &mut Sink) {
+        let readings = self.stores.storage.readings(number);
+        for (reading, spot) in readings.iter().zip(raw.stored.places()) {
+            self.readers.push(Reader { what: raw.what.clone(), span: spot.whole });
+            self.mark_all(reading, scopes, sink);
+        }
+        if let (Some(raw), Some(outer)) = (&raw.outer, &number.outer) {
+            self.read(raw, outer, scopes, sink);
+        }
+    }
+
+    /// Marks the bits of the newest reader; stops at the first conflict, as more would follow from it.
+    fn mark_all(&mut self, reading: &Reading<'_>, scopes: &[Scope], sink: &mut Sink) {
+        let reader = self.readers.len() - 1;
+        for scope in scopes {
+            for values in Values::all(scope, &reading.digits()) {
+                let owner = Owner { reader, piece: scope.start, trit: matches!(reading.part, Part::Trit(_)) };
+                if let Err((bit, first)) = self.mark(reading, &values, owner) {
+                    self.report(reading, &values, bit, first, sink);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Marks what one reading takes at one place, or says which bit has another owner.
+    fn mark(&mut self, reading: &Reading<'_>, values: &Values<'_>, owner: Owner) -> Result<(), (String, Owner)> {
+        let shape = &self.stores.shapes[reading.field];
+        let lengths = shape.lengths.as_deref().unwrap_or_default();
+        let Some(item) = place::item(reading, values, lengths) else { return Ok(()) };
+        let field = &mut self.fields[reading.field];
+        let name = format!("`{}[{item}]`", shape.name.value);
+        let (low, bits) = match reading.part {
+            Part::Whole => (0, field.width),
+            Part::Bits { bit, bits } => (values.of(bit) as usize, bits as usize),
+            Part::Trit(trit) => {
+                let trit = values.of(trit) as usize;
+                claim(&mut field.trits[item * TRITS as usize + trit], owner, false)
+                    .map_err(|first| (format!("base-3 digit {trit} of {name}"), first))?;
+                (0, field.width)
+            }
+        };
+        for bit in low..low + bits {
+            claim(&mut field.owners[item * field.width + bit], owner, true)
+                .map_err(|first| (format!("bit {bit} of {name}"), first))?;
+        }
+        Ok(())
+    }
+
+    fn report(&mut self, reading: &Reading<'_>, values: &Values<'_>, bit: String, first: Owner, sink: &mut Sink) {
+        self.conflicts += 1;
+        let _ = reading;
+        let (again, first) = (&self.readers[self.readers.len() - 1], &self.readers[first.reader]);
+        let error = sink.error(again.span, format!("{bit} is read twice"));
+        let at = values.to_string();
+        let at = if at.is_empty() { at } else { format!(" at {at}") };
+        if again.span == first.span {
+            error.label(format!("by `{}`{at}, and before", again.what));
+        } else {
+            error.label(format!("by `{}`{at}", again.what)).also(first.span, format!("first by `{}`", first.what));
+        }
+    }
+
+    /// Reports the bits that nothing reads, field by field.
+    pub(crate) fn finish(self, sink: &mut Sink) {
+        if self.conflicts > 0 {
+            return;
+        }
+        for (bits, shape) in self.fields.iter().zip(&self.stores.shapes) {
+            if shape.sums.is_some() {
+                continue;
+            }
+            let unread: Vec<usize> = (0..bits.owners.len()).filter(|&bit| bits.owners[bit].is_none()).collect();
+            let Some(first) = unread.first() else { continue };
+            let (item, low) = (first / bits.width, first % bits.width);
+            let run = unread.iter().enumerate().take_while(|(i, bit)| first + i == **bit && *bit / bits.width == item);
+            let high = low + run.count() - 1;
+            let which = if low == high { format!("bit {low}") } else { format!("bits {low} to {high}") };
+            let name = &shape.name;
+            let error = sink.error(name.span, format!("nothing reads {which} of `{}[{item}]`", name.value));
+            error.label(format!("{} of its {} bits are never read", unread.len(), bits.owners.len()));
+        }
+    }
+}
+
+/// Gives a bit to an owner. The same plane may read it for several pieces; base-3 digits share the bits of a byte.
+fn claim(slot: &mut Option<Owner>, owner: Owner, shared: bool) -> Result<(), Owner> {
+    match slot {
+        Some(first) if shared && first.trit && owner.trit => Ok(()),
+        Some(first) if first.reader == owner.reader && first.piece != owner.piece => {
+            *slot = Some(owner);
+            Ok(())
+        }
+        Some(first) => Err(*first),
+        None => {
+            *slot = Some(owner);
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! From a card as written to the checked model.
+
+mod coverage;
+mod digits;
+mod number;
+mod place;
+mod rules;
+mod stores;
+mod values;
+
+use crate::diagnostic::Sink;
+use crate::model::{Format, Number, Piece};
+use crate::raw::{self, Card};
+use crate::table::Tables;
+
+use coverage::Coverage;
+use digits::Scope;
+use number::Resolver;
+use stores::Stores;
+
+/// The checked format; every error that keeps it from being right goes into the sink.
+pub(crate) fn check(card: &Card, tables: &dyn Tables, sink: &mut Sink) -> Option<Format> {
+    let before = sink.count();
+    let scopes = digits::scopes(card, sink);
+    let stores = stores::check(card.storage.as_ref()?, scopes.as_deref(), sink);
+    let resolver = Resolver { stores: &stores, tables };
+    let codes = codes(card, &resolver, scopes.as_deref(), sink);
+    let mut part = |raw: &Option<raw::Number>| resolver.resolve(raw.as_ref()?, scopes.as_deref(), sink);
+    let (zero, sign, scale, min) = (part(&card.zero), part(&card.sign), part(&card.scale), part(&card.min));
+    let scopes = scopes?;
+    let format = Format {
+        name: card.name.as_ref()?.value.clone(),
+        gguf: card.gguf.as_ref().map(|gguf| gguf.value),
+        doc: card.doc.clone()?,
+        storage: stores.storage.clone(),
+        pieces: pieces(codes, &scopes)?,
+        zero,
+        sign,
+        scale,
+        min,
+    };
+    if sink.count() == before && card.sound {
+        check_coverage(card, &format, &stores, &scopes, sink);
+    }
+    Some(format)
+}
+
+/// The code of each piece.
+fn codes(card: &Card, resolver: &Resolver<'_>, scopes: Option<&[Scope]>, sink: &mut Sink) -> Vec<Option<Number>> {
+    let code = |(i, piece): (usize, &raw::Piece)| {
+        let raw = piece.code.as_ref()?;
+        let scope = scopes.and_then(|scopes| scopes.get(i..=i));
+        let code = resolver.resolve(raw, scope, sink)?;
+        scope?.iter().for_each(|scope| rules::check_code(raw, &code, resolver.stores, scope, sink));
+        Some(code)
+    };
+    card.pieces.iter().enumerate().map(code).collect()
+}
+
+fn pieces(codes: Vec<Option<Number>>, scopes: &[Scope]) -> Option<Vec<Piece>> {
+    let piece = |(code, scope): (Option<Number>, &Scope)| {
+        Some(Piece { start: scope.start, end: scope.end, digits: scope.columns.clone(), code: code? })
+    };
+    codes.into_iter().zip(scopes).map(piece).collect()
+}
+
+/// Every stored bit is read exactly once, and for one meaning.
+fn check_coverage(card: &Card, format: &Format, stores: &Stores, scopes: &[Scope], sink: &mut Sink) {
+    let mut coverage = Coverage::new(stores);
+    let mut read = |raw: &Option<raw::Number>, number: &Option<Number>, scopes: &[Scope], sink: &mut Sink| {
+        if let (Some(raw), Some(number)) = (raw, number) {
+            coverage.read(raw, number, scopes, sink);
+        }
+    };
+    for ((raw, piece), scope) in card.pieces.iter().zip(&format.pieces).zip(scopes) {
+        read(&raw.code, &Some(piece.code.clone()), std::slice::from_ref(scope), sink);
+    }
+    for (raw, number) in [
+        (&card.zero, &format.zero),
+        (&card.sign, &format.sign),
+        (&card.scale, &format.scale),
+        (&card.min, &format.min),
+    ] {
+        read(raw, number, scopes, sink);
+    }
+    coverage.finish(sink);
+}

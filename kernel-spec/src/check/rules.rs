@@ -1,0 +1,143 @@
+//! The rules on digits and bounds that every reading of a number keeps, piece by piece.
+
+use std::collections::BTreeSet;
+
+use crate::diagnostic::{Sink, Span};
+use crate::model::{Digit, Number};
+use crate::nearest::listing;
+use crate::raw;
+use crate::reading::{Part, Reading};
+
+use super::digits::Scope;
+use super::place::{self, Values};
+use super::stores::{Shape, Stores};
+
+/// A base-3 digit lies in a byte of this many bits, which holds this many digits.
+const TRIT_BITS: u32 = 8;
+pub(crate) const TRITS: i64 = 5;
+
+/// Checks the readings of one number against the digits of each scope; the first scope with errors is enough.
+pub(crate) fn check(raw: &raw::Number, number: &Number, stores: &Stores, scopes: &[Scope], sink: &mut Sink) {
+    let before = sink.count();
+    let readings = stores.storage.readings(number);
+    for scope in scopes {
+        check_vector(raw, number, scope, sink);
+        for (reading, places) in readings.iter().zip(raw.stored.places()) {
+            check_inside_vector(number, reading, &places, scope, sink);
+            check_order(reading, &places, scope, sink);
+            check_bounds(reading, &places, stores, scope, sink);
+        }
+        if sink.count() > before {
+            return;
+        }
+    }
+}
+
+/// A vector covers whole digits.
+fn check_vector(raw: &raw::Number, number: &Number, scope: &Scope, sink: &mut Sink) {
+    let (Some(levels), width) = (&raw.levels, number.width()) else { return };
+    let whole = width == 1 || scope.end - scope.start == width || scope.columns.iter().any(|digit| digit.stride == width);
+    if !whole || scope.start % width != 0 {
+        sink.error(levels.span(), format!("vectors of {width} do not cover whole digits"))
+            .label(format!("no digit has stride {width}"));
+    }
+}
+
+/// The weights of one vector share its code.
+fn check_inside_vector(number: &Number, reading: &Reading<'_>, places: &raw::Spot, scope: &Scope, sink: &mut Sink) {
+    let width = number.width();
+    let used = reading.digits();
+    for digit in scope.columns.iter().filter(|digit| digit.stride < width && used.contains(digit.name.as_str())) {
+        sink.error(places.whole, format!("digit `{}` selects inside a vector of {width}", digit.name))
+            .label("one code gives the whole vector");
+    }
+}
+
+/// A reading that uses a digit uses all slower ones, so that a number is constant on whole runs.
+fn check_order(reading: &Reading<'_>, places: &raw::Spot, scope: &Scope, sink: &mut Sink) {
+    let used = reading.digits();
+    for chain in scope.chains() {
+        let is_used = |digit: &Digit| used.contains(digit.name.as_str());
+        let Some(fastest) = chain.iter().rposition(is_used) else { continue };
+        let left_out: Vec<&str> =
+            chain[..fastest].iter().filter(|digit| !is_used(digit)).map(|digit| digit.name.as_str()).collect();
+        if !left_out.is_empty() {
+            sink.error(places.whole, format!("uses digit `{}` but leaves out {}", chain[fastest].name, listing(left_out)))
+                .note("whoever uses a digit uses all slower ones, so that a number is constant on whole runs");
+        }
+    }
+}
+
+/// No item outside its field, no bit outside its item.
+fn check_bounds(reading: &Reading<'_>, places: &raw::Spot, stores: &Stores, scope: &Scope, sink: &mut Sink) {
+    let shape = &stores.shapes[reading.field];
+    let Some(lengths) = &shape.lengths else { return };
+    let bits = stores.storage.element(reading.field).bits();
+    if matches!(reading.part, Part::Trit(_)) && bits != TRIT_BITS {
+        sink.error(places.whole, format!("a base-3 digit lies in a byte, and `{}` has {bits} bits", shape.name.value));
+        return;
+    }
+    let holds = match reading.part {
+        Part::Trit(_) => format!("a byte has base-3 digits 0 to {}", TRITS - 1),
+        _ => format!("an item has bits 0 to {}", bits - 1),
+    };
+    for values in Values::all(scope, &reading.digits()) {
+        if place::item(reading, &values, lengths).is_none() {
+            let at = reading.axes.first().map_or(0, |axis| values.of(axis));
+            return outside_field(shape, lengths, at, &values, places.item, sink);
+        }
+        if let Some(fault) = outside_item(reading, bits, &values) {
+            let error = sink.error(places.bit, format!("{fault} outside an item of `{}`", shape.name.value));
+            error.label(holds);
+            explain(&values, error);
+            return;
+        }
+    }
+}
+
+fn outside_field(shape: &Shape, lengths: &[usize], at: i64, values: &Values<'_>, span: Span, sink: &mut Sink) {
+    let name = &shape.name.value;
+    let holds = match lengths {
+        [1] => "holds one item, item 0".to_owned(),
+        _ => format!("holds items 0 to {}", lengths[0] - 1),
+    };
+    let error = sink.error(span, format!("item {at} is outside `{name}`"));
+    error.label(format!("`{name}` {holds}"));
+    explain(values, error);
+}
+
+fn explain(values: &Values<'_>, error: &mut crate::diagnostic::Diagnostic) {
+    let values = values.to_string();
+    if !values.is_empty() {
+        error.note(format!("at {values}"));
+    }
+}
+
+/// What a reading takes beyond its item, if anything.
+fn outside_item(reading: &Reading<'_>, width: u32, values: &Values<'_>) -> Option<String> {
+    match reading.part {
+        Part::Whole => None,
+        Part::Bits { bit, bits } => {
+            let (low, high) = (values.of(bit), values.of(bit) + i64::from(bits) - 1);
+            let which = if low == high { format!("bit {low} is") } else { format!("bits {low} to {high} are") };
+            (low < 0 || high >= i64::from(width)).then_some(which)
+        }
+        Part::Trit(trit) => {
+            let trit = values.of(trit);
+            (!(0..TRITS).contains(&trit)).then(|| format!("base-3 digit {trit} is"))
+        }
+    }
+}
+
+/// Every digit tells codes apart, unless a vector spans it.
+pub(crate) fn check_code(raw: &raw::Number, number: &Number, stores: &Stores, scope: &Scope, sink: &mut Sink) {
+    let readings = stores.storage.readings(number);
+    let used: BTreeSet<&str> = readings.iter().flat_map(Reading::digits).collect();
+    for (digit, size) in scope.digits().filter(|(digit, _)| !used.contains(digit.name.as_str())) {
+        let spanned = scope.columns.contains(digit) && digit.stride * size <= number.width();
+        if !spanned {
+            sink.error(raw.stored.span(), format!("no plane of the code uses digit `{}`", digit.name))
+                .label(format!("all weights along `{}` would share one code", digit.name));
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Fields of a block and separate tensors: where they lie and how many items they have.
+
+use crate::diagnostic::{Sink, Span};
+use crate::model::{Blocks, Element, Field, Map, Storage, Tensor, Tensors};
+use crate::raw;
+use crate::walk::At;
+
+use super::digits::Scope;
+use super::place::{self, Values};
+
+/// Most items of a tensor over the window in which maps are tried out.
+const MAX_ITEMS: usize = 1 << 20;
+
+/// The storage of a card with what errors in its use need to know.
+pub(crate) struct Stores {
+    pub storage: Storage,
+    /// One for each field or tensor of `storage`.
+    pub shapes: Vec<Shape>,
+}
+
+impl Stores {
+    /// Whether the storage is blocks, not separate tensors.
+    pub(crate) const fn in_blocks(&self) -> bool {
+        matches!(self.storage, Storage::Blocks(_))
+    }
+}
+
+/// A field or tensor as its readers see it.
+pub(crate) struct Shape {
+    pub name: At<String>,
+    /// Items along each axis; `None` if the card is wrong about it.
+    pub lengths: Option<Vec<usize>>,
+    /// Where the card says that the field holds sums.
+    pub sums: Option<Span>,
+}
+
+/// Resolves fields or tensors. Those that are wrong stay in the list, so that their readers are not reported too.
+pub(crate) fn check(storage: &raw::Storage, scopes: Option<&[Scope]>, sink: &mut Sink) -> Stores {
+    match storage {
+        raw::Storage::Blocks { weights, bytes, fields } => {
+            let weights = weights.as_ref().map(|weights| weights.value);
+            blocks(weights, bytes.as_ref(), fields, sink)
+        }
+        raw::Storage::Tensors { tensors, .. } => separate(tensors, scopes.and_then(<[Scope]>::first), sink),
+    }
+}
+
+/// Stands in for a type that the card does not give properly.
+const UNKNOWN: Element = Element::Unsigned(8);
+
+fn blocks(weights: Option<usize>, bytes: Option<&At<usize>>, fields: &[raw::Field], sink: &mut Sink) -> Stores {
+    let mut stores = Stores {
+        storage: Storage::Blocks(Blocks {
+            weights: weights.unwrap_or(1),
+            bytes: bytes.map_or(1, |bytes| bytes.value),
+            fields: fields.iter().map(field).collect(),
+        }),
+        shapes: Vec::new(),
+    };
+    for raw in fields {
+        let kind = raw.kind.as_ref();
+        let lengths = kind.map(|kind| vec![kind.value.count.unwrap_or(1)]);
+        stores.shapes.push(Shape { name: raw.name.clone(), lengths, sums: raw.sums });
+        check_sums(raw, weights, sink);
+    }
+    if let (Some(bytes), Some(extents)) = (bytes, extents(fields)) {
+        check_layout(bytes, extents, sink);
+    }
+    stores
+}
+
+fn field(raw: &raw::Field) -> Field {
+    Field {
+        name: raw.name.value.clone(),
+        at: raw.at.as_ref().map_or(0, |at| at.value),
+        element: raw.kind.as_ref().map_or(UNKNOWN, |kind| kind.value.element),
+        count: raw.kind.as_ref().and_then(|kind| kind.value.count),
+        sums: raw.sums.is_some(),
+    }
+}
+
+/// Sums are integers, each over an equal share of the block.
+fn check_sums(raw: &raw::Field, weights: Option<usize>, sink: &mut Sink) {
+    let (Some(span), Some(kind), Some(weights)) = (raw.sums, &raw.kind, weights) else { return };
+    let count = kind.value.count.unwrap_or(1);
+    if !kind.value.element.is_integer() {
+        sink.error(kind.span, "sums of codes must be integers").also(span, "said to be sums here");
+    }
+    if weights % count != 0 {
+        sink.error(kind.span, format!("{count} sums cannot share {weights} weights equally"))
+            .also(span, "said to be sums here");
+    }
+}
+
+/// The bytes that a field covers.
+struct Extent<'c> {
+    field: &'c raw::Field,
+    start: usize,
+    end: usize,
+}
+
+/// The extents of all fields in order of place, if all are known.
+fn extents(fields: &[raw::Field]) -> Option<Vec<Extent<'_>>> {
+    let mut extents = Vec::new();
+    for field in fields {
+        let (start, kind) = (field.at.as_ref()?.value, field.kind.as_ref()?.value);
+        let size = kind.element.bits() as usize / 8 * kind.count.unwrap_or(1);
+        extents.push(Extent { field, start, end: start + size });
+    }
+    extents.sort_by_key(|extent| extent.start);
+    Some(extents)
+}
+
+/// Fields follow each other without gap or overlap from the first byte of the block to the last.
+fn check_layout(bytes: &At<usize>, extents: Vec<Extent<'_>>, sink: &mut Sink) {
+    let mut last: Option<Extent<'_>> = None;
+    for extent in extents {
+        let (name, end) = (&extent.field.name, last.as_ref().map_or(0, |last| last.end));
+        if extent.end > bytes.value {
+            sink.error(name.span, format!("field `{}` leaves the block", name.value))
+                .label(format!("covers bytes {} to {}", extent.start, extent.end - 1))
+                .also(bytes.span, "the block ends here");
+        } else if extent.start > end {
+            gap(end, extent.start, name.span, sink);
+        }
+        if let Some(last) = last.as_ref().filter(|last| extent.start < last.end) {
+            sink.error(name.span, format!("fields `{}` and `{}` overlap", last.field.name.value, name.value))
+                .label(format!("starts at byte {}", extent.start))
+                .also(last.field.name.span, format!("ends at byte {}", last.end - 1));
+        }
+        if extent.end >= end {
+            last = Some(extent);
+        }
+    }
+    let end = last.map_or(0, |last| last.end);
+    if end < bytes.value {
+        gap(end, bytes.value, bytes.span, sink);
+    }
+}
+
+fn gap(start: usize, end: usize, span: Span, sink: &mut Sink) {
+    let which = if end - start == 1 { format!("byte {start}") } else { format!("bytes {start} to {}", end - 1) };
+    sink.error(span, format!("no field holds {which}"));
+}
+
+fn separate(tensors: &[raw::Tensor], scope: Option<&Scope>, sink: &mut Sink) -> Stores {
+    let mut stores =
+        Stores { storage: Storage::Tensors(Tensors { rows: Vec::new(), tensors: Vec::new() }), shapes: Vec::new() };
+    let mut resolved = Vec::new();
+    for raw in tensors {
+        if let Some(kind) = raw.kind.as_ref().filter(|kind| kind.value.count.is_some()) {
+            sink.error(kind.span, "the type of a tensor is that of one item").label("its axes say how many there are");
+        }
+        let axes = raw.axes.as_ref().zip(scope).and_then(|(axes, scope)| resolve_axes(axes, scope, sink));
+        let lengths = axes.as_ref().zip(scope).and_then(|(axes, scope)| {
+            let span = raw.axes.as_ref().map_or(raw.name.span, |axes| axes.span);
+            lengths(axes, scope, span, sink)
+        });
+        let lengths = lengths.filter(|_| raw.kind.is_some());
+        stores.shapes.push(Shape { name: raw.name.clone(), lengths, sums: None });
+        let element = raw.kind.as_ref().map_or(UNKNOWN, |kind| kind.value.element);
+        resolved.push(Tensor { name: raw.name.value.clone(), element, axes: axes.unwrap_or_default() });
+    }
+    let rows = scope.map_or_else(Vec::new, |scope| scope.rows.clone());
+    stores.storage = Storage::Tensors(Tensors { rows, tensors: resolved });
+    stores
+}
+
+fn resolve_axes(axes: &At<Vec<raw::Map>>, scope: &Scope, sink: &mut Sink) -> Option<Vec<Map>> {
+    let maps: Vec<_> = axes.value.iter().map(|map| place::resolve(map, std::slice::from_ref(scope), sink)).collect();
+    maps.into_iter().collect()
+}
+
+/// How far each axis reaches over the window in which maps are tried out.
+fn lengths(axes: &[Map], scope: &Scope, span: Span, sink: &mut Sink) -> Option<Vec<usize>> {
+    let mut lengths = Vec::new();
+    for axis in axes {
+        let used = axis.digits().collect();
+        let reach = Values::all(scope, &used).map(|values| values.of(axis));
+        let (low, high) = reach.fold((i64::MAX, i64::MIN), |(low, high), at| (low.min(at), high.max(at)));
+        let Some(length) = usize::try_from(low).and(usize::try_from(high + 1)).ok() else {
+            sink.error(span, format!("an axis reaches down to {low}"));
+            return None;
+        };
+        lengths.push(length);
+    }
+    let items = lengths.iter().try_fold(1usize, |items, length| items.checked_mul(*length));
+    if items.is_none_or(|items| items > MAX_ITEMS) {
+        sink.error(span, "the strides of these axes are too far apart");
+        return None;
+    }
+    Some(lengths)
+}

@@ -1,0 +1,136 @@
+//! Folders of cards: every card of a folder, or everything that is wrong in any of them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::{fs, io};
+
+use crate::claim::Claim;
+use crate::diagnostic::{Diagnostic, Diagnostics, Source};
+use crate::gpu::{self, Dialect};
+use crate::isa::{self, Isa};
+use crate::kernels::{self, Kernels};
+use crate::model::Format;
+use crate::read;
+use crate::table::{TableFolder, Tables, shown};
+
+/// Cards with the files they are written in, sorted by file name.
+pub type Files<T> = Vec<(PathBuf, T)>;
+
+/// All cards of a specification: the folders `formats`, `formats/tensors`, `isa`, `kernels` and `gpu`.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// Formats of blocks, then formats of separate tensors.
+    pub formats: Files<Format>,
+    /// Instruction sets.
+    pub isas: Files<Isa>,
+    /// What each operation is generated with.
+    pub kernels: Files<Kernels>,
+    /// GPU dialects.
+    pub dialects: Files<Dialect>,
+}
+
+impl Spec {
+    /// Reads every card below `root`; format cards find their tables in `root/tables`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with any card.
+    pub fn read(root: &Path) -> Result<Self, Diagnostics> {
+        let tables = TableFolder::new(root.join("tables"));
+        let formats = read_folders(&[&root.join("formats"), &root.join("formats").join("tensors")], |source| {
+            read::read_claims(source, &tables)
+        });
+        let isas = read_folders(&[&root.join("isa")], isa::read_claims);
+        let dialects = read_folders(&[&root.join("gpu")], gpu::read_claims);
+        // Without the instruction sets every variant would look wrong.
+        let known: Option<Vec<Isa>> = isas.as_ref().ok().map(|isas| isas.iter().map(|(_, isa)| isa.clone()).collect());
+        let kernels = match known {
+            Some(isas) => read_folders(&[&root.join("kernels")], |source| kernels::read_claims(source, &isas)),
+            None => Ok(Vec::new()),
+        };
+        let mut found = Diagnostics::default();
+        let (formats, isas) = (found.keep(formats), found.keep(isas));
+        let (kernels, dialects) = (found.keep(kernels), found.keep(dialects));
+        if found.is_empty() { Ok(Self { formats, isas, kernels, dialects }) } else { Err(found) }
+    }
+}
+
+impl Diagnostics {
+    /// The value, or nothing after taking over what is wrong with it.
+    fn keep<T: Default>(&mut self, result: Result<T, Self>) -> T {
+        result.unwrap_or_else(|found| {
+            self.append(found);
+            T::default()
+        })
+    }
+}
+
+/// Reads every format card of a folder, sorted by file name; cards in folders below are left alone.
+///
+/// # Errors
+/// Everything that is wrong with any card, names and type numbers that two of them share included.
+pub fn read_folder(folder: &Path, tables: &dyn Tables) -> Result<Files<Format>, Diagnostics> {
+    read_folders(&[folder], |source| read::read_claims(source, tables))
+}
+
+/// Reads every card of some folders, and checks that no two claim the same.
+fn read_folders<T>(
+    folders: &[&Path],
+    read: impl Fn(Arc<Source>) -> Result<(T, Vec<Claim>), Diagnostics>,
+) -> Result<Files<T>, Diagnostics> {
+    let mut found = Diagnostics::default();
+    let (mut cards, mut claimed) = (Vec::new(), BTreeMap::new());
+    let paths: Vec<PathBuf> = folders.iter().flat_map(|folder| found.keep(list(folder))).collect();
+    for path in paths {
+        let Some(source) = found.keep(open(&path).map(Some)) else { continue };
+        match read(Arc::clone(&source)) {
+            Ok((card, claims)) => {
+                found.append(check_claims(&source, claims, &mut claimed));
+                cards.push((path, card));
+            }
+            Err(wrong) => found.append(wrong),
+        }
+    }
+    if found.is_empty() { Ok(cards) } else { Err(found) }
+}
+
+fn list(folder: &Path) -> Result<Vec<PathBuf>, Diagnostics> {
+    cards(folder).map_err(|why| Diagnostics::of_file(shown(folder), format!("cannot list the folder: {why}")))
+}
+
+fn open(path: &Path) -> Result<Arc<Source>, Diagnostics> {
+    let text = fs::read_to_string(path);
+    let text = text.map_err(|why| Diagnostics::of_file(shown(path), format!("cannot read the card: {why}")))?;
+    Ok(Source::shared(&shown(path), &text))
+}
+
+/// Reports what another card has claimed before.
+fn check_claims(
+    source: &Arc<Source>,
+    claims: Vec<Claim>,
+    claimed: &mut BTreeMap<(&'static str, String), String>,
+) -> Diagnostics {
+    let mut found = Diagnostics::default();
+    for Claim { key, value, span } in claims {
+        let message = format!("two cards have the {key} `{value}`");
+        if let Some(first) = claimed.insert((key, value), source.path.clone()) {
+            let mut diagnostic = Diagnostic::new(Arc::clone(source), Some(span), message);
+            diagnostic.note(format!("the other is {first}"));
+            found.push(diagnostic);
+        }
+    }
+    found
+}
+
+/// The card files of a folder, sorted by name.
+pub(crate) fn cards(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "toml") && path.is_file() {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}

@@ -1,0 +1,134 @@
+//! Instruction-set cards: what a processor offers.
+
+use std::sync::Arc;
+
+use crate::claim::Claim;
+use crate::diagnostic::{Diagnostics, Sink, Source};
+use crate::walk::{Node, Table, read_document};
+
+/// Architectures that a card may ask for, as Rust names them.
+const ARCHES: [&str; 8] = ["x86_64", "aarch64", "x86", "arm", "riscv64", "loongarch64", "powerpc64", "wasm32"];
+
+/// Bits of one f32.
+const LANE: usize = 32;
+
+/// Rows that are interleaved in packed weights: no tile works on more lanes.
+pub const MAX_LANES: usize = 16;
+
+/// An instruction set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Isa {
+    /// The name users write.
+    pub name: String,
+    /// One line that says which processors have it.
+    pub doc: String,
+    /// The architecture it belongs to, as Rust's `target_arch` has it; `None`: any.
+    pub arch: Option<String>,
+    /// Rust target features that the processor must have at run time.
+    pub features: Vec<String>,
+    /// Width of a vector register; 32 for scalar code.
+    pub vector_bits: usize,
+    /// Vector registers.
+    pub registers: usize,
+    /// How products of bytes are summed.
+    pub dot: Dot,
+    /// The highest rank that a processor can run is preferred.
+    pub rank: u32,
+}
+
+/// How an instruction set sums products of unsigned and signed bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Dot {
+    /// One product at a time.
+    Scalar,
+    /// Pairs of products summed into i16 with saturation.
+    PairsI16,
+    /// Four products accumulated into i32.
+    QuadsI32,
+}
+
+impl Dot {
+    const WORDS: [(&str, Self); 3] =
+        [("scalar", Self::Scalar), ("pairs-i16", Self::PairsI16), ("quads-i32", Self::QuadsI32)];
+}
+
+impl Isa {
+    /// Rows that one vector register holds, an f32 each; at most 16, as many as are interleaved.
+    #[must_use]
+    pub fn lanes(&self) -> usize {
+        (self.vector_bits / LANE).clamp(1, MAX_LANES)
+    }
+
+    /// Whether code for it uses no vectors.
+    #[must_use]
+    pub const fn is_scalar(&self) -> bool {
+        self.vector_bits <= LANE
+    }
+}
+
+/// Reads an instruction-set card. `path` is what diagnostics call it.
+///
+/// # Errors
+/// Everything that is wrong with the card.
+pub fn read_isa(path: &str, text: &str) -> Result<Isa, Diagnostics> {
+    read_claims(Source::shared(path, text)).map(|(isa, _)| isa)
+}
+
+/// Reads a card together with what no other card may have.
+pub(crate) fn read_claims(source: Arc<Source>) -> Result<(Isa, Vec<Claim>), Diagnostics> {
+    read_document(source, "the card", read)
+}
+
+fn read(mut card: Table<'_>, sink: &mut Sink) -> Option<(Isa, Vec<Claim>)> {
+    let name = card.need("name", sink).and_then(|node| node.identifier(sink, true));
+    let doc = card.need("doc", sink).and_then(|node| node.line(sink));
+    let arch = card.get("arch").map(|node| node.choice(sink, &ARCHES.map(|arch| (arch, arch))));
+    let features = card.need("features", sink).and_then(|node| read_features(&node, sink));
+    let vector_bits = card.need("vector", sink).and_then(|node| read_vector(&node, sink));
+    let registers = card.need("registers", sink).and_then(|node| node.count(sink, 1..=1024));
+    let dot = card.need("dot", sink).and_then(|node| node.choice(sink, &Dot::WORDS));
+    let rank = card.need("rank", sink).and_then(|node| node.count(sink, 0..=1000));
+    card.finish(sink);
+    let name = name?;
+    let claims = vec![Claim::of("name", &name)];
+    let isa = Isa {
+        name: name.value,
+        doc: doc?,
+        arch: match arch {
+            Some(arch) => Some(arch?.value.to_owned()),
+            None => None,
+        },
+        features: features?,
+        vector_bits: vector_bits?,
+        registers: registers?.value,
+        dot: dot?.value,
+        rank: rank?.value as u32,
+    };
+    Some((isa, claims))
+}
+
+fn read_vector(node: &Node<'_>, sink: &mut Sink) -> Option<usize> {
+    let bits = node.count(sink, 32..=65536)?.value;
+    if !bits.is_power_of_two() {
+        sink.error(node.span, "the width of a vector must be a power of two").help("scalar code has 32");
+        return None;
+    }
+    Some(bits)
+}
+
+fn read_features(node: &Node<'_>, sink: &mut Sink) -> Option<Vec<String>> {
+    let mut features: Vec<String> = Vec::new();
+    let before = sink.count();
+    for entry in node.list(sink)? {
+        let Some(feature) = entry.text(sink) else { continue };
+        let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        if feature.value.is_empty() || !feature.value.chars().all(fits) {
+            sink.error(entry.span, format!("`{}` cannot be a target feature", feature.value));
+        } else if features.iter().any(|other| other == feature.value) {
+            sink.error(entry.span, format!("feature `{}` is listed twice", feature.value));
+        } else {
+            features.push(feature.value.to_owned());
+        }
+    }
+    (sink.count() == before).then_some(features)
+}

@@ -1,0 +1,238 @@
+//! Kernel cards: the tile sizes and knobs that each operation is generated with.
+
+mod check;
+
+use std::sync::Arc;
+
+use crate::claim::Claim;
+use crate::diagnostic::{Diagnostics, Sink, Source, Span};
+use crate::isa::Isa;
+use crate::walk::{At, Node, Table, read_document};
+
+/// Rows that packed weights interleave: every tile has a multiple of them.
+pub const PANEL_ROWS: usize = 16;
+
+/// Most rows and columns of a tile.
+const MAX_ROWS: u32 = 256;
+const MAX_COLS: u32 = 16;
+
+/// Furthest prefetch, in bytes.
+const MAX_PREFETCH: u32 = 1 << 20;
+
+/// Largest batch that a variant may be the default from.
+const MAX_BATCH: u32 = 1 << 20;
+
+/// What one operation is generated with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kernels {
+    /// The operation.
+    pub operation: Operation,
+    /// Its variants in order of preference.
+    pub variants: Vec<Variant>,
+}
+
+/// An operation that kernels are generated for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Operation {
+    /// Weights times activations.
+    Matmul,
+}
+
+/// What a result is a function of: all variants of one class give the same bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Numerics {
+    /// Decoded weights times f32 activations.
+    Exact,
+    /// Integer levels times activations of 8 bits.
+    Int8,
+}
+
+/// How a kernel gets at decoded weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Schedule {
+    /// Decoded in registers, straight from packed memory.
+    Direct,
+    /// A segment is unpacked once and used for all columns.
+    Panel,
+}
+
+/// When a variant is generated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Set {
+    /// In every build.
+    Default,
+    /// Only when all variants are asked for.
+    All,
+}
+
+/// One way to generate an operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Variant {
+    /// Name of the instruction set.
+    pub isa: String,
+    /// The numerics class.
+    pub numerics: Numerics,
+    /// How it gets at decoded weights.
+    pub schedule: Schedule,
+    /// Rows of a tile, a multiple of [`PANEL_ROWS`].
+    pub rows: usize,
+    /// Columns of a tile.
+    pub cols: usize,
+    /// How many bytes ahead weights are prefetched; 0: not at all.
+    pub prefetch: usize,
+    /// The variant is the default for batches from this size up, until another of the same instruction set and numerics says a
+    /// larger one. Without it only the tuner chooses the variant.
+    pub batch: Option<usize>,
+    /// When it is generated.
+    pub set: Set,
+}
+
+impl Operation {
+    const WORDS: [(&str, Self); 1] = [("matmul", Self::Matmul)];
+
+    /// The word that cards and kernel names have for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Matmul => "matmul",
+        }
+    }
+}
+
+impl Numerics {
+    /// Both classes.
+    pub const ALL: [Self; 2] = [Self::Exact, Self::Int8];
+
+    /// The word that cards and users have for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::Int8 => "int8",
+        }
+    }
+}
+
+impl Schedule {
+    /// Both schedules.
+    pub const ALL: [Self; 2] = [Self::Direct, Self::Panel];
+
+    /// The word that cards have for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Panel => "panel",
+        }
+    }
+}
+
+impl Set {
+    const WORDS: [(&str, Self); 2] = [("default", Self::Default), ("all", Self::All)];
+}
+
+impl Variant {
+    /// The part of a kernel's name that tells tiles apart, such as `r16c8.p4096`.
+    #[must_use]
+    pub fn tile_name(&self) -> String {
+        let tile = format!("r{}c{}", self.rows, self.cols);
+        if self.prefetch == 0 { tile } else { format!("{tile}.p{}", self.prefetch) }
+    }
+
+    /// Vector registers that its tile keeps occupied: accumulators, a column of weights, and one activation.
+    ///
+    /// With fewer lanes than rows are interleaved, a tile works on one vector of rows at a time.
+    #[must_use]
+    pub fn registers(&self, isa: &Isa) -> usize {
+        let vectors = if isa.lanes() == PANEL_ROWS { self.rows / PANEL_ROWS } else { 1 };
+        let accumulators = match self.numerics {
+            Numerics::Exact => vectors * self.cols,
+            Numerics::Int8 => 2 * vectors * self.cols,
+        };
+        accumulators + vectors + 1
+    }
+}
+
+/// Reads a kernel card whose variants are for `isas`. `path` is what diagnostics call it.
+///
+/// # Errors
+/// Everything that is wrong with the card.
+pub fn read_kernels(path: &str, text: &str, isas: &[Isa]) -> Result<Kernels, Diagnostics> {
+    read_claims(Source::shared(path, text), isas).map(|(kernels, _)| kernels)
+}
+
+/// Reads a card together with what no other card may have.
+pub(crate) fn read_claims(source: Arc<Source>, isas: &[Isa]) -> Result<(Kernels, Vec<Claim>), Diagnostics> {
+    read_document(source, "the card", |card, sink| read(card, isas, sink))
+}
+
+fn read(mut card: Table<'_>, isas: &[Isa], sink: &mut Sink) -> Option<(Kernels, Vec<Claim>)> {
+    let operation = card.need("operation", sink).and_then(|node| node.choice(sink, &Operation::WORDS));
+    let entries = card.need("variant", sink).and_then(|node| node.list(sink)).unwrap_or_default();
+    card.finish(sink);
+    let variants: Vec<Written> = entries.iter().filter_map(|entry| Written::read(entry, isas, sink)).collect();
+    if variants.len() == entries.len() {
+        check::check(&variants, sink);
+    }
+    let operation = operation?;
+    let claims = vec![Claim { key: "operation", value: operation.value.name().to_owned(), span: operation.span }];
+    let variants = variants.into_iter().map(|written| written.variant).collect();
+    Some((Kernels { operation: operation.value, variants }, claims))
+}
+
+/// A variant and where its parts are written.
+struct Written {
+    variant: Variant,
+    span: Span,
+    set: Span,
+    batch: Option<Span>,
+}
+
+impl Written {
+    fn read(node: &Node<'_>, isas: &[Isa], sink: &mut Sink) -> Option<Self> {
+        let mut table = node.table(sink, "a variant")?;
+        let isa = table.need("isa", sink).and_then(|node| find_isa(&node, isas, sink));
+        let numerics = table.need("numerics", sink);
+        let numerics = numerics.and_then(|node| node.choice(sink, &Numerics::ALL.map(|word| (word.name(), word))));
+        let schedule = table.need("schedule", sink);
+        let schedule = schedule.and_then(|node| node.choice(sink, &Schedule::ALL.map(|word| (word.name(), word))));
+        let rows = table.need("rows", sink).and_then(|node| read_rows(&node, sink));
+        let cols = table.need("cols", sink).and_then(|node| node.count(sink, 1..=MAX_COLS));
+        let prefetch = table.need("prefetch", sink).and_then(|node| node.count(sink, 0..=MAX_PREFETCH));
+        let batch = table.get("batch").map(|node| node.count(sink, 1..=MAX_BATCH));
+        let set = table.need("set", sink).and_then(|node| node.choice(sink, &Set::WORDS));
+        table.finish(sink);
+        let batch = match batch {
+            Some(batch) => Some(batch?),
+            None => None,
+        };
+        let (isa, rows, cols, set) = (isa?, rows?, cols?, set?);
+        let variant = Variant {
+            isa: isa.name.clone(),
+            numerics: numerics?.value,
+            schedule: schedule?.value,
+            rows: rows.value,
+            cols: cols.value,
+            prefetch: prefetch?.value,
+            batch: batch.as_ref().map(|at| at.value),
+            set: set.value,
+        };
+        check::check_registers(&variant, isa, rows.span.to(cols.span), sink);
+        Some(Self { variant, span: node.span, set: set.span, batch: batch.map(|at| at.span) })
+    }
+}
+
+fn find_isa<'i>(node: &Node<'_>, isas: &'i [Isa], sink: &mut Sink) -> Option<&'i Isa> {
+    let words: Vec<(&str, &Isa)> = isas.iter().map(|isa| (isa.name.as_str(), isa)).collect();
+    node.choice(sink, &words).map(|isa| isa.value)
+}
+
+fn read_rows(node: &Node<'_>, sink: &mut Sink) -> Option<At<usize>> {
+    let rows = node.count(sink, 1..=MAX_ROWS)?;
+    if rows.value % PANEL_ROWS != 0 {
+        sink.error(node.span, format!("`rows` must be a multiple of {PANEL_ROWS}"))
+            .label(format!("packed weights interleave {PANEL_ROWS} rows"));
+        return None;
+    }
+    Some(rows)
+}

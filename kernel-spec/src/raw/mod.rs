@@ -1,0 +1,185 @@
+//! A format card as it is written: every value with its place in the text, nothing yet compared with anything else.
+
+mod number;
+
+use crate::diagnostic::{Sink, Span};
+use crate::element::ItemType;
+use crate::walk::{At, Node, Table, check_identifier};
+
+pub(crate) use number::{Levels, MAX_BITS, Map, Number, Place, Plane, Run, Spot, Stored, Term};
+
+/// Most weights or bytes in a block, and the largest position in it.
+pub(crate) const MAX_BLOCK: u32 = 1 << 16;
+
+/// What a card says. An absent option was not given or has been reported as wrong; `sound` tells which.
+pub(crate) struct Card {
+    pub name: Option<At<String>>,
+    pub gguf: Option<At<u32>>,
+    pub doc: Option<String>,
+    pub storage: Option<Storage>,
+    pub index: Option<Map>,
+    pub pieces: Vec<Piece>,
+    pub zero: Option<Number>,
+    pub sign: Option<Number>,
+    pub scale: Option<Number>,
+    pub min: Option<Number>,
+    /// Whether everything that decides who reads which bit was read without error.
+    pub sound: bool,
+}
+
+/// The two kinds of storage.
+pub(crate) enum Storage {
+    Blocks { weights: Option<At<usize>>, bytes: Option<At<usize>>, fields: Vec<Field> },
+    Tensors { rows: Option<Map>, tensors: Vec<Tensor> },
+}
+
+/// A field of a block.
+pub(crate) struct Field {
+    pub name: At<String>,
+    pub at: Option<At<usize>>,
+    pub kind: Option<At<ItemType>>,
+    /// Where the card says `sums`.
+    pub sums: Option<Span>,
+}
+
+/// A separate tensor.
+pub(crate) struct Tensor {
+    pub name: At<String>,
+    pub kind: Option<At<ItemType>>,
+    pub axes: Option<At<Vec<Map>>>,
+}
+
+/// A code with the index of the positions that it covers.
+pub(crate) struct Piece {
+    pub index: Option<Map>,
+    /// Where the piece is written.
+    pub span: Span,
+    /// Absent when it has been reported as wrong.
+    pub code: Option<Number>,
+}
+
+impl Card {
+    /// Reads the top-level table of a card.
+    pub(crate) fn read(mut card: Table<'_>, sink: &mut Sink) -> Self {
+        let name = card.need("name", sink).and_then(|node| node.identifier(sink, true));
+        let doc = card.need("doc", sink).and_then(|node| node.line(sink));
+        let gguf = card.get("gguf").and_then(|node| node.integer(sink, 0..=i64::from(u32::MAX)));
+        let before = sink.count();
+        let index = card.get("index").and_then(|node| Map::read(&node, sink));
+        let storage = Storage::read(&mut card, sink);
+        let code = card.need("code", sink);
+        let pieces = code.map_or_else(Vec::new, |node| read_pieces(&node, sink));
+        let mut part = |key| card.get(key).and_then(|node| Number::read(&node, key, sink));
+        let (zero, sign, scale, min) = (part("zero"), part("sign"), part("scale"), part("min"));
+        let sound = sink.count() == before;
+        card.finish(sink);
+        let gguf = gguf.map(|at| at.map(|value| value as u32));
+        Self { name, gguf, doc, storage, index, pieces, zero, sign, scale, min, sound }
+    }
+}
+
+/// The pieces of `[code]` or of every `[[code]]`.
+fn read_pieces(node: &Node<'_>, sink: &mut Sink) -> Vec<Piece> {
+    if node.is_list() {
+        let entries = node.list(sink).unwrap_or_default();
+        if entries.is_empty() {
+            sink.error(node.span, "`code` has no pieces");
+        }
+        return entries.iter().filter_map(|entry| Piece::read(entry, sink)).collect();
+    }
+    Piece::read(node, sink).into_iter().collect()
+}
+
+impl Piece {
+    fn read(node: &Node<'_>, sink: &mut Sink) -> Option<Self> {
+        let before = sink.count();
+        let mut table = node.table(sink, "a code")?;
+        let index = table.get("index").and_then(|node| Map::read(&node, sink));
+        let code = Number::read_table(table, "code", 0, sink);
+        Some(Self { index, span: node.span, code: code.filter(|_| sink.count() == before) })
+    }
+}
+
+impl Storage {
+    fn read(card: &mut Table<'_>, sink: &mut Sink) -> Option<Self> {
+        let keys = [card.get("fields"), card.get("tensors"), card.get("rows"), card.get("weights"), card.get("bytes")];
+        match keys {
+            [Some(fields), None, rows, ..] => {
+                reject([rows], "is for cards with `tensors`", sink);
+                let mut size = |key| card.need(key, sink).and_then(|node| node.count(sink, 1..=MAX_BLOCK));
+                let (weights, bytes) = (size("weights"), size("bytes"));
+                Some(Self::Blocks { weights, bytes, fields: read_all(&fields, sink, Field::read) })
+            }
+            [None, Some(tensors), rows, weights, bytes] => {
+                reject([weights, bytes], "is for cards with `fields`", sink);
+                let rows = rows.and_then(|node| Map::read(&node, sink));
+                Some(Self::Tensors { rows, tensors: read_all(&tensors, sink, Tensor::read) })
+            }
+            [Some(fields), Some(tensors), ..] => {
+                sink.error(tensors.span, "a card has `fields` or `tensors`, not both").also(fields.span, "the fields");
+                None
+            }
+            [None, None, ..] => {
+                sink.error(card.span, "the card says nothing of storage")
+                    .help("give the parts of a block as `[fields]`, or separate tensors as `[tensors]`");
+                None
+            }
+        }
+    }
+}
+
+fn reject<const N: usize>(keys: [Option<Node<'_>>; N], why: &str, sink: &mut Sink) {
+    for node in keys.into_iter().flatten() {
+        sink.error(node.span, format!("`{}` {why}", node.name()));
+    }
+}
+
+fn read_all<T>(
+    node: &Node<'_>,
+    sink: &mut Sink,
+    read: impl Fn(At<String>, &Node<'_>, &mut Sink) -> Option<T>,
+) -> Vec<T> {
+    let named = node.named(sink).unwrap_or_default();
+    named.iter().filter_map(|(name, node)| read(name.clone(), node, sink)).collect()
+}
+
+fn check_name(name: &At<String>, sink: &mut Sink) {
+    check_identifier(At { span: name.span, value: &name.value }, false, sink);
+}
+
+impl Field {
+    fn read(name: At<String>, node: &Node<'_>, sink: &mut Sink) -> Option<Self> {
+        check_name(&name, sink);
+        let mut table = node.table(sink, "a field")?;
+        let at = table.need("at", sink).and_then(|node| node.count(sink, 0..=MAX_BLOCK));
+        let kind = read_kind(&mut table, sink);
+        let sums = table.get("sums").and_then(|node| node.choice(sink, &[("code", ())]));
+        table.finish(sink);
+        Some(Self { name, at, kind, sums: sums.map(|at| at.span) })
+    }
+}
+
+impl Tensor {
+    fn read(name: At<String>, node: &Node<'_>, sink: &mut Sink) -> Option<Self> {
+        check_name(&name, sink);
+        let mut table = node.table(sink, "a tensor")?;
+        let kind = read_kind(&mut table, sink);
+        let axes = table.need("axes", sink).and_then(|node| read_axes(&node, sink));
+        table.finish(sink);
+        Some(Self { name, kind, axes })
+    }
+}
+
+fn read_kind(table: &mut Table<'_>, sink: &mut Sink) -> Option<At<ItemType>> {
+    let text = table.need("type", sink)?.text(sink)?;
+    ItemType::read(text, sink)
+}
+
+fn read_axes(node: &Node<'_>, sink: &mut Sink) -> Option<At<Vec<Map>>> {
+    let maps = node.list(sink)?.iter().map(|axis| Map::read(axis, sink)).collect::<Option<Vec<_>>>()?;
+    if maps.is_empty() {
+        sink.error(node.span, "a tensor has at least one axis");
+        return None;
+    }
+    Some(At { span: node.span, value: maps })
+}

@@ -1,0 +1,134 @@
+//! Tables of levels that are too long for a card.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::{fs, io};
+
+use crate::diagnostic::{Diagnostics, Sink, Source, Span};
+use crate::model::Levels;
+use crate::walk::{At, Table, read_document};
+
+/// Most neighbouring weights per code, and most codes.
+const MAX_WIDTH: u32 = 64;
+const MAX_ROWS: usize = 1 << 16;
+
+/// Where cards find tables by name.
+pub trait Tables {
+    /// The names of all tables.
+    fn names(&self) -> Vec<String>;
+
+    /// The table of that name, which is one of `names`.
+    ///
+    /// # Errors
+    /// When its text cannot be had.
+    fn open(&self, name: &str) -> io::Result<Source>;
+}
+
+/// The tables of a folder: `NAME.toml` each.
+#[derive(Clone, Debug)]
+pub struct TableFolder {
+    folder: PathBuf,
+}
+
+impl TableFolder {
+    /// The tables in `folder`, which need not exist.
+    #[must_use]
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self { folder: folder.into() }
+    }
+}
+
+impl Tables for TableFolder {
+    fn names(&self) -> Vec<String> {
+        let files = crate::folder::cards(&self.folder).unwrap_or_default();
+        files.iter().filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())).collect()
+    }
+
+    fn open(&self, name: &str) -> io::Result<Source> {
+        let path = self.folder.join(name).with_extension("toml");
+        Ok(Source { text: fs::read_to_string(&path)?, path: shown(&path) })
+    }
+}
+
+/// A path as diagnostics show it: the same on every system.
+pub(crate) fn shown(path: &Path) -> String {
+    path.display().to_string().replace('\\', "/")
+}
+
+/// Tables in memory: text by name.
+impl Tables for BTreeMap<String, String> {
+    fn names(&self) -> Vec<String> {
+        self.keys().cloned().collect()
+    }
+
+    fn open(&self, name: &str) -> io::Result<Source> {
+        let text = self.get(name).ok_or(io::ErrorKind::NotFound)?.clone();
+        Ok(Source { path: format!("{name}.toml"), text })
+    }
+}
+
+/// Reads and checks the table `name`.
+pub(crate) fn read_levels(name: &str, source: Source) -> Result<Levels, Diagnostics> {
+    read_document(Arc::new(source), "a table", |table, sink| read_table(table, name, sink))
+}
+
+fn read_table(mut table: Table<'_>, name: &str, sink: &mut Sink) -> Option<Levels> {
+    if let Some(given) = table.need("name", sink).and_then(|node| node.identifier(sink, false)) {
+        if given.value != name {
+            sink.error(given.span, format!("the table's file is called `{name}`"));
+        }
+    }
+    table.need("doc", sink).and_then(|node| node.line(sink));
+    let width = table.need("width", sink).and_then(|node| node.count(sink, 1..=MAX_WIDTH));
+    let letters = read_letters(&mut table, sink);
+    let rows = table.need("rows", sink).and_then(|node| node.text(sink));
+    table.finish(sink);
+    let (width, letters, rows) = (width?.value, letters?, rows?);
+    let values = read_rows(&rows, width, &letters, sink)?;
+    Some(Levels { table: Some(name.to_owned()), width, values })
+}
+
+/// The value of each digit; a row has one decimal digit per value, so there are at most ten.
+fn read_letters(table: &mut Table<'_>, sink: &mut Sink) -> Option<Vec<f32>> {
+    let node = table.need("letters", sink)?;
+    let letters: Vec<_> = node.list(sink)?.iter().map(|letter| letter.exact(sink)).collect();
+    if letters.is_empty() || letters.len() > 10 {
+        sink.error(node.span, "a table has 1 to 10 letters");
+        return None;
+    }
+    letters.into_iter().map(|letter| letter.map(|at| at.value)).collect()
+}
+
+fn read_rows(rows: &At<&str>, width: usize, letters: &[f32], sink: &mut Sink) -> Option<Vec<f32>> {
+    let count = rows.value.split_whitespace().count();
+    if !(1..=MAX_ROWS).contains(&count) {
+        sink.error(rows.span, format!("a table has 1 to {MAX_ROWS} rows"));
+        return None;
+    }
+    let mut values = Vec::with_capacity(count * width);
+    for (n, row) in rows.value.split_whitespace().enumerate() {
+        let before = values.len();
+        values.extend(row.chars().filter_map(|c| letters.get(c.to_digit(10)? as usize)));
+        if values.len() - before != width || row.chars().count() != width {
+            let letters = letters.len();
+            sink.error(row_span(rows, n, sink), format!("row {n} of the table is wrong"))
+                .label(format!("must be {width} digits, each under {letters}"));
+        }
+    }
+    Some(values)
+}
+
+/// Where row `n` is written; the whole text if it has escapes that hide the rows.
+fn row_span(rows: &At<&str>, n: usize, sink: &Sink) -> Span {
+    let Some(written) = sink.text().get(rows.span.start..rows.span.end) else { return rows.span };
+    let quotes = written.len() - written.trim_start_matches(['"', '\'']).len();
+    let inside = written.trim_matches(['"', '\'']);
+    if inside.split_whitespace().ne(rows.value.split_whitespace()) {
+        return rows.span;
+    }
+    inside.split_whitespace().nth(n).map_or(rows.span, |row| {
+        let start = rows.span.start + quotes + (row.as_ptr() as usize - inside.as_ptr() as usize);
+        Span { start, end: start + row.len() }
+    })
+}

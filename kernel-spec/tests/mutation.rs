@@ -1,0 +1,213 @@
+//! Cards with one number or one digit changed: nearly all must be rejected, and none may panic.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::ops::Range;
+use std::path::PathBuf;
+
+use quantloom_spec::eval::decode_blocks;
+use quantloom_spec::model::Format;
+use quantloom_spec::{TableFolder, read_format};
+use toml::de::{DeTable, DeValue};
+
+/// One change of a card's text.
+struct Mutant {
+    span: Range<usize>,
+    text: String,
+}
+
+impl Mutant {
+    fn apply(&self, card: &str) -> String {
+        let mut text = card.to_owned();
+        text.replace_range(self.span.clone(), &self.text);
+        text
+    }
+}
+
+/// What became of the mutants of a card.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Fate {
+    rejected: usize,
+    /// Accepted, and decodes as before.
+    harmless: usize,
+    /// Accepted, and only golden files would tell.
+    silent: Vec<String>,
+}
+
+/// Every way to change one integer: strides, offsets, bits, sizes, and lengths of arrays. Steps, offsets and levels are values,
+/// which no rule can know; type numbers name the format.
+fn change_numbers(table: &DeTable<'_>, mutants: &mut Vec<Mutant>) {
+    let values = ["gguf", "step", "offset", "levels"];
+    for (key, value) in table.iter().filter(|(key, _)| !values.contains(&key.get_ref().as_ref())) {
+        change_value(key.get_ref(), value.span(), value.get_ref(), mutants);
+    }
+}
+
+fn change_value(key: &str, span: Range<usize>, value: &DeValue<'_>, mutants: &mut Vec<Mutant>) {
+    match value {
+        DeValue::Integer(digits) => change_integer(digits.as_str(), span, mutants),
+        DeValue::String(text) if key == "type" => {
+            if let Some((element, count)) = text.trim_end_matches(']').split_once('[') {
+                let mut counts = Vec::new();
+                change_integer(count, span.clone(), &mut counts);
+                let typed = |count: Mutant| Mutant { span: span.clone(), text: format!("\"{element}[{}]\"", count.text) };
+                mutants.extend(counts.into_iter().map(typed));
+            }
+        }
+        DeValue::Array(entries) => {
+            entries.iter().for_each(|entry| change_value(key, entry.span(), entry.get_ref(), mutants));
+        }
+        DeValue::Table(table) => change_numbers(table, mutants),
+        _ => {}
+    }
+}
+
+fn change_integer(digits: &str, span: Range<usize>, mutants: &mut Vec<Mutant>) {
+    let value: i64 = digits.parse().unwrap();
+    let mut changed = vec![value + 1, value - 1, value * 2, value / 2];
+    changed.sort_unstable();
+    changed.dedup();
+    changed.retain(|other| *other != value);
+    mutants.extend(changed.into_iter().map(|other| Mutant { span: span.clone(), text: other.to_string() }));
+}
+
+type Strides<'c> = BTreeMap<&'c str, i64>;
+
+/// Calls `visit` with every `item`, `bit` or `trit` that is a table of strides.
+fn for_each_map<'c>(table: &'c DeTable<'_>, visit: &mut dyn FnMut(&Strides<'c>, Range<usize>)) {
+    for (key, value) in table.iter() {
+        let map = ["item", "bit", "trit"].contains(&key.get_ref().as_ref());
+        match value.get_ref() {
+            DeValue::Table(terms) if map => visit(&strides(terms), value.span()),
+            DeValue::Table(inner) => for_each_map(inner, visit),
+            DeValue::Array(entries) => {
+                for inner in entries.iter().filter_map(|entry| entry.get_ref().as_table()) {
+                    for_each_map(inner, visit);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn strides<'c>(terms: &'c DeTable<'_>) -> Strides<'c> {
+    let stride = |value: &DeValue<'_>| value.as_integer().unwrap().as_str().parse::<i64>().unwrap();
+    terms.iter().map(|(key, value)| (key.get_ref().as_ref(), stride(value.get_ref()))).collect()
+}
+
+fn written(strides: &Strides<'_>) -> String {
+    let terms: Vec<String> = strides.iter().map(|(name, stride)| format!("{name} = {stride}")).collect();
+    format!("{{ {} }}", terms.join(", "))
+}
+
+/// Every way to put one digit in the place of another in a map; strides of the same digit add up.
+fn change_digits(table: &DeTable<'_>, digits: &[String], mutants: &mut Vec<Mutant>) {
+    for_each_map(table, &mut |strides, span| {
+        for (name, stride) in strides.iter().filter(|(name, _)| **name != "at") {
+            for other in digits.iter().filter(|other| other != name) {
+                let mut renamed: BTreeMap<&str, i64> = strides.clone();
+                renamed.remove(name);
+                *renamed.entry(other).or_default() += stride;
+                mutants.push(Mutant { span: span.clone(), text: written(&renamed) });
+            }
+        }
+    });
+}
+
+/// Every way to exchange two strides of an `item` or `bit`.
+fn swap_strides(table: &DeTable<'_>, mutants: &mut Vec<Mutant>) {
+    for_each_map(table, &mut |strides, span| {
+        let names: Vec<&str> = strides.keys().copied().filter(|name| *name != "at").collect();
+        for (i, one) in names.iter().enumerate() {
+            for other in &names[..i] {
+                let mut swapped = strides.clone();
+                swapped.insert(one, strides[other]);
+                swapped.insert(other, strides[one]);
+                mutants.push(Mutant { span: span.clone(), text: written(&swapped) });
+            }
+        }
+    });
+}
+
+/// The names of all digits of a format.
+fn digits(format: &Format) -> Vec<String> {
+    let digits = format.pieces.iter().flat_map(|piece| &piece.digits);
+    let mut names: Vec<String> = digits.map(|digit| digit.name.clone()).collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// Bytes that look random and are always the same.
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 1u64;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    };
+    (0..length).map(|_| next()).collect()
+}
+
+fn decoded(format: &Format) -> Option<Vec<u32>> {
+    let bytes = format.blocks()?.bytes;
+    Some(decode_blocks(format, &noise(16 * bytes)).into_iter().map(f32::to_bits).collect())
+}
+
+fn fate(path: &PathBuf, format: &Format, mutants: &[Mutant], tables: &TableFolder) -> Fate {
+    let card = fs::read_to_string(path).unwrap();
+    let before = decoded(format);
+    let mut fate = Fate::default();
+    for mutant in mutants {
+        match read_format("mutant.toml", &mutant.apply(&card), tables) {
+            Err(wrong) => {
+                assert!(!wrong.is_empty() && !wrong.render(true).is_empty());
+                fate.rejected += 1;
+            }
+            Ok(changed) if before.is_some() && decoded(&changed) == before => fate.harmless += 1,
+            Ok(_) => {
+                let line = card[..mutant.span.start].matches('\n').count() + 1;
+                fate.silent.push(format!("{}:{line}: {}", format.name, mutant.text));
+            }
+        }
+    }
+    fate
+}
+
+/// What becomes of all mutants that `make` makes of the cards.
+fn fate_of_all(make: impl Fn(&DeTable<'_>, &Format) -> Vec<Mutant>) -> Fate {
+    let tables = common::tables();
+    let mut all = Fate::default();
+    for (path, format) in common::spec().formats {
+        let card = fs::read_to_string(&path).unwrap();
+        let mutants = make(DeTable::parse(&card).unwrap().get_ref(), &format);
+        let fate = fate(&path, &format, &mutants, &tables);
+        all.rejected += fate.rejected;
+        all.harmless += fate.harmless;
+        all.silent.extend(fate.silent);
+    }
+    all
+}
+
+#[test]
+fn changed_numbers_and_digits_are_rejected() {
+    let all = fate_of_all(|card, format| {
+        let mut mutants = Vec::new();
+        change_numbers(card, &mut mutants);
+        change_digits(card, &digits(format), &mut mutants);
+        mutants
+    });
+    assert_eq!(all, Fate { rejected: 2581, ..Fate::default() });
+}
+
+/// Two strides of one map exchanged are often another way to read every bit once; golden files tell those apart.
+#[test]
+fn half_of_swapped_strides_are_rejected() {
+    let all = fate_of_all(|card, _| {
+        let mut mutants = Vec::new();
+        swap_strides(card, &mut mutants);
+        mutants
+    });
+    assert_eq!((all.rejected, all.harmless, all.silent.len()), (60, 0, 55));
+}

@@ -1,0 +1,82 @@
+//! Cards that must be rejected, with the exact text of the diagnostics.
+//!
+//! `tests/wrong/KIND/NAME.toml` is the card, `NAME.txt` what is said of it. `BLESS=1` writes the texts anew.
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use quantloom_spec::gpu::read_dialect;
+use quantloom_spec::isa::{Dot, Isa, read_isa};
+use quantloom_spec::kernels::read_kernels;
+use quantloom_spec::{Diagnostics, TableFolder, read_folder, read_format};
+
+/// Checks every wrong card of a kind; `read` gives what is wrong with it. Returns how many there are.
+fn check_all(kind: &str, read: impl Fn(&str, &str) -> Option<Diagnostics>) -> usize {
+    let folder = Path::new("tests/wrong").join(kind);
+    let mut cards: Vec<PathBuf> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    cards.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    cards.sort();
+    for card in &cards {
+        let path = card.display().to_string().replace('\\', "/");
+        let wrong = read(&path, &fs::read_to_string(card).unwrap());
+        let wrong = wrong.unwrap_or_else(|| panic!("{path} is accepted"));
+        common::compare(&card.with_extension("txt"), &format!("{wrong}\n"));
+    }
+    cards.len()
+}
+
+#[test]
+fn format_cards() {
+    let tables = TableFolder::new("tests/wrong/tables");
+    let count = check_all("formats", |path, text| read_format(path, text, &tables).err());
+    assert!(count >= 30);
+}
+
+#[test]
+fn instruction_set_cards() {
+    assert!(check_all("isa", |path, text| read_isa(path, text).err()) > 0);
+}
+
+#[test]
+fn kernel_cards() {
+    let isa = |name: &str, vector_bits, registers| Isa {
+        name: name.to_owned(),
+        doc: String::new(),
+        arch: None,
+        features: Vec::new(),
+        vector_bits,
+        registers,
+        dot: Dot::Scalar,
+        rank: 0,
+    };
+    let isas = [isa("wide", 512, 32), isa("narrow", 256, 16), isa("plain", 32, 16)];
+    assert!(check_all("kernels", |path, text| read_kernels(path, text, &isas).err()) > 0);
+}
+
+#[test]
+fn dialect_cards() {
+    assert!(check_all("gpu", |path, text| read_dialect(path, text).err()) > 0);
+}
+
+#[test]
+fn cards_that_share_a_name() {
+    let folder = Path::new("tests/wrong/folder");
+    let wrong = read_folder(folder, &TableFolder::new("tests/wrong/tables")).unwrap_err();
+    common::compare(&folder.join("all.txt"), &format!("{wrong}\n"));
+}
+
+#[test]
+fn folders_that_are_not_there() {
+    let wrong = read_folder(Path::new("tests/nowhere"), &TableFolder::new("tests/nowhere")).unwrap_err();
+    assert_eq!(wrong.len(), 1);
+    assert!(wrong.to_string().starts_with("error: cannot list the folder"), "{wrong}");
+}
+
+#[test]
+fn colours_only_where_asked_for() {
+    let wrong = read_isa("x.toml", "nmae = 1").unwrap_err();
+    assert!(!wrong.render(false).contains('\x1b'));
+    assert!(wrong.render(true).contains('\x1b'));
+}

@@ -1,0 +1,97 @@
+//! Arguments that several commands share.
+
+use std::num::NonZero;
+use std::thread;
+use std::time::Duration;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use quantloom::Error;
+use quantloom::matmul::Request;
+use quantloom::pool::Pool;
+use quantloom::registry::{self, Format, Kernel, Numerics};
+
+use super::Failure;
+use super::formats::numerics;
+
+/// More threads than any machine has.
+const MAX_THREADS: i64 = 4096;
+
+/// Which kernel runs, on how many threads.
+#[derive(Debug, clap::Args)]
+pub struct Choice {
+    /// Numerics class [default: int8 if the format has it]
+    #[arg(long, value_name = "CLASS", value_parser = class())]
+    pub numerics: Option<Numerics>,
+    /// Instruction set [default: the best of this processor]
+    #[arg(long, value_name = "NAME")]
+    pub isa: Option<String>,
+    /// Kernel, as `quantloom explain` names it [default: the tuner's choice]
+    #[arg(long, value_name = "NAME")]
+    pub variant: Option<String>,
+    /// Threads [default: as many as the processor runs at once]
+    #[arg(long, value_name = "T", value_parser = clap::value_parser!(u16).range(1..=MAX_THREADS))]
+    pub threads: Option<u16>,
+}
+
+impl Choice {
+    /// What to ask of a multiplication by weights of `format`.
+    ///
+    /// # Errors
+    /// A name that the registry does not have.
+    pub fn request(&self, format: &'static Format) -> Result<Request, Failure> {
+        let kernel = self.variant.as_deref().map(|name| kernel(format, name)).transpose()?;
+        let preferred = || kernel.map_or_else(|| default_numerics(format), |kernel| kernel.numerics);
+        Ok(Request {
+            numerics: self.numerics.unwrap_or_else(preferred),
+            isa: self.isa.as_deref().map(registry::isa_by_name).transpose()?,
+            kernel,
+            threads: 0,
+        })
+    }
+
+    /// The threads to run on.
+    pub fn pool(&self) -> Pool {
+        let all = || thread::available_parallelism().map_or(1, NonZero::get);
+        Pool::new(self.threads.map_or_else(all, usize::from))
+    }
+}
+
+/// The class to use when nobody names one.
+fn default_numerics(format: &Format) -> Numerics {
+    if numerics(format).contains(&Numerics::Int8) { Numerics::Int8 } else { Numerics::Exact }
+}
+
+/// The kernel of that name, for `format`.
+fn kernel(format: &'static Format, name: &str) -> Result<&'static Kernel, Error> {
+    let kernels = registry::kernels(format);
+    kernels.iter().find(|kernel| kernel.name.eq_ignore_ascii_case(name)).ok_or_else(|| {
+        let usable = kernels.iter().filter(|kernel| (kernel.isa.available)());
+        Error::NoKernel {
+            format: format.name.to_owned(),
+            wanted: format!("variant {name:?}"),
+            available: usable.map(|kernel| kernel.name.to_owned()).collect(),
+        }
+    })
+}
+
+/// Reads a numerics class.
+fn class() -> impl TypedValueParser<Value = Numerics> {
+    PossibleValuesParser::new(Numerics::ALL.map(Numerics::name)).try_map(|name| {
+        let class = Numerics::ALL.into_iter().find(|class| class.name() == name);
+        class.ok_or("not a numerics class")
+    })
+}
+
+/// Reads a time in seconds.
+pub fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+/// Reads a shape as `NxK`.
+pub fn shape(text: &str) -> Result<(usize, usize), String> {
+    let size = |text: &str| text.parse().ok().filter(|&size| size > 0);
+    text.split_once(['x', 'X'])
+        .and_then(|(n, k)| Some((size(n)?, size(k)?)))
+        .ok_or_else(|| "a shape is rows x columns, as in 4096x4096".to_owned())
+}

@@ -1,0 +1,51 @@
+//! Files of plain f32: little-endian, row-major.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use quantloom::Error;
+
+use super::Failure;
+
+/// Reads all values of a file.
+pub fn read_floats(path: &Path) -> Result<Vec<f32>, Failure> {
+    let bytes = fs::read(path).map_err(Error::io(path))?;
+    let (values, rest) = bytes.as_chunks();
+    if rest.is_empty() {
+        return Ok(values.iter().copied().map(f32::from_le_bytes).collect());
+    }
+    let (path, length) = (path.display(), bytes.len());
+    Err(Failure::Input(format!("{path}: {length} bytes are not whole f32 of 4 bytes; check which file it is")))
+}
+
+/// A file of f32 that is being written.
+pub struct FloatWriter<'a> {
+    path: &'a Path,
+    file: BufWriter<File>,
+}
+
+impl<'a> FloatWriter<'a> {
+    /// Creates or empties the file at `path`, unless it is `input`, which is still being read.
+    pub fn create(path: &'a Path, input: &Path) -> Result<Self, Failure> {
+        if let (Ok(path), Ok(input)) = (path.canonicalize(), input.canonicalize())
+            && path == input
+        {
+            let message = format!("{}: the output would overwrite the input; name another file", path.display());
+            return Err(Failure::Input(message));
+        }
+        let file = File::create(path).map_err(Error::io(path))?;
+        Ok(Self { path, file: BufWriter::new(file) })
+    }
+
+    /// Appends values.
+    pub fn write(&mut self, values: &[f32]) -> Result<(), Failure> {
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        Ok(self.file.write_all(&bytes).map_err(Error::io(self.path))?)
+    }
+
+    /// Writes what is left. Dropping the writer instead would hide a full disk.
+    pub fn finish(mut self) -> Result<(), Failure> {
+        Ok(self.file.flush().map_err(Error::io(self.path))?)
+    }
+}

@@ -1,0 +1,105 @@
+//! `quantloom formats`: every weight format that has a card.
+
+use std::collections::BTreeMap;
+
+use quantloom::registry::{self, Format, Isa, Numerics, Packed, kernels};
+use quantloom_kernels::abi::PANEL_ROWS;
+use serde_json::{Value as Json, json};
+
+use super::Failure;
+use super::failure::print;
+use super::table::{Align, Table};
+
+/// List the weight formats: size, block, and how many kernels each instruction set has
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: quantloom formats --json")]
+pub struct Args {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Prints the formats in the order of the registry.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let formats: Vec<_> = registry::formats().collect();
+    if args.json {
+        let formats: Vec<_> = formats.into_iter().map(json_of).collect();
+        print(&format!("{:#}\n", json!({ "formats": formats })))
+    } else {
+        print(&text(&formats))
+    }
+}
+
+/// Bits that `bytes` bytes spend on each of `weights` weights.
+pub fn bits(bytes: usize, weights: usize) -> f64 {
+    8.0 * bytes as f64 / weights as f64
+}
+
+/// Bits per weight of the packed form.
+pub fn packed_bits(packed: &Packed) -> f64 {
+    let class = packed.class;
+    bits(class.unit_bytes, class.unit_weights * PANEL_ROWS)
+}
+
+/// The numerics classes that a format has kernels for.
+pub fn numerics(format: &Format) -> Vec<Numerics> {
+    let has = |class: &Numerics| kernels(format).iter().any(|kernel| kernel.numerics == *class);
+    Numerics::ALL.into_iter().filter(has).collect()
+}
+
+fn text(formats: &[&Format]) -> String {
+    let isas: Vec<_> = registry::isas().iter().copied().filter(|isa| has_kernels(formats, isa)).collect();
+    let mut columns = vec![
+        ("FORMAT", Align::Left),
+        ("GGUF", Align::Right),
+        ("BITS", Align::Right),
+        ("PACKED", Align::Right),
+        ("BLOCK", Align::Right),
+        ("BYTES", Align::Right),
+        ("INT8", Align::Left),
+    ];
+    columns.extend(isas.iter().map(|isa| (isa.name, Align::Right)));
+    let mut table = Table::new(&columns);
+    for format in formats {
+        table.row(cells(format).into_iter().chain(isas.iter().map(|isa| count(format, isa).to_string())));
+    }
+    format!("{table}\nBits per weight in the file and packed, weights and bytes of a block, and kernels per instruction set.\n")
+}
+
+fn has_kernels(formats: &[&Format], isa: &Isa) -> bool {
+    formats.iter().any(|format| count(format, isa) > 0)
+}
+
+fn count(format: &Format, isa: &Isa) -> usize {
+    kernels(format).iter().filter(|kernel| kernel.isa.name == isa.name).count()
+}
+
+fn cells(format: &Format) -> [String; 7] {
+    let packed = format.packed.as_ref();
+    let int8 = numerics(format).contains(&Numerics::Int8);
+    [
+        format.name.to_owned(),
+        format.gguf.map_or_else(|| "-".to_owned(), |kind| kind.to_string()),
+        format!("{:.2}", bits(format.block_bytes, format.block_weights)),
+        packed.map_or_else(|| "-".to_owned(), |packed| format!("{:.2}", packed_bits(packed))),
+        format.block_weights.to_string(),
+        format.block_bytes.to_string(),
+        if int8 { "yes" } else { "no" }.to_owned(),
+    ]
+}
+
+fn json_of(format: &Format) -> Json {
+    let numerics: Vec<_> = numerics(format).into_iter().map(Numerics::name).collect();
+    let counts: BTreeMap<_, _> = registry::isas().iter().map(|isa| (isa.name, count(format, isa))).collect();
+    json!({
+        "name": format.name,
+        "doc": format.doc,
+        "gguf": format.gguf,
+        "bits_per_weight": bits(format.block_bytes, format.block_weights),
+        "packed_bits_per_weight": format.packed.as_ref().map(packed_bits),
+        "block_weights": format.block_weights,
+        "block_bytes": format.block_bytes,
+        "numerics": numerics,
+        "kernels": counts,
+    })
+}

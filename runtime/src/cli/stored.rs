@@ -1,0 +1,69 @@
+//! How a tensor of a file is stored: in a format with a card, or as plain f32.
+
+use quantloom::gguf::{BlockShape, Gguf, TensorInfo};
+use quantloom::registry::{self, Format};
+use quantloom::{Error, Result};
+
+/// The type number of plain f32, which needs no card.
+const PLAIN: u32 = 0;
+
+/// How a tensor is stored.
+#[derive(Clone, Copy, Debug)]
+pub enum Stored {
+    /// Little-endian f32.
+    Plain,
+    /// Blocks of a format.
+    Blocks(&'static Format),
+}
+
+impl Stored {
+    /// What the type number `kind` stands for, if anything.
+    pub fn of_kind(kind: u32) -> Option<Self> {
+        if kind == PLAIN { Some(Self::Plain) } else { registry::format_by_gguf(kind).map(Self::Blocks) }
+    }
+
+    /// How a tensor of `file` is stored.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTensorType`] if no card describes its type.
+    pub fn of(file: &Gguf, tensor: &TensorInfo) -> Result<Self> {
+        Self::of_kind(tensor.kind).ok_or_else(|| Error::UnknownTensorType {
+            path: file.path().to_owned(),
+            tensor: tensor.name.clone(),
+            kind: tensor.kind,
+        })
+    }
+
+    /// The name users know it by.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "F32",
+            Self::Blocks(format) => format.name,
+        }
+    }
+
+    /// Weights and bytes of a block.
+    pub fn shape(self) -> BlockShape {
+        match self {
+            Self::Plain => BlockShape::F32,
+            Self::Blocks(format) => BlockShape { weights: format.block_weights, bytes: format.block_bytes },
+        }
+    }
+
+    /// Decodes whole blocks to `values`, which has one place per weight.
+    ///
+    /// # Errors
+    /// As [`quantloom::decode`].
+    pub fn decode(self, bytes: &[u8], values: &mut [f32]) -> Result<()> {
+        match self {
+            Self::Plain => {
+                let (stored, _) = bytes.as_chunks();
+                for (value, bytes) in values.iter_mut().zip(stored) {
+                    *value = f32::from_le_bytes(*bytes);
+                }
+                Ok(())
+            }
+            Self::Blocks(format) => quantloom::decode(format, bytes, values),
+        }
+    }
+}

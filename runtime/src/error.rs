@@ -1,0 +1,270 @@
+//! What can go wrong in the library: one enum, whose messages are one line each and end with a remedy.
+
+use std::io;
+use std::path::PathBuf;
+
+/// A result of this library.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything that the library reports. Its `Display` is one line: where, what is wrong, what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The operating system refused a file. The cause is part of the message.
+    #[error("{}: {cause}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        cause: io::Error,
+    },
+
+    /// A file is not a GGUF file that this reader takes, or a damaged one.
+    #[error("{}: {detail}", path.display())]
+    Gguf {
+        /// The file.
+        path: PathBuf,
+        /// Byte, key or tensor, what is wrong there, and the remedy.
+        detail: String,
+    },
+
+    /// A file has no tensor of that name.
+    #[error("{}: no tensor {}; {hint}", path.display(), quoted(name))]
+    UnknownTensor {
+        /// The file.
+        path: PathBuf,
+        /// The name that was asked for.
+        name: String,
+        /// The nearest names that exist, or where to find them.
+        hint: String,
+    },
+
+    /// A tensor is stored in a format without a card.
+    #[error(
+        "{}: tensor {} has type number {kind}, which no card describes; `quantloom formats` lists the ones that exist",
+        path.display(),
+        quoted(tensor)
+    )]
+    UnknownTensorType {
+        /// The file.
+        path: PathBuf,
+        /// Name of the tensor.
+        tensor: String,
+        /// Its type number in the file.
+        kind: u32,
+    },
+
+    /// A buffer does not have the size that the shapes of the call ask for.
+    #[error("{what}: {found} {unit} given, {wanted} needed; check the shape that goes with it")]
+    Shape {
+        /// Which buffer.
+        what: &'static str,
+        /// What is counted, in the plural.
+        unit: &'static str,
+        /// How many were given.
+        found: usize,
+        /// How many the shapes ask for.
+        wanted: usize,
+    },
+
+    /// An input is not `batch` rows of K values.
+    #[error(
+        "the input has {found} values, but a batch of {batch} rows of K = {k} needs {}; {}",
+        batch.saturating_mul(*k),
+        batch_remedy(*found, *k)
+    )]
+    Batch {
+        /// Values in the input.
+        found: usize,
+        /// Rows that were announced.
+        batch: usize,
+        /// Values of a row.
+        k: usize,
+    },
+
+    /// K is not a whole number of a format's blocks.
+    #[error(
+        "{format} needs K to be a multiple of {multiple}, and {k} is not; pad the rows with zeros to {}",
+        k.div_ceil((*multiple).max(1)).saturating_mul(*multiple)
+    )]
+    BadK {
+        /// Name of the format.
+        format: String,
+        /// The K that was given.
+        k: usize,
+        /// Weights of a block.
+        multiple: usize,
+    },
+
+    /// No card has that name.
+    #[error("no format is called {}; {hint}", quoted(name))]
+    UnknownFormat {
+        /// The name that was asked for.
+        name: String,
+        /// The nearest names that exist, or where to find them.
+        hint: String,
+    },
+
+    /// No instruction set has that name.
+    #[error("no instruction set is called {}; {hint}", quoted(name))]
+    UnknownIsa {
+        /// The name that was asked for.
+        name: String,
+        /// The nearest names that exist, or all of them.
+        hint: String,
+    },
+
+    /// Nothing in the registry does what was asked on this processor.
+    #[error("{format} has no kernel for {wanted}; {}", choices(available))]
+    NoKernel {
+        /// Name of the format.
+        format: String,
+        /// What was asked for: an instruction set, a numerics class, a variant.
+        wanted: String,
+        /// What could have been asked for instead.
+        available: Vec<String>,
+    },
+
+    /// An activation is infinite or not a number, which quantisation cannot represent.
+    #[error("activation {index} (counted from 0) is infinite or not a number; check what produced the input")]
+    NotFinite {
+        /// Its place in the input.
+        index: usize,
+    },
+
+    /// The system has not got the memory.
+    #[error("{bytes} bytes of memory are not to be had; close other programs or use a smaller model")]
+    OutOfMemory {
+        /// How much was asked for.
+        bytes: usize,
+    },
+
+    /// The tuner's cache cannot be read or written.
+    #[error("{}: {detail}", path.display())]
+    Cache {
+        /// The cache file.
+        path: PathBuf,
+        /// What is wrong, and the remedy.
+        detail: String,
+    },
+}
+
+impl Error {
+    /// An [`Error::Io`] at `path`: for `map_err`.
+    pub fn io(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        |cause| Self::Io { path, cause }
+    }
+}
+
+/// What to do about an input of `found` values when rows have `k`.
+fn batch_remedy(found: usize, k: usize) -> String {
+    match found.checked_div(k) {
+        Some(rows) if rows > 0 && rows * k == found => format!("it is a batch of {rows}"),
+        _ => format!("its size must be a multiple of {k}"),
+    }
+}
+
+/// The end of a message that lists what there is.
+fn choices(available: &[String]) -> String {
+    if available.is_empty() { "there is none at all".to_owned() } else { format!("there is {}", available.join(", ")) }
+}
+
+/// Longest part of a name that a message shows.
+const SHOWN: usize = 80;
+
+/// A name from a file or a user as a message shows it: quoted, on one line, not too long.
+pub(crate) fn quoted(name: &str) -> String {
+    match name.char_indices().nth(SHOWN) {
+        None => format!("{name:?}"),
+        Some((end, _)) => format!("{:?}...", &name[..end]),
+    }
+}
+
+/// Names in a hint, at most.
+const SUGGESTIONS: usize = 3;
+
+/// A hint for a name that does not exist: the nearest of the `known` ones, or `otherwise` if none is near.
+pub(crate) fn suggest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>, otherwise: &str) -> String {
+    let near = nearest(name, known);
+    if near.is_empty() {
+        return otherwise.to_owned();
+    }
+    let near: Vec<_> = near.into_iter().map(quoted).collect();
+    format!("did you mean {}?", near.join(" or "))
+}
+
+/// The known names nearest to `name`, nearest first.
+fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    let wanted: Vec<char> = name.to_lowercase().chars().take(SHOWN).collect();
+    let mut near: Vec<_> =
+        known.into_iter().filter_map(|candidate| Some((closeness(&wanted, candidate)?, candidate))).collect();
+    near.sort_unstable();
+    near.truncate(SUGGESTIONS);
+    near.into_iter().map(|(_, candidate)| candidate).collect()
+}
+
+/// How far `candidate` is from `wanted` without regard to case, or nothing if it is too far to suggest: the whole name with
+/// something around it comes first, then what differs in about a third of its letters.
+fn closeness(wanted: &[char], candidate: &str) -> Option<(bool, usize)> {
+    let candidate: Vec<char> = candidate.to_lowercase().chars().take(2 * SHOWN).collect();
+    let around = candidate.len().saturating_sub(wanted.len());
+    if !wanted.is_empty() && candidate.windows(wanted.len()).any(|part| part == wanted) {
+        return Some((false, around));
+    }
+    let distance = edits(wanted, &candidate);
+    (distance <= (wanted.len() + 1) / 3).then_some((true, distance))
+}
+
+/// Letters to insert, delete or replace to turn `a` into `b` (Levenshtein's distance, one row of the table at a time).
+fn edits(a: &[char], b: &[char]) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hint_names_what_is_near() {
+        let known = ["blk.0.attn_q.weight", "blk.0.attn_k.weight", "output.weight"];
+        let hint = |name| suggest(name, known, "none");
+        assert_eq!(hint("blk.0.attn_q"), r#"did you mean "blk.0.attn_q.weight"?"#);
+        assert_eq!(hint("OUTPUT.wieght"), r#"did you mean "output.weight"?"#);
+        assert_eq!(hint("blk.0.attn_w.weight"), r#"did you mean "blk.0.attn_k.weight" or "blk.0.attn_q.weight"?"#);
+        assert_eq!(hint("nothing like it"), "none");
+        assert_eq!(hint(""), "none");
+    }
+
+    #[test]
+    fn edits_are_counted() {
+        let count = |a: &str, b: &str| edits(&a.chars().collect::<Vec<_>>(), &b.chars().collect::<Vec<_>>());
+        assert_eq!(count("", "abc"), 3);
+        assert_eq!(count("kitten", "sitting"), 3);
+        assert_eq!(count("same", "same"), 0);
+    }
+
+    #[test]
+    fn names_are_quoted_on_one_short_line() {
+        assert_eq!(quoted("a\nb\u{1b}"), r#""a\nb\u{1b}""#);
+        assert_eq!(quoted(&"x".repeat(100)), format!("\"{}\"...", "x".repeat(80)));
+    }
+
+    #[test]
+    fn messages_say_what_to_do() {
+        let batch = |found| Error::Batch { found, batch: 4, k: 512 }.to_string();
+        assert!(batch(2560).ends_with("needs 2048; it is a batch of 5"), "{}", batch(2560));
+        assert!(batch(100).ends_with("its size must be a multiple of 512"), "{}", batch(100));
+        let k = Error::BadK { format: "a".into(), k: 300, multiple: 256 };
+        assert!(k.to_string().ends_with("to 512"), "{k}");
+    }
+}

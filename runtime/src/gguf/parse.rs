@@ -1,0 +1,148 @@
+//! From bytes to what they list. Nothing is allocated by a length that was not checked against the file.
+
+use std::collections::HashSet;
+
+use super::cursor::{Cursor, DAMAGED, Fault};
+use super::tensor::TensorInfo;
+use super::value::Value;
+
+const MAGIC: [u8; 4] = *b"GGUF";
+const VERSIONS: std::ops::RangeInclusive<u32> = 2..=3;
+const MAX_DIMS: u32 = 4;
+
+const ALIGNMENT_KEY: &str = "general.alignment";
+const DEFAULT_ALIGNMENT: u64 = 32;
+const LEAST_ALIGNMENT: u64 = 8;
+
+/// Bytes of the shortest entry: an empty key, a type, a value of one byte.
+const LEAST_ENTRY: usize = 8 + 4 + 1;
+/// Bytes of the shortest tensor: an empty name, no axes, a type, an offset.
+const LEAST_TENSOR: usize = 8 + 4 + 4 + 8;
+
+/// What a file lists, in file order.
+#[derive(Debug)]
+pub(super) struct Contents {
+    pub version: u32,
+    pub metadata: Vec<(String, Value)>,
+    pub tensors: Vec<TensorInfo>,
+    /// What the data and each tensor in it start at a multiple of.
+    pub alignment: u64,
+    /// Where the data starts.
+    pub data: u64,
+}
+
+/// Reads all but the data.
+pub(super) fn contents(bytes: &[u8]) -> Result<Contents, Fault> {
+    let mut from = Cursor::new(bytes);
+    let version = version(&mut from)?;
+    let tensor_count = from.count(LEAST_TENSOR)?;
+    let entry_count = from.count(LEAST_ENTRY)?;
+    let (metadata, alignment) = metadata(&mut from, entry_count)?;
+    let tensors = tensors(&mut from, tensor_count, alignment)?;
+    let data = (from.at() as u64).next_multiple_of(alignment);
+    for tensor in &tensors {
+        check_start(tensor, data, bytes.len())?;
+    }
+    Ok(Contents { version, metadata, tensors, alignment, data })
+}
+
+fn version(from: &mut Cursor) -> Result<u32, Fault> {
+    if from.array().ok() != Some(MAGIC) {
+        let detail = "not a GGUF file, as it does not start with \"GGUF\"; name one that does";
+        return Err(Fault::new(0, detail));
+    }
+    let at = from.at();
+    let detail = match from.u32()? {
+        version if VERSIONS.contains(&version) => return Ok(version),
+        version if VERSIONS.contains(&version.swap_bytes()) => {
+            "a big-endian file is not supported; fetch or convert the little-endian one".to_owned()
+        }
+        version => {
+            format!("GGUF version {version} is not supported; convert the model to version 3")
+        }
+    };
+    Err(Fault::new(at, detail))
+}
+
+/// The entries, and the alignment that one of them may give.
+fn metadata(from: &mut Cursor, count: usize) -> Result<(Vec<(String, Value)>, u64), Fault> {
+    let mut entries = Vec::with_capacity(count);
+    let mut seen = HashSet::new();
+    let mut alignment = DEFAULT_ALIGNMENT;
+    for _ in 0..count {
+        let at = from.at();
+        let key = from.string()?;
+        let within = |fault: Fault| fault.within("key", key);
+        if !seen.insert(key) {
+            return Err(within(Fault::new(at, format!("listed twice; {DAMAGED}"))));
+        }
+        let at = from.at();
+        let value = Value::read(from).map_err(within)?;
+        if key == ALIGNMENT_KEY {
+            alignment = alignment_of(at, &value).map_err(within)?;
+        }
+        entries.push((key.to_owned(), value));
+    }
+    Ok((entries, alignment))
+}
+
+fn alignment_of(at: usize, value: &Value) -> Result<u64, Fault> {
+    value.as_u64().filter(|v| v.is_power_of_two() && (LEAST_ALIGNMENT..=u32::MAX.into()).contains(v)).ok_or_else(|| {
+        let detail = format!("not a 32-bit power of two of at least {LEAST_ALIGNMENT}; {DAMAGED}");
+        Fault::new(at, detail)
+    })
+}
+
+fn tensors(from: &mut Cursor, count: usize, alignment: u64) -> Result<Vec<TensorInfo>, Fault> {
+    let mut tensors = Vec::with_capacity(count);
+    let mut seen = HashSet::new();
+    for _ in 0..count {
+        let at = from.at();
+        let name = from.string()?;
+        let within = |fault: Fault| fault.within("tensor", name);
+        if !seen.insert(name) {
+            return Err(within(Fault::new(at, format!("listed twice; {DAMAGED}"))));
+        }
+        let dims = dims(from).map_err(within)?;
+        let kind = from.u32().map_err(within)?;
+        let offset = offset(from, alignment).map_err(within)?;
+        tensors.push(TensorInfo { name: name.to_owned(), dims, kind, offset });
+    }
+    Ok(tensors)
+}
+
+/// The axes of a tensor, whose product is a size.
+fn dims(from: &mut Cursor) -> Result<Vec<u64>, Fault> {
+    let at = from.at();
+    let count = from.u32()?;
+    if count > MAX_DIMS {
+        return Err(Fault::new(at, format!("{count} axes, more than {MAX_DIMS}; {DAMAGED}")));
+    }
+    let dims = (0..count).map(|_| from.u64()).collect::<Result<Vec<_>, _>>()?;
+    // An axis of 0 must not hide an overflow of the others.
+    let weights = dims.iter().try_fold(1u64, |product, &dim| product.checked_mul(dim.max(1)));
+    match weights.map(isize::try_from) {
+        Some(Ok(_)) => Ok(dims),
+        _ => Err(Fault::new(at, format!("axes {dims:?} make too many weights to count; {DAMAGED}"))),
+    }
+}
+
+fn offset(from: &mut Cursor, alignment: u64) -> Result<u64, Fault> {
+    let at = from.at();
+    let offset = from.u64()?;
+    if offset.is_multiple_of(alignment) {
+        Ok(offset)
+    } else {
+        let detail = format!("offset {offset} is not a multiple of the alignment, {alignment}; {DAMAGED}");
+        Err(Fault::new(at, detail))
+    }
+}
+
+fn check_start(tensor: &TensorInfo, data: u64, end: usize) -> Result<(), Fault> {
+    let start = usize::try_from(data.saturating_add(tensor.offset)).unwrap_or(usize::MAX);
+    if start <= end {
+        return Ok(());
+    }
+    let detail = format!("data starts here, but the file ends at {end}; it was cut short: fetch it again");
+    Err(Fault::new(start, detail).within("tensor", &tensor.name))
+}

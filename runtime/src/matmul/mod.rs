@@ -1,0 +1,100 @@
+//! One multiplication: packed weights by a batch of activations.
+
+mod activations;
+mod dispatch;
+mod tiles;
+
+use std::fmt;
+
+use crate::error::{Error, Result};
+use crate::pool::Pool;
+use crate::registry::{Isa, Kernel, Numerics};
+use crate::weights::Weights;
+
+pub use dispatch::{candidates, select};
+
+/// What the caller wants of a multiplication.
+#[derive(Clone, Copy, Debug)]
+pub struct Request {
+    /// The numerics class.
+    pub numerics: Numerics,
+    /// The instruction set; `None`: the best that this processor has.
+    pub isa: Option<&'static Isa>,
+    /// The kernel; `None`: what dispatch chooses.
+    pub kernel: Option<&'static Kernel>,
+    /// Threads to use at most; 0: all of the pool.
+    pub threads: usize,
+}
+
+impl Default for Request {
+    fn default() -> Self {
+        Self { numerics: Numerics::Int8, isa: None, kernel: None, threads: 0 }
+    }
+}
+
+/// Who chose a kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The caller named it.
+    Pin,
+    /// The tuner measured it in this process.
+    Memory,
+    /// The tuner measured it before: the user's cache.
+    Cache,
+    /// The kernel card's default for the batch size.
+    Default,
+}
+
+impl Source {
+    /// The word that is printed.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pin => "pin",
+            Self::Memory => "memory",
+            Self::Cache => "cache",
+            Self::Default => "default",
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// Which kernel ran, and who chose it.
+#[derive(Clone, Copy, Debug)]
+pub struct Used {
+    /// The kernel.
+    pub kernel: &'static Kernel,
+    /// Who chose it.
+    pub source: Source,
+}
+
+/// `y = x * weights^T`: `x` is `[batch, K]`, `y` is `[batch, N]`, both row-major. The result depends on the weights, the activations
+/// and the numerics class alone, to the last bit.
+///
+/// # Errors
+/// [`Error::Batch`] or [`Error::Shape`] if `x` or `y` has another size, [`Error::NoKernel`] if nothing on this processor does what
+/// was asked, [`Error::NotFinite`] if an activation cannot be quantised, [`Error::OutOfMemory`].
+pub fn matmul(weights: &Weights, x: &[f32], batch: usize, y: &mut [f32], request: &Request, pool: &Pool) -> Result<Used> {
+    let (n, k) = (weights.n(), weights.k());
+    if batch.checked_mul(k) != Some(x.len()) {
+        return Err(Error::Batch { found: x.len(), batch, k });
+    }
+    if batch.checked_mul(n) != Some(y.len()) {
+        let wanted = batch.saturating_mul(n);
+        return Err(Error::Shape { what: "the output", unit: "values", found: y.len(), wanted });
+    }
+    let used = select(weights, batch, request)?;
+    if k == 0 {
+        y.fill(0.0);
+    } else if !y.is_empty() {
+        let threads = if request.threads == 0 { pool.threads() } else { request.threads };
+        let groups = activations::Groups::new(used.kernel, weights.class(), x, k, threads, pool)?;
+        tiles::run(weights, used.kernel, &groups, y, threads, pool);
+    }
+    Ok(used)
+}

@@ -1,0 +1,89 @@
+//! Look-ups in the generated registry, the only list of formats, instruction sets and kernels.
+
+pub use quantloom_kernels::abi::{Class, Format, Isa, Kernel, Numerics, Packed, Schedule};
+use quantloom_kernels::{FORMATS, ISAS};
+
+use crate::error::{Error, Result, suggest};
+
+/// Every format, in the order of its card's file name.
+pub fn formats() -> impl Iterator<Item = &'static Format> {
+    FORMATS.iter().copied()
+}
+
+/// Every instruction set that kernels exist for on this architecture, lowest rank first, whether this processor has it or not.
+#[must_use]
+pub fn isas() -> &'static [&'static Isa] {
+    ISAS
+}
+
+/// The format of that name, without regard to case.
+///
+/// # Errors
+/// [`Error::UnknownFormat`] with the nearest names.
+pub fn format_by_name(name: &str) -> Result<&'static Format> {
+    formats().find(|format| format.name.eq_ignore_ascii_case(name)).ok_or_else(|| Error::UnknownFormat {
+        name: name.to_owned(),
+        hint: suggest(name, formats().map(|format| format.name), "`quantloom formats` lists them"),
+    })
+}
+
+/// The format with that type number in GGUF files.
+#[must_use]
+pub fn format_by_gguf(kind: u32) -> Option<&'static Format> {
+    formats().find(|format| format.gguf == Some(kind))
+}
+
+/// The instruction set of that name.
+///
+/// # Errors
+/// [`Error::UnknownIsa`] with the names that exist.
+pub fn isa_by_name(name: &str) -> Result<&'static Isa> {
+    isas().iter().copied().find(|isa| isa.name.eq_ignore_ascii_case(name)).ok_or_else(|| {
+        let names = isas().iter().map(|isa| isa.name).collect::<Vec<_>>();
+        Error::UnknownIsa { name: name.to_owned(), hint: format!("there is {}", names.join(", ")) }
+    })
+}
+
+/// The instruction set of the highest rank that this processor has.
+#[must_use]
+pub fn best_isa() -> &'static Isa {
+    let available = isas().iter().rev().copied().find(|isa| (isa.available)());
+    available.unwrap_or(isas()[0])
+}
+
+/// The kernels of a format, in card order.
+#[must_use]
+pub fn kernels(format: &Format) -> &'static [Kernel] {
+    format.packed.as_ref().map_or(&[], |packed| packed.kernels)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_without_regard_to_case() {
+        for format in formats() {
+            assert!(std::ptr::eq(format_by_name(&format.name.to_lowercase()).unwrap(), format));
+            assert!(std::ptr::eq(format_by_name(&format.name.to_uppercase()).unwrap(), format));
+            assert!(format.gguf.is_none_or(|kind| std::ptr::eq(format_by_gguf(kind).unwrap(), format)));
+        }
+    }
+
+    #[test]
+    fn every_kernel_name_is_its_own_and_says_what_it_is() {
+        let mut seen = std::collections::BTreeSet::new();
+        for kernel in formats().flat_map(kernels) {
+            assert!(seen.insert(kernel.name), "{} twice", kernel.name);
+            let parts = kernel.name.split('.').collect::<Vec<_>>();
+            assert_eq!(parts[..4], [kernel.format, parts[1], kernel.numerics.name(), kernel.isa.name]);
+            assert!(parts[4].starts_with(&format!("r{}c{}", kernel.rows, kernel.cols)), "{}", kernel.name);
+        }
+    }
+
+    #[test]
+    fn the_lowest_instruction_set_runs_everywhere() {
+        assert!((isas()[0].available)());
+        assert!(isas().is_sorted_by_key(|isa| isa.rank));
+    }
+}

@@ -1,0 +1,136 @@
+//! Packed weights.
+
+use std::sync::Mutex;
+
+use quantloom_kernels::abi::PANEL_ROWS;
+
+use crate::buffer::Buffer;
+use crate::error::{Error, Result};
+use crate::pool::Pool;
+use crate::registry::{Class, Format, Packed};
+
+/// A weight matrix of N rows of K weights in its packed layout, which every kernel of its format reads.
+#[derive(Debug)]
+pub struct Weights {
+    format: &'static Format,
+    packed: &'static Packed,
+    n: usize,
+    k: usize,
+    panels: Buffer,
+}
+
+impl Weights {
+    /// Packs `n` stored rows of `k` weights, row after row in `bytes`.
+    ///
+    /// # Errors
+    /// [`Error::BadK`] if a row is not whole blocks, [`Error::Shape`] if `bytes` is not `n` rows, [`Error::NoKernel`] if the format
+    /// has no packed form, [`Error::OutOfMemory`].
+    pub fn pack(format: &'static Format, n: usize, k: usize, bytes: &[u8], pool: &Pool) -> Result<Self> {
+        let packed = packed_form(format)?;
+        if !k.is_multiple_of(format.block_weights) {
+            return Err(Error::BadK { format: format.name.to_owned(), k, multiple: format.block_weights });
+        }
+        let row_bytes = k / format.block_weights * format.block_bytes;
+        let wanted = row_bytes.checked_mul(n).ok_or(Error::OutOfMemory { bytes: usize::MAX })?;
+        if bytes.len() != wanted {
+            return Err(Error::Shape { what: "stored weights", unit: "bytes", found: bytes.len(), wanted });
+        }
+        let panel_bytes = panel_bytes(packed.class, k);
+        let count = n.div_ceil(PANEL_ROWS).next_multiple_of(tallest_tile(packed));
+        let len = count.checked_mul(panel_bytes).ok_or(Error::OutOfMemory { bytes: usize::MAX })?;
+        let mut panels = Buffer::zeroed(len).map_err(|_| Error::OutOfMemory { bytes: len })?;
+        if !bytes.is_empty() {
+            pack_panels(packed, bytes, row_bytes, panels.bytes_mut(), panel_bytes, pool);
+        }
+        Ok(Self { format, packed, n, k, panels })
+    }
+
+    /// Rows.
+    #[must_use]
+    pub fn n(&self) -> usize {
+        self.n
+    }
+
+    /// Weights of a row.
+    #[must_use]
+    pub fn k(&self) -> usize {
+        self.k
+    }
+
+    /// The format.
+    #[must_use]
+    pub fn format(&self) -> &'static Format {
+        self.format
+    }
+
+    /// The packed class.
+    #[must_use]
+    pub fn class(&self) -> &'static Class {
+        self.packed.class
+    }
+
+    /// Bytes of the packed form.
+    #[must_use]
+    pub fn packed_bytes(&self) -> usize {
+        self.panels.bytes().len()
+    }
+
+    /// Bytes of the stored form, scales included.
+    #[must_use]
+    pub fn stored_bytes(&self) -> usize {
+        self.n * (self.k / self.format.block_weights) * self.format.block_bytes
+    }
+
+    /// The panels from `first`, as many as a tile of `rows` rows takes.
+    pub(crate) fn tile(&self, first: usize, rows: usize) -> &[u8] {
+        let panel = panel_bytes(self.packed.class, self.k);
+        &self.panels.bytes()[first * panel..][..rows / PANEL_ROWS * panel]
+    }
+
+    /// A copy in memory of its own, for measurements that must not find the weights in a cache.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    pub fn duplicate(&self) -> Result<Self> {
+        let len = self.packed_bytes();
+        let mut panels = Buffer::zeroed(len).map_err(|_| Error::OutOfMemory { bytes: len })?;
+        panels.bytes_mut().copy_from_slice(self.panels.bytes());
+        Ok(Self { panels, ..*self })
+    }
+}
+
+/// The packed form of a format.
+fn packed_form(format: &'static Format) -> Result<&'static Packed> {
+    format.packed.as_ref().ok_or_else(|| Error::NoKernel {
+        format: format.name.to_owned(),
+        wanted: "any class".to_owned(),
+        available: Vec::new(),
+    })
+}
+
+fn panel_bytes(class: &Class, k: usize) -> usize {
+    k.div_ceil(class.unit_weights) * class.unit_bytes
+}
+
+/// Panels of the tallest tile: their number is a multiple of it, so that no tile needs a special case.
+fn tallest_tile(packed: &Packed) -> usize {
+    packed.kernels.iter().map(|kernel| kernel.rows / PANEL_ROWS).max().unwrap_or(1)
+}
+
+/// Packs 16 rows at a time, each panel on the thread that takes it.
+fn pack_panels(packed: &Packed, bytes: &[u8], row_bytes: usize, panels: &mut [u8], panel_bytes: usize, pool: &Pool) {
+    let rows = bytes.chunks(PANEL_ROWS * row_bytes);
+    // Each panel is taken once, by one thread: the locks are never contended.
+    let jobs = rows.zip(panels.chunks_mut(panel_bytes)).map(|job| Mutex::new(Some(job))).collect::<Vec<_>>();
+    pool.run(jobs.len(), |index| {
+        let job = jobs[index].lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        if let Some((rows, panel)) = job {
+            let mut views: [&[u8]; PANEL_ROWS] = [&[]; PANEL_ROWS];
+            let count = rows.len() / row_bytes;
+            for (view, row) in views.iter_mut().zip(rows.chunks_exact(row_bytes)) {
+                *view = row;
+            }
+            (packed.pack)(&views[..count], panel);
+        }
+    });
+}
