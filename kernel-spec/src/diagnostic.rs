@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Element, Level, Origin, Renderer, Snippet};
 
+use crate::nearest::{listing, nearest};
+
 /// A run of bytes of a card's text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span {
@@ -119,12 +121,14 @@ impl Diagnostic {
         self
     }
 
-    /// Suggests a word, if one came to mind.
-    pub(crate) fn suggest(&mut self, word: Option<&str>) -> &mut Self {
-        if let Some(word) = word {
-            self.help(format!("did you mean `{word}`?"));
+    /// Suggests the known word that `word` was probably meant to be, or lists the `known` ones, called `what`.
+    pub(crate) fn suggest<'w>(&mut self, word: &str, what: &str, known: impl IntoIterator<Item = &'w str>) -> &mut Self {
+        let known: Vec<&str> = known.into_iter().collect();
+        match nearest(word, known.iter().copied()) {
+            Some(meant) => self.help(format!("did you mean `{meant}`?")),
+            None if known.is_empty() => self.note(format!("there are no {what}")),
+            None => self.note(format!("the {what} are {}", listing(known))),
         }
-        self
     }
 
     fn render(&self, renderer: &Renderer) -> String {

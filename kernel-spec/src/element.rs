@@ -6,7 +6,6 @@ use half::f16;
 
 use crate::diagnostic::Sink;
 use crate::model::Element;
-use crate::nearest::{listing, nearest};
 use crate::walk::At;
 
 /// Every element type under the name that cards use.
@@ -100,10 +99,8 @@ impl ItemType {
 fn find_element(name: &str, text: &At<&str>, sink: &mut Sink) -> Option<Element> {
     let known = NAMES.iter().find(|(known, _)| *known == name);
     if known.is_none() {
-        let names = || NAMES.iter().map(|(name, _)| *name);
-        sink.error(text.span, format!("unknown type `{name}`"))
-            .note(format!("the types are {}", listing(names())))
-            .suggest(nearest(name, names()));
+        let names = NAMES.iter().map(|(name, _)| *name);
+        sink.error(text.span, format!("unknown type `{name}`")).suggest(name, "types", names);
     }
     known.map(|(_, element)| *element)
 }

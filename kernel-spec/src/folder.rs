@@ -1,6 +1,7 @@
 //! Folders of cards: every card of a folder, or everything that is wrong in any of them.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, io};
@@ -112,11 +113,16 @@ fn check_claims(
 ) -> Diagnostics {
     let mut found = Diagnostics::default();
     for Claim { key, value, span } in claims {
-        let message = format!("two cards have the {key} `{value}`");
-        if let Some(first) = claimed.insert((key, value), source.path.clone()) {
-            let mut diagnostic = Diagnostic::new(Arc::clone(source), Some(span), message);
-            diagnostic.note(format!("the other is {first}"));
-            found.push(diagnostic);
+        let message = format!("two cards have the `{key}` {value}");
+        match claimed.entry((key, value)) {
+            Entry::Vacant(free) => {
+                free.insert(source.path.clone());
+            }
+            Entry::Occupied(first) => {
+                let mut diagnostic = Diagnostic::new(Arc::clone(source), Some(span), message);
+                diagnostic.note(format!("the first is {}", first.get()));
+                found.push(diagnostic);
+            }
         }
     }
     found

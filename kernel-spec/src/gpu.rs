@@ -41,12 +41,12 @@ pub(crate) fn read_claims(source: Arc<Source>) -> Result<(Dialect, Vec<Claim>), 
 }
 
 fn read(mut card: Table<'_>, sink: &mut Sink) -> Option<(Dialect, Vec<Claim>)> {
-    let name = card.need("name", sink).and_then(|node| node.identifier(sink, true));
-    let doc = card.need("doc", sink).and_then(|node| node.line(sink));
-    let group = card.need("workgroup", sink);
+    let name = card.need("name").and_then(|node| node.identifier(sink, true));
+    let doc = card.need("doc").and_then(|node| node.line(sink));
+    let group = card.need("workgroup");
     let workgroup = group.as_ref().and_then(|node| node.count(sink, 1..=MAX_WORKGROUP));
-    let subgroup = card.need("subgroup", sink).and_then(|node| node.count(sink, 0..=MAX_WORKGROUP));
-    let splitk = card.need("splitk", sink).and_then(|node| read_factors(&node, sink));
+    let subgroup = card.need("subgroup").and_then(|node| node.count(sink, 0..=MAX_WORKGROUP));
+    let splitk = card.need("splitk").and_then(|node| read_factors(&node, sink));
     card.finish(sink);
     let (name, workgroup, subgroup) = (name?, workgroup?, subgroup?);
     if subgroup.value > 0 && workgroup.value % subgroup.value != 0 {

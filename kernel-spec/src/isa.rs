@@ -80,14 +80,14 @@ pub(crate) fn read_claims(source: Arc<Source>) -> Result<(Isa, Vec<Claim>), Diag
 }
 
 fn read(mut card: Table<'_>, sink: &mut Sink) -> Option<(Isa, Vec<Claim>)> {
-    let name = card.need("name", sink).and_then(|node| node.identifier(sink, true));
-    let doc = card.need("doc", sink).and_then(|node| node.line(sink));
+    let name = card.need("name").and_then(|node| node.identifier(sink, true));
+    let doc = card.need("doc").and_then(|node| node.line(sink));
     let arch = card.get("arch").map(|node| node.choice(sink, &ARCHES.map(|arch| (arch, arch))));
-    let features = card.need("features", sink).and_then(|node| read_features(&node, sink));
-    let vector_bits = card.need("vector", sink).and_then(|node| read_vector(&node, sink));
-    let registers = card.need("registers", sink).and_then(|node| node.count(sink, 1..=1024));
-    let dot = card.need("dot", sink).and_then(|node| node.choice(sink, &Dot::WORDS));
-    let rank = card.need("rank", sink).and_then(|node| node.count(sink, 0..=1000));
+    let features = card.need("features").and_then(|node| read_features(&node, sink));
+    let vector_bits = card.need("vector").and_then(|node| read_vector(&node, sink));
+    let registers = card.need("registers").and_then(|node| node.count(sink, 1..=1024));
+    let dot = card.need("dot").and_then(|node| node.choice(sink, &Dot::WORDS));
+    let rank = card.need("rank").and_then(|node| node.count(sink, 0..=1000));
     card.finish(sink);
     let name = name?;
     let claims = vec![Claim::of("name", &name)];

@@ -167,8 +167,8 @@ pub(crate) fn read_claims(source: Arc<Source>, isas: &[Isa]) -> Result<(Kernels,
 }
 
 fn read(mut card: Table<'_>, isas: &[Isa], sink: &mut Sink) -> Option<(Kernels, Vec<Claim>)> {
-    let operation = card.need("operation", sink).and_then(|node| node.choice(sink, &Operation::WORDS));
-    let entries = card.need("variant", sink).and_then(|node| node.list(sink)).unwrap_or_default();
+    let operation = card.need("operation").and_then(|node| node.choice(sink, &Operation::WORDS));
+    let entries = card.need("variant").and_then(|node| node.list(sink)).unwrap_or_default();
     card.finish(sink);
     let variants: Vec<Written> = entries.iter().filter_map(|entry| Written::read(entry, isas, sink)).collect();
     if variants.len() == entries.len() {
@@ -191,16 +191,16 @@ struct Written {
 impl Written {
     fn read(node: &Node<'_>, isas: &[Isa], sink: &mut Sink) -> Option<Self> {
         let mut table = node.table(sink, "a variant")?;
-        let isa = table.need("isa", sink).and_then(|node| find_isa(&node, isas, sink));
-        let numerics = table.need("numerics", sink);
+        let isa = table.need("isa").and_then(|node| find_isa(&node, isas, sink));
+        let numerics = table.need("numerics");
         let numerics = numerics.and_then(|node| node.choice(sink, &Numerics::ALL.map(|word| (word.name(), word))));
-        let schedule = table.need("schedule", sink);
+        let schedule = table.need("schedule");
         let schedule = schedule.and_then(|node| node.choice(sink, &Schedule::ALL.map(|word| (word.name(), word))));
-        let rows = table.need("rows", sink).and_then(|node| read_rows(&node, sink));
-        let cols = table.need("cols", sink).and_then(|node| node.count(sink, 1..=MAX_COLS));
-        let prefetch = table.need("prefetch", sink).and_then(|node| node.count(sink, 0..=MAX_PREFETCH));
+        let rows = table.need("rows").and_then(|node| read_rows(&node, sink));
+        let cols = table.need("cols").and_then(|node| node.count(sink, 1..=MAX_COLS));
+        let prefetch = table.need("prefetch").and_then(|node| node.count(sink, 0..=MAX_PREFETCH));
         let batch = table.get("batch").map(|node| node.count(sink, 1..=MAX_BATCH));
-        let set = table.need("set", sink).and_then(|node| node.choice(sink, &Set::WORDS));
+        let set = table.need("set").and_then(|node| node.choice(sink, &Set::WORDS));
         table.finish(sink);
         let batch = match batch {
             Some(batch) => Some(batch?),
@@ -217,7 +217,7 @@ impl Written {
             batch: batch.as_ref().map(|at| at.value),
             set: set.value,
         };
-        check::check_registers(&variant, isa, rows.span.to(cols.span), sink);
+        check::check_registers(&variant, isa, [rows.span, cols.span], sink);
         Some(Self { variant, span: node.span, set: set.span, batch: batch.map(|at| at.span) })
     }
 }

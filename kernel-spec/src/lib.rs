@@ -7,11 +7,13 @@
 mod check;
 mod claim;
 mod diagnostic;
+mod draw;
 mod element;
 pub mod eval;
 pub mod facts;
 mod folder;
 pub mod gpu;
+mod grid;
 pub mod isa;
 pub mod kernels;
 pub mod model;
@@ -24,6 +26,7 @@ mod table;
 mod walk;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Source, Span};
+pub use draw::draw;
 pub use folder::{Files, Spec, read_folder};
 pub use read::read_format;
 pub use table::{TableFolder, Tables};

@@ -34,7 +34,7 @@ pub struct Format {
 pub enum Storage {
     /// Rows of blocks of fixed size: GGUF.
     Blocks(Blocks),
-    /// Separate tensors for codes, scales and zero points: GPTQ, AWQ, NF4.
+    /// Separate tensors for codes, scales and zero points: safetensors.
     Tensors(Tensors),
 }
 

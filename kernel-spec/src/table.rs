@@ -74,15 +74,15 @@ pub(crate) fn read_levels(name: &str, source: Source) -> Result<Levels, Diagnost
 }
 
 fn read_table(mut table: Table<'_>, name: &str, sink: &mut Sink) -> Option<Levels> {
-    if let Some(given) = table.need("name", sink).and_then(|node| node.identifier(sink, false)) {
+    if let Some(given) = table.need("name").and_then(|node| node.identifier(sink, false)) {
         if given.value != name {
             sink.error(given.span, format!("the table's file is called `{name}`"));
         }
     }
-    table.need("doc", sink).and_then(|node| node.line(sink));
-    let width = table.need("width", sink).and_then(|node| node.count(sink, 1..=MAX_WIDTH));
+    table.need("doc").and_then(|node| node.line(sink));
+    let width = table.need("width").and_then(|node| node.count(sink, 1..=MAX_WIDTH));
     let letters = read_letters(&mut table, sink);
-    let rows = table.need("rows", sink).and_then(|node| node.text(sink));
+    let rows = table.need("rows").and_then(|node| node.text(sink));
     table.finish(sink);
     let (width, letters, rows) = (width?.value, letters?, rows?);
     let values = read_rows(&rows, width, &letters, sink)?;
@@ -91,7 +91,7 @@ fn read_table(mut table: Table<'_>, name: &str, sink: &mut Sink) -> Option<Level
 
 /// The value of each digit; a row has one decimal digit per value, so there are at most ten.
 fn read_letters(table: &mut Table<'_>, sink: &mut Sink) -> Option<Vec<f32>> {
-    let node = table.need("letters", sink)?;
+    let node = table.need("letters")?;
     let letters: Vec<_> = node.list(sink)?.iter().map(|letter| letter.exact(sink)).collect();
     if letters.is_empty() || letters.len() > 10 {
         sink.error(node.span, "a table has 1 to 10 letters");
@@ -107,13 +107,19 @@ fn read_rows(rows: &At<&str>, width: usize, letters: &[f32], sink: &mut Sink) ->
         return None;
     }
     let mut values = Vec::with_capacity(count * width);
+    let mut wrong = Vec::new();
     for (n, row) in rows.value.split_whitespace().enumerate() {
         let before = values.len();
         values.extend(row.chars().filter_map(|c| letters.get(c.to_digit(10)? as usize)));
         if values.len() - before != width || row.chars().count() != width {
-            let letters = letters.len();
-            sink.error(row_span(rows, n, sink), format!("row {n} of the table is wrong"))
-                .label(format!("must be {width} digits, each under {letters}"));
+            wrong.push(n);
+        }
+    }
+    if let [first, more @ ..] = wrong.as_slice() {
+        let error = sink.error(row_span(rows, *first, sink), format!("row {first} of the table is wrong"));
+        error.label(format!("must be {width} digits, each under {}", letters.len()));
+        if !more.is_empty() {
+            error.note(format!("and {} more rows", more.len()));
         }
     }
     Some(values)

@@ -1,5 +1,6 @@
 //! Walking over the text of any card: typed access to TOML values, with an error in the sink for whatever does not fit.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -30,29 +31,42 @@ pub(crate) fn read_document<T>(
 ) -> Result<T, crate::Diagnostics> {
     let mut sink = Sink::new(Arc::clone(&source));
     let (root, errors) = DeTable::parse_recoverable(&source.text);
-    for error in errors {
-        let span = error.span().map_or_else(Span::default, Span::from);
-        sink.error(span, error.message());
-    }
+    report_syntax(&errors, &mut sink);
     if sink.count() > 0 {
         return sink.finish(None);
     }
-    let table = Table { what, span: Span::default(), entries: root.get_ref(), asked: Vec::new() };
-    let value = read(table, &mut sink);
+    let value = read(Table::new(what, Span::default(), root.get_ref()), &mut sink);
     sink.finish(value)
 }
 
-/// A value of the card with the name it goes by in messages.
+/// One error a line: the parser finds the rest of a broken line wrong as well.
+fn report_syntax(errors: &[toml::de::Error], sink: &mut Sink) {
+    let mut lines = BTreeSet::new();
+    for error in errors {
+        let span = error.span().map_or_else(Span::default, Span::from);
+        let line = sink.text().bytes().take(span.start).filter(|byte| *byte == b'\n').count();
+        if lines.insert(line) {
+            sink.error(span, error.message());
+        }
+    }
+}
+
+/// A value of the card.
 #[derive(Clone, Debug)]
 pub(crate) struct Node<'t> {
+    /// What messages call it: its key in quotes, or the list it is in.
     name: String,
     pub span: Span,
     value: &'t DeValue<'t>,
 }
 
 impl<'t> Node<'t> {
-    fn new(name: impl Into<String>, value: &'t Spanned<DeValue<'t>>) -> Self {
-        Self { name: name.into(), span: value.span().into(), value: value.get_ref() }
+    fn new(name: String, value: &'t Spanned<DeValue<'t>>) -> Self {
+        Self { name, span: value.span().into(), value: value.get_ref() }
+    }
+
+    fn of_key(key: &str, value: &'t Spanned<DeValue<'t>>) -> Self {
+        Self::new(format!("`{key}`"), value)
     }
 
     fn at<T>(&self, value: T) -> At<T> {
@@ -70,16 +84,20 @@ impl<'t> Node<'t> {
             DeValue::Array(_) => "a list",
             DeValue::Table(_) => "a table",
         };
-        sink.error(self.span, format!("`{}` must be {wanted}", self.name)).label(format!("this is {found}"))
+        sink.error(self.span, format!("{} must be {wanted}", self.name)).label(format!("this is {found}"))
     }
 
-    /// What messages call the value: mostly its key.
+    /// What messages call the value.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
     pub(crate) const fn is_text(&self) -> bool {
         matches!(self.value, DeValue::String(_))
+    }
+
+    pub(crate) const fn is_integer(&self) -> bool {
+        matches!(self.value, DeValue::Integer(_))
     }
 
     pub(crate) const fn is_list(&self) -> bool {
@@ -102,7 +120,7 @@ impl<'t> Node<'t> {
     pub(crate) fn line(&self, sink: &mut Sink) -> Option<String> {
         let text = self.text(sink)?;
         if text.value.trim().is_empty() || text.value.contains('\n') {
-            sink.error(self.span, format!("`{}` must be one line of text", self.name));
+            sink.error(self.span, format!("{} must be one line of text", self.name));
             return None;
         }
         Some(text.value.to_owned())
@@ -120,9 +138,8 @@ impl<'t> Node<'t> {
         if let Some((_, value)) = words.iter().find(|(word, _)| *word == text.value) {
             return Some(self.at(*value));
         }
-        let known = || words.iter().map(|(word, _)| *word);
-        let error = sink.error(self.span, format!("`{}` cannot be `{}`", self.name, text.value));
-        error.label(format!("must be one of {}", listing(known()))).suggest(nearest(text.value, known()));
+        let error = sink.error(self.span, format!("{} cannot be `{}`", self.name, text.value));
+        error.suggest(text.value, "words it can be", words.iter().map(|(word, _)| *word));
         None
     }
 
@@ -133,7 +150,7 @@ impl<'t> Node<'t> {
         };
         let value = i64::from_str_radix(digits.as_str(), digits.radix()).ok().filter(|value| range.contains(value));
         if value.is_none() {
-            sink.error(self.span, format!("`{}` is out of range", self.name))
+            sink.error(self.span, format!("{} is out of range", self.name))
                 .label(format!("must be {} to {}", range.start(), range.end()));
         }
         value.map(|value| self.at(value))
@@ -160,7 +177,7 @@ impl<'t> Node<'t> {
         };
         let finite = parsed.filter(|value| value.is_finite());
         if finite.is_none() {
-            sink.error(self.span, format!("`{}` must be a finite number", self.name));
+            sink.error(self.span, format!("{} must be a finite number", self.name));
         }
         finite.map(|value| self.at(value))
     }
@@ -170,8 +187,8 @@ impl<'t> Node<'t> {
         let number = self.number(sink)?;
         let rounded = number.value as f32;
         if f64::from(rounded) != number.value {
-            sink.error(self.span, format!("`{}` is not exact in f32", self.name))
-                .label(format!("the nearest f32 is {}", f64::from(rounded)));
+            sink.error(self.span, format!("{} is not exact in f32", self.name))
+                .label(format!("the nearest f32 is {}", short(f64::from(rounded))));
             return None;
         }
         Some(self.at(rounded))
@@ -192,7 +209,7 @@ impl<'t> Node<'t> {
             self.mismatch(sink, "a table");
             return None;
         };
-        Some(Table { what, span: self.span, entries, asked: Vec::new() })
+        Some(Table::new(what, self.span, entries))
     }
 
     /// The entries of a table whose keys are names that the card makes up, in card order.
@@ -206,8 +223,13 @@ impl<'t> Node<'t> {
             .map(|(key, value)| (At { span: key.span().into(), value: key.get_ref().to_string() }, value))
             .collect();
         named.sort_by_key(|(key, _)| key.span);
-        Some(named.into_iter().map(|(key, value)| (key.clone(), Node::new(key.value, value))).collect())
+        Some(named.into_iter().map(|(key, value)| (key.clone(), Node::of_key(&key.value, value))).collect())
     }
+}
+
+/// A number as people write it: very large and very small ones with an exponent.
+pub(crate) fn short(value: f64) -> String {
+    if value == 0.0 || (1e-3..1e9).contains(&value.abs()) { value.to_string() } else { format!("{value:e}") }
 }
 
 /// Reports a text that cannot be part of a name in code.
@@ -228,33 +250,46 @@ pub(crate) struct Table<'t> {
     pub span: Span,
     entries: &'t DeTable<'t>,
     asked: Vec<&'static str>,
+    missing: Vec<&'static str>,
 }
 
 impl<'t> Table<'t> {
-    /// The value of a key that may be absent.
-    pub(crate) fn get(&mut self, key: &'static str) -> Option<Node<'t>> {
-        self.asked.push(key);
-        self.entries.get(key).map(|value| Node::new(key, value))
+    fn new(what: &'static str, span: Span, entries: &'t DeTable<'t>) -> Self {
+        Self { what, span, entries, asked: Vec::new(), missing: Vec::new() }
     }
 
-    /// The value of a key that must be present.
-    pub(crate) fn need(&mut self, key: &'static str, sink: &mut Sink) -> Option<Node<'t>> {
+    /// The value of a key that may be absent.
+    pub(crate) fn get(&mut self, key: &'static str) -> Option<Node<'t>> {
+        if !self.asked.contains(&key) {
+            self.asked.push(key);
+        }
+        self.entries.get(key).map(|value| Node::of_key(key, value))
+    }
+
+    /// The value of a key that must be present; `finish` reports it if it is not.
+    pub(crate) fn need(&mut self, key: &'static str) -> Option<Node<'t>> {
         let node = self.get(key);
         if node.is_none() {
-            sink.error(self.span, format!("{} needs the key `{key}`", self.what));
+            self.missing.push(key);
         }
         node
     }
 
-    /// Reports the keys that nobody asked for.
+    /// Reports the keys that nobody asked for, and those that are missing and not just misspelt.
     pub(crate) fn finish(self, sink: &mut Sink) {
+        let mut missing = self.missing;
         for key in self.entries.keys().filter(|key| !self.asked.contains(&key.get_ref().as_ref())) {
-            let error = sink.error(key.span().into(), format!("unknown key `{}`", key.get_ref()));
-            error.label(format!("{} has no such key", self.what));
-            match nearest(key.get_ref(), self.asked.iter().copied()) {
-                Some(word) => error.suggest(Some(word)),
-                None => error.note(format!("its keys are {}", listing(self.asked.iter().copied()))),
-            };
+            let word = key.get_ref().as_ref();
+            if let Some(meant) = nearest(word, missing.iter().copied()) {
+                missing.retain(|key| *key != meant);
+            }
+            sink.error(key.span().into(), format!("unknown key `{word}`"))
+                .label(format!("{} has no such key", self.what))
+                .suggest(word, "keys", self.asked.iter().copied());
+        }
+        if !missing.is_empty() {
+            let keys = if missing.len() == 1 { "the key" } else { "the keys" };
+            sink.error(self.span, format!("{} needs {keys} {}", self.what, listing(missing)));
         }
     }
 }

@@ -1,11 +1,81 @@
-//! Every card of this repository is right.
+//! Every card of this repository is right, short, and the only place that names its format.
 
-use std::path::Path;
+mod common;
 
-use quantloom_spec::Spec;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use quantloom_spec::kernels::{Numerics, Set};
+use quantloom_spec::model::Format;
 
 #[test]
 fn every_card_reads_without_error() {
-    let spec = Spec::read(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap_or_else(|wrong| panic!("{wrong}"));
-    assert_eq!(spec.formats.len(), 31);
+    let spec = common::spec();
+    let blocks = spec.formats.iter().filter(|(_, format)| format.blocks().is_some()).count();
+    assert_eq!((blocks, spec.formats.len() - blocks), (28, 3));
+    assert!(spec.isas.len() >= 3 && !spec.kernels.is_empty() && !spec.dialects.is_empty());
+}
+
+/// Every file below a folder.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.push(path);
+        }
+    }
+    found
+}
+
+#[test]
+fn cards_are_short() {
+    for folder in ["formats", "isa", "gpu", "tables"] {
+        for path in files(&common::root().join(folder)) {
+            let text = fs::read_to_string(&path).unwrap();
+            let widest = text.lines().map(|line| line.chars().count()).max().unwrap_or(0);
+            assert!(widest <= 120, "{}: {widest} columns", path.display());
+            let lines = text.lines().count();
+            assert!(folder == "tables" || lines <= 40, "{}: {lines} lines", path.display());
+        }
+    }
+}
+
+/// A name, unless it is also what cards call a type of items.
+fn telling_name((_, format): &(PathBuf, Format)) -> Option<String> {
+    Some(format.name.to_lowercase()).filter(|name| !["f16", "bf16"].contains(&name.as_str()))
+}
+
+#[test]
+fn no_source_names_a_format() {
+    let names: Vec<String> = common::spec().formats.iter().filter_map(telling_name).collect();
+    for path in files(&common::root().join("src")) {
+        let text = fs::read_to_string(&path).unwrap().to_lowercase();
+        let named: Vec<&String> = names.iter().filter(|name| text.contains(name.as_str())).collect();
+        assert!(named.is_empty(), "{} names {named:?}", path.display());
+    }
+}
+
+#[test]
+fn every_instruction_set_has_kernels_for_every_batch() {
+    let spec = common::spec();
+    for (_, isa) in &spec.isas {
+        for numerics in Numerics::ALL {
+            let variants = spec.kernels.iter().flat_map(|(_, kernels)| &kernels.variants);
+            let first = variants.filter(|variant| variant.isa == isa.name && variant.numerics == numerics);
+            assert!(first.clone().any(|variant| variant.batch == Some(1) && variant.set == Set::Default), "{}", isa.name);
+        }
+    }
+}
+
+#[test]
+fn tiles_are_named_by_shape_and_prefetch() {
+    let kernels = &common::spec().kernels[0].1;
+    let mut variant = kernels.variants[0].clone();
+    (variant.rows, variant.cols, variant.prefetch) = (16, 8, 4096);
+    assert_eq!(variant.tile_name(), "r16c8.p4096");
+    variant.prefetch = 0;
+    assert_eq!(variant.tile_name(), "r16c8");
 }

@@ -165,9 +165,19 @@ fn batch_remedy(found: usize, k: usize) -> String {
     }
 }
 
+/// Kernels that a message lists, at most.
+const LISTED: usize = 8;
+
 /// The end of a message that lists what there is.
 fn choices(available: &[String]) -> String {
-    if available.is_empty() { "there is none at all".to_owned() } else { format!("there is {}", available.join(", ")) }
+    match available {
+        [] => "it has none at all: `quantloom formats` shows which formats have some".to_owned(),
+        all if all.len() <= LISTED => format!("there is {}", all.join(", ")),
+        all => {
+            let (first, more) = all.split_at(LISTED);
+            format!("there is {} and {} more: `quantloom explain` lists them", first.join(", "), more.len())
+        }
+    }
 }
 
 /// Longest part of a name that a message shows.
@@ -264,6 +274,10 @@ mod tests {
         let batch = |found| Error::Batch { found, batch: 4, k: 512 }.to_string();
         assert!(batch(2560).ends_with("needs 2048; it is a batch of 5"), "{}", batch(2560));
         assert!(batch(100).ends_with("its size must be a multiple of 512"), "{}", batch(100));
+        let kernels = |count: usize| choices(&(0..count).map(|i| i.to_string()).collect::<Vec<_>>());
+        assert!(kernels(0).contains("`quantloom formats`"));
+        assert_eq!(kernels(3), "there is 0, 1, 2");
+        assert!(kernels(10).contains("6, 7 and 2 more: "), "{}", kernels(10));
         let k = Error::BadK { format: "a".into(), k: 300, multiple: 256 };
         assert!(k.to_string().ends_with("to 512"), "{k}");
     }

@@ -107,7 +107,7 @@ impl Class {
             return Err(unsupported("blocks that do not divide a segment, or are no multiple of 32"));
         }
         let scale_group = format.run(piece, scale).min(blocks.weights);
-        let root_group = root_group(format, piece, scale);
+        let root_group = root_group_of(format, piece, scale);
         let step = scale_group.min(span);
         let mut class = Self {
             block: blocks.weights,
@@ -123,7 +123,7 @@ impl Class {
             min: None,
         };
         if let Some(min) = &format.min {
-            if format.run(piece, min) < step || root_group_of_min(format, piece, min) != class.min_root_group(min) {
+            if format.run(piece, min) < step || root_group_of(format, piece, min) != class.min_root_group(min) {
                 return Err(unsupported("mins grouped otherwise than scales"));
             }
             class.min = Some(match sub(format, min).ok_or_else(|| unsupported("mins that are no integers of 8 bits"))? {
@@ -131,6 +131,9 @@ impl Class {
                 Some(_) => return Err(unsupported("signed mins")),
                 None => Min::Flat,
             });
+        }
+        if matches!(class.min, Some(Min::Sub(_))) && root_group < span {
+            return Err(unsupported("integer mins under several roots of a span"));
         }
         class.unit *= class.repeats(blocks.bytes);
         Ok(class)
@@ -164,6 +167,12 @@ impl Class {
     #[must_use]
     pub fn body(&self) -> usize {
         self.chunk().max(self.step.min(32))
+    }
+
+    /// Code lines of a chunk.
+    #[must_use]
+    pub fn chunk_lines(&self) -> usize {
+        self.chunk() * self.bits() as usize / 32
     }
 
     /// Code lines of a body.
@@ -291,12 +300,9 @@ fn root_number(number: &Number) -> &Number {
     number.outer.as_deref().unwrap_or(number)
 }
 
-fn root_group(format: &Format, piece: &Piece, number: &Number) -> usize {
+/// Weights under one root of a scale or a min.
+fn root_group_of(format: &Format, piece: &Piece, number: &Number) -> usize {
     format.run(piece, root_number(number))
-}
-
-fn root_group_of_min(format: &Format, piece: &Piece, min: &Number) -> usize {
-    root_group(format, piece, min)
 }
 
 /// Half precision is kept as it is; everything else is widened.

@@ -1,12 +1,13 @@
 //! The strongest rule: every stored bit is read exactly once, and for one meaning.
 
 use crate::diagnostic::{Sink, Span};
+use crate::grid::Values;
 use crate::model::Number;
 use crate::raw;
 use crate::reading::{Part, Reading};
 
 use super::digits::Scope;
-use super::place::{self, Values};
+use super::place;
 use super::rules::TRITS;
 use super::stores::Stores;
 
@@ -67,10 +68,10 @@ impl<'c> Coverage<'c> {
     fn mark_all(&mut self, reading: &Reading<'_>, scopes: &[Scope], sink: &mut Sink) {
         let reader = self.readers.len() - 1;
         for scope in scopes {
-            for values in Values::all(scope, &reading.digits()) {
+            for values in Values::all(scope.sizes(&reading.digits())) {
                 let owner = Owner { reader, piece: scope.start, trit: matches!(reading.part, Part::Trit(_)) };
                 if let Err((bit, first)) = self.mark(reading, &values, owner) {
-                    self.report(reading, &values, bit, first, sink);
+                    self.report(&values, &bit, first, sink);
                     return;
                 }
             }
@@ -83,7 +84,7 @@ impl<'c> Coverage<'c> {
         let lengths = shape.lengths.as_deref().unwrap_or_default();
         let Some(item) = place::item(reading, values, lengths) else { return Ok(()) };
         let field = &mut self.fields[reading.field];
-        let name = format!("`{}[{item}]`", shape.name.value);
+        let name = shape.item_name(item);
         let (low, bits) = match reading.part {
             Part::Whole => (0, field.width),
             Part::Bits { bit, bits } => (values.of(bit) as usize, bits as usize),
@@ -101,9 +102,8 @@ impl<'c> Coverage<'c> {
         Ok(())
     }
 
-    fn report(&mut self, reading: &Reading<'_>, values: &Values<'_>, bit: String, first: Owner, sink: &mut Sink) {
+    fn report(&mut self, values: &Values<'_>, bit: &str, first: Owner, sink: &mut Sink) {
         self.conflicts += 1;
-        let _ = reading;
         let (again, first) = (&self.readers[self.readers.len() - 1], &self.readers[first.reader]);
         let error = sink.error(again.span, format!("{bit} is read twice"));
         let at = values.to_string();
@@ -130,8 +130,7 @@ impl<'c> Coverage<'c> {
             let run = unread.iter().enumerate().take_while(|(i, bit)| first + i == **bit && *bit / bits.width == item);
             let high = low + run.count() - 1;
             let which = if low == high { format!("bit {low}") } else { format!("bits {low} to {high}") };
-            let name = &shape.name;
-            let error = sink.error(name.span, format!("nothing reads {which} of `{}[{item}]`", name.value));
+            let error = sink.error(shape.name.span, format!("nothing reads {which} of {}", shape.item_name(item)));
             error.label(format!("{} of its {} bits are never read", unread.len(), bits.owners.len()));
         }
     }

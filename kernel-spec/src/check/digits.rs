@@ -1,8 +1,11 @@
 //! Pieces of a block and the digits of their positions.
 
+use std::collections::BTreeSet;
+
 use crate::diagnostic::{Sink, Span};
 use crate::model::Digit;
 use crate::raw::{Card, Map, Storage, Term};
+use crate::walk::At;
 
 /// What an unbounded digit (the slowest one of separate tensors) runs up to while maps are tried out.
 const WINDOW: usize = 3;
@@ -19,7 +22,13 @@ pub(crate) struct Scope {
 }
 
 impl Scope {
-    /// All digits by name, each with the number of values to try.
+    /// The digits in `used`, each with the number of values to try.
+    pub(crate) fn sizes(&self, used: &BTreeSet<&str>) -> Vec<(&str, usize)> {
+        let used = self.digits().filter(|(digit, _)| used.contains(digit.name.as_str()));
+        used.map(|(digit, size)| (digit.name.as_str(), size)).collect()
+    }
+
+    /// All digits, each with the number of values to try.
     pub(crate) fn digits(&self) -> impl Iterator<Item = (&Digit, usize)> {
         let tried = |digit: &Digit| if digit.size == 0 { WINDOW } else { digit.size };
         self.rows.iter().chain(&self.columns).map(move |digit| (digit, tried(digit)))
@@ -38,13 +47,13 @@ impl Scope {
 /// The scope of each piece; `None` if the card's indices are wrong.
 pub(crate) fn scopes(card: &Card, sink: &mut Sink) -> Option<Vec<Scope>> {
     match card.storage.as_ref()? {
-        Storage::Blocks { weights, .. } => block_scopes(card, weights.as_ref()?.value, sink),
+        Storage::Blocks { weights, .. } => block_scopes(card, weights.as_ref()?, sink),
         Storage::Tensors { rows, .. } => tensor_scope(card, rows.as_ref(), sink).map(|scope| vec![scope]),
     }
 }
 
-fn block_scopes(card: &Card, weights: usize, sink: &mut Sink) -> Option<Vec<Scope>> {
-    let whole = Span::default();
+fn block_scopes(card: &Card, weights: &At<usize>, sink: &mut Sink) -> Option<Vec<Scope>> {
+    let (written, weights) = (weights.span, weights.value);
     let indices = indices(card, sink)?;
     let starts = starts(&indices, weights, sink)?;
     let mut scopes = Vec::new();
@@ -55,7 +64,7 @@ fn block_scopes(card: &Card, weights: usize, sink: &mut Sink) -> Option<Vec<Scop
             None if weights == 1 => Some(Vec::new()),
             None if !card.sound => None,
             None => {
-                let error = sink.error(whole, format!("a block of {weights} weights needs an `index`"));
+                let error = sink.error(written, format!("a block of {weights} weights needs an `index`"));
                 error.help("name the digits of a position with their strides, such as `index = { lane = 1 }`");
                 None
             }
@@ -68,6 +77,9 @@ fn block_scopes(card: &Card, weights: usize, sink: &mut Sink) -> Option<Vec<Scop
 /// The index of each piece: its own if there are several, else its own or the card's.
 fn indices<'c>(card: &'c Card, sink: &mut Sink) -> Option<Vec<Option<&'c Map>>> {
     let before = sink.count();
+    if card.pieces.is_empty() {
+        return None;
+    }
     if let [piece] = card.pieces.as_slice() {
         if let (Some(own), Some(index)) = (&piece.index, &card.index) {
             sink.error(own.span, "the only piece has an index of its own").also(index.span, "nothing uses the card's");
@@ -77,11 +89,10 @@ fn indices<'c>(card: &'c Card, sink: &mut Sink) -> Option<Vec<Option<&'c Map>>> 
     if let Some(index) = &card.index {
         sink.error(index.span, "nothing uses this index").note("each of several pieces has an index of its own");
     }
-    for piece in card.pieces.iter().filter(|piece| piece.index.is_none() && piece.code.is_some()) {
+    for piece in card.pieces.iter().filter(|piece| !piece.has_index) {
         sink.error(piece.span, "one of several pieces needs an `index` of its own");
     }
-    (sink.count() == before && !card.pieces.is_empty())
-        .then(|| card.pieces.iter().map(|piece| piece.index.as_ref()).collect())
+    (sink.count() == before).then(|| card.pieces.iter().map(|piece| piece.index.as_ref()).collect())
 }
 
 /// Where the pieces start: at 0, and upwards.

@@ -2,7 +2,6 @@
 
 use crate::diagnostic::Sink;
 use crate::model::{Levels, Map, Number, Plane, Run, Stored};
-use crate::nearest::{listing, nearest};
 use crate::raw;
 use crate::table::{self, Tables};
 use crate::walk::At;
@@ -25,19 +24,19 @@ impl Resolver<'_> {
         let levels = raw.levels.as_ref().map(|levels| self.levels(levels, sink));
         let outer = raw.outer.as_ref().map(|outer| self.resolve(outer, scopes, sink));
         let stored = self.stored(raw, scopes, sink)?;
-        let levels_known = levels.as_ref().is_none_or(Option::is_some);
+        let values_known = raw.sound && levels.as_ref().is_none_or(Option::is_some);
         let number = Number {
             stored,
             levels: levels.flatten(),
-            step: raw.step.as_ref().map(|at| at.value),
-            offset: raw.offset.as_ref().map(|at| at.value),
+            step: raw.step.as_ref().map(|at| f64::from(at.value)),
+            offset: raw.offset.as_ref().map(|at| f64::from(at.value)),
             outer: outer.flatten().map(Box::new),
         };
-        if levels_known {
+        if values_known {
             values::check(raw, &number, &self.stores.storage, sink);
-            rules::check(raw, &number, self.stores, scopes.unwrap_or_default(), sink);
         }
-        (sink.count() == before && scopes.is_some()).then_some(number)
+        rules::check(raw, &number, self.stores, scopes.unwrap_or_default(), sink);
+        (sink.count() == before && raw.sound && scopes.is_some()).then_some(number)
     }
 
     fn stored(&self, raw: &raw::Number, scopes: Option<&[Scope]>, sink: &mut Sink) -> Option<Stored> {
@@ -82,13 +81,13 @@ impl Resolver<'_> {
         let shapes = &self.stores.shapes;
         let Some(field) = shapes.iter().position(|shape| shape.name.value == from.value) else {
             let kind = if self.stores.in_blocks() { "field" } else { "tensor" };
-            let names = || shapes.iter().map(|shape| shape.name.value.as_str());
+            let names = shapes.iter().map(|shape| shape.name.value.as_str());
             let error = sink.error(from.span, format!("no {kind} `{}`", from.value));
-            error.note(format!("the {kind}s are {}", listing(names()))).suggest(nearest(&from.value, names()));
+            error.suggest(&from.value, &format!("{kind}s"), names);
             return None;
         };
         if let Some(sums) = shapes[field].sums {
-            sink.error(from.span, format!("`{}` is read", from.value))
+            sink.error(from.span, format!("`{}` cannot be read", from.value))
                 .also(sums, "holds redundant sums, which decoding ignores");
             return None;
         }
@@ -106,7 +105,7 @@ impl Resolver<'_> {
         let known = self.tables.names();
         if !known.contains(&name.value) {
             let error = sink.error(name.span, format!("no table `{}`", name.value));
-            error.suggest(nearest(&name.value, known.iter().map(String::as_str)));
+            error.suggest(&name.value, "tables", known.iter().map(String::as_str));
             return None;
         }
         let source = match self.tables.open(&name.value) {

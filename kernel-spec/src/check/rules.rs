@@ -2,14 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use crate::diagnostic::{Sink, Span};
+use crate::diagnostic::{Diagnostic, Sink, Span};
+use crate::grid::Values;
 use crate::model::{Digit, Number};
 use crate::nearest::listing;
 use crate::raw;
 use crate::reading::{Part, Reading};
 
 use super::digits::Scope;
-use super::place::{self, Values};
+use super::place;
 use super::stores::{Shape, Stores};
 
 /// A base-3 digit lies in a byte of this many bits, which holds this many digits.
@@ -21,10 +22,15 @@ pub(crate) fn check(raw: &raw::Number, number: &Number, stores: &Stores, scopes:
     let before = sink.count();
     let readings = stores.storage.readings(number);
     for scope in scopes {
-        check_vector(raw, number, scope, sink);
+        if let Some(levels) = &raw.levels {
+            check_vector(levels.span(), number.width(), scope, sink);
+        }
+        if sink.count() > before {
+            return;
+        }
         for (reading, places) in readings.iter().zip(raw.stored.places()) {
             check_inside_vector(number, reading, &places, scope, sink);
-            check_order(reading, &places, scope, sink);
+            check_order(&raw.what, reading, &places, scope, sink);
             check_bounds(reading, &places, stores, scope, sink);
         }
         if sink.count() > before {
@@ -34,11 +40,10 @@ pub(crate) fn check(raw: &raw::Number, number: &Number, stores: &Stores, scopes:
 }
 
 /// A vector covers whole digits.
-fn check_vector(raw: &raw::Number, number: &Number, scope: &Scope, sink: &mut Sink) {
-    let (Some(levels), width) = (&raw.levels, number.width()) else { return };
+fn check_vector(span: Span, width: usize, scope: &Scope, sink: &mut Sink) {
     let whole = width == 1 || scope.end - scope.start == width || scope.columns.iter().any(|digit| digit.stride == width);
     if !whole || scope.start % width != 0 {
-        sink.error(levels.span(), format!("vectors of {width} do not cover whole digits"))
+        sink.error(span, format!("vectors of {width} do not cover whole digits"))
             .label(format!("no digit has stride {width}"));
     }
 }
@@ -54,7 +59,7 @@ fn check_inside_vector(number: &Number, reading: &Reading<'_>, places: &raw::Spo
 }
 
 /// A reading that uses a digit uses all slower ones, so that a number is constant on whole runs.
-fn check_order(reading: &Reading<'_>, places: &raw::Spot, scope: &Scope, sink: &mut Sink) {
+fn check_order(what: &str, reading: &Reading<'_>, places: &raw::Spot, scope: &Scope, sink: &mut Sink) {
     let used = reading.digits();
     for chain in scope.chains() {
         let is_used = |digit: &Digit| used.contains(digit.name.as_str());
@@ -62,7 +67,8 @@ fn check_order(reading: &Reading<'_>, places: &raw::Spot, scope: &Scope, sink: &
         let left_out: Vec<&str> =
             chain[..fastest].iter().filter(|digit| !is_used(digit)).map(|digit| digit.name.as_str()).collect();
         if !left_out.is_empty() {
-            sink.error(places.whole, format!("uses digit `{}` but leaves out {}", chain[fastest].name, listing(left_out)))
+            let fastest = &chain[fastest].name;
+            sink.error(places.whole, format!("`{what}` uses digit `{fastest}` but not the slower {}", listing(left_out)))
                 .note("whoever uses a digit uses all slower ones, so that a number is constant on whole runs");
         }
     }
@@ -81,7 +87,7 @@ fn check_bounds(reading: &Reading<'_>, places: &raw::Spot, stores: &Stores, scop
         Part::Trit(_) => format!("a byte has base-3 digits 0 to {}", TRITS - 1),
         _ => format!("an item has bits 0 to {}", bits - 1),
     };
-    for values in Values::all(scope, &reading.digits()) {
+    for values in Values::all(scope.sizes(&reading.digits())) {
         if place::item(reading, &values, lengths).is_none() {
             let at = reading.axes.first().map_or(0, |axis| values.of(axis));
             return outside_field(shape, lengths, at, &values, places.item, sink);
@@ -106,7 +112,7 @@ fn outside_field(shape: &Shape, lengths: &[usize], at: i64, values: &Values<'_>,
     explain(values, error);
 }
 
-fn explain(values: &Values<'_>, error: &mut crate::diagnostic::Diagnostic) {
+fn explain(values: &Values<'_>, error: &mut Diagnostic) {
     let values = values.to_string();
     if !values.is_empty() {
         error.note(format!("at {values}"));

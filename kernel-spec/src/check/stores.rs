@@ -1,12 +1,13 @@
 //! Fields of a block and separate tensors: where they lie and how many items they have.
 
 use crate::diagnostic::{Sink, Span};
+use crate::grid::Values;
 use crate::model::{Blocks, Element, Field, Map, Storage, Tensor, Tensors};
 use crate::raw;
 use crate::walk::At;
 
 use super::digits::Scope;
-use super::place::{self, Values};
+use super::place;
 
 /// Most items of a tensor over the window in which maps are tried out.
 const MAX_ITEMS: usize = 1 << 20;
@@ -32,6 +33,18 @@ pub(crate) struct Shape {
     pub lengths: Option<Vec<usize>>,
     /// Where the card says that the field holds sums.
     pub sums: Option<Span>,
+}
+
+impl Shape {
+    /// An item by its index along each axis.
+    pub(crate) fn item_name(&self, mut item: usize) -> String {
+        let mut indices = String::new();
+        for length in self.lengths.iter().flatten().rev() {
+            indices = format!("[{}]{indices}", item % length);
+            item /= length;
+        }
+        format!("`{}{indices}`", self.name.value)
+    }
 }
 
 /// Resolves fields or tensors. Those that are wrong stay in the list, so that their readers are not reported too.
@@ -176,7 +189,7 @@ fn lengths(axes: &[Map], scope: &Scope, span: Span, sink: &mut Sink) -> Option<V
     let mut lengths = Vec::new();
     for axis in axes {
         let used = axis.digits().collect();
-        let reach = Values::all(scope, &used).map(|values| values.of(axis));
+        let reach = Values::all(scope.sizes(&used)).map(|values| values.of(axis));
         let (low, high) = reach.fold((i64::MAX, i64::MIN), |(low, high), at| (low.min(at), high.max(at)));
         let Some(length) = usize::try_from(low).and(usize::try_from(high + 1)).ok() else {
             sink.error(span, format!("an axis reaches down to {low}"));

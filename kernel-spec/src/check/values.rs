@@ -6,6 +6,7 @@ use crate::diagnostic::Sink;
 use crate::facts::stored_element;
 use crate::model::{Element, Number, Storage, Stored};
 use crate::raw;
+use crate::walk::short;
 
 /// Widest items whose values are tried one by one.
 const TRIED_BITS: u32 = 16;
@@ -104,7 +105,7 @@ fn inexact(levels: impl Iterator<Item = f64>, step: f64, offset: f64) -> Option<
         lost == 0.0 && f64::from(value as f32) == value
     };
     let wrong = levels.filter(|level| level.is_finite()).find(|&level| !exact(level))?;
-    Some(format!("{step} * {wrong} + {offset} is not"))
+    Some(format!("{} * {} + {} is not", short(step), short(wrong), short(offset)))
 }
 
 /// Integers too many to try: all are exact if they are at most 2^24 times a power of two that divides step and offset.
@@ -119,7 +120,7 @@ fn wide(element: Option<Element>, codes: u64, step: f64, offset: f64) -> Option<
     };
     let unit = lowest_bit(step).min(lowest_bit(offset));
     let largest = (step * low + offset).abs().max((step * high + offset).abs());
-    (largest / unit > MAX_INTEGER).then(|| format!("reaches {largest}, and f32 holds integers up to {MAX_INTEGER}"))
+    (largest / unit > MAX_INTEGER).then(|| format!("reaches {}, and f32 holds integers up to {MAX_INTEGER}", short(largest)))
 }
 
 /// The largest power of two that divides the f32 `value`; infinity for 0, which every power divides.

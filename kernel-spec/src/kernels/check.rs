@@ -6,11 +6,12 @@ use crate::isa::Isa;
 use super::{Set, Variant, Written};
 
 /// A tile that does not fit the registers would spill in its inner loop.
-pub(super) fn check_registers(variant: &Variant, isa: &Isa, tile: Span, sink: &mut Sink) {
+pub(super) fn check_registers(variant: &Variant, isa: &Isa, [rows, cols]: [Span; 2], sink: &mut Sink) {
     let needed = variant.registers(isa);
     if !isa.is_scalar() && needed > isa.registers {
-        sink.error(tile, format!("the tile needs {needed} registers, and `{}` has {}", isa.name, isa.registers))
-            .help("make `rows` or `cols` smaller");
+        sink.error(cols, format!("the tile needs {needed} registers, and `{}` has {}", isa.name, isa.registers))
+            .label("too many columns")
+            .also(rows, "for so many rows");
     }
 }
 

@@ -52,6 +52,8 @@ pub(crate) struct Tensor {
 /// A code with the index of the positions that it covers.
 pub(crate) struct Piece {
     pub index: Option<Map>,
+    /// Whether the card gives the index, right or wrong.
+    pub has_index: bool,
     /// Where the piece is written.
     pub span: Span,
     /// Absent when it has been reported as wrong.
@@ -61,13 +63,13 @@ pub(crate) struct Piece {
 impl Card {
     /// Reads the top-level table of a card.
     pub(crate) fn read(mut card: Table<'_>, sink: &mut Sink) -> Self {
-        let name = card.need("name", sink).and_then(|node| node.identifier(sink, true));
-        let doc = card.need("doc", sink).and_then(|node| node.line(sink));
+        let name = card.need("name").and_then(|node| node.identifier(sink, true));
+        let doc = card.need("doc").and_then(|node| node.line(sink));
         let gguf = card.get("gguf").and_then(|node| node.integer(sink, 0..=i64::from(u32::MAX)));
         let before = sink.count();
         let index = card.get("index").and_then(|node| Map::read(&node, sink));
         let storage = Storage::read(&mut card, sink);
-        let code = card.need("code", sink);
+        let code = card.need("code");
         let pieces = code.map_or_else(Vec::new, |node| read_pieces(&node, sink));
         let mut part = |key| card.get(key).and_then(|node| Number::read(&node, key, sink));
         let (zero, sign, scale, min) = (part("zero"), part("sign"), part("scale"), part("min"));
@@ -92,11 +94,10 @@ fn read_pieces(node: &Node<'_>, sink: &mut Sink) -> Vec<Piece> {
 
 impl Piece {
     fn read(node: &Node<'_>, sink: &mut Sink) -> Option<Self> {
-        let before = sink.count();
         let mut table = node.table(sink, "a code")?;
-        let index = table.get("index").and_then(|node| Map::read(&node, sink));
+        let index = table.get("index").map(|node| Map::read(&node, sink));
         let code = Number::read_table(table, "code", 0, sink);
-        Some(Self { index, span: node.span, code: code.filter(|_| sink.count() == before) })
+        Some(Self { has_index: index.is_some(), index: index.flatten(), span: node.span, code })
     }
 }
 
@@ -106,7 +107,7 @@ impl Storage {
         match keys {
             [Some(fields), None, rows, ..] => {
                 reject([rows], "is for cards with `tensors`", sink);
-                let mut size = |key| card.need(key, sink).and_then(|node| node.count(sink, 1..=MAX_BLOCK));
+                let mut size = |key| card.need(key).and_then(|node| node.count(sink, 1..=MAX_BLOCK));
                 let (weights, bytes) = (size("weights"), size("bytes"));
                 Some(Self::Blocks { weights, bytes, fields: read_all(&fields, sink, Field::read) })
             }
@@ -130,7 +131,7 @@ impl Storage {
 
 fn reject<const N: usize>(keys: [Option<Node<'_>>; N], why: &str, sink: &mut Sink) {
     for node in keys.into_iter().flatten() {
-        sink.error(node.span, format!("`{}` {why}", node.name()));
+        sink.error(node.span, format!("{} {why}", node.name()));
     }
 }
 
@@ -151,7 +152,7 @@ impl Field {
     fn read(name: At<String>, node: &Node<'_>, sink: &mut Sink) -> Option<Self> {
         check_name(&name, sink);
         let mut table = node.table(sink, "a field")?;
-        let at = table.need("at", sink).and_then(|node| node.count(sink, 0..=MAX_BLOCK));
+        let at = table.need("at").and_then(|node| node.count(sink, 0..=MAX_BLOCK));
         let kind = read_kind(&mut table, sink);
         let sums = table.get("sums").and_then(|node| node.choice(sink, &[("code", ())]));
         table.finish(sink);
@@ -164,14 +165,14 @@ impl Tensor {
         check_name(&name, sink);
         let mut table = node.table(sink, "a tensor")?;
         let kind = read_kind(&mut table, sink);
-        let axes = table.need("axes", sink).and_then(|node| read_axes(&node, sink));
+        let axes = table.need("axes").and_then(|node| read_axes(&node, sink));
         table.finish(sink);
         Some(Self { name, kind, axes })
     }
 }
 
 fn read_kind(table: &mut Table<'_>, sink: &mut Sink) -> Option<At<ItemType>> {
-    let text = table.need("type", sink)?.text(sink)?;
+    let text = table.need("type")?.text(sink)?;
     ItemType::read(text, sink)
 }
 

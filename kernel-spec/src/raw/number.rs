@@ -32,9 +32,13 @@ impl Map {
     /// Reads a table of strides, or an integer as a constant map.
     pub(crate) fn read(node: &Node<'_>, sink: &mut Sink) -> Option<Self> {
         let range = -MAX_STRIDE..=MAX_STRIDE;
-        if !node.is_table() {
+        if node.is_integer() {
             let at = node.integer(sink, range)?;
             return Some(Self { span: node.span, at: Some(at), terms: Vec::new() });
+        }
+        if !node.is_table() {
+            node.mismatch(sink, "a table of strides, or an integer");
+            return None;
         }
         let before = sink.count();
         let mut map = Self { span: node.span, at: None, terms: Vec::new() };
@@ -60,9 +64,11 @@ pub(crate) struct Number {
     /// What the planes' bits together are.
     pub element: Option<At<ItemType>>,
     pub levels: Option<Levels>,
-    pub step: Option<At<f64>>,
-    pub offset: Option<At<f64>>,
+    pub step: Option<At<f32>>,
+    pub offset: Option<At<f32>>,
     pub outer: Option<Box<Self>>,
+    /// Whether all of it was read without error, so that its values are known.
+    pub sound: bool,
 }
 
 /// Where the bits of a number are.
@@ -97,7 +103,7 @@ pub(crate) enum Levels {
 }
 
 impl Number {
-    /// Reads one of the five parts; `None` if anything in it is wrong.
+    /// Reads one of the five parts; `None` if it is not known what it reads.
     pub(crate) fn read(node: &Node<'_>, what: &str, sink: &mut Sink) -> Option<Self> {
         Self::read_table(node.table(sink, "a number")?, what, 0, sink)
     }
@@ -106,16 +112,25 @@ impl Number {
     pub(crate) fn read_table(mut table: Table<'_>, what: &str, depth: usize, sink: &mut Sink) -> Option<Self> {
         let before = sink.count();
         let span = table.span;
-        let stored = Stored::read(&mut table, sink);
+        let stored = Stored::read(&mut table, sink).filter(|_| sink.count() == before);
         let element = table.get("as").and_then(|node| read_element(&node, sink));
         let levels = table.get("levels").and_then(|node| Levels::read(&node, sink));
-        let step = table.get("step").and_then(|node| node.number(sink));
-        let offset = table.get("offset").and_then(|node| node.number(sink));
+        let step = table.get("step").and_then(|node| node.exact(sink));
+        let offset = table.get("offset").and_then(|node| node.exact(sink));
         let outer = table.get("super").and_then(|node| read_super(&node, what, depth, sink));
+        let known = sink.count();
         table.finish(sink);
-        let stored = stored.filter(|_| sink.count() == before)?;
-        let outer = outer.map(Box::new);
-        Some(Self { what: what.to_owned(), span, stored, element, levels, step, offset, outer })
+        // An unknown key may be a misspelt `item`.
+        let stored = stored.filter(|stored| sink.count() == known || matches!(stored, Stored::Planes(_)))?;
+        let (what, outer, sound) = (what.to_owned(), outer.map(Box::new), sink.count() == before);
+        Some(Self { what, span, stored, element, levels, step, offset, outer, sound })
+    }
+}
+
+impl Number {
+    /// A number that is what is stored.
+    const fn plain(what: String, span: Span, stored: Stored) -> Self {
+        Self { what, span, stored, element: None, levels: None, step: None, offset: None, outer: None, sound: true }
     }
 }
 
@@ -124,10 +139,7 @@ fn read_super(node: &Node<'_>, what: &str, depth: usize, sink: &mut Sink) -> Opt
     let what = format!("super of {what}");
     if node.is_text() {
         let from = node.text(sink)?.map(str::to_owned);
-        let stored = Stored::Item(Place { from, item: None });
-        let (span, none) = (node.span, (None, None, None, None));
-        let (element, levels, step, offset) = none;
-        return Some(Number { what, span, stored, element, levels, step, offset, outer: None });
+        return Some(Number::plain(what, node.span, Stored::Item(Place { from, item: None })));
     }
     if depth == MAX_DEPTH {
         sink.error(node.span, format!("supers nest deeper than {MAX_DEPTH}"));
@@ -194,7 +206,7 @@ impl Place {
 impl Plane {
     fn read(node: &Node<'_>, sink: &mut Sink) -> Option<Self> {
         let mut table = node.table(sink, "a plane")?;
-        let from = table.need("from", sink);
+        let from = table.need("from");
         let item = table.get("item");
         let run = Run::read(&mut table, sink);
         table.finish(sink);
@@ -207,13 +219,7 @@ impl Run {
     fn read(table: &mut Table<'_>, sink: &mut Sink) -> Option<Self> {
         let (bit, bits, trit) = (table.get("bit"), table.get("bits"), table.get("trit"));
         let Some(trit) = trit else {
-            let bits = match bits {
-                Some(bits) => bits.count(sink, 1..=MAX_BITS),
-                None => {
-                    sink.error(table.span, "a plane needs the key `bits` or `trit`");
-                    None
-                }
-            };
+            let bits = bits.or_else(|| table.need("bits")).and_then(|bits| bits.count(sink, 1..=MAX_BITS));
             let bit = match bit {
                 Some(bit) => Some(Map::read(&bit, sink)?),
                 None => None,
@@ -221,7 +227,7 @@ impl Run {
             return Some(Self::Bits { bit, bits: bits?.map(|bits| bits as u32) });
         };
         for other in [bit, bits].into_iter().flatten() {
-            sink.error(other.span, format!("`{}` does not go with `trit`", other.name())).also(trit.span, "a base-3 digit");
+            sink.error(other.span, format!("{} does not go with `trit`", other.name())).also(trit.span, "a base-3 digit");
         }
         Map::read(&trit, sink).map(Self::Trit)
     }

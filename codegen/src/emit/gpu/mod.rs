@@ -77,20 +77,20 @@ pub(super) fn module(
     let tables = Tables::of(decoder);
     let mut context = Context::new();
     context.insert("marker", &format!("{MARKER} from formats/{}: do not edit.", format.card.file));
-    context.insert("doc", &format.card.format.doc);
     context.insert("name", &format.card.format.name);
+    context.insert("doc", &format.card.format.doc);
     context.insert("block_weights", &decoder.weights);
     context.insert("block_bytes", &decoder.bytes);
     context.insert("segment", &SEGMENT);
     context.insert("segment_blocks", &blocks_of_segment);
     context.insert("workgroup", &dialect.workgroup);
-    context.insert("helpers", &helpers(&decode));
+    context.insert("helpers", &helpers(&gemv));
     context.insert("tables", &tables.lookups());
     context.insert("table_words", &tables.words.len());
     context.insert("table_lines", &tables.lines());
     context.insert("decode", &decode);
     context.insert("gemv", &gemv);
-    let text = Tera::one_off(template, &context, false).expect("the crate's templates print with this context");
+    let text = Tera::one_off(template, &context, false).expect("the templates of this crate print with this context");
     Ok(Module { text, tables: tables.words })
 }
 
@@ -103,9 +103,9 @@ fn whole_blocks(format: &PlannedFormat) -> Result<usize, Error> {
     Err(Error::unsupported(&format.card.format, &format!("blocks of {weights} weights, which do not divide a segment of {SEGMENT}")))
 }
 
-/// The functions that a template defines for the body, if the body calls them.
+/// The functions that a template defines if a nest calls them.
 const HELPERS: [&str; 9] = ["load8", "load16", "load32", "bits_of_wide", "trit", "f16", "power_of_two", "ue4m3", "rounded"];
 
-fn helpers(body: &str) -> Vec<&'static str> {
-    HELPERS.into_iter().filter(|helper| body.contains(&format!("{helper}("))).collect()
+fn helpers(nest: &str) -> Vec<&'static str> {
+    HELPERS.into_iter().filter(|helper| nest.contains(&format!("{helper}("))).collect()
 }

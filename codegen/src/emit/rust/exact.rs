@@ -9,18 +9,45 @@ use super::{quads, value};
 use crate::lower::class::Min;
 
 impl Tile<'_> {
-    /// One unit from packed memory: every weight decoded to f32 and handed to `take(vector, quad, weight in quad, f32 vector)`.
+    /// One unit from packed memory: every weight decoded to f32, `take(quad, index)` then using the vectors `weight0`, `weight1`, ...
+    /// of weight `4 quad + index` of chunk `at_chunk`.
     pub fn exact_weights(&self, take: &dyn Fn(usize, usize) -> TokenStream) -> TokenStream {
         let class = self.class;
-        let (body, step) = (class.body(), class.step);
+        let (chunk, step) = (class.chunk(), class.step);
+        if step >= chunk {
+            let (scales, quads) = (self.exact_scales(), self.exact_quads(0..chunk / 4, take));
+            let lines = self.exact_lines();
+            let chunks = step / chunk;
+            let inner = each("inner", chunks, quote!(let at_chunk = at_step * #chunks + inner; #lines #quads));
+            each("at_step", class.steps(), quote!(#scales #inner))
+        } else {
+            let (lines, scales) = (self.exact_lines(), self.exact_scales());
+            let count = chunk / step;
+            let steps = (0..count).map(|sub| {
+                let quads = self.exact_quads(sub * step / 4..(sub + 1) * step / 4, take);
+                quote!({ let at_step = at_chunk * #count + #sub; #scales #quads })
+            });
+            each("at_chunk", class.unit / chunk, quote!(#lines #(#steps)*))
+        }
+    }
+
+    /// The code lines of chunk `at_chunk`.
+    fn exact_lines(&self) -> TokenStream {
+        let class = self.class;
+        let (chunks, lines) = (class.body() / class.chunk(), class.chunk_lines());
         let loads = (0..self.vectors).map(|vector| {
             let unit = format_ident!("unit{vector}");
-            quads::load_lines(class, self.width, &quote!(#unit.codes[at_body]), &format!("line{vector}_"), self.prefetch)
+            let first = if chunks == 1 { quote!(0) } else { quote!(at_chunk % #chunks * #lines) };
+            let codes = quote!(#unit.codes[at_chunk / #chunks]);
+            quads::load_lines(self.width, &codes, &first, lines, &format!("line{vector}_"), self.prefetch)
         });
-        let quads = (0..body / 4).map(|quad| {
-            let scales = (quad * 4).is_multiple_of(step.min(body)).then(|| self.exact_scales(quad * 4));
-            let lines = (0..self.vectors).map(|vector| {
-                let (name, value) = (format_ident!("quad{vector}"), quads::quad(class, &format!("line{vector}_"), quad));
+        quote!(#(#loads)*)
+    }
+
+    fn exact_quads(&self, quads: std::ops::Range<usize>, take: &dyn Fn(usize, usize) -> TokenStream) -> TokenStream {
+        let quads = quads.map(|quad| {
+            let codes = (0..self.vectors).map(|vector| {
+                let (name, value) = (format_ident!("quad{vector}"), quads::quad(self.class, &format!("line{vector}_"), quad));
                 quote!(let #name = #value;)
             });
             let weights = (0..4).map(|index| {
@@ -28,15 +55,15 @@ impl Tile<'_> {
                 let taken = take(quad, index);
                 quote!({ #(#weights)* #taken })
             });
-            quote!(#scales #(#lines)* #(#weights)*)
+            quote!(#(#codes)* #(#weights)*)
         });
-        each("at_body", class.unit / body, quote!(#(#loads)* #(#quads)*))
+        quote!(#(#quads)*)
     }
 
-    /// The scale and the min of the step that starts at weight `offset` of the body.
-    fn exact_scales(&self, offset: usize) -> TokenStream {
+    /// The scale and the min of step `at_step`.
+    fn exact_scales(&self) -> TokenStream {
         let class = self.class;
-        let (body, step, group) = (class.body(), class.step, class.root_group);
+        let (step, group) = (class.step, class.root_group);
         let values = (0..self.vectors).map(|vector| {
             let root = class.sub_scale.filter(|_| group >= class.span).map(|sub| {
                 let (name, root) = (format_ident!("root{vector}"), self.root(vector, "roots", &quote!(at_step * #step / #group), sub.unit));
@@ -46,7 +73,7 @@ impl Tile<'_> {
             let min = self.exact_min(vector);
             quote!(#root let #scale = #value; #min)
         });
-        quote!(let at_step = (at_body * #body + #offset) / #step; #(#values)*)
+        quote!(#(#values)*)
     }
 
     fn exact_min(&self, vector: usize) -> TokenStream {
@@ -90,31 +117,30 @@ impl Tile<'_> {
 
     /// One unit multiplied, straight from packed memory or from the stage.
     pub fn exact_unit(&self, source: Source) -> TokenStream {
-        let body = self.class.body();
+        let (unit, chunk) = (self.class.unit, self.class.chunk());
         match source {
             Source::Packed => self.exact_weights(&|quad, index| {
                 let at = quad * 4 + index;
-                self.multiply_exact(&quote!(at_body), &quote!(#at))
+                self.multiply_exact(&quote!(#at))
             }),
             Source::Stage => {
-                let unit = self.class.unit;
                 let weights = (0..self.vectors).map(|vector| {
                     let name = format_ident!("weight{vector}");
-                    quote!(let #name = lanes::floats(&stage.weights[unit * #unit + at_body * #body + at][#vector]);)
+                    quote!(let #name = lanes::floats(&stage.weights[unit * #unit + at_chunk * #chunk + at][#vector]);)
                 });
-                let multiply = self.multiply_exact(&quote!(at_body), &quote!(at));
-                each("at_body", self.class.unit / body, each("at", body, quote!(#(#weights)* #multiply)))
+                let multiply = self.multiply_exact(&quote!(at));
+                each("at_chunk", unit / chunk, each("at", chunk, quote!(#(#weights)* #multiply)))
             }
         }
     }
 
-    fn multiply_exact(&self, at_body: &TokenStream, at: &TokenStream) -> TokenStream {
+    fn multiply_exact(&self, at: &TokenStream) -> TokenStream {
         self.columns(|column| {
             let sums = (0..self.vectors).map(|vector| {
                 let (sum, weight) = (cell("sum", vector, column), format_ident!("weight{vector}"));
                 quote!(#sum = lanes::fma(#weight, value, #sum);)
             });
-            quote!({ let value = lanes::splat_f(columns.values[#at_body][#at][#column]); #(#sums)* })
+            quote!({ let value = lanes::splat_f(columns.values[at_chunk][#at][#column]); #(#sums)* })
         })
     }
 }

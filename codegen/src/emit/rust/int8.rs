@@ -118,7 +118,8 @@ impl Tile<'_> {
         }
         let loads = (0..self.vectors).map(|vector| {
             let unit = format_ident!("unit{vector}");
-            quads::load_lines(self.class, self.width, &quote!(#unit.codes[#at_body]), &format!("line{vector}_"), self.prefetch)
+            let lines = self.class.body_lines();
+            quads::load_lines(self.width, &quote!(#unit.codes[#at_body]), &quote!(0), lines, &format!("line{vector}_"), self.prefetch)
         });
         quote!(#(#loads)*)
     }

@@ -13,7 +13,7 @@ mod value;
 
 use std::collections::BTreeSet;
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Group, Ident, Literal, TokenStream, TokenTree};
 use quantloom_spec::isa::{Dot, Isa};
 use quantloom_spec::kernels::{Numerics, Schedule};
 use quote::{format_ident, quote};
@@ -81,8 +81,21 @@ pub fn files(plan: &Plan, support: &str) -> Vec<SourceFile> {
 
 /// A formatted file with its marker and origin.
 fn file(stem: &str, origin: &str, tokens: TokenStream) -> SourceFile {
-    let tree = syn::parse2(tokens).unwrap_or_else(|error| panic!("generated {stem} is not Rust: {error}"));
+    let tree = syn::parse2(plain(tokens)).unwrap_or_else(|error| panic!("generated {stem} is not Rust: {error}"));
     SourceFile { name: format!("{stem}.rs"), text: format!("{MARKER} from {origin}: do not edit.\n\n{}", prettyplease::unparse(&tree)) }
+}
+
+/// The tokens with the `usize` taken off literals, where it goes without saying.
+fn plain(tokens: TokenStream) -> TokenStream {
+    let plain_token = |token| match token {
+        TokenTree::Group(group) => TokenTree::Group(Group::new(group.delimiter(), plain(group.stream()))),
+        TokenTree::Literal(literal) => match literal.to_string().strip_suffix("usize").map(str::parse) {
+            Some(Ok(value)) => TokenTree::Literal(Literal::usize_unsuffixed(value)),
+            _ => TokenTree::Literal(literal),
+        },
+        other => other,
+    };
+    tokens.into_iter().map(plain_token).collect()
 }
 
 /// The file that includes all others as modules.

@@ -200,7 +200,7 @@ fn places(class: &Class) -> Vec<(usize, usize, u32, u32, u32)> {
     let mut places = Vec::new();
     for quad in 0..class.body() / 4 {
         let (chunk, inner) = (quad / chunk_quads, quad % chunk_quads);
-        let mut line = chunk * class.chunk() * class.bits() as usize / 32;
+        let mut line = chunk * class.chunk_lines();
         let mut low = 0;
         for &bits in &class.planes {
             let quads_a_line = 8 / bits as usize;

@@ -6,15 +6,16 @@ use quote::{format_ident, quote};
 use super::Width;
 use crate::lower::class::Class;
 
-/// Loads the lines of one body: `let line0 = lanes::line(&codes[0][part]); ...`, each with its prefetch.
-pub fn load_lines(class: &Class, width: Width, codes: &TokenStream, prefix: &str, prefetch: usize) -> TokenStream {
+/// Loads `count` lines from `codes[first]` on: `let line0 = lanes::line(...); ...`, each with its prefetch.
+pub fn load_lines(width: Width, codes: &TokenStream, first: &TokenStream, count: usize, prefix: &str, prefetch: usize) -> TokenStream {
     let part = width.part();
-    let lines = (0..class.body_lines()).map(|index| {
+    let lines = (0..count).map(|index| {
         let line = format_ident!("{prefix}{index}");
-        let ahead = prefetch_line(width, prefetch, &quote!(&#codes[#index][#part]));
+        let place = if first.to_string() == "0" { quote!(&#codes[#index][#part]) } else { quote!(&#codes[#first + #index][#part]) };
+        let ahead = prefetch_line(width, prefetch, &place);
         quote! {
             #ahead
-            let #line = lanes::line(&#codes[#index][#part]);
+            let #line = lanes::line(#place);
         }
     });
     quote!(#(#lines)*)
@@ -30,11 +31,11 @@ fn prefetch_line(width: Width, distance: usize, line: &TokenStream) -> TokenStre
     }
 }
 
-/// The expression of quad `quad` of a body, from lines that `load_lines` named.
+/// The expression of quad `quad` of a body or a chunk, from lines that `load_lines` named.
 pub fn quad(class: &Class, prefix: &str, quad: usize) -> TokenStream {
     let chunk_quads = class.chunk() / 4;
     let (chunk, quad) = (quad / chunk_quads, quad % chunk_quads);
-    let mut line = chunk * class.chunk() * class.bits() as usize / 32;
+    let mut line = chunk * class.chunk_lines();
     let mut low = 0;
     let mut whole: Option<TokenStream> = None;
     for &bits in &class.planes {

@@ -58,12 +58,12 @@ impl Tile<'_> {
     }
 
     fn unpack_exact(&self) -> TokenStream {
-        let (unit, body) = (self.class.unit, self.class.body());
+        let (unit, chunk) = (self.class.unit, self.class.chunk());
         self.exact_weights(&|quad, index| {
             let at = quad * 4 + index;
             let stores = (0..self.vectors).map(|vector| {
                 let weight = format_ident!("weight{vector}");
-                quote!(lanes::store_floats(&mut stage.weights[unit * #unit + at_body * #body + #at][#vector], #weight);)
+                quote!(lanes::store_floats(&mut stage.weights[unit * #unit + at_chunk * #chunk + #at][#vector], #weight);)
             });
             quote!(#(#stores)*)
         })
@@ -74,7 +74,7 @@ impl Tile<'_> {
         let (quads_of_unit, quads_of_body) = (class.unit / 4, class.body() / 4);
         let vectors = (0..self.vectors).map(|vector| {
             let unit = format_ident!("unit{vector}");
-            let load = quads::load_lines(class, self.width, &quote!(#unit.codes[at_body]), "line", self.prefetch);
+            let load = quads::load_lines(self.width, &quote!(#unit.codes[at_body]), &quote!(0), class.body_lines(), "line", self.prefetch);
             let stores = (0..quads_of_body).map(|quad| {
                 let value = quads::quad(class, "line", quad);
                 quote!(lanes::store_line(&mut stage.quads[unit * #quads_of_unit + at_body * #quads_of_body + #quad][#vector], #value);)

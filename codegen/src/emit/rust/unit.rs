@@ -46,11 +46,12 @@ pub fn weights(class: &Class, width: Width) -> TokenStream {
 /// The struct of a unit of a column group of `cols` columns; `Pod` cannot be derived for a const parameter, so each has its own.
 pub fn activations(class: &Class, numerics: Numerics, cols: usize) -> TokenStream {
     let name = columns_name(numerics, cols);
-    let (unit, body, bodies) = (class.unit, class.body(), class.unit / class.body());
+    let (unit, chunk) = (class.unit, class.chunk());
+    let chunks = unit / chunk;
     let fields = match numerics {
         Numerics::Exact => quote! {
             /// One f32 per weight and column.
-            values: [[[f32; #cols]; #body]; #bodies],
+            values: [[[f32; #cols]; #chunk]; #chunks],
         },
         Numerics::Int8 => int8_fields(class, cols),
     };

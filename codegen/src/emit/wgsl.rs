@@ -1,0 +1,50 @@
+//! WGSL, the shading language of WebGPU.
+//!
+//! WGSL promises little of f32: an operation rounds either way, operations may be fused or put in another order if that is at
+//! least as accurate, subnormals may become zeros, and `fma` may round twice. Real devices round to nearest even. The rest is
+//! forced: a rounded value passes through an integer operation that depends on the launch before it is used again, half precision
+//! is converted by its bits, and where the device's `fma` rounds twice the host asks for one made of integers (the pipeline
+//! constant `NATIVE_FMA`). What cannot be forced is that products and sums below 2^-126 keep their bits: a device that flushes
+//! them differs there.
+
+use quantloom_spec::gpu::Dialect;
+
+use super::gpu::{self, FloatOp, Language, Module};
+use crate::Error;
+use crate::plan::PlannedFormat;
+
+/// The skeleton of a module.
+const TEMPLATE: &str = concat!(include_str!("../../templates/wgsl.tera"), include_str!("../../templates/wgsl_fma.tera"));
+
+/// The WGSL module of a format: see [`super::gpu`] for its entry points.
+///
+/// # Errors
+/// The format's blocks do not divide a segment, or it stores integers that no f32 holds.
+pub fn module(format: &PlannedFormat, dialect: &Dialect) -> Result<Module, Error> {
+    gpu::module(format, dialect, &Wgsl, TEMPLATE)
+}
+
+struct Wgsl;
+
+impl Language for Wgsl {
+    fn bind(&self, _kind: &str, name: &str, value: &str) -> String {
+        format!("let {name} = {value};")
+    }
+
+    fn open_loop(&self, counter: &str, size: usize) -> String {
+        format!("for (var {counter} = 0u; {counter} < {size}u; {counter}++) {{")
+    }
+
+    fn float(&self, op: FloatOp, a: &str, b: &str) -> String {
+        let sign = match op {
+            FloatOp::Mul => '*',
+            FloatOp::Add => '+',
+            FloatOp::Sub => '-',
+        };
+        format!("{a} {sign} {b}")
+    }
+
+    fn rounded(&self, value: &str) -> String {
+        format!("rounded({value})")
+    }
+}

@@ -1,0 +1,108 @@
+//! No text makes the reader panic, and whatever it accepts can be evaluated and drawn.
+
+mod common;
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::LazyLock;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+
+use quantloom_spec::eval::decode_blocks;
+use quantloom_spec::gpu::read_dialect;
+use quantloom_spec::isa::{Isa, read_isa};
+use quantloom_spec::kernels::read_kernels;
+use quantloom_spec::{Diagnostics, Tables, draw, read_format};
+
+/// The text of every card of this crate.
+static CARDS: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let folders = ["formats", "formats/tensors", "isa", "kernels", "gpu"].map(|folder| common::root().join(folder));
+    let files = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap()).map(|entry| entry.unwrap().path());
+    let mut cards: Vec<PathBuf> = files.filter(|path| path.extension().is_some()).collect();
+    cards.sort();
+    cards.iter().map(|path| fs::read_to_string(path).unwrap()).collect()
+});
+
+static ISAS: LazyLock<Vec<Isa>> = LazyLock::new(|| common::spec().isas.into_iter().map(|(_, isa)| isa).collect());
+
+/// Reads a text as a card of every kind; what is wrong is said in words, and what is right is used.
+fn try_all(text: &str) {
+    let tables = common::tables();
+    match read_format("card.toml", text, &tables) {
+        Err(wrong) => check_wrong(&wrong),
+        Ok(format) => {
+            assert!(!draw(&format).is_empty());
+            assert!(!format.summary().to_string().is_empty());
+            if let Some(blocks) = format.blocks() {
+                assert_eq!(decode_blocks(&format, &vec![0xA5; blocks.bytes]).len(), blocks.weights);
+            }
+        }
+    }
+    let others = [read_isa("card.toml", text).err(), read_dialect("card.toml", text).err()];
+    others.into_iter().chain([read_kernels("card.toml", text, &ISAS).err()]).flatten().for_each(|wrong| check_wrong(&wrong));
+}
+
+fn check_wrong(wrong: &Diagnostics) {
+    assert!(!wrong.is_empty());
+    assert!(wrong.render(true).len() >= wrong.render(false).len());
+}
+
+/// Words that cards are made of, and some that they are not.
+fn soup() -> impl Strategy<Value = String> {
+    let words = select(vec![
+        "name", "doc", "gguf", "weights", "bytes", "index", "rows", "fields", "tensors", "code", "zero", "sign", "scale",
+        "min", "from", "item", "planes", "bit", "bits", "trit", "as", "levels", "step", "offset", "super", "at", "type",
+        "sums", "axes", "lane", "half", "\"qs\"", "\"d\"", "\"u8[4]\"", "\"f16\"", "\"code\"", "\"signs7\"", "[", "]", "[[",
+        "]]", "{", "}", ",", ".", "=", "=", "=", "\n", "\n", "\n", "0", "1", "4", "32", "-1", "0x7fffffffffffffff", "0.5",
+        "1e300", "inf", "nan", "true", "\"\"\"", "'", "#", "\u{e9}", "\t",
+    ]);
+    vec(words, 0..60).prop_map(|words| words.join(" "))
+}
+
+/// A card with some of its bytes replaced, doubled or left out.
+fn mangled() -> impl Strategy<Value = String> {
+    let change = (any::<Index>(), 0..12usize, select(vec!["", "0", "1", "9", "-", "\"", "=", "{", "]", "\n", "lane", "at"]));
+    (any::<Index>(), vec(change, 1..4)).prop_map(|(card, changes)| {
+        let mut text: Vec<char> = card.get(&CARDS).chars().collect();
+        for (place, length, new) in changes {
+            let start = place.index(text.len());
+            let end = (start + length).min(text.len());
+            text.splice(start..end, new.chars());
+        }
+        text.into_iter().collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 30000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_text(text in any::<String>()) {
+        try_all(&text);
+    }
+
+    #[test]
+    fn any_words(text in soup()) {
+        try_all(&text);
+    }
+
+    #[test]
+    fn any_change_of_a_card(text in mangled()) {
+        try_all(&text);
+    }
+}
+
+/// Names of tables come from cards: they must not lead out of the folder.
+#[test]
+fn tables_stay_in_their_folder() {
+    let tables = common::tables();
+    assert!(!tables.names().is_empty());
+    for name in ["../formats/q4_0", "/etc/passwd", "signs7.toml", ""] {
+        let card = fs::read_to_string(common::root().join("formats/q4_0.toml")).unwrap();
+        let card = card.replace("offset = -8", &format!("levels = {name:?}"));
+        let wrong = read_format("card.toml", &card, &tables).unwrap_err();
+        assert_eq!(wrong.iter().next().unwrap().message(), format!("no table `{name}`"));
+    }
+}

@@ -1,0 +1,117 @@
+//! What a device is asked to do: compile, hold bytes, run, give bytes back. Whatever it reports meanwhile becomes an error.
+
+use ::wgpu::{
+    BindGroupDescriptor, BindGroupEntry, Buffer, BufferDescriptor, BufferUsages, CommandEncoder, ComputePipeline,
+    ComputePipelineDescriptor, ErrorFilter, MapMode, PipelineCompilationOptions, PollType, ShaderModule,
+    ShaderModuleDescriptor, ShaderSource,
+};
+use pollster::block_on;
+
+use super::Device;
+use crate::gpu::{Error, Result};
+
+/// Bytes that sizes of buffers are a multiple of.
+const WORD: usize = 4;
+
+/// One launch of a kernel.
+pub(super) struct Launch<'a> {
+    pub pipeline: &'a ComputePipeline,
+    /// Buffers with their numbers in the source text: exactly those that the kernel uses.
+    pub buffers: &'a [(u32, &'a Buffer)],
+    /// Groups along both axes.
+    pub groups: (u32, u32),
+}
+
+impl Device {
+    /// Parses and checks source text.
+    pub(super) fn shader(&self, source: &str) -> Result<ShaderModule> {
+        let descriptor = ShaderModuleDescriptor { label: None, source: ShaderSource::Wgsl(source.into()) };
+        let shader = self.checked("compile", || self.device.create_shader_module(descriptor));
+        shader.map_err(|why| Error::Compile { log: why.to_string() })
+    }
+
+    /// Compiles one entry point with its pipeline constants.
+    pub(super) fn pipeline(&self, shader: &ShaderModule, entry: &str, constants: &[(&str, f64)]) -> Result<ComputePipeline> {
+        let descriptor = ComputePipelineDescriptor {
+            label: Some(entry),
+            layout: None,
+            module: shader,
+            entry_point: Some(entry),
+            compilation_options: PipelineCompilationOptions { constants, ..PipelineCompilationOptions::default() },
+            cache: None,
+        };
+        let pipeline = self.checked("compile", || self.device.create_compute_pipeline(&descriptor));
+        pipeline.map_err(|why| Error::Compile { log: why.to_string() })
+    }
+
+    /// Room for `words` words of 4 bytes; none is room for one, because devices have no empty buffers.
+    pub(super) fn room(&self, words: usize, usage: BufferUsages) -> Result<Buffer> {
+        let size = (words.max(1) * WORD) as u64;
+        let descriptor = BufferDescriptor { label: None, size, usage, mapped_at_creation: false };
+        self.checked("allocate memory", || self.device.create_buffer(&descriptor))
+    }
+
+    /// A copy of `bytes`, filled up with zeros to whole words.
+    pub(super) fn upload(&self, bytes: &[u8], usage: BufferUsages) -> Result<Buffer> {
+        let buffer = self.room(bytes.len().div_ceil(WORD), usage | BufferUsages::COPY_DST)?;
+        let (whole, rest) = bytes.split_at(bytes.len() / WORD * WORD);
+        let mut last = [0; WORD];
+        last[..rest.len()].copy_from_slice(rest);
+        self.checked("take the data", || {
+            self.queue.write_buffer(&buffer, 0, whole);
+            if !rest.is_empty() {
+                self.queue.write_buffer(&buffer, whole.len() as u64, &last);
+            }
+        })?;
+        Ok(buffer)
+    }
+
+    /// Runs the launches one after the other, then reads the first `count` values of `output`.
+    pub(super) fn run(&self, launches: &[Launch<'_>], output: &Buffer, count: usize) -> Result<Vec<f32>> {
+        let copy = self.room(count, BufferUsages::MAP_READ | BufferUsages::COPY_DST)?;
+        self.checked("run", || {
+            let mut encoder = self.device.create_command_encoder(&Default::default());
+            launches.iter().for_each(|launch| self.record(&mut encoder, launch));
+            encoder.copy_buffer_to_buffer(output, 0, &copy, 0, copy.size());
+            self.queue.submit([encoder.finish()]);
+        })?;
+        self.read(&copy, count)
+    }
+
+    fn record(&self, encoder: &mut CommandEncoder, launch: &Launch<'_>) {
+        let entries = launch.buffers.iter();
+        let entries = entries.map(|&(binding, buffer)| BindGroupEntry { binding, resource: buffer.as_entire_binding() });
+        let entries: Vec<_> = entries.collect();
+        let layout = launch.pipeline.get_bind_group_layout(0);
+        let group = self.device.create_bind_group(&BindGroupDescriptor { label: None, layout: &layout, entries: &entries });
+        let mut pass = encoder.begin_compute_pass(&Default::default());
+        pass.set_pipeline(launch.pipeline);
+        pass.set_bind_group(0, &group, &[]);
+        pass.dispatch_workgroups(launch.groups.0, launch.groups.1, 1);
+    }
+
+    fn read(&self, buffer: &Buffer, count: usize) -> Result<Vec<f32>> {
+        let failed = |detail: String| Error::Device { action: "give its results back", detail };
+        // The closure runs inside `poll`, which waits for all work, so its answer is there before it is asked for.
+        let (send, receive) = std::sync::mpsc::channel();
+        buffer.slice(..).map_async(MapMode::Read, move |mapped| drop(send.send(mapped)));
+        self.device.poll(PollType::wait_indefinitely()).map_err(|why| failed(why.to_string()))?;
+        receive.recv().map_err(|why| failed(why.to_string()))?.map_err(|why| failed(why.to_string()))?;
+        let bytes = buffer.slice(..).get_mapped_range().map_err(|why| failed(why.to_string()))?;
+        // Mapped memory is aligned for any value, but nothing promises it.
+        Ok(bytemuck::pod_collect_to_vec(&bytes[..count * WORD]))
+    }
+
+    /// Runs `work`, and turns what the device reports meanwhile into an error.
+    fn checked<T>(&self, action: &'static str, work: impl FnOnce() -> T) -> Result<T> {
+        let memory = self.device.push_error_scope(ErrorFilter::OutOfMemory);
+        let validation = self.device.push_error_scope(ErrorFilter::Validation);
+        let value = work();
+        let invalid = block_on(validation.pop());
+        let full = block_on(memory.pop());
+        match invalid.or(full) {
+            None => Ok(value),
+            Some(why) => Err(Error::Device { action, detail: why.to_string() }),
+        }
+    }
+}

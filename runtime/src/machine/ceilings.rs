@@ -1,0 +1,177 @@
+//! How fast this machine can read memory, multiply and add: what a kernel's speed is a fraction of.
+//!
+//! A ceiling is the best of many short passes, because everything that disturbs a pass makes it slower; the median beside it tells
+//! how disturbed the machine is. Each pass does nothing but the one thing, in the best way known for the instruction set.
+
+use std::time::Duration;
+
+use super::memory::Region;
+use super::probe::{Usable, UsableChains};
+use super::race::{Length, race};
+use super::{Caches, logical_cores};
+
+/// A time for [`Ceilings::measure`] that gives steady results.
+pub const BUDGET: Duration = Duration::from_millis(1500);
+
+/// What is read in one pass, by each thread.
+const WINDOW: usize = 4 << 20;
+
+/// Distances, in bytes, at which lines are asked for ahead of reading them; the best counts. 0 leaves it to the processor.
+const DISTANCES: [usize; 6] = [0, 1 << 10, 2 << 10, 4 << 10, 8 << 10, 16 << 10];
+
+/// About how long a pass of arithmetic takes: long against the clock's grain, short against a time slice.
+const PASS: Duration = Duration::from_micros(100);
+
+/// Passes that are made of each way to do something, however short the time.
+const LEAST: usize = 3;
+
+/// The speeds that no kernel exceeds, for one instruction set and a number of threads.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Ceilings {
+    /// The instruction set.
+    pub isa: &'static str,
+    /// The threads, all together.
+    pub threads: usize,
+    /// Reading from main memory, in 10⁹ bytes per second.
+    pub read_gbps: f64,
+    /// Products of 8-bit integers and their sums, in 10⁹ operations per second; a multiply-and-add is two.
+    pub int8_gops: f64,
+    /// Products of f32 and their sums, in 10⁹ operations per second; a multiply-and-add is two.
+    pub f32_gflops: f64,
+}
+
+impl Ceilings {
+    /// Measures for the instruction set called `isa`, on `threads` threads, taking about `budget`; [`BUDGET`] is a good one.
+    ///
+    /// A name that is unknown here, or that this processor lacks, is measured as `scalar`; threads beyond what the processor can
+    /// run at once are not used. The result says what was measured.
+    ///
+    /// # Panics
+    /// If the system has no memory to read: see [`read`].
+    #[must_use]
+    pub fn measure(isa: &str, threads: usize, budget: Duration) -> Self {
+        let threads = usable_threads(threads);
+        Self {
+            isa: Usable::named(isa).isa(),
+            threads,
+            read_gbps: read(isa, threads, budget * 2 / 3).best,
+            int8_gops: int8(isa, threads, budget / 6).best,
+            f32_gflops: float(isa, threads, budget / 6).best,
+        }
+    }
+}
+
+/// The instruction sets that can be measured here, the widest last.
+#[must_use]
+pub fn isas() -> Vec<&'static str> {
+    Usable::all().map(Usable::isa).collect()
+}
+
+/// What one probe found, in 10⁹ units per second.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rate {
+    /// The best pass: the ceiling.
+    pub best: f64,
+    /// The median pass made in the same way.
+    pub median: f64,
+}
+
+impl Rate {
+    /// Of passes at these rates, in units per second; none if there are none.
+    fn of(rates: impl Iterator<Item = f64>) -> Option<Self> {
+        let mut rates: Vec<f64> = rates.map(|rate| rate / 1e9).collect();
+        rates.sort_unstable_by(f64::total_cmp);
+        Some(Self { best: *rates.last()?, median: rates[rates.len() / 2] })
+    }
+
+    /// Of passes that take turns among `ways`: the way with the best pass.
+    fn of_best(rates: &[f64], ways: usize) -> Self {
+        (0..ways)
+            .filter_map(|way| Self::of(rates.iter().skip(way).step_by(ways).copied()))
+            .max_by(|a, b| a.best.total_cmp(&b.best))
+            .expect("passes were made")
+    }
+}
+
+/// Reads main memory on `threads` threads, each its own part of a buffer larger than the last-level caches.
+///
+/// # Panics
+/// If the system has not the memory for that buffer: between 256 and 512 MiB, but two thirds of it will do.
+#[must_use]
+pub fn read(isa: &str, threads: usize, budget: Duration) -> Rate {
+    let (probes, threads) = (Usable::named(isa), usable_threads(threads));
+    let bytes = windows(buffer(&Caches::detect(), threads) / threads);
+    let setup = || Region::new(bytes, windows(bytes * 2 / 3), budget / 2);
+    let length = Length { time: budget / 2, passes: LEAST * DISTANCES.len() };
+    let rates = race(threads, length, setup, |region, pass| {
+        let windows = region.bytes().chunks_exact(WINDOW);
+        let at = pass % windows.len();
+        let window = &region.bytes()[at * WINDOW..][..WINDOW];
+        probes.read(window, DISTANCES[pass % DISTANCES.len()]);
+        WINDOW as f64
+    });
+    Rate::of_best(&rates, DISTANCES.len())
+}
+
+/// Multiplies and adds 8-bit integers in registers, by the best instructions of the instruction set.
+#[must_use]
+pub fn int8(isa: &str, threads: usize, budget: Duration) -> Rate {
+    let ways: Vec<_> = Usable::named(isa).int8().collect();
+    arithmetic(&ways, threads, budget)
+}
+
+/// Multiplies and adds f32 in registers, fused where the instruction set can.
+#[must_use]
+pub fn float(isa: &str, threads: usize, budget: Duration) -> Rate {
+    arithmetic(&[Usable::named(isa).float()], threads, budget)
+}
+
+/// The best of some ways to do arithmetic, taking turns.
+fn arithmetic(ways: &[UsableChains], threads: usize, budget: Duration) -> Rate {
+    let rounds: Vec<u64> = ways.iter().map(|way| way.rounds_for(PASS)).collect();
+    let length = Length { time: budget, passes: LEAST * ways.len() };
+    let rates = race(usable_threads(threads), length, || (), |(), pass| {
+        let way = pass % ways.len();
+        ways[way].run(rounds[way])
+    });
+    Rate::of_best(&rates, ways.len())
+}
+
+/// A number of threads that this processor can run at once.
+fn usable_threads(threads: usize) -> usize {
+    threads.clamp(1, logical_cores())
+}
+
+/// Bytes that do not fit the last-level caches which so many threads can fill between them.
+fn buffer(caches: &Caches, threads: usize) -> usize {
+    const LEAST: usize = 256 << 20;
+    const MOST: usize = 512 << 20;
+    let last_levels = threads.min(logical_cores().div_ceil(caches.l3_sharers));
+    (caches.last_level() * last_levels * 3 / 2).clamp(LEAST, MOST)
+}
+
+/// `bytes` rounded up to whole windows.
+const fn windows(bytes: usize) -> usize {
+    bytes.next_multiple_of(WINDOW)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_of_the_way_with_the_best_pass() {
+        let rates = [1e9, 5e9, 2e9, 4e9, 3e9, 0.5e9, 2e9];
+        assert_eq!(Rate::of_best(&rates, 2), Rate { best: 5.0, median: 4.0 });
+        assert_eq!(Rate::of_best(&rates[..1], 3), Rate { best: 1.0, median: 1.0 });
+    }
+
+    #[test]
+    fn buffers_outgrow_the_caches_within_limits() {
+        let with_l3 = |l3| Caches { l1d: 1, l2: 1, l3, l3_sharers: usize::MAX };
+        assert_eq!(buffer(&with_l3(0), 1), 256 << 20);
+        assert_eq!(buffer(&with_l3(260 << 20), 1), 390 << 20);
+        assert_eq!(buffer(&with_l3(1 << 30), 1), 512 << 20);
+        assert_eq!(windows(WINDOW + 1), 2 * WINDOW);
+    }
+}
