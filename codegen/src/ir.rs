@@ -142,7 +142,7 @@ pub enum FloatKind {
         /// 127 less the exponent of the step.
         bias: i32,
     },
-    /// Four exponent and three mantissa bits; bit 7 is ignored, 0x7F is 0, exponent 0 is subnormal.
+    /// Four exponent and three mantissa bits; 0x7F is 0, exponent 0 is subnormal, and bit 7 counts for nothing else.
     Ue4m3,
 }
 

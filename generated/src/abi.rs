@@ -67,6 +67,11 @@ pub struct Isa {
     /// # Safety
     /// [`Isa::available`] must be true.
     pub quantize: unsafe fn(&[f32], usize, &mut [i8], &mut [f32]) -> bool,
+    /// Multiplies and adds two rows of equal length in f32: what fused kernels are compared with.
+    ///
+    /// # Safety
+    /// [`Isa::available`] must be true.
+    pub dot: unsafe fn(&[f32], &[f32]) -> f32,
 }
 
 /// A weight format.

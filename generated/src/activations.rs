@@ -41,6 +41,22 @@ fn round_half_even(value: f32) -> i32 {
     (value + MAGIC).to_bits().wrapping_sub(MAGIC.to_bits()).cast_signed()
 }
 
+/// The sum of products of two rows, in as many partial sums as the widest vectors need; not one of the numerics classes.
+#[inline(always)]
+#[must_use]
+pub fn dot(a: &[f32], b: &[f32]) -> f32 {
+    const SUMS: usize = 64;
+    let mut sums = [0.0; SUMS];
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<SUMS>(), b.as_chunks::<SUMS>());
+    for (a, b) in a.iter().zip(b) {
+        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
+            *sum += a * b;
+        }
+    }
+    let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
+    sums.iter().sum::<f32>() + rest
+}
+
 #[cfg(test)]
 mod tests {
     use super::{quantize, round_half_even};

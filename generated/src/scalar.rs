@@ -15,12 +15,12 @@ pub fn power_of_two(exponent: u32, bias: i32) -> f32 {
     if biased > 0 { f32::from_bits((biased as u32) << 23) } else { f32::from_bits((1 << 22) >> -biased) }
 }
 
-/// Four exponent and three mantissa bits: bit 7 is ignored, 0x7F is 0, exponent 0 is subnormal.
+/// Four exponent and three mantissa bits: 0x7F is 0, exponent 0 is subnormal, and bit 7 counts for nothing else.
 #[inline]
 #[must_use]
 pub fn ue4m3(bits: u32) -> f32 {
     let (exponent, mantissa) = (bits >> 3 & 15, bits & 7);
-    match bits & 0x7f {
+    match bits {
         0x7f => 0.0,
         _ if exponent == 0 => mantissa as f32 / 512.0,
         _ => f32::from_bits((exponent + 120) << 23 | mantissa << 20),
@@ -50,6 +50,7 @@ mod tests {
         assert_eq!(super::ue4m3(0x38), 1.0);
         assert_eq!(super::ue4m3(0xB8), 1.0);
         assert_eq!(super::ue4m3(0x7f), 0.0);
+        assert_eq!(super::ue4m3(0xff), 480.0);
         assert_eq!(super::ue4m3(0x7e), 448.0);
         assert_eq!(super::ue4m3(0x01), 1.0 / 512.0);
     }

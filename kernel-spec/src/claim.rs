@@ -8,13 +8,13 @@ use crate::walk::At;
 pub(crate) struct Claim {
     /// The key that gives it.
     pub key: &'static str,
-    /// The value, in lower case: names are matched without regard to case.
+    /// The value as it is compared: names differ by more than case and `-` for `_`, which code cannot tell apart.
     pub value: String,
     pub span: Span,
 }
 
 impl Claim {
     pub(crate) fn of(key: &'static str, at: &At<impl ToString>) -> Self {
-        Self { key, value: at.value.to_string().to_lowercase(), span: at.span }
+        Self { key, value: at.value.to_string().to_lowercase().replace('-', "_"), span: at.span }
     }
 }

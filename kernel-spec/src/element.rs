@@ -108,8 +108,7 @@ fn find_element(name: &str, text: &At<&str>, sink: &mut Sink) -> Option<Element>
 fn read_count(count: &str, text: &At<&str>, sink: &mut Sink) -> Option<usize> {
     let items = count.parse().ok().filter(|items| (1..=MAX_COUNT).contains(items));
     if items.is_none() {
-        sink.error(text.span, format!("`{count}` cannot be the length of an array"))
-            .label(format!("must be 1 to {MAX_COUNT}"));
+        sink.error(text.span, format!("`{count}` cannot be the length of an array")).label(format!("must be 1 to {MAX_COUNT}"));
     }
     items
 }

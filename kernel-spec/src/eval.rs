@@ -201,8 +201,8 @@ impl Spot<'_> {
             Part::Whole => (item, 1),
             Part::Bits { bit, bits } => (item >> self.map(bit) & ((1 << bits) - 1), 1 << bits),
             Part::Trit(trit) => {
-                let shifted = item * 3u64.pow(self.map(trit) as u32) & 0xFF;
-                (shifted * 3 >> 8, 3)
+                let shifted = (item * 3u64.pow(self.map(trit) as u32)) & 0xFF;
+                ((shifted * 3) >> 8, 3)
             }
         }
     }

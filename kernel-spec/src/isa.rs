@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::claim::Claim;
 use crate::diagnostic::{Diagnostics, Sink, Source};
+use crate::kernels::PANEL_ROWS;
 use crate::walk::{Node, Table, read_document};
 
 /// Architectures that a card may ask for, as Rust names them.
@@ -11,9 +12,6 @@ const ARCHES: [&str; 8] = ["x86_64", "aarch64", "x86", "arm", "riscv64", "loonga
 
 /// Bits of one f32.
 const LANE: usize = 32;
-
-/// Rows that are interleaved in packed weights: no tile works on more lanes.
-pub const MAX_LANES: usize = 16;
 
 /// An instruction set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,15 +46,14 @@ pub enum Dot {
 }
 
 impl Dot {
-    const WORDS: [(&str, Self); 3] =
-        [("scalar", Self::Scalar), ("pairs-i16", Self::PairsI16), ("quads-i32", Self::QuadsI32)];
+    const WORDS: [(&str, Self); 3] = [("scalar", Self::Scalar), ("pairs-i16", Self::PairsI16), ("quads-i32", Self::QuadsI32)];
 }
 
 impl Isa {
     /// Rows that one vector register holds, an f32 each; at most 16, as many as are interleaved.
     #[must_use]
     pub fn lanes(&self) -> usize {
-        (self.vector_bits / LANE).clamp(1, MAX_LANES)
+        (self.vector_bits / LANE).clamp(1, PANEL_ROWS)
     }
 
     /// Whether code for it uses no vectors.

@@ -127,7 +127,7 @@ impl Element {
 pub struct Piece {
     /// First weight of the piece.
     pub start: usize,
-    /// One past its last weight.
+    /// One past its last weight; of separate tensors, the stride of the slowest digit, at which everything repeats.
     pub end: usize,
     /// Digits of `position - start`, slowest (largest stride) first; the last has stride 1.
     pub digits: Vec<Digit>,

@@ -120,7 +120,7 @@ impl Format {
             unit: levels.unit,
             group: self.scale.as_ref().map_or(whole, |scale| self.group(scale)),
             min_group: self.min.as_ref().map(|min| self.group(min)),
-            activation_block: if whole % 256 == 0 { 256 } else { 32 },
+            activation_block: if whole.is_multiple_of(256) { 256 } else { 32 },
             largest_scale: self.scale.as_ref().and_then(|scale| self.own_values(scale)).map(|values| largest(&values)),
         }
     }

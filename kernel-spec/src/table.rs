@@ -74,10 +74,9 @@ pub(crate) fn read_levels(name: &str, source: Source) -> Result<Levels, Diagnost
 }
 
 fn read_table(mut table: Table<'_>, name: &str, sink: &mut Sink) -> Option<Levels> {
-    if let Some(given) = table.need("name").and_then(|node| node.identifier(sink, false)) {
-        if given.value != name {
-            sink.error(given.span, format!("the table's file is called `{name}`"));
-        }
+    let given = table.need("name").and_then(|node| node.identifier(sink, false));
+    if let Some(given) = given.filter(|given| given.value != name) {
+        sink.error(given.span, format!("the table's file is called `{name}`"));
     }
     table.need("doc").and_then(|node| node.line(sink));
     let width = table.need("width").and_then(|node| node.count(sink, 1..=MAX_WIDTH));

@@ -150,8 +150,11 @@ impl<'t> Node<'t> {
         };
         let value = i64::from_str_radix(digits.as_str(), digits.radix()).ok().filter(|value| range.contains(value));
         if value.is_none() {
-            sink.error(self.span, format!("{} is out of range", self.name))
-                .label(format!("must be {} to {}", range.start(), range.end()));
+            sink.error(self.span, format!("{} is out of range", self.name)).label(format!(
+                "must be {} to {}",
+                range.start(),
+                range.end()
+            ));
         }
         value.map(|value| self.at(value))
     }
@@ -166,9 +169,7 @@ impl<'t> Node<'t> {
     /// An integer or a finite float.
     pub(crate) fn number(&self, sink: &mut Sink) -> Option<At<f64>> {
         let parsed = match self.value {
-            DeValue::Integer(digits) => {
-                i64::from_str_radix(digits.as_str(), digits.radix()).ok().map(|integer| integer as f64)
-            }
+            DeValue::Integer(digits) => i64::from_str_radix(digits.as_str(), digits.radix()).ok().map(|integer| integer as f64),
             DeValue::Float(digits) => digits.as_str().parse::<f64>().ok(),
             _ => {
                 self.mismatch(sink, "a number");

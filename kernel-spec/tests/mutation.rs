@@ -162,7 +162,7 @@ fn fate(path: &PathBuf, format: &Format, mutants: &[Mutant], tables: &TableFolde
     for mutant in mutants {
         match read_format("mutant.toml", &mutant.apply(&card), tables) {
             Err(wrong) => {
-                assert!(!wrong.is_empty() && !wrong.render(true).is_empty());
+                assert!(!wrong.is_empty());
                 fate.rejected += 1;
             }
             Ok(changed) if before.is_some() && decoded(&changed) == before => fate.harmless += 1,

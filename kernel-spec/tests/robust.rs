@@ -52,11 +52,73 @@ fn check_wrong(wrong: &Diagnostics) {
 /// Words that cards are made of, and some that they are not.
 fn soup() -> impl Strategy<Value = String> {
     let words = select(vec![
-        "name", "doc", "gguf", "weights", "bytes", "index", "rows", "fields", "tensors", "code", "zero", "sign", "scale",
-        "min", "from", "item", "planes", "bit", "bits", "trit", "as", "levels", "step", "offset", "super", "at", "type",
-        "sums", "axes", "lane", "half", "\"qs\"", "\"d\"", "\"u8[4]\"", "\"f16\"", "\"code\"", "\"signs7\"", "[", "]", "[[",
-        "]]", "{", "}", ",", ".", "=", "=", "=", "\n", "\n", "\n", "0", "1", "4", "32", "-1", "0x7fffffffffffffff", "0.5",
-        "1e300", "inf", "nan", "true", "\"\"\"", "'", "#", "\u{e9}", "\t",
+        "name",
+        "doc",
+        "gguf",
+        "weights",
+        "bytes",
+        "index",
+        "rows",
+        "fields",
+        "tensors",
+        "code",
+        "zero",
+        "sign",
+        "scale",
+        "min",
+        "from",
+        "item",
+        "planes",
+        "bit",
+        "bits",
+        "trit",
+        "as",
+        "levels",
+        "step",
+        "offset",
+        "super",
+        "at",
+        "type",
+        "sums",
+        "axes",
+        "lane",
+        "half",
+        "\"qs\"",
+        "\"d\"",
+        "\"u8[4]\"",
+        "\"f16\"",
+        "\"code\"",
+        "\"signs7\"",
+        "[",
+        "]",
+        "[[",
+        "]]",
+        "{",
+        "}",
+        ",",
+        ".",
+        "=",
+        "=",
+        "=",
+        "\n",
+        "\n",
+        "\n",
+        "0",
+        "1",
+        "4",
+        "32",
+        "-1",
+        "0x7fffffffffffffff",
+        "0.5",
+        "1e300",
+        "inf",
+        "nan",
+        "true",
+        "\"\"\"",
+        "'",
+        "#",
+        "\u{e9}",
+        "\t",
     ]);
     vec(words, 0..60).prop_map(|words| words.join(" "))
 }
@@ -76,7 +138,7 @@ fn mangled() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 30000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_text(text in any::<String>()) {
@@ -104,5 +166,15 @@ fn tables_stay_in_their_folder() {
         let card = card.replace("offset = -8", &format!("levels = {name:?}"));
         let wrong = read_format("card.toml", &card, &tables).unwrap_err();
         assert_eq!(wrong.iter().next().unwrap().message(), format!("no table `{name}`"));
+    }
+}
+
+/// Deep nesting must not exhaust the stack.
+#[test]
+fn nesting_has_a_limit() {
+    for deep in
+        ["[".to_owned() + &"a.".repeat(20_000) + "a]", "a.".repeat(20_000) + "a = 1", "a = ".to_owned() + &"[".repeat(20_000)]
+    {
+        try_all(&deep);
     }
 }

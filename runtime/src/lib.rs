@@ -21,7 +21,9 @@
 mod buffer;
 mod error;
 pub mod gguf;
+pub mod machine;
 pub mod matmul;
+pub mod measure;
 pub mod pool;
 pub mod registry;
 pub mod tune;

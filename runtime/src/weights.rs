@@ -1,6 +1,6 @@
 //! Packed weights.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use quantloom_kernels::abi::PANEL_ROWS;
 
@@ -16,7 +16,9 @@ pub struct Weights {
     packed: &'static Packed,
     n: usize,
     k: usize,
-    panels: Buffer,
+    panels: Arc<Buffer>,
+    /// The panel of `panels` that holds the first row.
+    first: usize,
 }
 
 impl Weights {
@@ -36,13 +38,12 @@ impl Weights {
             return Err(Error::Shape { what: "stored weights", unit: "bytes", found: bytes.len(), wanted });
         }
         let panel_bytes = panel_bytes(packed.class, k);
-        let count = n.div_ceil(PANEL_ROWS).next_multiple_of(tallest_tile(packed));
-        let len = count.checked_mul(panel_bytes).ok_or(Error::OutOfMemory { bytes: usize::MAX })?;
+        let len = panel_count(packed, n).checked_mul(panel_bytes).ok_or(Error::OutOfMemory { bytes: usize::MAX })?;
         let mut panels = Buffer::zeroed(len).map_err(|_| Error::OutOfMemory { bytes: len })?;
         if !bytes.is_empty() {
             pack_panels(packed, bytes, row_bytes, panels.bytes_mut(), panel_bytes, pool);
         }
-        Ok(Self { format, packed, n, k, panels })
+        Ok(Self { format, packed, n, k, panels: Arc::new(panels), first: 0 })
     }
 
     /// Rows.
@@ -72,7 +73,7 @@ impl Weights {
     /// Bytes of the packed form.
     #[must_use]
     pub fn packed_bytes(&self) -> usize {
-        self.panels.bytes().len()
+        panel_count(self.packed, self.n) * panel_bytes(self.packed.class, self.k)
     }
 
     /// Bytes of the stored form, scales included.
@@ -84,7 +85,21 @@ impl Weights {
     /// The panels from `first`, as many as a tile of `rows` rows takes.
     pub(crate) fn tile(&self, first: usize, rows: usize) -> &[u8] {
         let panel = panel_bytes(self.packed.class, self.k);
-        &self.panels.bytes()[first * panel..][..rows / PANEL_ROWS * panel]
+        &self.panels.bytes()[(self.first + first) * panel..][..rows / PANEL_ROWS * panel]
+    }
+
+    /// Rows of the tallest tile: row ranges start at multiples of it.
+    pub(crate) fn tile_rows(&self) -> usize {
+        tallest_tile(self.packed) * PANEL_ROWS
+    }
+
+    /// `n` rows from row `first`, in the same memory.
+    ///
+    /// # Panics
+    /// If `first` is not a multiple of [`Weights::tile_rows`], or there are not so many rows.
+    pub(crate) fn rows(&self, first: usize, n: usize) -> Self {
+        assert!(first.is_multiple_of(self.tile_rows()) && first + n <= self.n, "rows {first}..{} of {}", first + n, self.n);
+        Self { n, panels: Arc::clone(&self.panels), first: self.first + first / PANEL_ROWS, ..*self }
     }
 
     /// A copy in memory of its own, for measurements that must not find the weights in a cache.
@@ -94,8 +109,9 @@ impl Weights {
     pub fn duplicate(&self) -> Result<Self> {
         let len = self.packed_bytes();
         let mut panels = Buffer::zeroed(len).map_err(|_| Error::OutOfMemory { bytes: len })?;
-        panels.bytes_mut().copy_from_slice(self.panels.bytes());
-        Ok(Self { panels, ..*self })
+        let start = self.first * panel_bytes(self.packed.class, self.k);
+        panels.bytes_mut().copy_from_slice(&self.panels.bytes()[start..][..len]);
+        Ok(Self { panels: Arc::new(panels), first: 0, ..*self })
     }
 }
 
@@ -112,7 +128,12 @@ fn panel_bytes(class: &Class, k: usize) -> usize {
     k.div_ceil(class.unit_weights) * class.unit_bytes
 }
 
-/// Panels of the tallest tile: their number is a multiple of it, so that no tile needs a special case.
+/// Panels of `n` rows: a multiple of the tallest tile, so that no tile needs a special case.
+fn panel_count(packed: &Packed, n: usize) -> usize {
+    n.div_ceil(PANEL_ROWS).next_multiple_of(tallest_tile(packed))
+}
+
+/// Panels of the tallest tile.
 fn tallest_tile(packed: &Packed) -> usize {
     packed.kernels.iter().map(|kernel| kernel.rows / PANEL_ROWS).max().unwrap_or(1)
 }

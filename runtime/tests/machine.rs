@@ -1,5 +1,7 @@
 //! Facts and ceilings: that they are there and make sense. How fast a machine is cannot be tested.
 
+#![cfg(not(miri))]
+
 use std::time::Duration;
 
 use quantloom::machine::ceilings::{self, Rate};

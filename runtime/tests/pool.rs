@@ -20,11 +20,7 @@ fn each_once(pool: &Pool, threads: usize, chunks: usize) {
         calls[chunk].fetch_add(1, Ordering::Relaxed);
     });
     for (chunk, calls) in calls.iter().enumerate() {
-        assert_eq!(
-            calls.load(Ordering::Relaxed),
-            1,
-            "chunk {chunk} of {chunks}"
-        );
+        assert_eq!(calls.load(Ordering::Relaxed), 1, "chunk {chunk} of {chunks}");
     }
 }
 
@@ -56,16 +52,9 @@ fn writes_of_chunks_are_seen_by_the_caller() {
     for round in 0..ROUNDS {
         let mut cells = [0; 16];
         let slots: Vec<Mutex<&mut usize>> = cells.iter_mut().map(Mutex::new).collect();
-        pool.run(slots.len(), |chunk| {
-            **slots[chunk].lock().unwrap() = round + chunk
-        });
+        pool.run(slots.len(), |chunk| **slots[chunk].lock().unwrap() = round + chunk);
         drop(slots);
-        assert!(
-            cells
-                .iter()
-                .enumerate()
-                .all(|(chunk, &cell)| cell == round + chunk)
-        );
+        assert!(cells.iter().enumerate().all(|(chunk, &cell)| cell == round + chunk));
     }
 }
 
@@ -81,9 +70,7 @@ fn callers_may_run_at_once() {
     thread::scope(|scope| {
         for caller in 0..4 {
             let pool = &pool;
-            scope.spawn(move || {
-                (0..ROUNDS).for_each(|round| each_once(pool, 3, (caller + round) % 9))
-            });
+            scope.spawn(move || (0..ROUNDS).for_each(|round| each_once(pool, 3, (caller + round) % 9)));
         }
     });
 }
@@ -142,9 +129,7 @@ fn a_panic_reaches_the_caller_and_abandons_the_rest() {
 fn chunks_may_all_panic() {
     let pool = Pool::new(3);
     for _ in 0..ROUNDS.div_ceil(4) {
-        let outcome = catch_unwind(AssertUnwindSafe(|| {
-            pool.run(6, |chunk| std::panic::panic_any(chunk))
-        }));
+        let outcome = catch_unwind(AssertUnwindSafe(|| pool.run(6, |chunk| std::panic::panic_any(chunk))));
         assert!(*outcome.unwrap_err().downcast::<usize>().unwrap() < 6);
     }
 }
@@ -153,9 +138,7 @@ fn chunks_may_all_panic() {
 fn a_panic_in_a_nested_call_reaches_the_outer_caller() {
     let pool = Pool::new(2);
     let outcome = catch_unwind(AssertUnwindSafe(|| {
-        pool.run(4, |outer| {
-            pool.run(4, |inner| assert!((outer, inner) != (2, 3), "both"))
-        });
+        pool.run(4, |outer| pool.run(4, |inner| assert!((outer, inner) != (2, 3), "both")));
     }));
     assert_eq!(*outcome.unwrap_err().downcast::<&str>().unwrap(), "both");
 }

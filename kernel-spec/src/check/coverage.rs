@@ -9,7 +9,7 @@ use crate::reading::{Part, Reading};
 use super::digits::Scope;
 use super::place;
 use super::rules::TRITS;
-use super::stores::Stores;
+use super::stores::{Shape, Stores};
 
 /// Who reads every bit of the storage.
 pub(crate) struct Coverage<'c> {
@@ -23,27 +23,28 @@ pub(crate) struct Coverage<'c> {
 struct Bits {
     width: usize,
     owners: Vec<Option<Owner>>,
-    /// The same for base-3 digits, which share the bits of their byte.
+    /// The same for base-3 digits.
     trits: Vec<Option<Owner>>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// A reader in one piece; small, as there is one for each bit.
+#[derive(Clone, Copy)]
 struct Owner {
-    reader: usize,
-    piece: usize,
-    /// Whether the bit is shared by base-3 digits.
-    trit: bool,
+    reader: u32,
+    piece: u32,
 }
 
-/// One plane of one number, as messages point at it.
+/// One plane of one number.
 struct Reader {
     what: String,
     span: Span,
+    /// Whether it reads base-3 digits, which share the bits of a byte.
+    trit: bool,
 }
 
 impl<'c> Coverage<'c> {
     pub(crate) fn new(stores: &'c Stores) -> Self {
-        let bits = |(field, shape): (usize, &super::stores::Shape)| {
+        let bits = |(field, shape): (usize, &Shape)| {
             let items = shape.lengths.as_ref().map_or(0, |lengths| lengths.iter().product());
             let width = stores.storage.element(field).bits() as usize;
             Bits { width, owners: vec![None; items * width], trits: vec![None; items * TRITS as usize] }
@@ -56,7 +57,8 @@ impl<'c> Coverage<'c> {
     pub(crate) fn read(&mut self, raw: &raw::Number, number: &Number, scopes: &[Scope], sink: &mut Sink) {
         let readings = self.stores.storage.readings(number);
         for (reading, spot) in readings.iter().zip(raw.stored.places()) {
-            self.readers.push(Reader { what: raw.what.clone(), span: spot.whole });
+            let trit = matches!(reading.part, Part::Trit(_));
+            self.readers.push(Reader { what: raw.what.clone(), span: spot.whole, trit });
             self.mark_all(reading, scopes, sink);
         }
         if let (Some(raw), Some(outer)) = (&raw.outer, &number.outer) {
@@ -66,10 +68,10 @@ impl<'c> Coverage<'c> {
 
     /// Marks the bits of the newest reader; stops at the first conflict, as more would follow from it.
     fn mark_all(&mut self, reading: &Reading<'_>, scopes: &[Scope], sink: &mut Sink) {
-        let reader = self.readers.len() - 1;
+        let reader = self.readers.len() as u32 - 1;
         for scope in scopes {
+            let owner = Owner { reader, piece: scope.start as u32 };
             for values in Values::all(scope.sizes(&reading.digits())) {
-                let owner = Owner { reader, piece: scope.start, trit: matches!(reading.part, Part::Trit(_)) };
                 if let Err((bit, first)) = self.mark(reading, &values, owner) {
                     self.report(&values, &bit, first, sink);
                     return;
@@ -84,27 +86,29 @@ impl<'c> Coverage<'c> {
         let lengths = shape.lengths.as_deref().unwrap_or_default();
         let Some(item) = place::item(reading, values, lengths) else { return Ok(()) };
         let field = &mut self.fields[reading.field];
-        let name = shape.item_name(item);
         let (low, bits) = match reading.part {
             Part::Whole => (0, field.width),
             Part::Bits { bit, bits } => (values.of(bit) as usize, bits as usize),
             Part::Trit(trit) => {
                 let trit = values.of(trit) as usize;
-                claim(&mut field.trits[item * TRITS as usize + trit], owner, false)
-                    .map_err(|first| (format!("base-3 digit {trit} of {name}"), first))?;
+                claim(&mut field.trits[item * TRITS as usize + trit], owner)
+                    .map_err(|first| (format!("base-3 digit {trit} of {}", shape.item_name(item)), first))?;
                 (0, field.width)
             }
         };
+        let is_trit = |owner: Owner| self.readers[owner.reader as usize].trit;
         for bit in low..low + bits {
-            claim(&mut field.owners[item * field.width + bit], owner, true)
-                .map_err(|first| (format!("bit {bit} of {name}"), first))?;
+            let slot = &mut field.owners[item * field.width + bit];
+            if !(is_trit(owner) && slot.is_some_and(is_trit)) {
+                claim(slot, owner).map_err(|first| (format!("bit {bit} of {}", shape.item_name(item)), first))?;
+            }
         }
         Ok(())
     }
 
     fn report(&mut self, values: &Values<'_>, bit: &str, first: Owner, sink: &mut Sink) {
         self.conflicts += 1;
-        let (again, first) = (&self.readers[self.readers.len() - 1], &self.readers[first.reader]);
+        let (again, first) = (&self.readers[self.readers.len() - 1], &self.readers[first.reader as usize]);
         let error = sink.error(again.span, format!("{bit} is read twice"));
         let at = values.to_string();
         let at = if at.is_empty() { at } else { format!(" at {at}") };
@@ -136,16 +140,11 @@ impl<'c> Coverage<'c> {
     }
 }
 
-/// Gives a bit to an owner. The same plane may read it for several pieces; base-3 digits share the bits of a byte.
-fn claim(slot: &mut Option<Owner>, owner: Owner, shared: bool) -> Result<(), Owner> {
-    match slot {
-        Some(first) if shared && first.trit && owner.trit => Ok(()),
-        Some(first) if first.reader == owner.reader && first.piece != owner.piece => {
-            *slot = Some(owner);
-            Ok(())
-        }
-        Some(first) => Err(*first),
-        None => {
+/// Gives a bit to an owner, or says who has it; the same plane may read it for several pieces.
+const fn claim(slot: &mut Option<Owner>, owner: Owner) -> Result<(), Owner> {
+    match *slot {
+        Some(first) if first.reader != owner.reader || first.piece == owner.piece => Err(first),
+        _ => {
             *slot = Some(owner);
             Ok(())
         }

@@ -120,6 +120,7 @@ fn starts(indices: &[Option<&Map>], weights: usize, sink: &mut Sink) -> Option<V
     Some(starts)
 }
 
+/// The digits of rows and columns of separate tensors.
 fn tensor_scope(card: &Card, rows: Option<&Map>, sink: &mut Sink) -> Option<Scope> {
     if let [_, second, ..] = card.pieces.as_slice() {
         sink.error(second.span, "a card with `tensors` has one piece");
@@ -131,13 +132,11 @@ fn tensor_scope(card: &Card, rows: Option<&Map>, sink: &mut Sink) -> Option<Scop
     if let Some(at) = [index, rows].into_iter().flatten().find_map(|map| map.at.as_ref()) {
         sink.error(at.span, "positions in separate tensors start at 0");
     }
-    let rows = match rows {
-        Some(rows) => digits(rows, None, sink),
-        None => Some(Vec::new()),
-    };
-    let (columns, rows) = (digits(index?, None, sink)?, rows?);
+    let rows = rows.and_then(|rows| digits(rows, None, sink));
+    let columns = index.and_then(|index| digits(index, None, sink));
+    let (index, rows, columns) = (index?, rows?, columns?);
     if let Some(twice) = columns.iter().find(|digit| rows.iter().any(|row| row.name == digit.name)) {
-        sink.error(index?.span, format!("`{}` is a digit of the row as well", twice.name));
+        sink.error(index.span, format!("`{}` is a digit of the row as well", twice.name));
         return None;
     }
     let end = columns.first().map_or(1, |digit| digit.stride);
@@ -181,8 +180,7 @@ fn size(term: &Term, above: Option<usize>, slower: Option<&Digit>, sink: &mut Si
         return None;
     }
     if above == stride {
-        sink.error(term.stride.span, format!("digit `{name}` is always 0"))
-            .label(format!("{stride} is {whose} as well"));
+        sink.error(term.stride.span, format!("digit `{name}` is always 0")).label(format!("{stride} is {whose} as well"));
         return None;
     }
     Some(above / stride)

@@ -67,21 +67,15 @@ fn pieces(codes: Vec<Option<Number>>, scopes: &[Scope]) -> Option<Vec<Piece>> {
 /// Every stored bit is read exactly once, and for one meaning.
 fn check_coverage(card: &Card, format: &Format, stores: &Stores, scopes: &[Scope], sink: &mut Sink) {
     let mut coverage = Coverage::new(stores);
-    let mut read = |raw: &Option<raw::Number>, number: &Option<Number>, scopes: &[Scope], sink: &mut Sink| {
-        if let (Some(raw), Some(number)) = (raw, number) {
-            coverage.read(raw, number, scopes, sink);
+    for ((piece, checked), scope) in card.pieces.iter().zip(&format.pieces).zip(scopes) {
+        if let Some(raw) = &piece.code {
+            coverage.read(raw, &checked.code, std::slice::from_ref(scope), sink);
         }
-    };
-    for ((raw, piece), scope) in card.pieces.iter().zip(&format.pieces).zip(scopes) {
-        read(&raw.code, &Some(piece.code.clone()), std::slice::from_ref(scope), sink);
     }
-    for (raw, number) in [
-        (&card.zero, &format.zero),
-        (&card.sign, &format.sign),
-        (&card.scale, &format.scale),
-        (&card.min, &format.min),
-    ] {
-        read(raw, number, scopes, sink);
+    let raw = [&card.zero, &card.sign, &card.scale, &card.min];
+    let checked = [&format.zero, &format.sign, &format.scale, &format.min];
+    for (raw, number) in raw.into_iter().flatten().zip(checked.into_iter().flatten()) {
+        coverage.read(raw, number, scopes, sink);
     }
     coverage.finish(sink);
 }

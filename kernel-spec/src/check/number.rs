@@ -56,9 +56,7 @@ impl Resolver<'_> {
     fn plane(&self, raw: &raw::Plane, scopes: Option<&[Scope]>, sink: &mut Sink) -> Option<Plane> {
         let place = self.place(&raw.place, scopes, sink);
         let run = match &raw.run {
-            raw::Run::Bits { bit, bits } => {
-                map(bit.as_ref(), scopes, sink).map(|bit| Run::Bits { bit, bits: bits.value })
-            }
+            raw::Run::Bits { bit, bits } => map(bit.as_ref(), scopes, sink).map(|bit| Run::Bits { bit, bits: bits.value }),
             raw::Run::Trit(trit) => map(Some(trit), scopes, sink).map(Run::Trit),
         };
         let (field, item) = place?;

@@ -33,8 +33,7 @@ fn check_digit(term: &raw::Term, scopes: &[Scope], sink: &mut Sink) {
     let name = term.digit.value.as_str();
     let Some(scope) = scopes.iter().find(|scope| !scope.has(name)) else {
         if term.stride.value == 0 {
-            sink.error(term.stride.span, format!("digit `{name}` has stride 0"))
-                .help("leave out a digit that changes nothing");
+            sink.error(term.stride.span, format!("digit `{name}` has stride 0")).help("leave out a digit that changes nothing");
         }
         return;
     };

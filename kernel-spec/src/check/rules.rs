@@ -42,9 +42,8 @@ pub(crate) fn check(raw: &raw::Number, number: &Number, stores: &Stores, scopes:
 /// A vector covers whole digits.
 fn check_vector(span: Span, width: usize, scope: &Scope, sink: &mut Sink) {
     let whole = width == 1 || scope.end - scope.start == width || scope.columns.iter().any(|digit| digit.stride == width);
-    if !whole || scope.start % width != 0 {
-        sink.error(span, format!("vectors of {width} do not cover whole digits"))
-            .label(format!("no digit has stride {width}"));
+    if !whole || !scope.start.is_multiple_of(width) {
+        sink.error(span, format!("vectors of {width} do not cover whole digits")).label(format!("no digit has stride {width}"));
     }
 }
 

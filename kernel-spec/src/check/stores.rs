@@ -10,7 +10,7 @@ use super::digits::Scope;
 use super::place;
 
 /// Most items of a tensor over the window in which maps are tried out.
-const MAX_ITEMS: usize = 1 << 20;
+const MAX_ITEMS: usize = 1 << 18;
 
 /// The storage of a card with what errors in its use need to know.
 pub(crate) struct Stores {

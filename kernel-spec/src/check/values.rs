@@ -40,8 +40,11 @@ fn check_element(raw: &raw::Number, number: &Number, sink: &mut Sink) {
             sink.error(kind.span, "`as` goes with `planes`").label("a whole item is read as its own type");
         }
         Some(codes) if codes != 1 << element.bits() => {
-            sink.error(kind.span, format!("the planes do not make an {element}"))
-                .label(format!("has {} bits; the planes make {}", element.bits(), bits(codes)));
+            sink.error(kind.span, format!("the planes do not make an {element}")).label(format!(
+                "has {} bits; the planes make {}",
+                element.bits(),
+                bits(codes)
+            ));
         }
         Some(_) => {}
     }

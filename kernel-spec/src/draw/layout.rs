@@ -51,6 +51,9 @@ struct Mark {
 /// The marks on one item.
 type Marks = BTreeSet<Mark>;
 
+/// The marks on all items, by field and by index along each axis.
+type Marked = BTreeMap<(usize, Vec<i64>), Marks>;
+
 /// The classes of items of each field or tensor, by first item.
 pub(super) fn classes(format: &Format) -> Vec<Vec<Class>> {
     let (owners, marked) = mark_all(format);
@@ -66,9 +69,9 @@ pub(super) fn classes(format: &Format) -> Vec<Vec<Class>> {
 }
 
 /// All owners, and what they take of each item of each field.
-fn mark_all(format: &Format) -> (Vec<Owner<'_>>, BTreeMap<(usize, Vec<i64>), Marks>) {
+fn mark_all(format: &Format) -> (Vec<Owner<'_>>, Marked) {
     let mut owners = Vec::new();
-    let mut marked: BTreeMap<(usize, Vec<i64>), Marks> = BTreeMap::new();
+    let mut marked = Marked::new();
     for part in parts(format) {
         for (plane, reading) in format.storage.readings(part.number).into_iter().enumerate() {
             let pieces = &format.pieces[part.pieces.clone()];
@@ -84,7 +87,7 @@ fn mark_all(format: &Format) -> (Vec<Owner<'_>>, BTreeMap<(usize, Vec<i64>), Mar
 }
 
 /// The items of a field that have the same marks.
-fn alike(marked: &BTreeMap<(usize, Vec<i64>), Marks>, field: usize) -> Vec<(Vec<Vec<i64>>, &Marks)> {
+fn alike(marked: &Marked, field: usize) -> Vec<(Vec<Vec<i64>>, &Marks)> {
     let mut classes: Vec<(Vec<Vec<i64>>, &Marks)> = Vec::new();
     for ((_, item), marks) in marked.iter().filter(|((other, _), _)| *other == field) {
         match classes.iter_mut().find(|(_, others)| *others == marks) {

@@ -28,10 +28,11 @@ pub(super) fn parts(format: &Format) -> Vec<Part<'_>> {
     let others = [("zero", &format.zero), ("sign", &format.sign), ("scale", &format.scale), ("min", &format.min)];
     let others = others.into_iter().filter_map(|(root, number)| Some((root, number.as_ref()?, 0..format.pieces.len())));
     let roots = codes.chain(others);
-    roots.flat_map(|(root, number, pieces)| {
-        number.chain().enumerate().map(move |(depth, number)| Part { root, depth, number, pieces: pieces.clone() })
-    })
-    .collect()
+    roots
+        .flat_map(|(root, number, pieces)| {
+            number.chain().enumerate().map(move |(depth, number)| Part { root, depth, number, pieces: pieces.clone() })
+        })
+        .collect()
 }
 
 /// `64 hi + 32 pair + lane`.

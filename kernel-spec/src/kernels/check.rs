@@ -54,9 +54,7 @@ fn check_selectable(written: &Written, before: &[Written], sink: &mut Sink) {
         sink.error(span, "a default for a batch must be in every build")
             .also(written.set, "generated only when all variants are asked for");
     }
-    let same = |other: &&Written| {
-        same_family(&written.variant, &other.variant) && written.variant.batch == other.variant.batch
-    };
+    let same = |other: &&Written| same_family(&written.variant, &other.variant) && written.variant.batch == other.variant.batch;
     if let Some(first) = before.iter().find(same).and_then(|other| other.batch) {
         sink.error(span, "two variants are the default from the same batch").also(first, "the first");
     }

@@ -113,7 +113,7 @@ impl Storage {
             }
             [None, Some(tensors), rows, weights, bytes] => {
                 reject([weights, bytes], "is for cards with `fields`", sink);
-                let rows = rows.and_then(|node| Map::read(&node, sink));
+                let rows = rows.or_else(|| card.need("rows")).and_then(|node| Map::read(&node, sink));
                 Some(Self::Tensors { rows, tensors: read_all(&tensors, sink, Tensor::read) })
             }
             [Some(fields), Some(tensors), ..] => {
@@ -135,11 +135,7 @@ fn reject<const N: usize>(keys: [Option<Node<'_>>; N], why: &str, sink: &mut Sin
     }
 }
 
-fn read_all<T>(
-    node: &Node<'_>,
-    sink: &mut Sink,
-    read: impl Fn(At<String>, &Node<'_>, &mut Sink) -> Option<T>,
-) -> Vec<T> {
+fn read_all<T>(node: &Node<'_>, sink: &mut Sink, read: impl Fn(At<String>, &Node<'_>, &mut Sink) -> Option<T>) -> Vec<T> {
     let named = node.named(sink).unwrap_or_default();
     named.iter().filter_map(|(name, node)| read(name.clone(), node, sink)).collect()
 }

@@ -54,18 +54,15 @@ fn packing(format: &Format) -> String {
     };
     let class = packed.class;
     let numerics: Vec<_> = numerics(format).into_iter().map(Numerics::name).collect();
-    format!(
-        "Packed as {}: {PANEL_ROWS} rows interleaved, units of {} weights of each in {} bytes, {:.4} bits per weight.\n\
-         A weight scale spans {} weights, an activation scale {}; {} is subtracted from a code. Numerics: {}.\n",
-        class.name,
-        class.unit_weights,
-        class.unit_bytes,
-        packed_bits(packed),
-        class.step,
-        class.span,
-        class.zero,
-        numerics.join(", "),
-    )
+    [
+        format!("packed as         {}", class.name),
+        format!("unit              {} weights of {PANEL_ROWS} rows in {} bytes", class.unit_weights, class.unit_bytes),
+        format!("bits per weight   {}", packed_bits(packed)),
+        format!("zero              {}", class.zero),
+        format!("scales            one per {} weights; of activations one per {}", class.step, class.span),
+        format!("numerics          {}\n", numerics.join(", ")),
+    ]
+    .join("\n")
 }
 
 fn kernel_table(format: &Format) -> Table {

@@ -7,6 +7,7 @@ mod bench;
 mod cache;
 mod check;
 mod decode;
+mod defaults;
 mod demo;
 mod explain;
 mod failure;

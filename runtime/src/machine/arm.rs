@@ -8,6 +8,8 @@ use std::hint::black_box;
 use super::portable;
 use super::probe::{Chains, Probes};
 
+// Operations are those of a step, times the chains that the function has.
+
 /// Reading is left to the portable probe: it becomes vector loads, and these processors look far ahead by themselves.
 pub(super) const NEON: Probes = Probes {
     isa: "neon",
@@ -31,18 +33,18 @@ pub(super) const NEON_I8MM: Probes = Probes {
     ..NEON
 };
 
-/// A function that runs rounds of one step in each of 16 chains. No two chains of a round have the same two operands.
+/// A function that runs rounds of one step in each of 16 chains, on four activations and four weights.
 macro_rules! chains {
-    ($name:ident, $features:literal, $vector:ty, $operand:ty, $start:expr, $value:expr,
+    ($name:ident, $features:literal, [$sums:ty; $start:expr], [$operands:ty; $value:expr],
      |$sum:ident, $x:ident, $w:ident| $step:expr) => {
         #[target_feature(enable = $features)]
         fn $name(rounds: u64) {
             // Opaque: chains that are known to be equal would be made one.
-            let mut sums: [$vector; 16] = black_box([$start; 16]);
-            let operands: [$operand; 8] = black_box([$value; 8]);
+            let mut sums: [$sums; 16] = *black_box(&[$start; 16]);
+            let operands: [$operands; 8] = [$value; 8];
             for _ in 0..rounds {
                 // Read anew: products of operands that stay the same would be taken out of the loop.
-                let operands = black_box(&operands);
+                let operands = *black_box(&operands);
                 for (chain, sum) in sums.iter_mut().enumerate() {
                     let ($sum, $x, $w) = (*sum, operands[chain % 4], operands[4 + chain / 4]);
                     *sum = $step;
@@ -53,28 +55,32 @@ macro_rules! chains {
     };
 }
 
-chains!(float_neon, "neon", float32x4_t, float32x4_t, vdupq_n_f32(0.25), vdupq_n_f32(0.25), |sum, x, w| {
+/// One instruction that adds products of 8-bit integers to 32-bit sums; the library has no stable function for it.
+macro_rules! dot {
+    ($instruction:literal, $sum:ident, $x:ident, $w:ident) => {{
+        let mut sum = $sum;
+        // SAFETY: one instruction on registers, which the features of the function include.
+        unsafe {
+            asm!(
+                concat!($instruction, " {0:v}.4s, {1:v}.16b, {2:v}.16b"),
+                inout(vreg) sum, in(vreg) $x, in(vreg) $w,
+                options(pure, nomem, nostack, preserves_flags),
+            );
+        }
+        sum
+    }};
+}
+
+chains!(float_neon, "neon", [float32x4_t; vdupq_n_f32(0.25)], [float32x4_t; vdupq_n_f32(0.25)], |sum, x, w| {
     vfmaq_f32(sum, x, w)
 });
-chains!(dot_neon, "neon", int32x4_t, int8x16_t, vdupq_n_s32(1), vdupq_n_s8(35), |sum, x, w| {
+chains!(dot_neon, "neon", [int32x4_t; vdupq_n_s32(1)], [int8x16_t; vdupq_n_s8(35)], |sum, x, w| {
     let low = vmull_s8(vget_low_s8(x), vget_low_s8(w));
     vpadalq_s16(sum, vmlal_high_s8(low, x, w))
 });
-chains!(dot_dotprod, "neon,dotprod", int32x4_t, int8x16_t, vdupq_n_s32(1), vdupq_n_s8(35), |sum, x, w| {
-    let mut sum = sum;
-    // SAFETY: one instruction on registers, which the function's features include.
-    unsafe {
-        asm!("sdot {0:v}.4s, {1:v}.16b, {2:v}.16b", inout(vreg) sum, in(vreg) x, in(vreg) w,
-             options(pure, nomem, nostack, preserves_flags));
-    }
-    sum
+chains!(dot_dotprod, "neon,dotprod", [int32x4_t; vdupq_n_s32(1)], [int8x16_t; vdupq_n_s8(35)], |sum, x, w| {
+    dot!("sdot", sum, x, w)
 });
-chains!(dot_i8mm, "neon,i8mm", int32x4_t, int8x16_t, vdupq_n_s32(1), vdupq_n_s8(35), |sum, x, w| {
-    let mut sum = sum;
-    // SAFETY: one instruction on registers, which the function's features include.
-    unsafe {
-        asm!("smmla {0:v}.4s, {1:v}.16b, {2:v}.16b", inout(vreg) sum, in(vreg) x, in(vreg) w,
-             options(pure, nomem, nostack, preserves_flags));
-    }
-    sum
+chains!(dot_i8mm, "neon,i8mm", [int32x4_t; vdupq_n_s32(1)], [int8x16_t; vdupq_n_s8(35)], |sum, x, w| {
+    dot!("smmla", sum, x, w)
 });

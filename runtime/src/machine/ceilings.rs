@@ -20,7 +20,7 @@ const WINDOW: usize = 4 << 20;
 const DISTANCES: [usize; 6] = [0, 1 << 10, 2 << 10, 4 << 10, 8 << 10, 16 << 10];
 
 /// About how long a pass of arithmetic takes: long against the clock's grain, short against a time slice.
-const PASS: Duration = Duration::from_micros(100);
+const PASS: Duration = Duration::from_micros(250);
 
 /// Passes that are made of each way to do something, however short the time.
 const LEAST: usize = 3;
@@ -101,13 +101,14 @@ impl Rate {
 pub fn read(isa: &str, threads: usize, budget: Duration) -> Rate {
     let (probes, threads) = (Usable::named(isa), usable_threads(threads));
     let bytes = windows(buffer(&Caches::detect(), threads) / threads);
-    let setup = || Region::new(bytes, windows(bytes * 2 / 3), budget / 2);
+    let floor = windows(bytes * 2 / 3);
+    let regions: Vec<_> = (0..threads).map(|_| Region::new(bytes, floor)).collect();
     let length = Length { time: budget / 2, passes: LEAST * DISTANCES.len() };
-    let rates = race(threads, length, setup, |region, pass| {
-        let windows = region.bytes().chunks_exact(WINDOW);
+    let touch = |region: &mut Region| region.touch(floor, budget / 2);
+    let rates = race(regions, length, touch, |region, pass| {
+        let mut windows = region.bytes().chunks_exact(WINDOW);
         let at = pass % windows.len();
-        let window = &region.bytes()[at * WINDOW..][..WINDOW];
-        probes.read(window, DISTANCES[pass % DISTANCES.len()]);
+        probes.read(windows.nth(at).expect("a whole window"), DISTANCES[pass % DISTANCES.len()]);
         WINDOW as f64
     });
     Rate::of_best(&rates, DISTANCES.len())
@@ -130,10 +131,16 @@ pub fn float(isa: &str, threads: usize, budget: Duration) -> Rate {
 fn arithmetic(ways: &[UsableChains], threads: usize, budget: Duration) -> Rate {
     let rounds: Vec<u64> = ways.iter().map(|way| way.rounds_for(PASS)).collect();
     let length = Length { time: budget, passes: LEAST * ways.len() };
-    let rates = race(usable_threads(threads), length, || (), |(), pass| {
-        let way = pass % ways.len();
-        ways[way].run(rounds[way])
-    });
+    let threads = vec![(); usable_threads(threads)];
+    let rates = race(
+        threads,
+        length,
+        |()| (),
+        |(), pass| {
+            let way = pass % ways.len();
+            ways[way].run(rounds[way])
+        },
+    );
     Rate::of_best(&rates, ways.len())
 }
 

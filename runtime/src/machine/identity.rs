@@ -46,13 +46,7 @@ mod x86 {
         let maker = __cpuid(0);
         let signature = __cpuid(1).eax;
         let (family, model, stepping) = decode(signature);
-        Identity {
-            name: name(),
-            vendor: text(&[maker.ebx, maker.edx, maker.ecx]),
-            family,
-            model,
-            stepping,
-        }
+        Identity { name: name(), vendor: text(&[maker.ebx, maker.edx, maker.ecx]), family, model, stepping }
     }
 
     /// Family, model and stepping of a signature, extensions included.
@@ -119,13 +113,7 @@ mod tests {
         let text = "processor\t: 0\nBogoMIPS\t: 243.75\nFeatures\t: fp asimd\nCPU implementer\t: 0x41\n\
                     CPU architecture: 8\nCPU variant\t: 0x3\nCPU part\t: 0xd0c\nCPU revision\t: 1\n\n\
                     processor\t: 1\nCPU part\t: 0xd0d\n";
-        let expected = Identity {
-            name: "unknown".into(),
-            vendor: "0x41".into(),
-            family: 8,
-            model: 0xd0c,
-            stepping: 0x31,
-        };
+        let expected = Identity { name: "unknown".into(), vendor: "0x41".into(), family: 8, model: 0xd0c, stepping: 0x31 };
         assert_eq!(from_cpuinfo(text), expected);
     }
 

@@ -4,6 +4,7 @@
 mod arm;
 mod caches;
 pub mod ceilings;
+mod cores;
 mod identity;
 mod memory;
 #[cfg(not(target_arch = "x86_64"))]

@@ -33,7 +33,7 @@ fn int8(rounds: u64) {
     let operands = [[35_i16; 8]; CHAINS];
     for _ in 0..rounds {
         // Read anew: products of operands that stay the same would be taken out of the loop.
-        let operands = black_box(&operands);
+        let operands = *black_box(&operands);
         for (chain, sums) in sums.iter_mut().enumerate() {
             let (x, w) = (&operands[chain % 4], &operands[4 + chain / 4]);
             for (lane, sum) in sums.iter_mut().enumerate() {
@@ -50,7 +50,7 @@ fn float(rounds: u64) {
     let mut sums = *black_box(&[[0.25_f32; 4]; CHAINS]);
     let operands = [[0.25_f32; 4]; CHAINS];
     for _ in 0..rounds {
-        let operands = black_box(&operands);
+        let operands = *black_box(&operands);
         for (chain, sums) in sums.iter_mut().enumerate() {
             let (x, w) = (&operands[chain % 4], &operands[4 + chain / 4]);
             for (lane, sum) in sums.iter_mut().enumerate() {

@@ -1,17 +1,20 @@
 //! Work done by several threads at once, pass after pass, on one clock.
 
 use std::hint;
+use std::panic;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use super::cores;
 
 /// How many passes a race has.
 #[derive(Clone, Copy)]
 pub(super) struct Length {
     /// It goes on for this long,
     pub(super) time: Duration,
-    /// and for at least so many passes, which must not be 0.
+    /// and for at least so many passes.
     pub(super) passes: usize,
 }
 
@@ -23,48 +26,69 @@ struct Lap {
     amount: f64,
 }
 
-/// Runs `work` on `threads` threads, this one included, in passes that all begin together. Each thread prepares itself by `setup`,
-/// off the clock; `work` is given what that made and the number of the pass, and returns the amount of work it did.
+impl Lap {
+    /// Times `work`, which returns the amount that it did.
+    fn time(work: impl FnOnce() -> f64) -> Self {
+        let start = Instant::now();
+        let amount = work();
+        Self { start, end: Instant::now(), amount }
+    }
+}
+
+/// Runs `work` in passes that all begin together, on one new thread for each of `states`. A thread first calls `prepare`, off the
+/// clock; `work` is also given the number of the pass, and returns the amount of work it did.
 ///
 /// Returns the rate of each pass, in units of work per second, from the first thread's start to the last one's end.
-pub(super) fn race<S>(
-    threads: usize,
+///
+/// # Panics
+/// If `prepare` or `work` panics, or a thread cannot be started.
+pub(super) fn race<S: Send>(
+    states: Vec<S>,
     length: Length,
-    setup: impl Fn() -> S + Sync,
+    prepare: impl Fn(&mut S) + Sync,
     work: impl Fn(&mut S, usize) -> f64 + Sync,
 ) -> Vec<f64> {
-    let gate = Gate { threads, arrived: AtomicUsize::new(0) };
-    let over = AtomicBool::new(false);
+    let threads = states.len();
+    let gate = Gate { threads, arrived: AtomicUsize::new(0), closed: AtomicBool::new(false) };
     let laps = Mutex::new(Vec::with_capacity(threads));
     let laps = || laps.lock().unwrap_or_else(PoisonError::into_inner);
-    let run = |leader: bool| {
-        let mut state = setup();
-        let mut rates = Vec::new();
+
+    let run = |number: usize, mut state: S| {
+        let _close = CloseOnDrop(&gate);
+        if threads > 1 {
+            cores::pin(number, threads);
+        }
+        prepare(&mut state);
         gate.meet();
         let begin = Instant::now();
+        let mut rates = Vec::new();
         for pass in 0.. {
-            if leader {
-                rates.extend(rate(&laps()));
-                laps().clear();
-                over.store(pass >= length.passes && begin.elapsed() >= length.time, Ordering::Relaxed);
-            }
-            gate.meet();
-            if over.load(Ordering::Relaxed) {
+            if !gate.meet() {
                 break;
             }
-            let start = Instant::now();
-            let amount = work(&mut state, pass);
-            let end = Instant::now();
-            laps().push(Lap { start, end, amount });
-            gate.meet();
+            let lap = Lap::time(|| work(&mut state, pass));
+            laps().push(lap);
+            if !gate.meet() {
+                break;
+            }
+            if number == 0 {
+                rates.extend(rate(&laps()));
+                laps().clear();
+                if pass + 1 >= length.passes && begin.elapsed() >= length.time {
+                    break;
+                }
+            }
         }
         rates
     };
+
     thread::scope(|scope| {
-        for _ in 1..threads {
-            scope.spawn(|| run(false));
-        }
-        run(true)
+        let _close = CloseOnDrop(&gate);
+        let run = &run;
+        let threads: Vec<_> =
+            states.into_iter().enumerate().map(|(number, state)| scope.spawn(move || run(number, state))).collect();
+        let leader = threads.into_iter().next().expect("at least one thread");
+        leader.join().unwrap_or_else(|panic| panic::resume_unwind(panic))
     })
 }
 
@@ -80,17 +104,21 @@ fn rate(laps: &[Lap]) -> Option<f64> {
 struct Gate {
     threads: usize,
     arrived: AtomicUsize,
+    closed: AtomicBool,
 }
 
 impl Gate {
-    /// Returns once all threads have called it as often as this one.
-    fn meet(&self) {
-        /// More threads than cores, or a core that does something else: then spinning only keeps the others from arriving.
-        const PATIENCE: u32 = 10_000;
+    /// Waits until all threads have called it as often as this one, or one of them has left; tells whether to go on.
+    fn meet(&self) -> bool {
+        /// Polls, some milliseconds of them, after which the core may be needed for those who have not arrived.
+        const PATIENCE: u32 = 50_000;
         let ticket = self.arrived.fetch_add(1, Ordering::AcqRel);
         let all = (ticket / self.threads + 1) * self.threads;
         let mut polls = 0;
         while self.arrived.load(Ordering::Acquire) < all {
+            if self.closed.load(Ordering::Relaxed) {
+                return false;
+            }
             if polls < PATIENCE {
                 polls += 1;
                 hint::spin_loop();
@@ -98,6 +126,16 @@ impl Gate {
                 thread::yield_now();
             }
         }
+        true
+    }
+}
+
+/// Sends everybody home when one leaves, however that happens.
+struct CloseOnDrop<'a>(&'a Gate);
+
+impl Drop for CloseOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.closed.store(true, Ordering::Relaxed);
     }
 }
 
@@ -105,21 +143,39 @@ impl Gate {
 mod tests {
     use super::*;
 
+    const FIVE: Length = Length { time: Duration::ZERO, passes: 5 };
+
     #[test]
     fn each_thread_works_in_each_pass() {
-        let length = Length { time: Duration::ZERO, passes: 5 };
         let calls = Mutex::new(Vec::new());
-        let count = |thread: &mut thread::ThreadId, pass: usize| {
-            calls.lock().unwrap().push((pass, *thread));
+        let rates = race(vec!['a', 'b', 'c'], FIVE, char::make_ascii_uppercase, |&mut name, pass| {
+            calls.lock().unwrap().push((pass, name));
             1.0
-        };
-        let rates = race(3, length, || thread::current().id(), count);
+        });
         let mut calls = calls.into_inner().unwrap();
         assert!(calls.is_sorted_by_key(|&(pass, _)| pass), "a pass began before the last had ended");
-        calls.sort_unstable_by_key(|&(pass, thread)| (pass, format!("{thread:?}")));
-        calls.dedup();
-        assert_eq!(calls.len(), 15);
+        calls.sort_unstable();
+        let expected: Vec<_> = (0..5).flat_map(|pass| ['A', 'B', 'C'].map(|name| (pass, name))).collect();
+        assert_eq!(calls, expected);
         assert!(rates.len() <= 5 && rates.iter().all(|rate| rate.is_finite() && *rate > 0.0));
+    }
+
+    #[test]
+    fn a_panic_ends_the_race() {
+        for culprit in [0, 1] {
+            let attempt = panic::catch_unwind(|| {
+                race(
+                    vec![0, 1],
+                    FIVE,
+                    |_| (),
+                    |&mut number, pass| {
+                        assert!((number, pass) != (culprit, 2));
+                        1.0
+                    },
+                )
+            });
+            assert!(attempt.is_err());
+        }
     }
 
     #[test]

@@ -6,7 +6,9 @@ use std::hint::black_box;
 
 use super::probe::{Chains, LINE, Probes};
 
-/// What every x86-64 processor has, and the compiler makes of portable code.
+// Operations are those of a step, times the chains that the function has.
+
+/// What every x86-64 processor has, and the compiler makes of portable code. It multiplies in 16 bits.
 pub(super) const SCALAR: Probes = Probes {
     isa: "scalar",
     available: || true,
@@ -19,10 +21,7 @@ pub(super) const AVX2: Probes = Probes {
     isa: "avx2",
     available: || is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
     read: read_256,
-    int8: &[
-        Chains { ops: (8 * 64) as f64, run: dot_avx2 },
-        Chains { ops: (4 * 8 * 64) as f64, run: dot_avx2_narrow },
-    ],
+    int8: &[Chains { ops: (8 * 64) as f64, run: dot_avx2 }, Chains { ops: (4 * 8 * 64) as f64, run: dot_avx2_narrow }],
     float: Chains { ops: (12 * 16) as f64, run: float_256 },
 };
 
@@ -37,10 +36,7 @@ pub(super) const AVX512: Probes = Probes {
     isa: "avx512",
     available: || (AVX2.available)() && is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw"),
     read: read_512,
-    int8: &[
-        Chains { ops: (16 * 128) as f64, run: dot_avx512 },
-        Chains { ops: (8 * 8 * 128) as f64, run: dot_avx512_narrow },
-    ],
+    int8: &[Chains { ops: (16 * 128) as f64, run: dot_avx512 }, Chains { ops: (8 * 8 * 128) as f64, run: dot_avx512_narrow }],
     float: Chains { ops: (16 * 32) as f64, run: float_512 },
 };
 
@@ -80,14 +76,15 @@ read!(read_128, "sse2", __m128i, _mm_setzero_si128, _mm_or_si128);
 read!(read_256, "avx2", __m256i, _mm256_setzero_si256, _mm256_or_si256);
 read!(read_512, "avx512f", __m512i, _mm512_setzero_si512, _mm512_or_si512);
 
-/// A function that runs rounds of one step in each of some chains, `$xs` times `$ws` of them.
+/// A function that runs rounds of one step in each of some chains, on `$xs` activations and `$ws` weights.
 ///
 /// `$operands` is `identity`, or `black_box` for steps that have a part without the sum: that would be taken out of the loop, were
-/// the operands not read anew in each round. Then no two chains of a round may have the same two operands.
+/// the operands not read anew in each round. Then each chain must have a pair of its own, or two would share that part.
 macro_rules! chains {
     ($name:ident, $features:literal, [$vector:ty; $chains:literal], $start:expr, $operands:path, [$xs:literal, $ws:literal],
      |$sum:ident, $x:ident, $w:ident| $step:expr) => {
         #[target_feature(enable = $features)]
+        #[allow(clippy::modulo_one, reason = "one operand is a number of operands")]
         fn $name(rounds: u64) {
             // Opaque: chains that are known to be equal would be made one.
             let mut sums: [$vector; $chains] = *black_box(&[$start; $chains]);
@@ -113,9 +110,7 @@ chains!(dot_128, "sse2", [__m128i; 8], _mm_set1_epi16(35), black_box, [4, 2], |s
 chains!(float_256, "avx2,fma", [__m256; 12], _mm256_set1_ps(0.25), identity, [1, 1], |sum, x, w| {
     _mm256_fmadd_ps(x, w, sum)
 });
-chains!(float_512, "avx512f", [__m512; 16], _mm512_set1_ps(0.25), identity, [1, 1], |sum, x, w| {
-    _mm512_fmadd_ps(x, w, sum)
-});
+chains!(float_512, "avx512f", [__m512; 16], _mm512_set1_ps(0.25), identity, [1, 1], |sum, x, w| { _mm512_fmadd_ps(x, w, sum) });
 chains!(dot_avxvnni, "avx2,avxvnni", [__m256i; 12], _mm256_set1_epi8(35), identity, [1, 1], |sum, x, w| {
     _mm256_dpbusd_avx_epi32(sum, x, w)
 });
@@ -158,10 +153,26 @@ macro_rules! narrow {
 }
 
 narrow!(
-    dot_avx2_narrow, "avx2", __m256i, [2, 2], _mm256_set1_epi8, _mm256_set1_epi16,
-    _mm256_maddubs_epi16, _mm256_add_epi16, _mm256_madd_epi16, _mm256_add_epi32
+    dot_avx2_narrow,
+    "avx2",
+    __m256i,
+    [2, 2],
+    _mm256_set1_epi8,
+    _mm256_set1_epi16,
+    _mm256_maddubs_epi16,
+    _mm256_add_epi16,
+    _mm256_madd_epi16,
+    _mm256_add_epi32
 );
 narrow!(
-    dot_avx512_narrow, "avx512f,avx512bw", __m512i, [4, 2], _mm512_set1_epi8, _mm512_set1_epi16,
-    _mm512_maddubs_epi16, _mm512_add_epi16, _mm512_madd_epi16, _mm512_add_epi32
+    dot_avx512_narrow,
+    "avx512f,avx512bw",
+    __m512i,
+    [4, 2],
+    _mm512_set1_epi8,
+    _mm512_set1_epi16,
+    _mm512_maddubs_epi16,
+    _mm512_add_epi16,
+    _mm512_madd_epi16,
+    _mm512_add_epi32
 );

@@ -10,9 +10,7 @@ pub(super) fn reset() {
         /// All exceptions masked, none raised, round to nearest, neither flush-to-zero nor denormals-are-zero.
         static DEFAULT: u32 = 0x1f80;
         // SAFETY: reads four bytes and sets the control register to the state that compiled code relies on.
-        unsafe {
-            std::arch::asm!("ldmxcsr [{}]", in(reg) &raw const DEFAULT, options(nostack, readonly))
-        }
+        unsafe { std::arch::asm!("ldmxcsr [{}]", in(reg) &raw const DEFAULT, options(nostack, readonly)) }
     }
     #[cfg(all(target_arch = "aarch64", not(miri)))]
     // SAFETY: sets the control register to the state that compiled code relies on.

@@ -30,11 +30,7 @@ pub(super) struct Job {
 
 impl Job {
     /// Calls `body` for each chunk, here and on the threads that `publish` makes the job known to; they call [`Job::help`].
-    pub(super) fn run<F: Fn(usize) + Sync>(
-        body: &F,
-        chunks: usize,
-        publish: impl FnOnce(Arc<Self>),
-    ) {
+    pub(super) fn run<F: Fn(usize) + Sync>(body: &F, chunks: usize, publish: impl FnOnce(Arc<Self>)) {
         let job = Arc::new(Self {
             body: Body::new(body),
             chunks,
@@ -89,11 +85,7 @@ impl Job {
     fn claim(&self) -> Option<usize> {
         // Relaxed: claims order nothing else. The job reached this thread through a lock, its results leave through `unsettled`.
         // Not `fetch_add`, which could wrap and hand out chunk 0 again.
-        self.next
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |next| {
-                (next < self.chunks).then(|| next + 1)
-            })
-            .ok()
+        self.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |next| (next < self.chunks).then(|| next + 1)).ok()
     }
 
     /// Claims all chunks that are left, to be settled without a call; returns how many.
@@ -149,10 +141,7 @@ impl Body {
             let body = unsafe { &*data.cast::<F>() };
             body(chunk);
         }
-        Self {
-            data: (&raw const *body).cast(),
-            call: call::<F>,
-        }
+        Self { data: (&raw const *body).cast(), call: call::<F> }
     }
 
     /// # Safety

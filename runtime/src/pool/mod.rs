@@ -43,17 +43,14 @@ impl Pool {
     #[must_use]
     pub fn new(threads: usize) -> Self {
         let queue = Arc::new(Queue::default());
-        let workers = (1..threads)
-            .map_while(|number| spawn(number, &queue).ok())
-            .collect();
+        let workers = (1..threads).map_while(|number| spawn(number, &queue).ok()).collect();
         Self { queue, workers }
     }
 
     /// The pool of this process, with as many threads as the processor can run at once. Made when first asked for.
     #[must_use]
     pub fn global() -> &'static Self {
-        static GLOBAL: LazyLock<Pool> =
-            LazyLock::new(|| Pool::new(thread::available_parallelism().map_or(1, NonZero::get)));
+        static GLOBAL: LazyLock<Pool> = LazyLock::new(|| Pool::new(thread::available_parallelism().map_or(1, NonZero::get)));
         &GLOBAL
     }
 
@@ -89,12 +86,10 @@ impl Pool {
 /// Starts worker `number` on `queue`.
 fn spawn(number: usize, queue: &Arc<Queue>) -> io::Result<JoinHandle<()>> {
     let queue = Arc::clone(queue);
-    thread::Builder::new()
-        .name(format!("quantloom-{number}"))
-        .spawn(move || {
-            float::reset();
-            queue.serve();
-        })
+    thread::Builder::new().name(format!("quantloom-{number}")).spawn(move || {
+        float::reset();
+        queue.serve();
+    })
 }
 
 impl Drop for Pool {
@@ -109,8 +104,6 @@ impl Drop for Pool {
 
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pool")
-            .field("threads", &self.threads())
-            .finish_non_exhaustive()
+        f.debug_struct("Pool").field("threads", &self.threads()).finish_non_exhaustive()
     }
 }

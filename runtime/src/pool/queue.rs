@@ -48,9 +48,7 @@ impl Queue {
         state.offers.push(Offer { job, seats });
         self.tell();
         // All who spin will look at once, so all are counted out here and none of them counts itself out.
-        let asleep = seats
-            .saturating_sub(mem::take(&mut state.spinning))
-            .min(state.sleeping);
+        let asleep = seats.saturating_sub(mem::take(&mut state.spinning)).min(state.sleeping);
         drop(state);
         for _ in 0..asleep {
             self.wake.notify_one();
@@ -98,10 +96,7 @@ impl Queue {
         if self.news.load(Ordering::Relaxed) == seen {
             state.spinning -= 1;
             state.sleeping += 1;
-            state = self
-                .wake
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
             state.sleeping -= 1;
         }
         state

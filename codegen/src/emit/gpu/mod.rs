@@ -104,7 +104,8 @@ fn whole_blocks(format: &PlannedFormat) -> Result<usize, Error> {
 }
 
 /// The functions that a template defines if a nest calls them.
-const HELPERS: [&str; 9] = ["load8", "load16", "load32", "bits_of_wide", "trit", "f16", "power_of_two", "ue4m3", "rounded"];
+const HELPERS: [&str; 10] =
+    ["load8", "load16", "load32", "bits_of_wide", "bits_as_f32", "trit", "f16", "power_of_two", "ue4m3", "rounded"];
 
 fn helpers(nest: &str) -> Vec<&'static str> {
     HELPERS.into_iter().filter(|helper| nest.contains(&format!("{helper}("))).collect()

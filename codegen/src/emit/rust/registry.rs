@@ -69,7 +69,11 @@ fn isa(isa: &Isa) -> TokenStream {
             fn quantize(values: &[f32], group: usize, quants: &mut [i8], scales: &mut [f32]) -> bool {
                 activations::quantize(values, group, quants, scales)
             }
-            abi::Isa { name: #name, doc: #doc, rank: #rank, available: || #available, quantize }
+            #enable
+            fn dot(a: &[f32], b: &[f32]) -> f32 {
+                activations::dot(a, b)
+            }
+            abi::Isa { name: #name, doc: #doc, rank: #rank, available: || #available, quantize, dot }
         };
     }
 }

@@ -1,0 +1,230 @@
+//! Measuring multiplications: weights to measure with, times, and how far they are from the machine's ceilings.
+
+use std::time::{Duration, Instant};
+
+use crate::error::Result;
+use crate::machine::{Ceilings, Facts};
+use crate::matmul::{Request, Used, matmul};
+use crate::pool::Pool;
+use crate::registry::{Format, Isa, Numerics};
+use crate::weights::Weights;
+
+/// From this batch on, weights are used often enough that it does not matter where they come from.
+const REUSED: usize = 32;
+/// Memory that copies of weights may take.
+const MOST_COPIES: usize = 1 << 30;
+
+/// Bytes that are blocks of a format with finite, moderate weights: `n * k` of them, the same on every call.
+///
+/// # Errors
+/// Never for a format of the registry; a decoder that refuses its own blocks is reported as it says.
+pub fn synthetic(format: &'static Format, n: usize, k: usize) -> Result<Vec<u8>> {
+    const DISTINCT: usize = 64;
+    let mut random = Random(1);
+    let mut weights = vec![0.0; format.block_weights];
+    let mut blocks = Vec::with_capacity(DISTINCT * format.block_bytes);
+    while blocks.len() < DISTINCT * format.block_bytes {
+        let block = (0..format.block_bytes).map(|_| random.byte()).collect::<Vec<_>>();
+        crate::decode(format, &block, &mut weights)?;
+        let largest = weights.iter().fold(0.0, |largest: f32, weight| if weight.is_finite() { largest.max(weight.abs()) } else { f32::INFINITY });
+        if (1e-3..1e3).contains(&largest) {
+            blocks.extend_from_slice(&block);
+        }
+    }
+    // An odd stride, so that neighbouring rows differ.
+    let count = n * k / format.block_weights;
+    let block = |index: usize| &blocks[index * 37 % DISTINCT * format.block_bytes..][..format.block_bytes];
+    Ok((0..count).flat_map(|index| block(index + index / DISTINCT)).copied().collect())
+}
+
+/// Numbers that repeat from run to run.
+struct Random(u64);
+
+impl Random {
+    fn byte(&mut self) -> u8 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 56) as u8
+    }
+}
+
+/// `batch` rows of `k` activations between -1 and 1, the same on every call.
+#[must_use]
+pub fn activations(batch: usize, k: usize) -> Vec<f32> {
+    let mut random = Random(2);
+    (0..batch * k).map(|_| f32::from(random.byte()) / 127.5 - 1.0).collect()
+}
+
+/// The times of repeated calls.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    /// The median.
+    pub median: Duration,
+    /// The shortest.
+    pub min: Duration,
+}
+
+impl Times {
+    /// Calls `work` with 0, 1, ... until `budget` is spent, at least three times after one call that does not count.
+    ///
+    /// # Errors
+    /// What `work` reports.
+    pub fn of(budget: Duration, mut work: impl FnMut(usize) -> Result<()>) -> Result<Self> {
+        const LEAST: usize = 3;
+        work(0)?;
+        let start = Instant::now();
+        let mut times = Vec::new();
+        while times.len() < LEAST || start.elapsed() < budget {
+            let call = Instant::now();
+            work(times.len() + 1)?;
+            times.push(call.elapsed());
+        }
+        times.sort_unstable();
+        Ok(Self { median: times[times.len() / 2], min: times[0] })
+    }
+}
+
+/// Weights to measure with, in as many copies as it takes to find none of them in a cache.
+#[derive(Debug)]
+pub struct Cold {
+    copies: Vec<Weights>,
+}
+
+impl Cold {
+    /// Copies of `weights` for batches of `batch`: one, if they are reused anyway.
+    ///
+    /// # Errors
+    /// [`crate::Error::OutOfMemory`].
+    pub fn new(weights: Weights, batch: usize) -> Result<Self> {
+        let beyond = Facts::detect().caches.l3 * 3 / 2;
+        let wanted = if batch < REUSED { beyond.min(MOST_COPIES).div_ceil(weights.packed_bytes().max(1)) } else { 1 };
+        let mut copies = vec![weights];
+        while copies.len() < wanted {
+            copies.push(copies[0].duplicate()?);
+        }
+        Ok(Self { copies })
+    }
+
+    /// The weights of call `index`.
+    #[must_use]
+    pub fn weights(&self, index: usize) -> &Weights {
+        &self.copies[index % self.copies.len()]
+    }
+
+    /// Times a multiplication.
+    ///
+    /// # Errors
+    /// What [`matmul`] reports.
+    pub fn time(&self, batch: usize, request: &Request, pool: &Pool, budget: Duration) -> Result<(Used, Times)> {
+        let weights = self.weights(0);
+        let x = activations(batch, weights.k());
+        let mut y = vec![0.0; batch * weights.n()];
+        let used = matmul(weights, &x, batch, &mut y, request, pool)?;
+        let times = Times::of(budget, |index| matmul(self.weights(index), &x, batch, &mut y, request, pool).map(drop))?;
+        Ok((used, times))
+    }
+}
+
+/// What a multiplication moves and computes.
+#[derive(Clone, Copy, Debug)]
+pub struct Work {
+    /// Bytes of the weights in their file.
+    pub stored_bytes: usize,
+    /// Bytes of the packed weights.
+    pub packed_bytes: usize,
+    /// Operations; a multiplication and an addition are two.
+    pub operations: f64,
+}
+
+impl Work {
+    /// Of a batch.
+    #[must_use]
+    pub fn of(weights: &Weights, batch: usize) -> Self {
+        Self {
+            stored_bytes: weights.stored_bytes(),
+            packed_bytes: weights.packed_bytes(),
+            operations: 2.0 * weights.n() as f64 * weights.k() as f64 * batch as f64,
+        }
+    }
+
+    /// The time, in seconds, that the machine's ceilings allow, and which of them it is.
+    #[must_use]
+    pub fn ideal(&self, numerics: Numerics, ceilings: &Ceilings) -> (f64, Limit) {
+        let peak = match numerics {
+            Numerics::Exact => ceilings.f32_gflops,
+            Numerics::Int8 => ceilings.int8_gops,
+        };
+        let memory = self.packed_bytes as f64 / (ceilings.read_gbps * 1e9);
+        let arithmetic = self.operations / (peak * 1e9);
+        if memory >= arithmetic { (memory, Limit::Memory) } else { (arithmetic, Limit::Arithmetic) }
+    }
+}
+
+/// The ceiling that bounds a multiplication.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// Reading the weights.
+    Memory,
+    /// Multiplying and adding.
+    Arithmetic,
+}
+
+/// Seconds that it takes to decode weights to f32, row by row, and multiply each row in f32: what fused kernels save. Rows beyond
+/// `most` are not measured but taken to cost the same.
+///
+/// # Errors
+/// What decoding reports.
+pub fn unfused(format: &'static Format, stored: &[u8], k: usize, batch: usize, isa: &Isa, most: usize, pool: &Pool) -> Result<f64> {
+    let row_bytes = k / format.block_weights * format.block_bytes;
+    let rows = stored.len() / row_bytes;
+    let measured = rows.min(most);
+    let x = activations(batch, k);
+    let work = |row: usize| {
+        let mut weights = vec![0.0; k];
+        let decoded = crate::decode(format, &stored[row * row_bytes..][..row_bytes], &mut weights);
+        // SAFETY: callers name an instruction set that is available, as dispatch does.
+        let sum = x.chunks_exact(k).map(|x| unsafe { (isa.dot)(&weights, x) }).sum::<f32>();
+        std::hint::black_box((decoded.is_ok(), sum));
+    };
+    let times = Times::of(Duration::from_millis(20), |_| {
+        pool.run(measured, work);
+        Ok(())
+    })?;
+    Ok(times.median.as_secs_f64() * rows as f64 / measured as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry;
+
+    #[test]
+    fn synthetic_weights_are_finite() {
+        for format in registry::formats() {
+            let bytes = synthetic(format, 3, 4 * format.block_weights).unwrap();
+            let mut weights = vec![f32::NAN; 12 * format.block_weights];
+            crate::decode(format, &bytes, &mut weights).unwrap();
+            assert!(weights.iter().all(|weight| weight.abs() < 1e3), "{}", format.name);
+            assert!(weights.iter().any(|&weight| weight != 0.0), "{}", format.name);
+        }
+    }
+
+    #[test]
+    fn the_slower_ceiling_is_the_limit() {
+        let ceilings = Ceilings { isa: "any", threads: 1, read_gbps: 10.0, int8_gops: 1000.0, f32_gflops: 100.0 };
+        let work = Work { stored_bytes: 1, packed_bytes: 10_000_000_000, operations: 1e12 };
+        assert_eq!(work.ideal(Numerics::Int8, &ceilings), (1.0, Limit::Memory));
+        assert_eq!(work.ideal(Numerics::Exact, &ceilings), (10.0, Limit::Arithmetic));
+    }
+
+    #[test]
+    fn times_are_ordered() {
+        let mut calls = 0;
+        let times = Times::of(Duration::ZERO, |_| {
+            calls += 1;
+            Ok(())
+        });
+        let times = times.unwrap();
+        assert!(times.min <= times.median);
+        assert_eq!(calls, 4);
+    }
+}
