@@ -83,6 +83,8 @@ pub struct Format {
     pub doc: &'static str,
     /// The text of the card it was generated from.
     pub card: &'static str,
+    /// The block drawn bit by bit, and the facts that follow from the card.
+    pub drawing: &'static str,
     /// Its type number in GGUF files.
     pub gguf: Option<u32>,
     /// Weights in a stored block: K must be a multiple of it.

@@ -19,6 +19,7 @@
 //! ```
 
 mod buffer;
+pub mod defaults;
 mod error;
 pub mod gguf;
 pub mod machine;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::num::NonZero;
 use std::time::Duration;
 
+use quantloom::defaults::Defaults;
 use quantloom::machine::{Ceilings, Facts, ceilings};
 use quantloom::matmul::{Request, Used};
 use quantloom::measure::{Cold, Times, Work, synthetic};
@@ -13,7 +14,6 @@ use quantloom::weights::Weights;
 
 use super::Failure;
 use super::args::{Choice, shape};
-use super::defaults::{Defaults, shapes};
 use super::failure::print;
 use super::progress::bar;
 use super::results::{BenchResult, Machine, json, text};
@@ -88,9 +88,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 
 impl Plan {
     fn of(args: &Args) -> Result<Self, Failure> {
-        let defaults = Defaults::read()?.bench;
+        let defaults = Defaults::get().bench;
         let formats = if args.formats.is_empty() { defaults.formats } else { args.formats.clone() };
-        let shapes = if args.shapes.is_empty() { shapes(&defaults.shapes)? } else { args.shapes.clone() };
+        let shapes = if args.shapes.is_empty() { defaults.shapes } else { args.shapes.clone() };
         let batches = args.batches.iter().map(|batch| batch.get()).collect::<Vec<_>>();
         let formats = formats.iter().map(|name| registry::format_by_name(name)).collect::<Result<Vec<_>, _>>()?;
         for (format, &(_, k)) in formats.iter().flat_map(|format| shapes.iter().map(move |shape| (format, shape))) {

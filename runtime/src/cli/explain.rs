@@ -2,11 +2,10 @@
 
 use quantloom::registry::{self, Format, Numerics, Schedule, kernels};
 use quantloom_kernels::abi::PANEL_ROWS;
-use quantloom_spec::{TableFolder, cards_dir, draw, read_format};
 
 use super::Failure;
 use super::failure::print;
-use super::formats::{bits, numerics, packed_bits};
+use super::formats::{numerics, packed_bits};
 use super::table::{Align, Table};
 
 /// Draw the block of a format, and show how it is packed and which kernels it has
@@ -20,7 +19,7 @@ pub struct Args {
 /// Prints all there is to say about a format.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let format = registry::format_by_name(&args.format)?;
-    let mut text = [title(format), card(format), packing(format)].join("\n");
+    let mut text = [title(format), format.drawing.to_owned(), packing(format)].join("\n");
     if !kernels(format).is_empty() {
         text += &format!("\n{}", kernel_table(format));
     }
@@ -30,21 +29,6 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 fn title(format: &Format) -> String {
     let kind = format.gguf.map_or_else(|| "Not in GGUF files.".to_owned(), |kind| format!("Type {kind} in GGUF files."));
     format!("{}: {}\n{kind}\n", format.name, format.doc)
-}
-
-/// The block drawn bit by bit, and what follows from it.
-fn card(format: &Format) -> String {
-    let tables = TableFolder::new(cards_dir().join("tables"));
-    match read_format(format.name, format.card, &tables) {
-        Ok(card) => format!("{}\n{}", draw(&card), card.summary()),
-        // Its tables are not part of the program.
-        Err(_) => format!(
-            "{} weights in {} bytes, {:.4} bits per weight; drawn bit by bit where the sources are.\n",
-            format.block_weights,
-            format.block_bytes,
-            bits(format.block_bytes, format.block_weights)
-        ),
-    }
 }
 
 /// The packed layout, as the class of the format tells it.

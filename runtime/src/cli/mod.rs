@@ -7,7 +7,6 @@ mod bench;
 mod cache;
 mod check;
 mod decode;
-mod defaults;
 mod demo;
 mod explain;
 mod failure;

@@ -47,13 +47,23 @@ impl Shape {
         if x.len() == self.k { Ok(()) } else { Err(size("the activations", x.len(), format!("{} needed", self.k))) }
     }
 
-    /// Checks how many groups share a row.
+    /// Groups of a launch with a thread for each row along the first axis, and `splitk` of them along the second, where an axis
+    /// may have `most`.
     ///
     /// # Errors
-    /// [`Error::Size`] if it is none, or more than `most`.
-    pub fn check_split(&self, splitk: usize, most: u32) -> Result<u32> {
-        let splits = u32::try_from(splitk).ok().filter(|splits| (1..=most).contains(splits));
-        splits.ok_or_else(|| size("the split of K", splitk, format!("1 to {most} possible")))
+    /// [`Error::Size`] if an axis would have more, or the second one none.
+    pub fn product_groups(&self, workgroup: usize, splitk: usize, most: u32) -> Result<(u32, u32)> {
+        let most = most as usize;
+        if !(1..=most).contains(&splitk) {
+            return Err(size("the split of K", splitk, format!("1 to {most} possible")));
+        }
+        let rows = self.rows as usize;
+        let groups = rows.div_ceil(workgroup);
+        if groups > most {
+            return Err(size("the rows", rows, format!("at most {} possible", most * workgroup)));
+        }
+        // Both are at most `most`.
+        Ok((groups as u32, splitk as u32))
     }
 
     /// Weights of all rows.
@@ -71,4 +81,43 @@ impl Shape {
 
 fn size(what: &'static str, found: usize, wanted: String) -> Error {
     Error::Size { what, found, wanted }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gguf::BlockShape;
+
+    const KERNELS: Kernels<'_> =
+        Kernels { source: "", tables: &[], block: BlockShape { weights: 32, bytes: 18 }, workgroup: 64, segment: 512 };
+
+    #[test]
+    fn rows_are_cut_into_blocks_and_segments() {
+        let shape = Shape::new(&KERNELS, 3, 1056, 3 * 33 * 18).unwrap();
+        assert_eq!(shape, Shape { rows: 3, k: 1056, blocks: 33, segments: 3 });
+        assert_eq!((shape.weights(), shape.partials()), (3 * 1056, 9));
+        assert_eq!(Shape::new(&KERNELS, 0, 64, 0).unwrap().weights(), 0);
+    }
+
+    #[test]
+    fn sizes_that_do_not_fit_are_refused() {
+        let wrong = |rows, k, stored| Shape::new(&KERNELS, rows, k, stored).unwrap_err().to_string();
+        assert_eq!(wrong(1, 33, 18), "the length of a row: 33 given, a multiple of 32 needed");
+        assert_eq!(wrong(2, 32, 35), "the bytes of the weights: 35 given, 2 rows of 32 weights needed");
+        assert_eq!(wrong(usize::MAX, 64, 36), format!("the bytes of the weights: 36 given, {} rows of 64 weights needed", usize::MAX));
+        let most = "at most 4294967295 bytes and weights possible";
+        assert_eq!(wrong(1 << 27, 32, 18 << 27), format!("the weights: {} given, {most}", 1_u64 << 32));
+        let vector = Shape::new(&KERNELS, 1, 32, 18).unwrap().check_vector(&[0.0; 31]).unwrap_err();
+        assert_eq!(vector.to_string(), "the activations: 31 given, 32 needed");
+    }
+
+    #[test]
+    fn launches_stay_within_a_devices_limits() {
+        let shape = Shape::new(&KERNELS, 65, 32, 65 * 18).unwrap();
+        assert_eq!(shape.product_groups(64, 4, 8).unwrap(), (2, 4));
+        let wrong = |splitk, most| shape.product_groups(64, splitk, most).unwrap_err().to_string();
+        assert_eq!(wrong(0, 8), "the split of K: 0 given, 1 to 8 possible");
+        assert_eq!(wrong(9, 8), "the split of K: 9 given, 1 to 8 possible");
+        assert_eq!(wrong(1, 1), "the rows: 65 given, at most 64 possible");
+    }
 }

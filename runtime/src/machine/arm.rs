@@ -5,33 +5,56 @@ use std::arch::asm;
 use std::arch::is_aarch64_feature_detected as detected;
 use std::hint::black_box;
 
-use super::portable;
-use super::probe::{Chains, Probes};
+use super::probe::{Chains, LINE, Probes};
+
+/// The instruction sets of this target, the widest last. The first is always available.
+pub(super) const ALL: &[Probes] = &[SCALAR, NEON, NEON_DOTPROD, NEON_I8MM];
 
 // Operations are those of a step, times the chains that the function has.
 
-/// Reading is left to the portable probe: it becomes vector loads, and these processors look far ahead by themselves.
-pub(super) const NEON: Probes = Probes {
+/// What every 64-bit ARM processor has, and the compiler makes of portable code.
+const SCALAR: Probes = Probes { isa: "scalar", available: || true, ..NEON };
+
+const NEON: Probes = Probes {
     isa: "neon",
     available: || detected!("neon"),
+    read,
     int8: &[Chains { ops: (16 * 32) as f64, run: dot_neon }],
     float: Chains { ops: (16 * 8) as f64, run: float_neon },
-    ..portable::SCALAR
 };
 
-pub(super) const NEON_DOTPROD: Probes = Probes {
+const NEON_DOTPROD: Probes = Probes {
     isa: "neon-dotprod",
     available: || detected!("neon") && detected!("dotprod"),
     int8: &[Chains { ops: (16 * 32) as f64, run: dot_dotprod }],
     ..NEON
 };
 
-pub(super) const NEON_I8MM: Probes = Probes {
+const NEON_I8MM: Probes = Probes {
     isa: "neon-i8mm",
     available: || detected!("neon") && detected!("i8mm"),
     int8: &[Chains { ops: (16 * 64) as f64, run: dot_i8mm }],
     ..NEON
 };
+
+#[target_feature(enable = "neon")]
+fn read(data: &[u8], ahead: usize) {
+    let mut sums = [vdupq_n_u8(0); LINE / 16];
+    for line in data.chunks_exact(LINE) {
+        if ahead > 0 {
+            // SAFETY: a prefetch of any address is allowed.
+            unsafe {
+                asm!("prfm pldl1keep, [{}]", in(reg) line.as_ptr().wrapping_add(ahead),
+                     options(readonly, nostack, preserves_flags));
+            }
+        }
+        for (part, sum) in line.as_chunks::<16>().0.iter().zip(&mut sums) {
+            // SAFETY: reads the 16 bytes of `part`.
+            *sum = vorrq_u8(*sum, unsafe { vld1q_u8(part.as_ptr()) });
+        }
+    }
+    black_box(sums);
+}
 
 /// A function that runs rounds of one step in each of 16 chains, on four activations and four weights.
 macro_rules! chains {

@@ -7,7 +7,7 @@ pub mod ceilings;
 mod cores;
 mod identity;
 mod memory;
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(any(test, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
 mod portable;
 mod probe;
 mod race;

@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 #[cfg(target_arch = "aarch64")]
-use super::arm;
-#[cfg(not(target_arch = "x86_64"))]
-use super::portable;
+use super::arm::ALL;
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+use super::portable::ALL;
 #[cfg(target_arch = "x86_64")]
-use super::x86;
+use super::x86::ALL;
 
 /// Bytes of a cache line.
 pub(super) const LINE: usize = 64;
@@ -35,39 +35,17 @@ pub(super) struct Chains {
     pub(super) run: unsafe fn(u64),
 }
 
-/// Every instruction set of this target, the widest last. The first is always available.
-const ALL: &[Probes] = &[
-    #[cfg(not(target_arch = "x86_64"))]
-    portable::SCALAR,
-    #[cfg(target_arch = "x86_64")]
-    x86::SCALAR,
-    #[cfg(target_arch = "x86_64")]
-    x86::AVX2,
-    #[cfg(target_arch = "x86_64")]
-    x86::AVXVNNI,
-    #[cfg(target_arch = "x86_64")]
-    x86::AVX512,
-    #[cfg(target_arch = "x86_64")]
-    x86::AVX512VNNI,
-    #[cfg(target_arch = "aarch64")]
-    arm::NEON,
-    #[cfg(target_arch = "aarch64")]
-    arm::NEON_DOTPROD,
-    #[cfg(target_arch = "aarch64")]
-    arm::NEON_I8MM,
-];
-
 /// Probes that this processor can run: there is no other way to get at their functions.
 #[derive(Clone, Copy)]
 pub(super) struct Usable(&'static Probes);
 
 impl Usable {
     /// All that this processor can run, the widest last.
-    pub(super) fn all() -> impl DoubleEndedIterator<Item = Self> {
+    pub(super) fn all() -> impl Iterator<Item = Self> {
         ALL.iter().filter(|probes| (probes.available)()).map(Self)
     }
 
-    /// Those of the instruction set called `isa`, or the portable ones.
+    /// Those of the instruction set called `isa`, or the scalar ones.
     pub(super) fn named(isa: &str) -> Self {
         Self::all().find(|probes| probes.isa() == isa).unwrap_or(Self(&ALL[0]))
     }

@@ -6,10 +6,13 @@ use std::hint::black_box;
 
 use super::probe::{Chains, LINE, Probes};
 
+/// The instruction sets of this target, the widest last. The first is always available.
+pub(super) const ALL: &[Probes] = &[SCALAR, AVX2, AVXVNNI, AVX512, AVX512VNNI];
+
 // Operations are those of a step, times the chains that the function has.
 
 /// What every x86-64 processor has, and the compiler makes of portable code. It multiplies in 16 bits.
-pub(super) const SCALAR: Probes = Probes {
+const SCALAR: Probes = Probes {
     isa: "scalar",
     available: || true,
     read: read_128,
@@ -17,7 +20,7 @@ pub(super) const SCALAR: Probes = Probes {
     float: Chains { ops: (8 * 8) as f64, run: float_128 },
 };
 
-pub(super) const AVX2: Probes = Probes {
+const AVX2: Probes = Probes {
     isa: "avx2",
     available: || is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
     read: read_256,
@@ -25,14 +28,14 @@ pub(super) const AVX2: Probes = Probes {
     float: Chains { ops: (12 * 16) as f64, run: float_256 },
 };
 
-pub(super) const AVXVNNI: Probes = Probes {
+const AVXVNNI: Probes = Probes {
     isa: "avxvnni",
     available: || (AVX2.available)() && is_x86_feature_detected!("avxvnni"),
     int8: &[Chains { ops: (12 * 64) as f64, run: dot_avxvnni }],
     ..AVX2
 };
 
-pub(super) const AVX512: Probes = Probes {
+const AVX512: Probes = Probes {
     isa: "avx512",
     available: || (AVX2.available)() && is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw"),
     read: read_512,
@@ -40,7 +43,7 @@ pub(super) const AVX512: Probes = Probes {
     float: Chains { ops: (16 * 32) as f64, run: float_512 },
 };
 
-pub(super) const AVX512VNNI: Probes = Probes {
+const AVX512VNNI: Probes = Probes {
     isa: "avx512vnni",
     available: || (AVX512.available)() && is_x86_feature_detected!("avx512vnni"),
     int8: &[Chains { ops: (16 * 128) as f64, run: dot_avx512vnni }],
@@ -53,8 +56,10 @@ macro_rules! read {
         #[target_feature(enable = $features)]
         fn $name(data: &[u8], ahead: usize) {
             const VECTORS: usize = LINE / size_of::<$vector>();
-            let mut sums = [[$zero(); VECTORS]; 4];
-            for lines in data.chunks_exact(4 * LINE) {
+            // Eight sums: independent, and few enough for registers.
+            const LINES: usize = 8 / VECTORS;
+            let mut sums = [[$zero(); VECTORS]; LINES];
+            for lines in data.chunks_exact(LINES * LINE) {
                 for (line, sums) in lines.chunks_exact(LINE).zip(&mut sums) {
                     if ahead > 0 {
                         // Past the end too: a prefetch of any address is allowed.
@@ -110,7 +115,7 @@ chains!(dot_128, "sse2", [__m128i; 8], _mm_set1_epi16(35), black_box, [4, 2], |s
 chains!(float_256, "avx2,fma", [__m256; 12], _mm256_set1_ps(0.25), identity, [1, 1], |sum, x, w| {
     _mm256_fmadd_ps(x, w, sum)
 });
-chains!(float_512, "avx512f", [__m512; 16], _mm512_set1_ps(0.25), identity, [1, 1], |sum, x, w| { _mm512_fmadd_ps(x, w, sum) });
+chains!(float_512, "avx512f", [__m512; 16], _mm512_set1_ps(0.25), identity, [1, 1], |sum, x, w| _mm512_fmadd_ps(x, w, sum));
 chains!(dot_avxvnni, "avx2,avxvnni", [__m256i; 12], _mm256_set1_epi8(35), identity, [1, 1], |sum, x, w| {
     _mm256_dpbusd_avx_epi32(sum, x, w)
 });

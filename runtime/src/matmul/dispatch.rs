@@ -2,15 +2,16 @@
 
 use super::{Request, Source, Used};
 use crate::error::{Error, Result};
+use crate::pool::Pool;
 use crate::registry::{self, Isa, Kernel, Numerics};
-use crate::tune;
+use crate::tune::{self, Key};
 use crate::weights::Weights;
 
-/// Chooses the kernel for a batch.
+/// Chooses the kernel for a batch on a pool.
 ///
 /// # Errors
 /// [`Error::NoKernel`] if nothing on this processor does what was asked.
-pub fn select(weights: &Weights, batch: usize, request: &Request) -> Result<Used> {
+pub fn select(weights: &Weights, batch: usize, request: &Request, pool: &Pool) -> Result<Used> {
     if let Some(kernel) = request.kernel {
         return if runs(kernel, weights, request) {
             Ok(Used { kernel, source: Source::Pin })
@@ -19,13 +20,11 @@ pub fn select(weights: &Weights, batch: usize, request: &Request) -> Result<Used
         };
     }
     let isa = request.isa.unwrap_or_else(registry::best_isa);
-    let all = candidates(weights, request.numerics, isa)?;
-    let threads = request.threads;
-    if let Some((name, source)) = tune::choices().find(weights, batch, request.numerics, isa, threads)
-        && let Some(kernel) = all.iter().copied().find(|kernel| kernel.name == name)
-    {
+    let key = Key::new(weights, batch, request.numerics, isa, request.threads_of(pool));
+    if let Some((kernel, source)) = tune::choices().find(&key) {
         return Ok(Used { kernel, source });
     }
+    let all = candidates(weights, request.numerics, isa)?;
     Ok(Used { kernel: default(&all, batch), source: Source::Default })
 }
 
@@ -43,7 +42,7 @@ pub fn candidates(weights: &Weights, numerics: Numerics, isa: &'static Isa) -> R
 }
 
 /// The kernel that the card says is the default from the largest batch that is not larger than this one.
-fn default(kernels: &[&'static Kernel], batch: usize) -> &'static Kernel {
+pub fn default(kernels: &[&'static Kernel], batch: usize) -> &'static Kernel {
     let reached = kernels.iter().filter(|kernel| kernel.batch.is_some_and(|from| from <= batch));
     reached.max_by_key(|kernel| kernel.batch).unwrap_or(&kernels[0])
 }
@@ -54,11 +53,12 @@ fn runs(kernel: &Kernel, weights: &Weights, request: &Request) -> bool {
 }
 
 fn no_kernel(weights: &Weights, wanted: &str, numerics: Numerics) -> Error {
-    let kernels = registry::kernels(weights.format()).iter();
-    let available = kernels.filter(|kernel| kernel.numerics == numerics && (kernel.isa.available)());
+    let available = || registry::kernels(weights.format()).iter().filter(|kernel| (kernel.isa.available)());
+    let of_class = available().filter(|kernel| kernel.numerics == numerics).collect::<Vec<_>>();
+    let instead = if of_class.is_empty() { available().collect() } else { of_class };
     Error::NoKernel {
         format: weights.format().name.to_owned(),
         wanted: wanted.to_owned(),
-        available: available.map(|kernel| kernel.name.to_owned()).collect(),
+        available: instead.into_iter().map(|kernel| kernel.name.to_owned()).collect(),
     }
 }

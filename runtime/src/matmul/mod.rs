@@ -1,8 +1,8 @@
 //! One multiplication: packed weights by a batch of activations.
 
-mod activations;
+pub(crate) mod activations;
 mod dispatch;
-mod tiles;
+pub(crate) mod tiles;
 
 use std::fmt;
 
@@ -11,6 +11,7 @@ use crate::pool::Pool;
 use crate::registry::{Isa, Kernel, Numerics};
 use crate::weights::Weights;
 
+pub(crate) use dispatch::default;
 pub use dispatch::{candidates, select};
 
 /// What the caller wants of a multiplication.
@@ -29,6 +30,14 @@ pub struct Request {
 impl Default for Request {
     fn default() -> Self {
         Self { numerics: Numerics::Int8, isa: None, kernel: None, threads: 0 }
+    }
+}
+
+impl Request {
+    /// Threads that share the work on a pool; at least 1.
+    #[must_use]
+    pub fn threads_of(&self, pool: &Pool) -> usize {
+        if self.threads == 0 { pool.threads() } else { self.threads.min(pool.threads()) }
     }
 }
 
@@ -88,11 +97,11 @@ pub fn matmul(weights: &Weights, x: &[f32], batch: usize, y: &mut [f32], request
         let wanted = batch.saturating_mul(n);
         return Err(Error::Shape { what: "the output", unit: "values", found: y.len(), wanted });
     }
-    let used = select(weights, batch, request)?;
+    let used = select(weights, batch, request, pool)?;
     if k == 0 {
         y.fill(0.0);
     } else if !y.is_empty() {
-        let threads = if request.threads == 0 { pool.threads() } else { request.threads };
+        let threads = request.threads_of(pool);
         let groups = activations::Groups::new(used.kernel, weights.class(), x, k, threads, pool)?;
         tiles::run(weights, used.kernel, &groups, y, threads, pool);
     }

@@ -1,15 +1,15 @@
 //! CUDA modules through NVRTC, and on a device where there is one.
 
-use quantloom::gpu::cuda::{Compiler, Resources};
+use quantloom::gpu::cuda::Compiler;
 use quantloom_codegen::emit;
 
 use crate::support::{dialect, formats, required};
 
-/// Devices of the oldest and the newest generation that kernels are tuned for.
+/// Two generations of devices.
 const ARCHITECTURES: [&str; 2] = ["sm_80", "sm_90"];
 
-/// Registers of a thread with which half the threads of a device's limit still fit.
-const MOST_REGISTERS: u32 = 64;
+/// With more, less than a quarter of the threads of a multiprocessor would be resident.
+const MOST_REGISTERS: u32 = 128;
 
 #[test]
 fn every_module_compiles_without_spills_or_warnings() {
@@ -20,8 +20,22 @@ fn every_module_compiles_without_spills_or_warnings() {
         for architecture in ARCHITECTURES {
             let what = format!("{} for {architecture}", format.card.file);
             let compiled = compiler.compile(&source, architecture).unwrap_or_else(|why| panic!("{what}: {why}"));
-            eprintln!("{what}: {:?}", compiled.kernels.iter().map(|k| (k.name.as_str(), k.registers, k.spill_stores)).collect::<Vec<_>>());
             assert!(!compiled.log.contains("warning"), "{what}: {}", compiled.log);
+            assert!(compiled.cubin.starts_with(b"\x7fELF"), "{what}: not machine code");
+            assert_eq!(compiled.kernels.len(), 3, "{what}: {}", compiled.log);
+            for kernel in compiled.kernels {
+                assert!(kernel.registers <= MOST_REGISTERS, "{what}: {kernel:?}");
+                assert_eq!((kernel.stack, kernel.spill_stores, kernel.spill_loads), (0, 0, 0), "{what}: {kernel:?}");
+            }
         }
     }
+}
+
+#[test]
+fn says_what_is_wrong_with_a_module() {
+    let Some(compiler) = required(Compiler::load()) else { return };
+    let wrong = compiler.compile("__global__ void f(int* x) { x[0] = y; }", "sm_80").unwrap_err().to_string();
+    assert!(wrong.contains("identifier \"y\" is undefined"), "{wrong}");
+    let unknown = compiler.compile("", "sm_1").unwrap_err().to_string();
+    assert!(unknown.contains("architecture"), "{unknown}");
 }

@@ -87,9 +87,12 @@ impl<L: Language> Printer<'_, L> {
             return masked(&format!("bits_of_wide({low}, {high}, {})", self.affine(shift)), bits);
         }
         let item = self.item(byte, bytes);
+        if *shift == Affine::default() {
+            return if bits == 8 * bytes { item } else { masked(&item, bits) };
+        }
+        let shifted = format!("{item} >> {}", self.term(shift));
         let fills = shift.terms.is_empty() && shift.at + i64::from(bits) == i64::from(8 * bytes);
-        let shifted = if *shift == Affine::default() { item } else { format!("({item} >> ({}))", self.affine(shift)) };
-        if fills { shifted } else { masked(&shifted, bits) }
+        if fills { shifted } else { masked(&format!("({shifted})"), bits) }
     }
 
     /// The little-endian integer of at most 4 bytes at `byte`, in the largest loads that its alignment allows.
@@ -99,7 +102,9 @@ impl<L: Language> Printer<'_, L> {
         let mut done = 0;
         while done < bytes {
             let size = [4, 2, 1].into_iter().find(|size| bytes - done >= *size && aligned % u64::from(*size) == 0).unwrap_or(1);
-            let load = format!("load{}(block + {})", 8 * size, self.affine(&moved(byte, done)));
+            let place = moved(byte, done);
+            let place = if place == Affine::default() { String::new() } else { format!(" + {}", self.affine(&place)) };
+            let load = format!("load{}(block{place})", 8 * size);
             parts.push(if done == 0 { load } else { format!("({load} << {}u)", 8 * done) });
             done += size;
         }
@@ -118,6 +123,12 @@ impl<L: Language> Printer<'_, L> {
         let index = if width == 1 { code } else { format!("{width}u * {code}") };
         let lane = if *lane == Affine::default() { String::new() } else { format!(" + {}", self.affine(lane)) };
         format!("table{table}({index}{lane})")
+    }
+
+    /// An affine map as one operand.
+    fn term(&self, map: &Affine) -> String {
+        let sum = self.affine(map);
+        if sum.contains(' ') { format!("({sum})") } else { sum }
     }
 
     /// An affine map as an unsigned expression. Terms with negative strides come last, so that no intermediate value is negative.

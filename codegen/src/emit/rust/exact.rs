@@ -126,7 +126,7 @@ impl Tile<'_> {
             Source::Stage => {
                 let weights = (0..self.vectors).map(|vector| {
                     let name = format_ident!("weight{vector}");
-                    quote!(let #name = lanes::floats(&stage.weights[unit * #unit + at_chunk * #chunk + at][#vector]);)
+                    quote!(let #name = lanes::floats(&stage.weights[at_chunk][at][#vector]);)
                 });
                 let multiply = self.multiply_exact(&quote!(at));
                 each("at_chunk", unit / chunk, each("at", chunk, quote!(#(#weights)* #multiply)))

@@ -144,11 +144,7 @@ impl Tile<'_> {
     fn quad(&self, source: Source, vector: usize, quad: usize, at_body: &TokenStream) -> TokenStream {
         match source {
             Source::Packed => quads::quad(self.class, &format!("line{vector}_"), quad),
-            Source::Stage => {
-                let quads = self.class.body() / 4;
-                let unit_quads = self.class.unit / 4;
-                quote!(lanes::line(&stage.quads[unit * #unit_quads + #at_body * #quads + #quad][#vector]))
-            }
+            Source::Stage => quote!(lanes::line(&stage.quads[#at_body][#quad][#vector])),
         }
     }
 
@@ -213,8 +209,7 @@ impl Tile<'_> {
     /// The f32 scale of step `at_step`.
     fn step_scale(&self, source: Source, vector: usize) -> TokenStream {
         if source == Source::Stage {
-            let steps = self.class.steps();
-            return quote!(lanes::floats(&stage.scales[unit * #steps + at_step][#vector]));
+            return quote!(lanes::floats(&stage.scales[at_step][#vector]));
         }
         self.packed_scale(vector)
     }
@@ -254,12 +249,12 @@ impl Tile<'_> {
     }
 
     fn flat_mins(&self, source: Source) -> TokenStream {
-        let (steps, all) = (self.class.span / self.class.step, self.class.steps());
+        let steps = self.class.span / self.class.step;
         let add = self.cells(
             |t, vector, column| {
                 let min = match source {
                     Source::Packed => self.root(vector, "min_roots", &quote!(at_step), 1.0),
-                    Source::Stage => quote!(lanes::floats(&stage.min_roots[unit * #all + at_step][#vector])),
+                    Source::Stage => quote!(lanes::floats(&stage.min_roots[at_step][#vector])),
                 };
                 quote!(#t = lanes::fma(#min, lanes::to_float(lanes::splat_i(columns.sums[at_step][#column])), #t);)
             },
@@ -271,13 +266,13 @@ impl Tile<'_> {
     /// One exact integer sum of `sub-min * quant sum`, two steps an instruction, then one fma.
     fn sub_mins(&self, source: Source, sub: Sub) -> TokenStream {
         let class = self.class;
-        let (pairs, all, roots) = (class.span_pairs(), class.min_pairs(), class.roots());
+        let pairs = class.span_pairs();
         let (span, group) = (class.span, class.root_group);
         let mins = (0..self.vectors).map(|vector| {
             let (name, unit, part) = (format_ident!("mins{vector}"), format_ident!("unit{vector}"), self.width.part());
             let load = match source {
                 Source::Packed => quote!(lanes::pairs(&#unit.mins[at_pair][#part])),
-                Source::Stage => quote!(lanes::line(&stage.mins[unit * #all + at_pair][#vector])),
+                Source::Stage => quote!(lanes::line(&stage.mins[at_pair][#vector])),
             };
             quote!(let #name = #load;)
         });
@@ -294,7 +289,7 @@ impl Tile<'_> {
             let name = format_ident!("scale{vector}");
             let root = match source {
                 Source::Packed => self.root(vector, "min_roots", &quote!(span * #span / #group), sub.unit),
-                Source::Stage => quote!(lanes::floats(&stage.min_roots[unit * #roots + span * #span / #group][#vector])),
+                Source::Stage => quote!(lanes::floats(&stage.min_roots[span * #span / #group][#vector])),
             };
             quote!(let #name = #root;)
         });

@@ -116,7 +116,7 @@ impl<'a> Kernel<'a> {
                 let unpack = tile.unpack(numerics);
                 let sums = self.sums(Source::Stage);
                 let part = self.each_part(quote! {
-                    for unit in 0..last - first {
+                    for (unit, stage) in (first..last).zip(&mut stages) {
                         #refs
                         #unpack
                     }
@@ -126,7 +126,7 @@ impl<'a> Kernel<'a> {
                 });
                 quote! {
                     #tiles
-                    let mut stage = #stage::zeroed();
+                    let mut stages = [#stage::zeroed(); #units];
                     for first in (0..count).step_by(#units) {
                         let last = count.min(first + #units);
                         #part
@@ -162,21 +162,27 @@ impl<'a> Kernel<'a> {
             },
             "sum",
         );
-        quote! {
-            #clear
-            for unit in 0..last - first {
-                let columns = &group[first + unit];
-                #refs
-                #unit
-            }
-            #add
-        }
+        let units = match source {
+            Source::Packed => quote! {
+                for unit in first..last {
+                    let columns = &group[unit];
+                    #refs
+                    #unit
+                }
+            },
+            Source::Stage => quote! {
+                for (columns, stage) in group[first..last].iter().zip(&stages) {
+                    #unit
+                }
+            },
+        };
+        quote!(#clear #units #add)
     }
 
     fn unit_refs(&self) -> TokenStream {
         let refs = (0..self.tile.vectors).map(|vector| {
             let (unit, panel) = (format_ident!("unit{vector}"), format_ident!("panel{vector}"));
-            quote!(let #unit = &#panel[first + unit];)
+            quote!(let #unit = &#panel[unit];)
         });
         quote!(#(#refs)*)
     }

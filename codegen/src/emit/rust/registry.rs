@@ -99,6 +99,7 @@ fn format_row(plan: &Plan, planned: &PlannedFormat, hashes: &Hashes) -> TokenStr
     let (item, name, doc, card) = (static_name(&module), &format.name, &format.doc, &planned.card.text);
     let (weights, bytes) = (planned.decoder.weights, planned.decoder.bytes);
     let gguf = format.gguf.map_or_else(|| quote!(None), |number| quote!(Some(#number)));
+    let drawing = format!("{}\n{}", quantloom_spec::draw(format), format.summary());
     let hash = combine(hashes, planned, plan);
     let packed = planned.class.as_ref().map_or_else(
         || quote!(None),
@@ -113,6 +114,7 @@ fn format_row(plan: &Plan, planned: &PlannedFormat, hashes: &Hashes) -> TokenStr
             name: #name,
             doc: #doc,
             card: #card,
+            drawing: #drawing,
             gguf: #gguf,
             block_weights: #weights,
             block_bytes: #bytes,

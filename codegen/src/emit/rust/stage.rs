@@ -1,4 +1,4 @@
-//! The stage of a panel kernel: a segment of weights, unpacked once and used for every column group.
+//! The stage of a panel kernel: the units of a segment, unpacked once and used for every column group.
 
 use proc_macro2::TokenStream;
 use quantloom_spec::kernels::Numerics;
@@ -6,24 +6,26 @@ use quote::{format_ident, quote};
 
 use super::quads;
 use super::tile::{Tile, each};
-use crate::lower::class::{Min, SEGMENT};
+use crate::lower::class::Min;
 
 impl Tile<'_> {
-    /// `struct` of the stage, for one vector's worth of lanes of each panel.
+    /// `struct` of one unit of the stage, for one vector's worth of lanes of each panel.
     pub fn stage(&self, numerics: Numerics) -> TokenStream {
         let (class, vectors, lanes) = (self.class, self.vectors, self.width.lanes);
         let name = self.stage_name(numerics);
         let bytes = 4 * lanes;
         let fields = match numerics {
-            Numerics::Exact => quote!(weights: [[[f32; #lanes]; #vectors]; #SEGMENT],),
+            Numerics::Exact => {
+                let (chunk, chunks) = (class.chunk(), class.unit / class.chunk());
+                quote!(weights: [[[[f32; #lanes]; #vectors]; #chunk]; #chunks],)
+            }
             Numerics::Int8 => {
-                let (quads, steps) = (SEGMENT / 4, SEGMENT / class.step);
-                let units = SEGMENT / class.unit;
-                let (pairs, roots) = (units * class.min_pairs(), units * class.min_roots());
+                let (quads, bodies, steps) = (class.body() / 4, class.unit / class.body(), class.steps());
+                let (pairs, roots) = (class.min_pairs(), class.min_roots());
                 let mins = (pairs > 0).then(|| quote!(mins: [[[u8; #bytes]; #vectors]; #pairs],));
                 let min_roots = (roots > 0).then(|| quote!(min_roots: [[[f32; #lanes]; #vectors]; #roots],));
                 quote! {
-                    quads: [[[u8; #bytes]; #vectors]; #quads],
+                    quads: [[[[u8; #bytes]; #vectors]; #quads]; #bodies],
                     scales: [[[f32; #lanes]; #vectors]; #steps],
                     #mins
                     #min_roots
@@ -31,7 +33,7 @@ impl Tile<'_> {
             }
         };
         quote! {
-            /// A segment of weights, unpacked.
+            /// A unit of weights, unpacked.
             #[repr(C, align(64))]
             #[derive(Clone, Copy, Zeroable)]
             struct #name { #fields }
@@ -46,7 +48,7 @@ impl Tile<'_> {
         }
     }
 
-    /// Unpacks unit `unit` of the segment from `unit{vector}`.
+    /// Unpacks `unit{vector}` to `stage`.
     pub fn unpack(&self, numerics: Numerics) -> TokenStream {
         match numerics {
             Numerics::Exact => self.unpack_exact(),
@@ -58,12 +60,11 @@ impl Tile<'_> {
     }
 
     fn unpack_exact(&self) -> TokenStream {
-        let (unit, chunk) = (self.class.unit, self.class.chunk());
         self.exact_weights(&|quad, index| {
             let at = quad * 4 + index;
             let stores = (0..self.vectors).map(|vector| {
                 let weight = format_ident!("weight{vector}");
-                quote!(lanes::store_floats(&mut stage.weights[unit * #unit + at_chunk * #chunk + #at][#vector], #weight);)
+                quote!(lanes::store_floats(&mut stage.weights[at_chunk][#at][#vector], #weight);)
             });
             quote!(#(#stores)*)
         })
@@ -71,13 +72,12 @@ impl Tile<'_> {
 
     fn unpack_quads(&self) -> TokenStream {
         let class = self.class;
-        let (quads_of_unit, quads_of_body) = (class.unit / 4, class.body() / 4);
         let vectors = (0..self.vectors).map(|vector| {
             let unit = format_ident!("unit{vector}");
             let load = quads::load_lines(self.width, &quote!(#unit.codes[at_body]), &quote!(0), class.body_lines(), "line", self.prefetch);
-            let stores = (0..quads_of_body).map(|quad| {
+            let stores = (0..class.body() / 4).map(|quad| {
                 let value = quads::quad(class, "line", quad);
-                quote!(lanes::store_line(&mut stage.quads[unit * #quads_of_unit + at_body * #quads_of_body + #quad][#vector], #value);)
+                quote!(lanes::store_line(&mut stage.quads[at_body][#quad][#vector], #value);)
             });
             quote!({ #load #(#stores)* })
         });
@@ -93,7 +93,7 @@ impl Tile<'_> {
                 quote!(let #name = #root;)
             });
             let scale = self.packed_scale(vector);
-            quote!({ #root lanes::store_floats(&mut stage.scales[unit * #steps + at_step][#vector], #scale); })
+            quote!({ #root lanes::store_floats(&mut stage.scales[at_step][#vector], #scale); })
         });
         each("at_step", steps, quote!(#(#stores)*))
     }
@@ -108,12 +108,12 @@ impl Tile<'_> {
         };
         let store_roots = (0..self.vectors).map(|vector| {
             let root = self.root(vector, "min_roots", &quote!(at), factor);
-            quote!(lanes::store_floats(&mut stage.min_roots[unit * #roots + at][#vector], #root);)
+            quote!(lanes::store_floats(&mut stage.min_roots[at][#vector], #root);)
         });
         let store_roots = each("at", roots, quote!(#(#store_roots)*));
         let store_pairs = (0..self.vectors).map(|vector| {
             let unit = format_ident!("unit{vector}");
-            quote!(lanes::store_line(&mut stage.mins[unit * #pairs + at][#vector], lanes::pairs(&#unit.mins[at][#part]));)
+            quote!(lanes::store_line(&mut stage.mins[at][#vector], lanes::pairs(&#unit.mins[at][#part]));)
         });
         let store_pairs = (pairs > 0).then(|| each("at", pairs, quote!(#(#store_pairs)*)));
         quote!(#store_roots #store_pairs)

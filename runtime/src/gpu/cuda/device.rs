@@ -10,8 +10,8 @@ use cudarc::nvrtc::Ptx;
 
 use crate::gpu::{Error, Kernels, Result, Shape};
 
-/// Most groups along the second axis of a launch.
-const MAX_SPLITS: u32 = 65_535;
+/// Most groups along the second axis of a launch; the first may have more.
+const MAX_GROUPS: u32 = 65_535;
 
 /// An open device.
 #[derive(Debug)]
@@ -87,11 +87,10 @@ impl<'a> Module<'a> {
         Ok(Matrix { module: self, shape, weights: self.device.upload(bytes)? })
     }
 
-    /// A launch with a thread for each of `items`.
-    fn launch(&self, items: u32, splits: u32) -> LaunchConfig {
+    /// A launch of groups along both axes; devices have no launches of none.
+    fn launch(&self, groups: (u32, u32)) -> LaunchConfig {
         let workgroup = self.kernels.workgroup as u32;
-        let groups = items.div_ceil(workgroup).max(1);
-        LaunchConfig { grid_dim: (groups, splits, 1), block_dim: (workgroup, 1, 1), shared_mem_bytes: 0 }
+        LaunchConfig { grid_dim: (groups.0.max(1), groups.1, 1), block_dim: (workgroup, 1, 1), shared_mem_bytes: 0 }
     }
 }
 
@@ -111,11 +110,12 @@ impl Matrix<'_> {
     pub fn decode(&self) -> Result<Vec<f32>> {
         let stream = &self.module.device.stream;
         let blocks = self.shape.rows * self.shape.blocks;
+        let groups = blocks.div_ceil(self.module.kernels.workgroup as u32).min(MAX_GROUPS);
         let mut output = self.module.device.room(self.shape.weights())?;
         let mut launch = stream.launch_builder(&self.module.decode);
         launch.arg(&self.weights).arg(&mut output).arg(&blocks);
         // SAFETY: the kernel reads `blocks` blocks of weights and writes as many to the output; both have room for them.
-        unsafe { launch.launch(self.module.launch(blocks, 1)) }.map_err(failed("run"))?;
+        unsafe { launch.launch(self.module.launch((groups, 1))) }.map_err(failed("run"))?;
         self.values(&output, self.shape.weights())
     }
 
@@ -127,7 +127,7 @@ impl Matrix<'_> {
     /// room or fails.
     pub fn gemv(&self, x: &[f32], splitk: usize) -> Result<Vec<f32>> {
         self.shape.check_vector(x)?;
-        let splits = self.shape.check_split(splitk, MAX_SPLITS)?;
+        let groups = self.shape.product_groups(self.module.kernels.workgroup, splitk, MAX_GROUPS)?;
         let (device, Shape { rows, blocks, .. }) = (self.module.device, self.shape);
         let x = device.upload(x)?;
         let mut partials = device.room(self.shape.partials())?;
@@ -135,11 +135,11 @@ impl Matrix<'_> {
         let mut gemv = device.stream.launch_builder(&self.module.gemv);
         gemv.arg(&self.weights).arg(&x).arg(&mut partials).arg(&rows).arg(&blocks);
         // SAFETY: the kernel reads `rows` rows of weights and one vector and writes a sum per row and segment; all fit.
-        unsafe { gemv.launch(self.module.launch(rows, splits)) }.map_err(failed("run"))?;
+        unsafe { gemv.launch(self.module.launch(groups)) }.map_err(failed("run"))?;
         let mut reduce = device.stream.launch_builder(&self.module.reduce);
         reduce.arg(&partials).arg(&mut output).arg(&rows).arg(&blocks);
         // SAFETY: the kernel reads what the one before wrote, and writes a sum per row.
-        unsafe { reduce.launch(self.module.launch(rows, 1)) }.map_err(failed("run"))?;
+        unsafe { reduce.launch(self.module.launch((groups.0, 1))) }.map_err(failed("run"))?;
         self.values(&output, rows as usize)
     }
 

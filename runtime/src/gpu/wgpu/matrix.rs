@@ -4,7 +4,7 @@ use ::wgpu::{Buffer, BufferUsages, ComputePipeline};
 
 use super::work::Launch;
 use super::{Device, Fma};
-use crate::gpu::{Error, Kernels, Result, Shape};
+use crate::gpu::{Kernels, Result, Shape};
 
 /// Numbers of the buffers in a module's text.
 mod binding {
@@ -84,9 +84,10 @@ impl Matrix<'_> {
     /// [`Error::Device`] if the device has no room or fails.
     pub fn decode(&self) -> Result<Vec<f32>> {
         let output = self.output(self.shape.weights())?;
-        let groups = (self.groups(self.shape.rows * self.shape.blocks).min(MAX_GROUPS), 1);
+        let blocks = self.shape.rows * self.shape.blocks;
+        let groups = blocks.div_ceil(self.module.kernels.workgroup as u32).min(MAX_GROUPS);
         let buffers = self.weights_and(&[(binding::OUTPUT, &output)]);
-        let launch = Launch { pipeline: &self.module.decode, buffers: &buffers, groups };
+        let launch = Launch { pipeline: &self.module.decode, buffers: &buffers, groups: (groups, 1) };
         self.module.device.run(&[launch], &output, self.shape.weights())
     }
 
@@ -98,12 +99,7 @@ impl Matrix<'_> {
     /// room or fails.
     pub fn gemv(&self, x: &[f32], splitk: usize) -> Result<Vec<f32>> {
         self.shape.check_vector(x)?;
-        let rows = self.groups(self.shape.rows);
-        let splits = self.shape.check_split(splitk, MAX_GROUPS)?;
-        if rows > MAX_GROUPS {
-            let wanted = format!("at most {} possible", MAX_GROUPS as usize * self.module.kernels.workgroup);
-            return Err(Error::Size { what: "the rows", found: self.shape.rows as usize, wanted });
-        }
+        let (rows, splits) = self.shape.product_groups(self.module.kernels.workgroup, splitk, MAX_GROUPS)?;
         let x = self.module.device.upload(bytemuck::cast_slice(x), BufferUsages::STORAGE)?;
         let partials = self.module.device.room(self.shape.partials(), BufferUsages::STORAGE)?;
         let output = self.output(self.shape.rows as usize)?;
@@ -125,10 +121,5 @@ impl Matrix<'_> {
 
     fn output(&self, values: usize) -> Result<Buffer> {
         self.module.device.room(values, BufferUsages::STORAGE | BufferUsages::COPY_SRC)
-    }
-
-    /// Groups with a thread for each of `items`.
-    fn groups(&self, items: u32) -> u32 {
-        items.div_ceil(self.module.kernels.workgroup as u32)
     }
 }

@@ -1,0 +1,97 @@
+//! Problems that differ in their batch size only, measured one after the other on the same weights.
+
+use super::deadline::Deadline;
+use super::gate;
+use super::race::Race;
+use super::stock::Stock;
+use super::stopwatch::Stopwatch;
+use super::{Choices, Digest, Entry, Keep, Key, Origin, Outcome, Status, Timing};
+use crate::error::Result;
+use crate::machine::Facts;
+use crate::matmul;
+use crate::pool::Pool;
+use crate::registry::Kernel;
+use crate::weights::Weights;
+
+/// Beyond this spread of the default's times the machine is too restless for an answer that lasts.
+const RESTLESS: f64 = 1.2;
+
+/// Kernels that passed the gate, and weights to measure them on.
+#[derive(Debug)]
+pub struct Bench<'a> {
+    runners: Vec<&'static Kernel>,
+    quarantined: Vec<&'static Kernel>,
+    stock: Stock,
+    pool: &'a Pool,
+}
+
+impl<'a> Bench<'a> {
+    /// Lets candidates, in card order, through the gate. The matrices, at least one, have one format and shape.
+    ///
+    /// # Errors
+    /// As [`gate::wrong`].
+    pub fn new(candidates: &[&'static Kernel], matrices: &[&Weights], pool: &'a Pool) -> Result<Self> {
+        let quarantined = gate::wrong(matrices[0], candidates, pool)?;
+        let trusted = |kernel: &&'static Kernel| !quarantined.iter().any(|wrong| std::ptr::eq(*wrong, *kernel));
+        let runners = candidates.iter().copied().filter(trusted).collect();
+        Ok(Self { runners, quarantined, stock: Stock::new(matrices), pool })
+    }
+
+    /// Lets the kernels race on a batch size and records the choice; `None` if there was no time for it, or no kernel.
+    ///
+    /// # Errors
+    /// [`crate::Error::OutOfMemory`].
+    pub fn measure(&mut self, key: &Key, batch: usize, choices: &Choices, deadline: Deadline) -> Result<Option<Outcome>> {
+        if self.runners.is_empty() || !self.stock.chill(batch, &Facts::detect().caches, key.threads, deadline)? {
+            return Ok(None);
+        }
+        let default = matmul::default(&self.runners, batch);
+        let position = self.runners.iter().position(|kernel| std::ptr::eq(*kernel, default)).unwrap_or_default();
+        let mut watch = Stopwatch::new(&self.stock, batch, default, key.threads, self.pool)?;
+        let race = Race::run(self.runners.len(), position, deadline, |runner| watch.time(self.runners[runner]))?;
+        Ok(race.map(|race| {
+            let keep = if race.spread() > RESTLESS { Keep::InMemory } else { Keep::InFile };
+            choices.record(self.entry(key, &race, position), keep);
+            self.outcome(key, &race, position, keep)
+        }))
+    }
+
+    /// Kernels that the gate kept out.
+    pub fn quarantined(&self) -> Vec<&'static Kernel> {
+        self.quarantined.clone()
+    }
+
+    fn entry(&self, key: &Key, race: &Race, default: usize) -> Entry {
+        let winner = race.winner();
+        Entry {
+            key: key.clone(),
+            kernel: self.runners[winner].name.to_owned(),
+            kernel_hash: Digest(self.runners[winner].hash),
+            median_ns: race.median(winner) as u64,
+            default: self.runners[default].name.to_owned(),
+            default_ns: race.median(default) as u64,
+            spread: (race.spread() * 1000.0).round() / 1000.0,
+            rounds: race.rounds(winner),
+            origin: Origin::Local,
+            quarantined: self.quarantined.iter().map(|kernel| kernel.name.to_owned()).collect(),
+        }
+    }
+
+    fn outcome(&self, key: &Key, race: &Race, default: usize, keep: Keep) -> Outcome {
+        let timing = |(runner, &kernel): (usize, &&'static Kernel)| Timing {
+            kernel,
+            median_ns: race.median(runner),
+            ratio: race.ratio(runner),
+            rounds: race.rounds(runner),
+        };
+        Outcome {
+            key: key.clone(),
+            kernel: self.runners[race.winner()],
+            default: self.runners[default],
+            status: if keep == Keep::InFile { Status::Tuned } else { Status::Unsteady },
+            timings: self.runners.iter().enumerate().map(timing).collect(),
+            quarantined: self.quarantined.clone(),
+            warning: None,
+        }
+    }
+}

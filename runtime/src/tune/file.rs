@@ -1,0 +1,186 @@
+//! The cache file: text that people can read, compare and keep, and that several processes may write.
+//!
+//! ```toml
+//! schema = 1
+//! environment = "SomeMaker-6-207-2;48K-2048K-266240K;avx2+scalar"
+//!
+//! [[entry]]
+//! format = "..."
+//! ```
+//!
+//! Entries are sorted by key. Each is read by itself and carries a digest of its text: one that is torn, edited or from another
+//! environment is as good as none, and leaves its neighbours alone.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, TryLockError};
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use tempfile::NamedTempFile;
+
+use super::{Digest, Entry};
+use crate::error::{Error, Result};
+
+/// The meaning of the fields of an entry. Folders are named by it: versions do not read each other's files.
+const SCHEMA: u32 = 1;
+
+/// The line before an entry.
+const MARK: &str = "[[entry]]";
+
+/// The first lines of the file, for people.
+const PREFACE: &str = "# The fastest kernels on this machine, as measured by quantloom. May be deleted at any time.\n";
+
+/// The tuner's file for one environment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CacheFile {
+    path: PathBuf,
+    environment: String,
+}
+
+/// What a cache file holds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Contents {
+    /// The entries, sorted by key.
+    pub entries: Vec<Entry>,
+    /// How many entries are torn, edited or foreign.
+    pub unreadable: usize,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Header {
+    schema: u32,
+    environment: String,
+}
+
+impl CacheFile {
+    /// The file of an environment in a cache folder; neither need exist.
+    #[must_use]
+    pub fn new(folder: &Path, environment: &str) -> Self {
+        let digest = Digest::of(&[environment]).to_string();
+        let path = folder.join("tune").join(format!("v{SCHEMA}")).join(digest).join("entries.toml");
+        Self { path, environment: environment.to_owned() }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads it. A file that is missing or cannot be read holds nothing.
+    #[must_use]
+    pub fn read(&self) -> Contents {
+        self.try_read().unwrap_or_default()
+    }
+
+    /// Adds entries to the file, in place of those with equal keys; all others stay, also those of other builds. Waits at most
+    /// `patience` for other writers.
+    ///
+    /// # Errors
+    /// [`Error::Cache`] if the file cannot be written. Then it is as it was.
+    pub fn merge(&self, entries: &[Entry], patience: Duration) -> Result<()> {
+        self.try_merge(entries, patience).map_err(|cause| Error::Cache {
+            path: self.path.clone(),
+            detail: format!(
+                "cannot be written ({cause}), so what was measured is forgotten at exit; make the folder writable or set {} to \
+                 one that is",
+                super::place::VARIABLE
+            ),
+        })
+    }
+
+    fn try_merge(&self, entries: &[Entry], patience: Duration) -> io::Result<()> {
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(folder)?;
+        let _lock = lock(&self.path.with_extension("lock"), patience)?;
+        let known = self.try_read()?.entries;
+        let merged = known.iter().chain(entries).map(|entry| (&entry.key, entry)).collect::<BTreeMap<_, _>>();
+        let text = self.text(merged.into_values()).map_err(io::Error::other)?;
+        replace(&self.path, folder, &text)
+    }
+
+    fn try_read(&self) -> io::Result<Contents> {
+        match fs::read(&self.path) {
+            // Damage may be anything, also bytes that are not text.
+            Ok(bytes) => Ok(self.parse(&String::from_utf8_lossy(&bytes))),
+            Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(Contents::default()),
+            Err(cause) => Err(cause),
+        }
+    }
+
+    fn parse(&self, text: &str) -> Contents {
+        let (header, entries) = split(text);
+        let header = toml::from_str::<Header>(&header);
+        let ours = header.is_ok_and(|header| header.schema == SCHEMA && header.environment == self.environment);
+        let read = |text: &String| if ours { Entry::from_toml(text, &self.environment) } else { None };
+        let read = entries.iter().filter_map(read).map(|entry| (entry.key.clone(), entry));
+        let found = read.collect::<BTreeMap<_, _>>().into_values().collect::<Vec<_>>();
+        Contents { unreadable: entries.len() - found.len(), entries: found }
+    }
+
+    fn text<'a>(&self, entries: impl Iterator<Item = &'a Entry>) -> Result<String, toml::ser::Error> {
+        let header = Header { schema: SCHEMA, environment: self.environment.clone() };
+        let mut text = PREFACE.to_owned() + &toml::to_string(&header)?;
+        for entry in entries {
+            text += &format!("\n{MARK}\n{}", entry.to_toml(&self.environment)?);
+        }
+        Ok(text)
+    }
+}
+
+/// The lines before the first entry, and those of each entry.
+fn split(text: &str) -> (String, Vec<String>) {
+    let (mut header, mut entries) = (String::new(), Vec::<String>::new());
+    for line in text.lines() {
+        if line.trim() == MARK {
+            entries.push(String::new());
+        } else {
+            let part = entries.last_mut().unwrap_or(&mut header);
+            part.push_str(line);
+            part.push('\n');
+        }
+    }
+    (header, entries)
+}
+
+/// Takes the lock that writers hold; it is given back when the file is dropped, or the process ends in any way.
+fn lock(path: &Path, patience: Duration) -> io::Result<File> {
+    const PAUSE: Duration = Duration::from_millis(5);
+    let file = File::options().create(true).truncate(false).write(true).open(path)?;
+    let start = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::Error(cause)) => return Err(cause),
+            Err(TryLockError::WouldBlock) if start.elapsed() >= patience => {
+                return Err(io::Error::new(ErrorKind::WouldBlock, "another process is writing it"));
+            }
+            Err(TryLockError::WouldBlock) => thread::sleep(PAUSE),
+        }
+    }
+}
+
+/// Replaces a file as a whole: readers, and whoever comes after a crash, find the old text or the new one.
+fn replace(path: &Path, folder: &Path, text: &str) -> io::Result<()> {
+    let mut temporary = temporary(folder)?;
+    temporary.write_all(text.as_bytes())?;
+    temporary.as_file().sync_all()?;
+    temporary.persist(path)?;
+    Ok(())
+}
+
+/// A file of its own for each writer, which is removed again unless it is kept.
+fn temporary(folder: &Path) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("entries.").suffix(".tmp");
+    #[cfg(unix)]
+    {
+        // As any other file: several users may share a cache.
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(folder)
+}

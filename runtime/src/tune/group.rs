@@ -1,0 +1,109 @@
+//! Problems that share everything but their batch size: matrices of one format and shape, one class, one instruction set.
+
+use std::time::Duration;
+
+use super::bench::Bench;
+use super::deadline::Deadline;
+use super::{Bucket, Choices, Key, Outcome, Status};
+use crate::error::Result;
+use crate::matmul::{self, Request, candidates};
+use crate::pool::Pool;
+use crate::registry::{self, Isa, Kernel};
+use crate::weights::Weights;
+
+/// Matrices, the batch sizes that they are multiplied by, and the kernels that can do it.
+#[derive(Debug)]
+pub struct Group<'a> {
+    matrices: Vec<&'a Weights>,
+    /// One of each bucket.
+    batches: Vec<usize>,
+    candidates: Vec<&'static Kernel>,
+    request: Request,
+    isa: &'static Isa,
+    pool: &'a Pool,
+    /// Made when first needed: not for problems that are known.
+    bench: Option<Bench<'a>>,
+}
+
+impl<'a> Group<'a> {
+    /// The group of one matrix.
+    ///
+    /// # Errors
+    /// As [`candidates`].
+    pub fn new(matrix: &'a Weights, batches: &[usize], request: &Request, pool: &'a Pool) -> Result<Self> {
+        let isa = request.isa.unwrap_or_else(registry::best_isa);
+        let candidates = candidates(matrix, request.numerics, isa)?;
+        let (matrices, request) = (vec![matrix], *request);
+        let mut group = Self { matrices, batches: Vec::new(), candidates, request, isa, pool, bench: None };
+        group.add_batches(batches);
+        Ok(group)
+    }
+
+    /// Adds the batch sizes whose bucket is not there yet.
+    fn add_batches(&mut self, batches: &[usize]) {
+        for &batch in batches {
+            if self.batches.iter().all(|&known| Bucket::of(known) != Bucket::of(batch)) {
+                self.batches.push(batch);
+            }
+        }
+    }
+
+    /// Whether another group is about the same problems, batch sizes apart.
+    pub fn matches(&self, other: &Self) -> bool {
+        self.key(1) == other.key(1)
+    }
+
+    /// Takes in the matrices and batch sizes of a group that matches.
+    pub fn absorb(&mut self, other: &Self) {
+        self.matrices.extend(&other.matrices);
+        self.add_batches(&other.batches);
+    }
+
+    /// The batch sizes, one of each bucket.
+    pub fn batches(&self) -> &[usize] {
+        &self.batches
+    }
+
+    /// Bytes of the weights, packed.
+    pub fn bytes(&self) -> usize {
+        self.matrices.iter().map(|matrix| matrix.packed_bytes()).sum()
+    }
+
+    /// What is known of a batch size, if anything.
+    pub fn known(&self, batch: usize, choices: &Choices) -> Option<Outcome> {
+        let key = self.key(batch);
+        let (kernel, source) = choices.find(&key)?;
+        Some(Outcome::unmeasured(key, kernel, self.default(batch), Status::Known(source)))
+    }
+
+    /// Measures a batch size and records the choice, if there is time.
+    ///
+    /// # Errors
+    /// As [`Bench::new`].
+    pub fn tune(&mut self, batch: usize, choices: &Choices, deadline: Deadline) -> Result<Outcome> {
+        let key = self.key(batch);
+        let something = self.matrices[0].n() > 0 && self.matrices[0].k() > 0 && batch > 0;
+        if something && deadline.allows(Duration::ZERO) {
+            if self.bench.is_none() {
+                self.bench = Some(Bench::new(&self.candidates, &self.matrices, self.pool)?);
+            }
+            if let Some(bench) = &mut self.bench
+                && let Some(outcome) = bench.measure(&key, batch, choices, deadline)?
+            {
+                return Ok(outcome);
+            }
+        }
+        let default = self.default(batch);
+        let unmeasured = self.known(batch, choices);
+        let unmeasured = unmeasured.unwrap_or_else(|| Outcome::unmeasured(key, default, default, Status::Untuned));
+        Ok(Outcome { quarantined: self.bench.as_ref().map(Bench::quarantined).unwrap_or_default(), ..unmeasured })
+    }
+
+    fn key(&self, batch: usize) -> Key {
+        Key::new(self.matrices[0], batch, self.request.numerics, self.isa, self.request.threads_of(self.pool))
+    }
+
+    fn default(&self, batch: usize) -> &'static Kernel {
+        matmul::default(&self.candidates, batch)
+    }
+}

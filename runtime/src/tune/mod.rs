@@ -1,0 +1,41 @@
+//! The tuner: measures which kernel is the fastest for a problem on this machine, and remembers it.
+//!
+//! A [`Tuner`] measures; multiplications look up what it found in [`choices`] and never measure by themselves. What is measured
+//! on a steady machine is kept in a [`CacheFile`], and holds from then on for every process of the user on this machine.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use quantloom::{matmul::Request, pool::Pool, tune::{self, Tuner}, weights::Weights};
+//!
+//! # fn tune(weights: &Weights) -> quantloom::Result<()> {
+//! let budget = Duration::from_millis(100);
+//! let outcome = Tuner::new(tune::choices()).tune(weights, 8, &Request::default(), Pool::global(), budget)?;
+//! println!("{} ({})", outcome.kernel.name, outcome.status.name());
+//! # Ok(())
+//! # }
+//! ```
+
+mod bench;
+mod choices;
+mod deadline;
+mod digest;
+mod entry;
+mod file;
+pub mod gate;
+mod group;
+mod key;
+mod outcome;
+mod place;
+mod race;
+mod stock;
+mod stopwatch;
+mod tuner;
+
+pub use choices::{Choices, Keep, choices};
+pub use digest::Digest;
+pub use entry::{Entry, Origin};
+pub use file::{CacheFile, Contents};
+pub use key::{Bucket, Key};
+pub use outcome::{Outcome, Status, Timing};
+pub use place::{VARIABLE, environment, folder};
+pub use tuner::{Job, Progress, Tuner};

@@ -1,0 +1,71 @@
+//! What tuning came to.
+
+use super::Key;
+use crate::error::Error;
+use crate::matmul::Source;
+use crate::registry::Kernel;
+
+/// What tuning one problem came to.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The problem.
+    pub key: Key,
+    /// The kernel that runs from now on.
+    pub kernel: &'static Kernel,
+    /// The kernel that the choice was measured against: the card's default for the batch size.
+    pub default: &'static Kernel,
+    /// How the kernel was found.
+    pub status: Status,
+    /// What was measured, in card order; empty if nothing was.
+    pub timings: Vec<Timing>,
+    /// Kernels whose bits differ from the reference's. They were not measured, and are not chosen.
+    pub quarantined: Vec<&'static Kernel>,
+    /// The cache file could not be written; said once. What was measured still holds for this process.
+    pub warning: Option<Error>,
+}
+
+/// How a kernel was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Measured, and kept in memory and in the cache.
+    Tuned,
+    /// Measured while the machine was restless: kept in memory only.
+    Unsteady,
+    /// Known before, and not measured again.
+    Known(Source),
+    /// Not measured: no time was left, or there is nothing to measure. The default runs.
+    Untuned,
+}
+
+impl Status {
+    /// The word that is printed.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tuned => "tuned",
+            Self::Unsteady => "unsteady",
+            Self::Known(source) => source.name(),
+            Self::Untuned => "untuned",
+        }
+    }
+}
+
+/// The times of one kernel.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// The kernel.
+    pub kernel: &'static Kernel,
+    /// The median, in nanoseconds for all rows.
+    pub median_ns: f64,
+    /// The median of its times over those of the default in the same rounds: below 1 is faster.
+    pub ratio: f64,
+    /// Rounds until it dropped out.
+    pub rounds: usize,
+}
+
+impl Outcome {
+    /// The outcome for a problem that was not measured.
+    pub(super) fn unmeasured(key: Key, kernel: &'static Kernel, default: &'static Kernel, status: Status) -> Self {
+        Self { key, kernel, default, status, timings: Vec::new(), quarantined: Vec::new(), warning: None }
+    }
+}

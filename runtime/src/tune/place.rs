@@ -1,0 +1,39 @@
+//! Where this machine's choices are kept.
+
+use std::env;
+use std::path::PathBuf;
+use std::sync::LazyLock;
+
+use etcetera::BaseStrategy;
+
+use super::CacheFile;
+use crate::machine::Facts;
+use crate::registry;
+
+/// The environment variable that names the cache folder.
+pub const VARIABLE: &str = "QUANTLOOM_CACHE";
+
+/// What all choices on this machine depend on: the processor, the instruction sets that it has, and whether this program was
+/// optimised. One line.
+#[must_use]
+pub fn environment() -> &'static str {
+    static ENVIRONMENT: LazyLock<String> = LazyLock::new(|| {
+        let isas = registry::isas().iter().filter(|isa| (isa.available)()).map(|isa| isa.name).collect::<Vec<_>>();
+        // What surrounds the kernels is slow in a debug build: its times say nothing about others.
+        let build = if cfg!(debug_assertions) { ";debug" } else { "" };
+        Facts::detect().fingerprint(&isas) + build
+    });
+    &ENVIRONMENT
+}
+
+/// The folder that `QUANTLOOM_CACHE` names, or else `quantloom` in the user's cache folder; `None` for a user without a home.
+#[must_use]
+pub fn folder() -> Option<PathBuf> {
+    let named = env::var_os(VARIABLE).filter(|name| !name.is_empty()).map(PathBuf::from);
+    named.or_else(|| Some(etcetera::choose_base_strategy().ok()?.cache_dir().join("quantloom")))
+}
+
+/// The cache file of this user on this machine.
+pub(super) fn file() -> Option<CacheFile> {
+    Some(CacheFile::new(&folder()?, environment()))
+}

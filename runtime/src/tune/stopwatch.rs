@@ -1,0 +1,89 @@
+//! Times of kernels, taken on a part of the work.
+
+use std::time::{Duration, Instant};
+
+use super::stock::Stock;
+use crate::error::Result;
+use crate::matmul::{activations::Groups, tiles};
+use crate::measure;
+use crate::pool::Pool;
+use crate::registry::Kernel;
+use crate::weights::Weights;
+
+/// About how long a sample takes at most: of more work than that, a part is measured.
+const LONG: Duration = Duration::from_millis(1);
+/// About how long it takes at least: of less work, several repetitions are measured.
+const SHORT: Duration = Duration::from_micros(400);
+/// Tiles for each thread in a part: enough to share them fairly.
+const TILES: usize = 4;
+
+/// Times multiplications of one batch size, each on other weights than the one before.
+#[derive(Debug)]
+pub struct Stopwatch<'a> {
+    pool: &'a Pool,
+    threads: usize,
+    /// Rows of the whole product.
+    n: usize,
+    pieces: Vec<Weights>,
+    next: usize,
+    /// Multiplications that make a sample.
+    calls: usize,
+    x: Vec<f32>,
+    y: Vec<f32>,
+}
+
+impl<'a> Stopwatch<'a> {
+    /// A stopwatch for products of a batch and the matrices of a stock. `kernel` tells how large a part makes a sample.
+    ///
+    /// # Errors
+    /// As [`Stopwatch::time`].
+    pub fn new(stock: &Stock, batch: usize, kernel: &'static Kernel, threads: usize, pool: &'a Pool) -> Result<Self> {
+        let (n, k, unit) = (stock.sample().n(), stock.sample().k(), stock.sample().tile_rows() * threads);
+        let least = (TILES * unit).min(n);
+        let x = measure::activations(batch, k);
+        let y = vec![0.0; batch * n];
+        let mut watch = Self { pool, threads, n, pieces: stock.pieces(least), next: 0, calls: 1, x, y };
+        // The first call finds nothing ready, not even the threads.
+        watch.time(kernel)?;
+        let whole = watch.time(kernel)?;
+        let fitting = (n as f64 * nanoseconds(LONG) / whole) as usize / unit * unit;
+        let rows = if fitting < n { fitting.max(least) } else { n };
+        watch.pieces = stock.pieces(rows);
+        watch.calls = (nanoseconds(SHORT) / (whole * rows as f64 / n as f64)).ceil().max(1.0) as usize;
+        Ok(watch)
+    }
+
+    /// The nanoseconds that `kernel` takes for all rows, preparing the activations included.
+    ///
+    /// # Errors
+    /// [`crate::Error::OutOfMemory`].
+    pub fn time(&mut self, kernel: &'static Kernel) -> Result<f64> {
+        let (mut prepare, mut multiply) = (Duration::ZERO, Duration::ZERO);
+        for _ in 0..self.calls {
+            let (prepared, multiplied) = self.call(kernel)?;
+            prepare += prepared;
+            multiply += multiplied;
+        }
+        // Activations are prepared once, however many rows use them.
+        let share = self.n as f64 / self.pieces[0].n() as f64;
+        let total = nanoseconds(prepare) + nanoseconds(multiply) * share;
+        Ok((total / self.calls as f64).max(1.0))
+    }
+
+    /// One multiplication by the piece whose turn it is: how long its two halves take.
+    fn call(&mut self, kernel: &'static Kernel) -> Result<(Duration, Duration)> {
+        let piece = &self.pieces[self.next % self.pieces.len()];
+        self.next += 1;
+        let batch = self.x.len() / piece.k();
+        let y = &mut self.y[..batch * piece.n()];
+        let start = Instant::now();
+        let groups = Groups::new(kernel, piece.class(), &self.x, piece.k(), self.threads, self.pool)?;
+        let prepared = start.elapsed();
+        tiles::run(piece, kernel, &groups, y, self.threads, self.pool);
+        Ok((prepared, start.elapsed() - prepared))
+    }
+}
+
+fn nanoseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e9
+}

@@ -1,0 +1,122 @@
+//! The tuner: which problems are measured, in which order, for how long.
+
+use std::time::{Duration, Instant};
+
+use super::deadline::Deadline;
+use super::group::Group;
+use super::{Choices, Outcome};
+use crate::error::Result;
+use crate::matmul::Request;
+use crate::pool::Pool;
+use crate::weights::Weights;
+
+/// How much measuring a crash may cost: what is known is written to the cache at least this often.
+const PUBLISH: Duration = Duration::from_millis(500);
+
+/// Finds the fastest kernels by measuring, and records them.
+///
+/// The answer never changes a result: all kernels of a numerics class give the same bits, and one that does not is kept out.
+#[derive(Clone, Copy, Debug)]
+pub struct Tuner<'a> {
+    choices: &'a Choices,
+}
+
+/// A matrix of a model, and how it is used.
+#[derive(Clone, Debug)]
+pub struct Job<'a> {
+    /// The matrix.
+    pub weights: &'a Weights,
+    /// The batch sizes that it is multiplied by.
+    pub batches: &'a [usize],
+    /// Class, instruction set and threads. The kernel is ignored: a kernel that is named needs no tuning.
+    pub request: Request,
+}
+
+/// How far the tuning of a model has come.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress<'a> {
+    /// Problems that are done.
+    pub done: usize,
+    /// All problems.
+    pub total: usize,
+    /// What the last of them came to.
+    pub outcome: &'a Outcome,
+}
+
+impl<'a> Tuner<'a> {
+    /// A tuner that records what it finds in `choices`.
+    #[must_use]
+    pub const fn new(choices: &'a Choices) -> Self {
+        Self { choices }
+    }
+
+    /// Measures the kernels for one matrix and a batch size, whether the choice is known or not, and records the fastest, unless
+    /// the budget ends first. Class, instruction set and threads are those of the request; its kernel is ignored.
+    ///
+    /// The budget is for measuring. Writing the cache takes milliseconds more.
+    ///
+    /// # Errors
+    /// [`crate::Error::NoKernel`] if nothing on this processor does what was asked, [`crate::Error::OutOfMemory`].
+    pub fn tune(&self, weights: &Weights, batch: usize, request: &Request, pool: &Pool, budget: Duration) -> Result<Outcome> {
+        let deadline = Deadline::after(budget);
+        let mut outcome = Group::new(weights, &[batch], request, pool)?.tune(batch, self.choices, deadline)?;
+        outcome.warning = self.choices.publish().err();
+        Ok(outcome)
+    }
+
+    /// Measures what is not known yet of a model's problems, each once, those with the most weights first. Those that are known,
+    /// and those for which no time is left, are among the outcomes too. `progress` hears of each.
+    ///
+    /// The budget is for measuring. Writing the cache takes milliseconds more.
+    ///
+    /// # Errors
+    /// As [`Tuner::tune`].
+    pub fn tune_model(
+        &self,
+        jobs: &[Job<'_>],
+        pool: &Pool,
+        budget: Duration,
+        progress: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<Vec<Outcome>> {
+        let deadline = Deadline::after(budget);
+        let groups = groups(jobs, pool)?;
+        let total = groups.iter().map(|group| group.batches().len()).sum();
+        let mut outcomes = Vec::<Outcome>::with_capacity(total);
+        let mut published = Instant::now();
+        for mut group in groups {
+            for batch in group.batches().to_vec() {
+                let known = group.known(batch, self.choices);
+                let outcome = known.map_or_else(|| group.tune(batch, self.choices, deadline), Ok)?;
+                progress(Progress { done: outcomes.len() + 1, total, outcome: &outcome });
+                outcomes.push(outcome);
+                if published.elapsed() >= PUBLISH {
+                    self.publish(&mut outcomes);
+                    published = Instant::now();
+                }
+            }
+        }
+        self.publish(&mut outcomes);
+        Ok(outcomes)
+    }
+
+    /// Writes the cache; what goes wrong is a warning of the last outcome.
+    fn publish(&self, outcomes: &mut [Outcome]) {
+        if let (Err(warning), Some(last)) = (self.choices.publish(), outcomes.last_mut()) {
+            last.warning = Some(warning);
+        }
+    }
+}
+
+/// The problems of some jobs, each once; those with the most weights first.
+fn groups<'a>(jobs: &[Job<'a>], pool: &'a Pool) -> Result<Vec<Group<'a>>> {
+    let mut groups = Vec::<Group<'a>>::new();
+    for job in jobs {
+        let new = Group::new(job.weights, job.batches, &job.request, pool)?;
+        match groups.iter_mut().find(|group| group.matches(&new)) {
+            Some(group) => group.absorb(&new),
+            None => groups.push(new),
+        }
+    }
+    groups.sort_by_key(|group| std::cmp::Reverse(group.bytes()));
+    Ok(groups)
+}
