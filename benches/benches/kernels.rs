@@ -53,7 +53,8 @@ fn storage(criterion: &mut Criterion) {
         let stored = synthetic(format, n, k).unwrap();
         let mut group = criterion.benchmark_group(format!("{}/storage", format.name));
         group.throughput(Throughput::Bytes(stored.len() as u64));
-        group.bench_function("pack", |bencher| bencher.iter(|| Weights::pack(format, n, k, black_box(&stored), &pool).unwrap()));
+        group
+            .bench_function("pack", |bencher| bencher.iter(|| Weights::pack(format, n, k, black_box(&stored), &pool).unwrap()));
         let mut weights = vec![0.0; n * k];
         group.bench_function("decode", |bencher| bencher.iter(|| quantloom::decode(format, black_box(&stored), &mut weights)));
     }

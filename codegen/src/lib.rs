@@ -15,8 +15,8 @@ use std::{fmt, io};
 
 pub use config::Config;
 use quantloom_spec::Diagnostics;
-use quantloom_spec::model::Format;
 pub use quantloom_spec::kernels::Set;
+use quantloom_spec::model::Format;
 
 /// A generated file.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -38,7 +38,8 @@ fn wanted() -> BTreeMap<String, String> {
 
 fn committed() -> BTreeMap<String, String> {
     let files = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
-    let texts = files.map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), fs::read_to_string(&path).unwrap()));
+    let texts =
+        files.map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), fs::read_to_string(&path).unwrap()));
     texts.filter(|(_, text)| text.starts_with(MARKER)).collect()
 }
 
@@ -46,7 +47,10 @@ fn committed() -> BTreeMap<String, String> {
 fn the_sample_is_what_the_cards_give() {
     let (wanted, committed) = (wanted(), committed());
     if env::var_os("BLESS").is_some() {
-        committed.keys().filter(|name| !wanted.contains_key(*name)).for_each(|name| fs::remove_file(folder().join(name)).unwrap());
+        committed
+            .keys()
+            .filter(|name| !wanted.contains_key(*name))
+            .for_each(|name| fs::remove_file(folder().join(name)).unwrap());
         wanted.iter().for_each(|(name, text)| fs::write(folder().join(name), text).unwrap());
         return;
     }
@@ -72,7 +76,8 @@ fn copy_cards(to: &Path, reverse: bool) {
     for folder in ["formats", "isa", "kernels", "gpu", "tables", "formats/tensors"] {
         fs::create_dir_all(to.join(folder)).unwrap();
         let from = quantloom_spec::cards_dir().join(folder);
-        let mut paths = fs::read_dir(from).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file()).collect::<Vec<_>>();
+        let mut paths =
+            fs::read_dir(from).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file()).collect::<Vec<_>>();
         paths.sort();
         if reverse {
             paths.reverse();

@@ -9,7 +9,8 @@
 //! *Activations.* Columns are taken [`Kernel::cols`] at a time. The packed form of such a column group is one unit of
 //! [`Activations::unit_bytes`] bytes per weight unit, in K order; groups follow each other. Columns past the batch are zeros.
 //!
-//! *Output.* For each column group, for each of its columns, [`Kernel::rows`] sums in f32. Kernels add to what is there.
+//! *Output.* For each tile of rows, for each column group, for each of its columns, [`Kernel::rows`] sums in f32. Kernels add to
+//! what is there.
 
 use std::fmt;
 
@@ -180,11 +181,13 @@ pub enum Sums {
     Pairs,
 }
 
-/// The body of a kernel: packed panels (`rows / 16` of them, in order), packed column groups, and sums to add to.
+/// The body of a kernel: `(weights, units, activations, out)`. `weights` are one or more tiles, each of `rows / 16` packed panels of
+/// `units` units; `activations` one or more column groups of as many units. To `out`, `[tiles][groups][cols][rows]` sums, the
+/// products are added, segment by segment.
 ///
 /// # Safety
 /// The processor must have the instruction set that the kernel names.
-pub type Run = unsafe fn(weights: &[u8], activations: &[u8], out: &mut [f32]);
+pub type Run = unsafe fn(weights: &[u8], units: usize, activations: &[u8], out: &mut [f32]);
 
 /// How a kernel reads its weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

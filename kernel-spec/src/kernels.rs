@@ -16,6 +16,9 @@ pub const PANEL_ROWS: usize = 16;
 const MAX_ROWS: u32 = 256;
 const MAX_COLS: u32 = 16;
 
+/// Most integer accumulators of a cell.
+const MAX_ACCUMULATORS: u32 = 4;
+
 /// Furthest prefetch, in bytes.
 const MAX_PREFETCH: u32 = 1 << 20;
 
@@ -78,6 +81,9 @@ pub struct Variant {
     pub rows: usize,
     /// Columns of a tile.
     pub cols: usize,
+    /// Integer accumulators of each cell of a tile, which take turns: more of them hide the latency of a dot. Sums in f32 have one,
+    /// because their order is fixed.
+    pub accumulators: usize,
     /// How many bytes ahead weights are prefetched; 0: not at all.
     pub prefetch: usize,
     /// The variant is the default for batches from this size up, until another of the same instruction set and numerics says a
@@ -132,11 +138,17 @@ impl Set {
 }
 
 impl Variant {
-    /// The part of a kernel's name that tells tiles apart, such as `r16c8.p4096`.
+    /// The part of a kernel's name that tells tiles apart, such as `r16c8.u2.p4096`: rows, columns, accumulators, prefetch.
     #[must_use]
     pub fn tile_name(&self) -> String {
-        let tile = format!("r{}c{}", self.rows, self.cols);
-        if self.prefetch == 0 { tile } else { format!("{tile}.p{}", self.prefetch) }
+        let mut name = format!("r{}c{}", self.rows, self.cols);
+        if self.accumulators > 1 {
+            name += &format!(".u{}", self.accumulators);
+        }
+        if self.prefetch > 0 {
+            name += &format!(".p{}", self.prefetch);
+        }
+        name
     }
 
     /// Vector registers that its tile keeps occupied: accumulators, a column of weights, and one activation.
@@ -147,7 +159,7 @@ impl Variant {
         let vectors = if isa.lanes() == PANEL_ROWS { self.rows / PANEL_ROWS } else { 1 };
         let accumulators = match self.numerics {
             Numerics::Exact => vectors * self.cols,
-            Numerics::Int8 => 2 * vectors * self.cols,
+            Numerics::Int8 => (1 + self.accumulators) * vectors * self.cols,
         };
         accumulators + vectors + 1
     }
@@ -198,12 +210,17 @@ impl Written {
         let schedule = schedule.and_then(|node| node.choice(sink, &Schedule::ALL.map(|word| (word.name(), word))));
         let rows = table.need("rows").and_then(|node| read_rows(&node, sink));
         let cols = table.need("cols").and_then(|node| node.count(sink, 1..=MAX_COLS));
+        let accumulators = table.get("accumulators").map(|node| node.count(sink, 1..=MAX_ACCUMULATORS));
         let prefetch = table.need("prefetch").and_then(|node| node.count(sink, 0..=MAX_PREFETCH));
         let batch = table.get("batch").map(|node| node.count(sink, 1..=MAX_BATCH));
         let set = table.need("set").and_then(|node| node.choice(sink, &Set::WORDS));
         table.finish(sink);
         let batch = match batch {
             Some(batch) => Some(batch?),
+            None => None,
+        };
+        let accumulators = match accumulators {
+            Some(accumulators) => Some(accumulators?),
             None => None,
         };
         let (isa, rows, cols, set) = (isa?, rows?, cols?, set?);
@@ -213,11 +230,15 @@ impl Written {
             schedule: schedule?.value,
             rows: rows.value,
             cols: cols.value,
+            accumulators: accumulators.as_ref().map_or(1, |at| at.value),
             prefetch: prefetch?.value,
             batch: batch.as_ref().map(|at| at.value),
             set: set.value,
         };
         check::check_registers(&variant, isa, [rows.span, cols.span], sink);
+        if let Some(at) = accumulators {
+            check::check_accumulators(&variant, at.span, sink);
+        }
         Some(Self { variant, span: node.span, set: set.span, batch: batch.map(|at| at.span) })
     }
 }

@@ -33,6 +33,9 @@ pub struct Bench {
     pub batches: Vec<usize>,
 }
 
+/// The demo's model: a GGUF file, bundled with the program.
+pub const MODEL: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/model.gguf"));
+
 impl Defaults {
     /// The defaults of this build.
     ///

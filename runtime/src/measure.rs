@@ -11,8 +11,9 @@ use crate::weights::Weights;
 
 /// From this batch on, weights are used often enough that it does not matter where they come from.
 const REUSED: usize = 32;
-/// Memory that copies of weights may take.
-const MOST_COPIES: usize = 1 << 30;
+/// Memory that copies of weights may take, and how many there may be: small ones leave the caches of a core with fewer.
+const MOST_BYTES: usize = 1 << 30;
+const MOST_COPIES: usize = 256;
 
 /// Bytes that are blocks of a format with finite, moderate weights: `n * k` of them, the same on every call.
 ///
@@ -26,7 +27,9 @@ pub fn synthetic(format: &'static Format, n: usize, k: usize) -> Result<Vec<u8>>
     while blocks.len() < DISTINCT * format.block_bytes {
         let block = (0..format.block_bytes).map(|_| random.byte()).collect::<Vec<_>>();
         crate::decode(format, &block, &mut weights)?;
-        let largest = weights.iter().fold(0.0, |largest: f32, weight| if weight.is_finite() { largest.max(weight.abs()) } else { f32::INFINITY });
+        let largest = weights
+            .iter()
+            .fold(0.0, |largest: f32, weight| if weight.is_finite() { largest.max(weight.abs()) } else { f32::INFINITY });
         if (1e-3..1e3).contains(&largest) {
             blocks.extend_from_slice(&block);
         }
@@ -95,8 +98,9 @@ impl Cold {
     /// # Errors
     /// [`crate::Error::OutOfMemory`].
     pub fn new(weights: Weights, batch: usize) -> Result<Self> {
-        let beyond = Facts::detect().caches.l3 * 3 / 2;
-        let wanted = if batch < REUSED { beyond.min(MOST_COPIES).div_ceil(weights.packed_bytes().max(1)) } else { 1 };
+        let beyond = Facts::detect().caches.last_level() * 3 / 2;
+        let wanted =
+            if batch < REUSED { beyond.min(MOST_BYTES).div_ceil(weights.packed_bytes().max(1)).min(MOST_COPIES) } else { 1 };
         let mut copies = vec![weights];
         while copies.len() < wanted {
             copies.push(copies[0].duplicate()?);
@@ -173,7 +177,15 @@ pub enum Limit {
 ///
 /// # Errors
 /// What decoding reports.
-pub fn unfused(format: &'static Format, stored: &[u8], k: usize, batch: usize, isa: &Isa, most: usize, pool: &Pool) -> Result<f64> {
+pub fn unfused(
+    format: &'static Format,
+    stored: &[u8],
+    k: usize,
+    batch: usize,
+    isa: &Isa,
+    most: usize,
+    pool: &Pool,
+) -> Result<f64> {
     let row_bytes = k / format.block_weights * format.block_bytes;
     let rows = stored.len() / row_bytes;
     let measured = rows.min(most);

@@ -82,15 +82,20 @@ impl Weights {
         self.n * (self.k / self.format.block_weights) * self.format.block_bytes
     }
 
-    /// The panels from `first`, as many as a tile of `rows` rows takes.
-    pub(crate) fn tile(&self, first: usize, rows: usize) -> &[u8] {
-        let panel = panel_bytes(self.packed.class, self.k);
-        &self.panels.bytes()[(self.first + first) * panel..][..rows / PANEL_ROWS * panel]
+    /// Units of a panel.
+    pub(crate) fn units(&self) -> usize {
+        self.k.div_ceil(self.packed.class.unit_weights)
     }
 
-    /// Rows of the tallest tile: row ranges start at multiples of it.
+    /// `count` tiles of `rows` rows from tile `first` on.
+    pub(crate) fn tiles(&self, first: usize, rows: usize, count: usize) -> &[u8] {
+        let (panel, panels) = (panel_bytes(self.packed.class, self.k), rows / PANEL_ROWS);
+        &self.panels.bytes()[(self.first + first * panels) * panel..][..count * panels * panel]
+    }
+
+    /// A whole number of every kernel's tiles: row ranges start at multiples of it.
     pub(crate) fn tile_rows(&self) -> usize {
-        tallest_tile(self.packed) * PANEL_ROWS
+        tile_rows(self.packed)
     }
 
     /// `n` rows from row `first`, in the same memory.
@@ -128,14 +133,16 @@ fn panel_bytes(class: &Class, k: usize) -> usize {
     k.div_ceil(class.unit_weights) * class.unit_bytes
 }
 
-/// Panels of `n` rows: a multiple of the tallest tile, so that no tile needs a special case.
+/// Panels of `n` rows: a whole number of every kernel's tiles, so that no tile needs a special case.
 fn panel_count(packed: &Packed, n: usize) -> usize {
-    n.div_ceil(PANEL_ROWS).next_multiple_of(tallest_tile(packed))
+    n.next_multiple_of(tile_rows(packed)) / PANEL_ROWS
 }
 
-/// Panels of the tallest tile.
-fn tallest_tile(packed: &Packed) -> usize {
-    packed.kernels.iter().map(|kernel| kernel.rows / PANEL_ROWS).max().unwrap_or(1)
+/// The least common multiple of the heights of all tiles.
+fn tile_rows(packed: &Packed) -> usize {
+    packed.kernels.iter().fold(PANEL_ROWS, |rows, kernel| {
+        (rows..).step_by(rows).find(|multiple| multiple.is_multiple_of(kernel.rows)).unwrap_or(rows)
+    })
 }
 
 /// Packs 16 rows at a time, each panel on the thread that takes it.

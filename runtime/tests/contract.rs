@@ -96,7 +96,8 @@ fn kernels_compute_the_classes_as_they_are_defined() {
         let (n, k) = (20, 1280.max(format.block_weights));
         let bytes = synthetic(format, n, k).unwrap();
         let weights = Weights::pack(format, n, k, &bytes, Pool::global()).unwrap();
-        let x = (0..3 * k).map(|index| ((index * 7919 % 2003) as f32 / 1000.0 - 1.0) * 1.5_f32.powi(index as i32 / 97 % 20 - 10));
+        let x =
+            (0..3 * k).map(|index| ((index * 7919 % 2003) as f32 / 1000.0 - 1.0) * 1.5_f32.powi(index as i32 / 97 % 20 - 10));
         let x = x.collect::<Vec<_>>();
         let rows = bytes.chunks(k / format.block_weights * format.block_bytes).map(|row| Row::new(format, &card, row));
         let rows = rows.collect::<Vec<_>>();

@@ -130,7 +130,12 @@ fn every_kernel_gives_the_same_bits() {
                                 let mut y = vec![f32::NAN; batch * n];
                                 matmul(&weights, &x[..batch * k], batch, &mut y, &request, &pool).unwrap();
                                 let same = bits(&y) == bits(&wanted[..batch * n]);
-                                assert!(same, "{}: {} n {n} k {k} batch {batch} threads {threads}", path.display(), kernel.name);
+                                assert!(
+                                    same,
+                                    "{}: {} n {n} k {k} batch {batch} threads {threads}",
+                                    path.display(),
+                                    kernel.name
+                                );
                             }
                         }
                     }

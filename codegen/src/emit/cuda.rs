@@ -15,7 +15,7 @@ const TEMPLATE: &str = include_str!("../../templates/cuda.tera");
 /// The CUDA C++ module of a format: see [`super::gpu`] for its entry points.
 ///
 /// # Errors
-/// The format's blocks do not divide a segment, or it stores integers that no f32 holds.
+/// The format's blocks straddle segments, or it stores integers of more than 32 bits.
 pub fn module(format: &PlannedFormat, dialect: &Dialect) -> Result<String, Error> {
     gpu::module(format, dialect, &Cuda, TEMPLATE).map(|module| module.text)
 }

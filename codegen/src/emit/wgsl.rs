@@ -19,7 +19,7 @@ const TEMPLATE: &str = concat!(include_str!("../../templates/wgsl.tera"), includ
 /// The WGSL module of a format: see [`super::gpu`] for its entry points.
 ///
 /// # Errors
-/// The format's blocks do not divide a segment, or it stores integers that no f32 holds.
+/// The format's blocks straddle segments, or it stores integers of more than 32 bits.
 pub fn module(format: &PlannedFormat, dialect: &Dialect) -> Result<Module, Error> {
     gpu::module(format, dialect, &Wgsl, TEMPLATE)
 }

@@ -147,8 +147,12 @@ impl Class {
     fn repeats(&self, block_bytes: usize) -> usize {
         let stored = |repeats: usize| (block_bytes * PANEL_ROWS * repeats) as f64;
         let padded = |repeats: usize| Self { unit: self.block * repeats, ..self.clone() }.unit_bytes() as f64;
-        let held = |repeats: usize| (Self { unit: self.block * repeats, ..self.clone() }.content_bytes() as f64).max(stored(repeats));
-        (0..=3).map(|log| 1 << log).find(|&n| padded(n) <= GROWTH * held(n) && SEGMENT.is_multiple_of(self.block * n)).unwrap_or(1)
+        let held =
+            |repeats: usize| (Self { unit: self.block * repeats, ..self.clone() }.content_bytes() as f64).max(stored(repeats));
+        (0..=3)
+            .map(|log| 1 << log)
+            .find(|&n| padded(n) <= GROWTH * held(n) && SEGMENT.is_multiple_of(self.block * n))
+            .unwrap_or(1)
     }
 
     /// Bits of a code.
@@ -342,7 +346,9 @@ fn sub(format: &Format, number: &Number) -> Option<Option<Sub>> {
     let (least, most) = (*integers.iter().min()?, *integers.iter().max()?);
     let signed = least < 0;
     let fits = if signed { least >= -128 && most <= 127 } else { most <= 255 };
-    fits.then(|| Some(Sub { signed, unit: unit as f32, factor: (step / unit) as i32, offset: (offset / unit) as i32, signed_bits }))
+    fits.then(|| {
+        Some(Sub { signed, unit: unit as f32, factor: (step / unit) as i32, offset: (offset / unit) as i32, signed_bits })
+    })
 }
 
 /// The largest power of two, at most 1, of which both numbers are integer multiples.

@@ -2,8 +2,8 @@
 
 use quantloom_spec::model::{self, Element, Format, Map, Number, Plane, Run, Stored};
 
-use crate::ir::{Affine, Decoder, FloatKind, Loop, Node, Op, Part, Piece, Values};
 use crate::Error;
+use crate::ir::{Affine, Decoder, FloatKind, Loop, Node, Op, Part, Piece, Values};
 
 /// The decoder of a block format.
 ///

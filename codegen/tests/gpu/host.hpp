@@ -29,7 +29,7 @@ static inline float __uint_as_float(unsigned bits) {
     return value;
 }
 
-// The text's own is an instruction of the device.
+// In the text it is an instruction of the device.
 static inline float f16(unsigned bits) {
     const float magnitude = bits & 0x7c00u ? std::ldexp(float((bits & 0x3ffu) + 0x400u), int(bits >> 10 & 31u) - 25)
                                            : std::ldexp(float(bits & 0x3ffu), -24);

@@ -2,11 +2,12 @@
 
 use std::env;
 use std::fs;
+use std::path::Path;
 
 use quantloom_codegen::Error;
 use quantloom_codegen::emit::{cuda, wgsl};
 
-use crate::support::{dialect, folder, formats, planned};
+use crate::support::{dialect, formats, planned};
 
 /// The samples that people read: one with scales and mins of two levels, one with tables.
 const GOLDEN: [&str; 2] = ["q4_K.toml", "iq3_xxs.toml"];
@@ -22,7 +23,7 @@ fn samples_are_as_they_were() {
 
 /// Compares with the file in `golden`, or writes it when `BLESS` is set.
 fn check_sample(card: &str, extension: &str, text: &str) {
-    let path = folder().join("golden").join(card).with_extension(extension);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/gpu/golden").join(card).with_extension(extension);
     if env::var_os("BLESS").is_some() {
         return fs::write(&path, text).unwrap();
     }

@@ -35,7 +35,8 @@ fn bindings_are_as_the_host_has_them() {
             let place = variable.binding.as_ref()?;
             Some((place.binding, variable.name.as_deref()?, variable.space == AddressSpace::Uniform))
         });
-        let mut wanted = vec![(0, "weights", false), (2, "x", false), (3, "partials", false), (4, "output", false), (5, "params", true)];
+        let mut wanted =
+            vec![(0, "weights", false), (2, "x", false), (3, "partials", false), (4, "output", false), (5, "params", true)];
         if !generated.tables.is_empty() {
             wanted.insert(1, (1, "tables", false));
         }

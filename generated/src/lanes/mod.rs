@@ -21,15 +21,72 @@ macro_rules! vocabulary {
 #[cfg(target_arch = "x86_64")]
 use vocabulary;
 
-/// Asks for the cache line `DISTANCE` bytes after `line`, which may lie beyond what the caller can reach.
+/// Asks for the cache line that lies `ahead` bytes from `line`, which may be beyond what the caller can reach.
 #[inline]
-pub fn prefetch<const DISTANCE: usize>(line: &[u8]) {
+pub fn prefetch(line: &[u8], ahead: isize) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch never faults, whatever the address, and SSE is part of x86-64.
     unsafe {
         use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().wrapping_add(DISTANCE).cast());
+        _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().wrapping_offset(ahead).cast());
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = line;
+    let _ = (line, ahead);
+}
+
+/// Asks for the lines of turn `turn` that lie `ahead` bytes from those of `bytes`: a few a turn, so that they arrive while others
+/// are worked on.
+#[inline]
+pub fn prefetch_turn(bytes: &[u8], ahead: isize, turn: usize) {
+    const LINES: usize = 8;
+    const LINE: usize = crate::abi::ALIGNMENT;
+    for line in bytes.chunks(LINE).skip(turn * LINES).take(LINES) {
+        prefetch(line, ahead);
+    }
+}
+
+/// The order in which a kernel reads its weights: segment by segment, in each all tiles.
+#[derive(Clone, Copy, Debug)]
+pub struct Order {
+    /// Tiles.
+    pub tiles: usize,
+    /// Segments.
+    pub segments: usize,
+    /// Bytes from a tile to the next.
+    pub tile_bytes: usize,
+    /// Bytes from a segment to the next.
+    pub segment_bytes: usize,
+}
+
+impl Order {
+    /// Bytes from what is read at `(segment, tile)` to what is read `turns` turns later. After the last turn come the tiles that
+    /// follow in memory.
+    #[inline]
+    #[must_use]
+    pub fn ahead(&self, segment: usize, tile: usize, turns: usize) -> isize {
+        let turn = segment * self.tiles + tile;
+        (self.place(turn + turns) as isize).wrapping_sub(self.place(turn) as isize)
+    }
+
+    fn place(&self, turn: usize) -> usize {
+        let (round, turn) = (turn / (self.tiles * self.segments), turn % (self.tiles * self.segments));
+        let (segment, tile) = (turn / self.tiles, turn % self.tiles);
+        (round * self.tiles + tile) * self.tile_bytes + segment * self.segment_bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Order;
+
+    #[test]
+    fn what_comes_next_is_known() {
+        let order = Order { tiles: 2, segments: 3, tile_bytes: 30, segment_bytes: 10 };
+        assert_eq!(order.ahead(0, 0, 1), 30);
+        assert_eq!(order.ahead(0, 1, 1), -20);
+        assert_eq!(order.ahead(1, 0, 2), 10);
+        assert_eq!(order.ahead(2, 1, 1), 10, "the first segment of the tile after the last");
+        let one = Order { tiles: 1, ..order };
+        assert!((0..9).all(|turns| one.ahead(0, 0, turns) == 10 * turns as isize), "a single tile is read as it lies");
+    }
 }

@@ -39,6 +39,8 @@ super::vocabulary! { "avx2,fma,f16c":
     fn widen(sum: I, products: I) -> I { dot_pairs(sum, products, _mm256_set1_epi16(1)) }
     /// `sum + the products of two pairs of 16 bits`, exact.
     fn dot_pairs(sum: I, a: I, b: I) -> I { _mm256_add_epi32(sum, _mm256_madd_epi16(a, b)) }
+    /// `a + b`, 32 bits.
+    fn add_i(a: I, b: I) -> I { _mm256_add_epi32(a, b) }
     /// Rounds to nearest even.
     fn to_float(a: I) -> F { _mm256_cvtepi32_ps(a) }
     /// The unsigned byte that starts at bit `SHIFT` of each lane.

@@ -69,6 +69,12 @@ pub fn dot_pairs(sum: I, a: I, b: I) -> I {
     sum.wrapping_add_signed(product(a, b)).wrapping_add_signed(product(a >> 16, b >> 16))
 }
 
+/// `a + b`, 32 bits.
+#[inline]
+pub fn add_i(a: I, b: I) -> I {
+    a.wrapping_add(b)
+}
+
 /// Rounds to nearest even.
 #[inline]
 pub fn to_float(a: I) -> F {

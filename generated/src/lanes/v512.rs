@@ -42,6 +42,8 @@ super::vocabulary! { "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16
         }
         sum
     }
+    /// `a + b`, 32 bits.
+    fn add_i(a: I, b: I) -> I { _mm512_add_epi32(a, b) }
     /// Rounds to nearest even.
     fn to_float(a: I) -> F { _mm512_cvtepi32_ps(a) }
     /// The unsigned byte that starts at bit `SHIFT` of each lane.

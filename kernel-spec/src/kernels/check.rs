@@ -3,7 +3,7 @@
 use crate::diagnostic::{Sink, Span};
 use crate::isa::Isa;
 
-use super::{Set, Variant, Written};
+use super::{Numerics, Set, Variant, Written};
 
 /// A tile that does not fit the registers would spill in its inner loop.
 pub(super) fn check_registers(variant: &Variant, isa: &Isa, [rows, cols]: [Span; 2], sink: &mut Sink) {
@@ -12,6 +12,13 @@ pub(super) fn check_registers(variant: &Variant, isa: &Isa, [rows, cols]: [Span;
         sink.error(cols, format!("the tile needs {needed} registers, and `{}` has {}", isa.name, isa.registers))
             .label("too many columns")
             .also(rows, "for so many rows");
+    }
+}
+
+/// Sums in f32 have a fixed order, and so one accumulator.
+pub(super) fn check_accumulators(variant: &Variant, span: Span, sink: &mut Sink) {
+    if variant.numerics == Numerics::Exact && variant.accumulators > 1 {
+        sink.error(span, "`exact` adds in the order of k, so a cell has one accumulator").help("leave `accumulators` out");
     }
 }
 

@@ -1,8 +1,11 @@
 //! `quantloom cache`: what the tuner remembers.
 
 use clap::Subcommand;
+use quantloom::tune::{self, Contents};
 
 use super::Failure;
+use super::failure::print;
+use super::table::{Align, Table};
 
 /// Look at what the tuner remembers
 #[derive(Debug, clap::Args)]
@@ -21,7 +24,46 @@ pub enum Action {
     Path,
 }
 
-/// Refuses: this build has no tuner.
-pub fn run(_args: &Args) -> Result<(), Failure> {
-    Err(Failure::input("`quantloom cache` is not in this build"))
+/// Shows the entries, or where they are.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let path = tune::choices().path().ok_or_else(|| {
+        Failure::input(format!("there is no cache: this user has no home folder; set {} to a folder", tune::VARIABLE))
+    })?;
+    match args.action {
+        Action::Path => print(&format!("{}\n", path.display())),
+        Action::Show => print(&text(&tune::choices().contents())),
+    }
+}
+
+fn text(contents: &Contents) -> String {
+    let mut table = Table::new(&[
+        ("SHAPE", Align::Right),
+        ("BATCH", Align::Right),
+        ("THREADS", Align::Right),
+        ("KERNEL", Align::Left),
+        ("µs", Align::Right),
+        ("DEFAULT", Align::Right),
+        ("STATE", Align::Left),
+    ]);
+    let mut wrong = Vec::new();
+    for entry in &contents.entries {
+        let micros = |ns: u64| format!("{:.1}", ns as f64 / 1e3);
+        table.row([
+            format!("{}x{}", entry.key.n, entry.key.k),
+            entry.key.batch.to_string(),
+            entry.key.threads.to_string(),
+            entry.kernel.clone(),
+            micros(entry.median_ns),
+            micros(entry.default_ns),
+            if entry.kernel().is_some() { "ready" } else { "of another build" }.to_owned(),
+        ]);
+        wrong.extend(entry.quarantined.iter().map(|kernel| format!("quarantined: {kernel}\n")));
+    }
+    wrong.sort();
+    wrong.dedup();
+    let unreadable = match contents.unreadable {
+        0 => String::new(),
+        count => format!("{count} entries are torn or edited, and count for nothing\n"),
+    };
+    format!("{table}{}{unreadable}", wrong.concat())
 }

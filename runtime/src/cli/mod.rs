@@ -15,6 +15,7 @@ mod formats;
 mod inspect;
 mod matmul;
 mod metadata;
+mod model;
 mod progress;
 mod results;
 mod stored;

@@ -1,10 +1,24 @@
-//! `quantloom tune`: choose kernels for the shapes of a model.
+//! `quantloom tune`: choose kernels for the matrices of a model.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
+use quantloom::defaults::Defaults;
+use quantloom::gguf::Gguf;
+use quantloom::matmul::Request;
+use quantloom::pool::Pool;
+use quantloom::tune::{self, Job, Outcome, Tuner};
+use serde_json::{Value as Json, json};
+
 use super::Failure;
 use super::args::seconds;
+use super::failure::{print, tell};
+use super::model::matrices;
+use super::progress::bar;
+use super::table::{Align, Table};
+
+/// What is spent when nobody says how much.
+const BUDGET: Duration = Duration::from_secs(10);
 
 /// Find the fastest kernels for the tensors of a model, and remember them
 #[derive(Debug, clap::Args)]
@@ -13,7 +27,7 @@ pub struct Args {
     /// The model
     #[arg(value_name = "FILE.gguf")]
     pub file: PathBuf,
-    /// Time to spend
+    /// Time to spend [default: 10]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub budget: Option<Duration>,
     /// Print JSON
@@ -21,7 +35,77 @@ pub struct Args {
     pub json: bool,
 }
 
-/// Refuses: this build has no tuner.
-pub fn run(_args: &Args) -> Result<(), Failure> {
-    Err(Failure::input("`quantloom tune` is not in this build"))
+/// Tunes every matrix for the default batch sizes, and prints the choices.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let file = Gguf::open(&args.file)?;
+    let pool = Pool::global();
+    let matrices = matrices(&file, pool)?;
+    if matrices.is_empty() {
+        return Err(Failure::input(format!("{}: no tensor has kernels to choose from", args.file.display())));
+    }
+    let batches = Defaults::get().bench.batches;
+    let request = Request::default();
+    let jobs = matrices.iter().map(|matrix| Job { weights: &matrix.weights, batches: &batches, request }).collect::<Vec<_>>();
+    let progress = bar((jobs.len() * batches.len()) as u64, "tuning");
+    let outcomes = Tuner::new(tune::choices()).tune_model(&jobs, pool, args.budget.unwrap_or(BUDGET), &mut |step| {
+        progress.set_length(step.total as u64);
+        progress.set_position(step.done as u64);
+    });
+    progress.finish_and_clear();
+    let outcomes = outcomes?;
+    outcomes.iter().filter_map(|outcome| outcome.warning.as_ref()).for_each(|warning| tell(&format!("warning: {warning}")));
+    print(&if args.json { format!("{:#}\n", json(&outcomes)) } else { text(&outcomes) })
+}
+
+fn text(outcomes: &[Outcome]) -> String {
+    let mut table = Table::new(&[
+        ("FORMAT", Align::Left),
+        ("SHAPE", Align::Right),
+        ("BATCH", Align::Right),
+        ("KERNEL", Align::Left),
+        ("FROM", Align::Left),
+        ("OF DEFAULT", Align::Right),
+    ]);
+    for outcome in outcomes {
+        let key = &outcome.key;
+        table.row([
+            key.format.to_string(),
+            format!("{}x{}", key.n, key.k),
+            key.batch.to_string(),
+            outcome.kernel.name.to_owned(),
+            outcome.status.name().to_owned(),
+            ratio(outcome).map_or_else(|| "-".to_owned(), |ratio| format!("{:.0}%", 100.0 * ratio)),
+        ]);
+    }
+    let wrong =
+        outcomes.iter().flat_map(|outcome| &outcome.quarantined).map(|kernel| format!("quarantined: {}\n", kernel.name));
+    format!("{table}{}", wrong.collect::<String>())
+}
+
+/// The chosen kernel's time over the default's, if they were measured.
+fn ratio(outcome: &Outcome) -> Option<f64> {
+    outcome.timings.iter().find(|timing| timing.kernel.name == outcome.kernel.name).map(|timing| timing.ratio)
+}
+
+fn json(outcomes: &[Outcome]) -> Json {
+    let outcome = |outcome: &Outcome| {
+        let timings = outcome.timings.iter().map(|timing| {
+            json!({ "variant": timing.kernel.name, "median_ns": timing.median_ns, "ratio": timing.ratio, "rounds": timing.rounds })
+        });
+        json!({
+            "format": outcome.key.format,
+            "n": outcome.key.n,
+            "k": outcome.key.k,
+            "batch": outcome.key.batch.to_string(),
+            "numerics": outcome.key.numerics.name(),
+            "isa": outcome.key.isa,
+            "threads": outcome.key.threads,
+            "variant": outcome.kernel.name,
+            "default": outcome.default.name,
+            "source": outcome.status.name(),
+            "timings": timings.collect::<Vec<_>>(),
+            "quarantined": outcome.quarantined.iter().map(|kernel| kernel.name).collect::<Vec<_>>(),
+        })
+    };
+    json!({ "choices": outcomes.iter().map(outcome).collect::<Vec<_>>() })
 }

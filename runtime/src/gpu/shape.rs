@@ -104,7 +104,10 @@ mod tests {
         let wrong = |rows, k, stored| Shape::new(&KERNELS, rows, k, stored).unwrap_err().to_string();
         assert_eq!(wrong(1, 33, 18), "the length of a row: 33 given, a multiple of 32 needed");
         assert_eq!(wrong(2, 32, 35), "the bytes of the weights: 35 given, 2 rows of 32 weights needed");
-        assert_eq!(wrong(usize::MAX, 64, 36), format!("the bytes of the weights: 36 given, {} rows of 64 weights needed", usize::MAX));
+        assert_eq!(
+            wrong(usize::MAX, 64, 36),
+            format!("the bytes of the weights: 36 given, {} rows of 64 weights needed", usize::MAX)
+        );
         let most = "at most 4294967295 bytes and weights possible";
         assert_eq!(wrong(1 << 27, 32, 18 << 27), format!("the weights: {} given, {most}", 1_u64 << 32));
         let vector = Shape::new(&KERNELS, 1, 32, 18).unwrap().check_vector(&[0.0; 31]).unwrap_err();

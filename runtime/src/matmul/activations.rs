@@ -25,8 +25,7 @@ impl Groups {
         let units = k.div_ceil(class.unit_weights);
         let group_bytes = units * kernel.activations.unit_bytes;
         let count = (x.len() / k).div_ceil(kernel.cols);
-        let mut memory =
-            Buffer::zeroed(count * group_bytes).map_err(|_| Error::OutOfMemory { bytes: count * group_bytes })?;
+        let mut memory = Buffer::zeroed(count * group_bytes).map_err(|_| Error::OutOfMemory { bytes: count * group_bytes })?;
         let finite = AtomicBool::new(true);
         let groups = memory.bytes_mut().chunks_mut(group_bytes).zip(x.chunks(kernel.cols * k));
         // Each group is taken once, by one thread: the locks are never contended.

@@ -1,8 +1,9 @@
 //! The walk over tiles: which thread multiplies which rows by which columns, and where the sums go.
 
 use std::cell::RefCell;
+use std::ops::Range;
 
-use quantloom_kernels::abi::{Kernel, PANEL_ROWS};
+use quantloom_kernels::abi::{Kernel, SEGMENT};
 
 use super::activations::Groups;
 use crate::pool::Pool;
@@ -10,8 +11,14 @@ use crate::weights::Weights;
 
 /// Weights that one chunk of work reads, so that taking a chunk costs nothing beside it.
 const CHUNK_BYTES: usize = 128 << 10;
-/// Activations that stay in a core's second-level cache while the tiles of a chunk run over them.
-const BLOCK_BYTES: usize = 512 << 10;
+/// Activations of a segment that stay in a core's second-level cache while the tiles of a call run over them.
+const BLOCK_BYTES: usize = 1 << 20;
+/// Activations that stay in the first-level cache beside the weights that stream through it.
+const RESIDENT_BYTES: usize = 24 << 10;
+/// Tiles of a call whose activations do not: they share each segment of them.
+const SHARING_TILES: usize = 8;
+/// Sums that stay in the second-level cache between the segments of a call.
+const SUMS_BYTES: usize = 512 << 10;
 
 /// Runs a kernel over all rows and columns.
 pub fn run(weights: &Weights, kernel: &'static Kernel, groups: &Groups, y: &mut [f32], threads: usize, pool: &Pool) {
@@ -26,6 +33,7 @@ struct Walk<'a> {
     kernel: &'static Kernel,
     groups: &'a Groups,
     tiles: usize,
+    tiles_a_call: usize,
     tiles_a_chunk: usize,
     groups_a_block: usize,
 }
@@ -33,11 +41,16 @@ struct Walk<'a> {
 impl<'a> Walk<'a> {
     fn new(weights: &'a Weights, kernel: &'static Kernel, groups: &'a Groups, threads: usize) -> Self {
         let tiles = weights.n().div_ceil(kernel.rows);
-        let tile_bytes = weights.tile(0, kernel.rows).len();
-        let groups_a_block = (BLOCK_BYTES / groups.group_bytes()).clamp(1, groups.count());
-        let enough = (CHUNK_BYTES / tile_bytes / groups_a_block).max(1);
+        let segment_bytes = groups.group_bytes().div_ceil(weights.k().div_ceil(SEGMENT));
+        let groups_a_block = (BLOCK_BYTES / segment_bytes).clamp(1, groups.count());
+        let sums_bytes = groups_a_block * kernel.cols * kernel.rows * size_of::<f32>();
+        let sharing = SHARING_TILES.min(SUMS_BYTES / sums_bytes).max(1);
         let fair = (tiles / (4 * threads)).max(1);
-        Self { weights, kernel, groups, tiles, tiles_a_chunk: enough.min(fair), groups_a_block }
+        let resident = groups_a_block * groups.group_bytes() <= RESIDENT_BYTES;
+        let tiles_a_call = if resident { 1 } else { sharing.min(fair) };
+        let enough = (CHUNK_BYTES / weights.tiles(0, kernel.rows, 1).len() / groups_a_block).max(1);
+        let tiles_a_chunk = enough.min(fair).max(tiles_a_call);
+        Self { weights, kernel, groups, tiles, tiles_a_call, tiles_a_chunk, groups_a_block }
     }
 
     fn row_chunks(&self) -> usize {
@@ -53,25 +66,28 @@ impl<'a> Walk<'a> {
         let (block, rows) = (index / self.row_chunks(), index % self.row_chunks());
         let first = block * self.groups_a_block;
         let groups = first..self.groups.count().min(first + self.groups_a_block);
-        let tiles = rows * self.tiles_a_chunk..self.tiles.min((rows + 1) * self.tiles_a_chunk);
-        for tile in tiles {
-            self.tile(tile, groups.clone(), out);
+        let end = self.tiles.min((rows + 1) * self.tiles_a_chunk);
+        for tile in (rows * self.tiles_a_chunk..end).step_by(self.tiles_a_call) {
+            self.call(tile..end.min(tile + self.tiles_a_call), groups.clone(), out);
         }
     }
 
-    fn tile(&self, tile: usize, groups: std::ops::Range<usize>, out: &Output) {
+    /// One call of the kernel, and its sums on their way to the output.
+    fn call(&self, tiles: Range<usize>, groups: Range<usize>, out: &Output) {
         thread_local! {
             static SUMS: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
         }
         let (rows, cols) = (self.kernel.rows, self.kernel.cols);
         SUMS.with_borrow_mut(|sums| {
             sums.clear();
-            sums.resize(groups.len() * cols * rows, 0.0);
-            let weights = self.weights.tile(tile * rows / PANEL_ROWS, rows);
+            sums.resize(tiles.len() * groups.len() * cols * rows, 0.0);
+            let weights = self.weights.tiles(tiles.start, rows, tiles.len());
             // SAFETY: the kernel was chosen because its instruction set is available.
-            unsafe { (self.kernel.run)(weights, self.groups.range(groups.clone()), sums) };
-            for (column, sums) in (groups.start * cols..).zip(sums.chunks_exact(rows)) {
-                out.put(column, tile * rows, sums);
+            unsafe { (self.kernel.run)(weights, self.weights.units(), self.groups.range(groups.clone()), sums) };
+            for (tile, sums) in tiles.zip(sums.chunks_exact(groups.len() * cols * rows)) {
+                for (column, sums) in (groups.start * cols..).zip(sums.chunks_exact(rows)) {
+                    out.put(column, tile * rows, sums);
+                }
             }
         });
     }

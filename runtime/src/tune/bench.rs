@@ -95,3 +95,52 @@ impl<'a> Bench<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::tune::fake;
+
+    const FOREVER: Duration = Duration::MAX;
+
+    /// Measures kernels on some weights.
+    fn measure(weights: &Weights, kernels: &[&'static Kernel], choices: &Choices) -> Option<Outcome> {
+        let mut bench = Bench::new(kernels, &[weights], Pool::global()).unwrap();
+        let key = Key::new(weights, 3, kernels[0].numerics, kernels[0].isa, 1);
+        bench.measure(&key, 3, choices, Deadline::after(FOREVER)).unwrap()
+    }
+
+    #[test]
+    fn a_wrong_kernel_is_quarantined_even_if_it_is_the_default() {
+        let weights = fake::weights(64, 2);
+        let (right, wrong) = (fake::kernels(&weights), fake::wrong_kernel(&weights));
+        let kernels = [&[wrong][..], &right].concat();
+        let choices = Choices::new(None);
+        let outcome = measure(&weights, &kernels, &choices).unwrap();
+        assert!(outcome.quarantined.len() == 1 && std::ptr::eq(outcome.quarantined[0], wrong));
+        assert!(!std::ptr::eq(outcome.kernel, wrong) && !std::ptr::eq(outcome.default, wrong));
+        assert_eq!(outcome.timings.len(), right.len());
+        let (found, _) = choices.find(&outcome.key).unwrap();
+        assert_eq!(found.name, outcome.kernel.name);
+    }
+
+    #[test]
+    fn quarantined_kernels_are_named_in_the_entry() {
+        let weights = fake::weights(64, 2);
+        let kernels = [fake::kernels(&weights)[0], fake::wrong_kernel(&weights)];
+        let bench = Bench::new(&kernels, &[&weights], Pool::global()).unwrap();
+        let key = Key::new(&weights, 1, kernels[0].numerics, kernels[0].isa, 1);
+        let race = Race::run(1, 0, Deadline::after(FOREVER), |_| Ok(2.0)).unwrap().unwrap();
+        let entry = bench.entry(&key, &race, 0);
+        assert_eq!((entry.quarantined, entry.kernel.as_str()), (vec!["wrong".to_owned()], kernels[0].name));
+    }
+
+    #[test]
+    fn nothing_is_measured_if_all_kernels_are_wrong() {
+        let weights = fake::weights(64, 2);
+        let choices = Choices::new(None);
+        assert!(measure(&weights, &[fake::wrong_kernel(&weights)], &choices).is_none());
+    }
+}

@@ -125,6 +125,9 @@ impl Choices {
 fn nowhere() -> Error {
     Error::Cache {
         path: PathBuf::from("the tuner's cache"),
-        detail: format!("there is no home folder, so what was measured is forgotten at exit; set {} to a folder", place::VARIABLE),
+        detail: format!(
+            "there is no home folder, so what was measured is forgotten at exit; set {} to a folder",
+            super::VARIABLE
+        ),
     }
 }

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
-use super::{Digest, Entry};
+use super::{Digest, Entry, VARIABLE};
 use crate::error::{Error, Result};
 
 /// The meaning of the fields of an entry. Folders are named by it: versions do not read each other's files.
@@ -82,13 +82,14 @@ impl CacheFile {
     /// # Errors
     /// [`Error::Cache`] if the file cannot be written. Then it is as it was.
     pub fn merge(&self, entries: &[Entry], patience: Duration) -> Result<()> {
-        self.try_merge(entries, patience).map_err(|cause| Error::Cache {
-            path: self.path.clone(),
-            detail: format!(
-                "cannot be written ({cause}), so what was measured is forgotten at exit; make the folder writable or set {} to \
-                 one that is",
-                super::place::VARIABLE
-            ),
+        self.try_merge(entries, patience).map_err(|cause| {
+            let remedy = if cause.kind() == ErrorKind::WouldBlock {
+                "try again when that has ended".to_owned()
+            } else {
+                format!("make the folder writable or set {VARIABLE} to one that is")
+            };
+            let detail = format!("cannot be written ({cause}), so what was measured is forgotten at exit; {remedy}");
+            Error::Cache { path: self.path.clone(), detail }
         })
     }
 
@@ -131,13 +132,14 @@ impl CacheFile {
     }
 }
 
-/// The lines before the first entry, and those of each entry.
+/// The lines before the first entry, and those of each entry. A mark that is damaged begins an entry too: a wrong one.
 fn split(text: &str) -> (String, Vec<String>) {
     let (mut header, mut entries) = (String::new(), Vec::<String>::new());
     for line in text.lines() {
-        if line.trim() == MARK {
+        if line.starts_with('[') {
             entries.push(String::new());
-        } else {
+        }
+        if line.trim_end() != MARK {
             let part = entries.last_mut().unwrap_or(&mut header);
             part.push_str(line);
             part.push('\n');

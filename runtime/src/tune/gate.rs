@@ -61,3 +61,38 @@ fn hard_activations(batch: usize, k: usize) -> Vec<f32> {
 fn ordinary(index: usize) -> f32 {
     ((index as u32).wrapping_mul(0x9e37_79b9) >> 8) as f32 / (1 << 23) as f32 - 1.0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tune::fake;
+
+    #[test]
+    fn right_kernels_pass() {
+        let weights = fake::weights(70, 3);
+        assert!(wrong(&weights, &fake::kernels(&weights), Pool::global()).unwrap().is_empty());
+        assert!(wrong(&weights, &[], Pool::global()).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_wrong_last_bit_is_found() {
+        // Fewer rows than a tile, and many tiles.
+        for n in [1, 70, 500] {
+            let weights = fake::weights(n, 2);
+            let culprit = fake::wrong_kernel(&weights);
+            let mut kernels = fake::kernels(&weights);
+            kernels.insert(1, culprit);
+            let found = wrong(&weights, &kernels, Pool::global()).unwrap();
+            assert!(found.len() == 1 && std::ptr::eq(found[0], culprit), "{n}: {}", found.len());
+        }
+    }
+
+    #[test]
+    fn hard_activations_are_finite_and_differ() {
+        let x = hard_activations(15, 64);
+        assert!(x.iter().all(|value| value.is_finite()));
+        let rows = x.chunks(64).map(|row| row.iter().map(|value| value.to_bits()).collect::<Vec<_>>());
+        let distinct = rows.collect::<std::collections::HashSet<_>>();
+        assert!(distinct.len() >= 10, "{}", distinct.len());
+    }
+}

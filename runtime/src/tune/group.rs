@@ -82,8 +82,8 @@ impl<'a> Group<'a> {
     /// As [`Bench::new`].
     pub fn tune(&mut self, batch: usize, choices: &Choices, deadline: Deadline) -> Result<Outcome> {
         let key = self.key(batch);
-        let something = self.matrices[0].n() > 0 && self.matrices[0].k() > 0 && batch > 0;
-        if something && deadline.allows(Duration::ZERO) {
+        let empty = self.matrices[0].n() == 0 || self.matrices[0].k() == 0 || batch == 0;
+        if !empty && deadline.allows(Duration::ZERO) {
             if self.bench.is_none() {
                 self.bench = Some(Bench::new(&self.candidates, &self.matrices, self.pool)?);
             }
@@ -94,9 +94,9 @@ impl<'a> Group<'a> {
             }
         }
         let default = self.default(batch);
-        let unmeasured = self.known(batch, choices);
-        let unmeasured = unmeasured.unwrap_or_else(|| Outcome::unmeasured(key, default, default, Status::Untuned));
-        Ok(Outcome { quarantined: self.bench.as_ref().map(Bench::quarantined).unwrap_or_default(), ..unmeasured })
+        let untuned = || Outcome::unmeasured(key, default, default, Status::Untuned);
+        let quarantined = self.bench.as_ref().map(Bench::quarantined).unwrap_or_default();
+        Ok(Outcome { quarantined, ..self.known(batch, choices).unwrap_or_else(untuned) })
     }
 
     fn key(&self, batch: usize) -> Key {

@@ -16,16 +16,8 @@ use crate::weights::Weights;
 pub struct Bucket(u8);
 
 /// Name and largest batch of each bucket, smallest first.
-const BUCKETS: [(&str, usize); 8] = [
-    ("1", 1),
-    ("2-4", 4),
-    ("5-8", 8),
-    ("9-16", 16),
-    ("17-32", 32),
-    ("33-64", 64),
-    ("65-128", 128),
-    (">128", usize::MAX),
-];
+const BUCKETS: [(&str, usize); 8] =
+    [("1", 1), ("2-4", 4), ("5-8", 8), ("9-16", 16), ("17-32", 32), ("33-64", 64), ("65-128", 128), (">128", usize::MAX)];
 
 impl Bucket {
     /// The bucket of a batch size.

@@ -20,6 +20,8 @@ mod choices;
 mod deadline;
 mod digest;
 mod entry;
+#[cfg(test)]
+mod fake;
 mod file;
 pub mod gate;
 mod group;

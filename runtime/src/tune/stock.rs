@@ -1,10 +1,11 @@
 //! The weights that are measured on: the model's own, and copies of them where those alone would stay in a cache.
 
+use std::time::Duration;
+
+use super::deadline::Deadline;
 use crate::error::Result;
 use crate::machine::Caches;
 use crate::weights::Weights;
-
-use super::deadline::Deadline;
 
 /// From this batch on, weights are used often enough that it does not matter where they come from.
 const REUSED: usize = 32;
@@ -37,7 +38,7 @@ impl Stock {
         let each = self.sample().packed_bytes();
         let wanted = if batch < REUSED { cold_bytes(caches, threads).div_ceil(each) } else { 1 };
         while self.matrices.len() < wanted {
-            if !deadline.allows(std::time::Duration::ZERO) {
+            if !deadline.allows(Duration::ZERO) {
                 return Ok(false);
             }
             self.matrices.push(self.sample().duplicate()?);
@@ -61,6 +62,46 @@ fn cold_bytes(caches: &Caches, threads: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::matmul::{Request, matmul};
+    use crate::pool::Pool;
+    use crate::tune::fake;
+
+    const CACHES: Caches = Caches { l1d: 32 << 10, l2: 64 << 10, l3: 0, l3_sharers: 1 };
+
+    #[test]
+    fn pieces_are_rows_of_the_matrices() {
+        let whole = fake::weights(150, 2);
+        let (n, k, rows) = (whole.n(), whole.k(), whole.tile_rows());
+        let request = Request { numerics: fake::kernels(&whole)[0].numerics, ..Request::default() };
+        let x = crate::measure::activations(2, k);
+        let product = |weights: &Weights| {
+            let mut y = vec![0.0; 2 * weights.n()];
+            matmul(weights, &x, 2, &mut y, &request, Pool::global()).unwrap();
+            y
+        };
+        let wanted = product(&whole);
+        let pieces = Stock::new(&[&whole, &whole]).pieces(rows);
+        assert_eq!(pieces.len(), 2 * (n / rows));
+        for (index, piece) in pieces.iter().enumerate() {
+            let first = index % (n / rows) * rows;
+            let part = wanted.chunks(n).flat_map(|column| column[first..first + rows].to_vec()).collect::<Vec<_>>();
+            assert_eq!(product(piece), part);
+            assert_eq!(product(&piece.duplicate().unwrap()), part);
+        }
+    }
+
+    #[test]
+    fn small_batches_get_cold_weights_while_there_is_time() {
+        let weights = fake::weights(32, 1);
+        let copies = |batch, budget| {
+            let mut stock = Stock::new(&[&weights]);
+            let done = stock.chill(batch, &CACHES, 2, Deadline::after(budget)).unwrap();
+            (done, stock.pieces(32).len())
+        };
+        assert_eq!(copies(1, Duration::MAX), (true, (256_usize << 10).div_ceil(weights.packed_bytes())));
+        assert_eq!(copies(REUSED, Duration::MAX), (true, 1));
+        assert_eq!(copies(1, Duration::ZERO), (false, 1));
+    }
 
     #[test]
     fn cold_memory_is_larger_than_the_caches_of_the_cores() {

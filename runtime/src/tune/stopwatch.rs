@@ -10,10 +10,12 @@ use crate::pool::Pool;
 use crate::registry::Kernel;
 use crate::weights::Weights;
 
-/// About how long a sample takes at most: of more work than that, a part is measured.
-const LONG: Duration = Duration::from_millis(1);
-/// About how long it takes at least: of less work, several repetitions are measured.
-const SHORT: Duration = Duration::from_micros(400);
+/// Takes of a sample, of which the median counts: one that another program disturbs does not matter.
+const TAKES: usize = 3;
+/// About how long a take lasts at most: of more work than that, a part is measured.
+const LONG: Duration = Duration::from_micros(500);
+/// About how long it lasts at least: of less work, several repetitions are measured.
+const SHORT: Duration = Duration::from_micros(150);
 /// Tiles for each thread in a part: enough to share them fairly.
 const TILES: usize = 4;
 
@@ -26,14 +28,14 @@ pub struct Stopwatch<'a> {
     n: usize,
     pieces: Vec<Weights>,
     next: usize,
-    /// Multiplications that make a sample.
+    /// Multiplications of a take.
     calls: usize,
     x: Vec<f32>,
     y: Vec<f32>,
 }
 
 impl<'a> Stopwatch<'a> {
-    /// A stopwatch for products of a batch and the matrices of a stock. `kernel` tells how large a part makes a sample.
+    /// A stopwatch for products of a batch and the matrices of a stock. `kernel` tells how large a part is measured.
     ///
     /// # Errors
     /// As [`Stopwatch::time`].
@@ -41,10 +43,9 @@ impl<'a> Stopwatch<'a> {
         let (n, k, unit) = (stock.sample().n(), stock.sample().k(), stock.sample().tile_rows() * threads);
         let least = (TILES * unit).min(n);
         let x = measure::activations(batch, k);
-        let y = vec![0.0; batch * n];
-        let mut watch = Self { pool, threads, n, pieces: stock.pieces(least), next: 0, calls: 1, x, y };
+        let mut watch = Self { pool, threads, n, pieces: stock.pieces(least), next: 0, calls: 1, x, y: Vec::new() };
         // The first call finds nothing ready, not even the threads.
-        watch.time(kernel)?;
+        watch.take(kernel)?;
         let whole = watch.time(kernel)?;
         let fitting = (n as f64 * nanoseconds(LONG) / whole) as usize / unit * unit;
         let rows = if fitting < n { fitting.max(least) } else { n };
@@ -58,6 +59,15 @@ impl<'a> Stopwatch<'a> {
     /// # Errors
     /// [`crate::Error::OutOfMemory`].
     pub fn time(&mut self, kernel: &'static Kernel) -> Result<f64> {
+        let mut takes = [0.0; TAKES];
+        for take in &mut takes {
+            *take = self.take(kernel)?;
+        }
+        takes.sort_unstable_by(f64::total_cmp);
+        Ok(takes[TAKES / 2])
+    }
+
+    fn take(&mut self, kernel: &'static Kernel) -> Result<f64> {
         let (mut prepare, mut multiply) = (Duration::ZERO, Duration::ZERO);
         for _ in 0..self.calls {
             let (prepared, multiplied) = self.call(kernel)?;
@@ -75,11 +85,11 @@ impl<'a> Stopwatch<'a> {
         let piece = &self.pieces[self.next % self.pieces.len()];
         self.next += 1;
         let batch = self.x.len() / piece.k();
-        let y = &mut self.y[..batch * piece.n()];
+        self.y.resize(batch * piece.n(), 0.0);
         let start = Instant::now();
         let groups = Groups::new(kernel, piece.class(), &self.x, piece.k(), self.threads, self.pool)?;
         let prepared = start.elapsed();
-        tiles::run(piece, kernel, &groups, y, self.threads, self.pool);
+        tiles::run(piece, kernel, &groups, &mut self.y, self.threads, self.pool);
         Ok((prepared, start.elapsed() - prepared))
     }
 }

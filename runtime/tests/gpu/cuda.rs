@@ -1,9 +1,9 @@
 //! CUDA modules through NVRTC, and on a device where there is one.
 
-use quantloom::gpu::cuda::Compiler;
-use quantloom_codegen::emit;
+use quantloom::gpu::cuda::{Compiler, Device, Module};
+use quantloom_codegen::emit::cuda;
 
-use crate::support::{dialect, formats, required};
+use crate::support::{Dice, assert_equal_bits, dialect, formats, kernels, product, random, required};
 
 /// Two generations of devices.
 const ARCHITECTURES: [&str; 2] = ["sm_80", "sm_90"];
@@ -16,7 +16,7 @@ fn every_module_compiles_without_spills_or_warnings() {
     let Some(compiler) = required(Compiler::load()) else { return };
     let dialect = dialect("cuda");
     for format in formats() {
-        let source = emit::cuda::module(&format, &dialect).unwrap();
+        let source = cuda::module(&format, &dialect).unwrap();
         for architecture in ARCHITECTURES {
             let what = format!("{} for {architecture}", format.card.file);
             let compiled = compiler.compile(&source, architecture).unwrap_or_else(|why| panic!("{what}: {why}"));
@@ -38,4 +38,28 @@ fn says_what_is_wrong_with_a_module() {
     assert!(wrong.contains("identifier \"y\" is undefined"), "{wrong}");
     let unknown = compiler.compile("", "sm_1").unwrap_err().to_string();
     assert!(unknown.contains("architecture"), "{unknown}");
+}
+
+/// Needs a device, which no machine without one can stand in for: it is never required.
+#[test]
+fn computes_on_a_device_what_the_oracle_does() {
+    let device = match Device::open() {
+        Ok(device) => device,
+        Err(why) => return eprintln!("skipped: {why}"),
+    };
+    let compiler = required(Compiler::load()).expect("a machine with a device has NVRTC");
+    let (dialect, mut dice) = (dialect("cuda"), Dice(5));
+    for format in &formats() {
+        let source = cuda::module(format, &dialect).unwrap();
+        let compiled = compiler.compile(&source, &device.architecture().unwrap()).unwrap();
+        let sample = random(format, &dialect, &mut dice);
+        let module = Module::new(&device, &kernels(sample.format, &dialect, &source, &[]), &compiled.cubin).unwrap();
+        let matrix = module.load(&sample.bytes, sample.rows, sample.k).unwrap();
+        assert_equal_bits(&matrix.decode().unwrap(), &sample.weights, &sample.what);
+        let x = dice.vector(sample.k);
+        let wanted = product(&sample.weights, &x, f32::mul_add);
+        for &split in &dialect.splitk {
+            assert_equal_bits(&matrix.gemv(&x, split).unwrap(), &wanted, &format!("{}, split {split}", sample.what));
+        }
+    }
 }

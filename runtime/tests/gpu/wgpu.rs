@@ -1,76 +1,165 @@
 //! WGSL modules against golden files, the oracle and the plain form of a product.
 
-use std::path::Path;
 use std::sync::OnceLock;
 
-use quantloom::gguf::{BlockShape, Gguf};
 use quantloom::gpu::wgpu::{Device, Fma, Module};
 use quantloom::gpu::{Error, Kernels};
+use quantloom_codegen::emit::gpu::Module as Text;
+use quantloom_codegen::emit::wgsl;
 use quantloom_codegen::plan::PlannedFormat;
-use quantloom_spec::eval;
 
-use crate::support::{Dice, Generated, assert_equal_bits, exact, formats, golden_files, required};
+use crate::support::{Dice, Sample, assert_equal_bits, dialect, formats, golden, kernels, planned, product, random, required};
 
-/// A device for all tests.
+/// One device for all tests.
 fn device() -> Option<&'static Device> {
     static DEVICE: OnceLock<Option<Device>> = OnceLock::new();
-    DEVICE.get_or_init(|| required(Device::open())).as_ref()
+    let found = DEVICE.get_or_init(|| required(Device::open())).as_ref();
+    found.inspect(|device| eprintln!("{}: {:?} multiply-add", device.name(), device.fma()))
+}
+
+/// Compiles a format's module and hands it over.
+fn with_module<T>(device: &Device, format: &PlannedFormat, fma: Fma, work: impl FnOnce(&Module<'_>) -> T) -> T {
+    let dialect = dialect("wgsl");
+    let Text { text, tables } = wgsl::module(format, &dialect).unwrap();
+    work(&Module::new(device, &kernels(format, &dialect, &text, &tables), fma).unwrap())
+}
+
+fn check_decode(device: &Device, sample: &Sample<'_>) {
+    let load = |module: &Module<'_>| module.load(&sample.bytes, sample.rows, sample.k).unwrap().decode().unwrap();
+    let found = with_module(device, sample.format, device.fma(), load);
+    assert_equal_bits(&found, &sample.weights, &sample.what);
+}
+
+/// Checks the product for every split factor of the dialect.
+fn check_product(device: &Device, sample: &Sample<'_>, fma: Fma, x: &[f32], wanted: &[f32]) {
+    with_module(device, sample.format, fma, |module| {
+        let matrix = module.load(&sample.bytes, sample.rows, sample.k).unwrap();
+        for split in dialect("wgsl").splitk {
+            assert_equal_bits(&matrix.gemv(x, split).unwrap(), wanted, &format!("{}, split {split}", sample.what));
+        }
+    });
 }
 
 #[test]
 fn decodes_the_golden_files() {
     let Some(device) = device() else { return };
-    let formats = formats();
-    for path in golden_files() {
-        let file = Gguf::open(&path).unwrap();
-        let kind = file.tensor("quantized").unwrap().kind;
-        let format = formats.iter().find(|format| format.card.format.gguf == Some(kind)).expect("a card for the file");
-        for name in ["quantized", "random"] {
-            check_golden(device, format, &file, name, &path);
-        }
-    }
-}
-
-fn check_golden(device: &Device, format: &PlannedFormat, file: &Gguf, name: &str, path: &Path) {
-    let generated = Generated::wgsl(format);
-    let module = Module::new(device, &generated.kernels(), device.fma()).unwrap();
-    let tensor = file.tensor(name).unwrap();
-    let bytes = file.bytes(tensor, generated.kernels().block).unwrap();
-    let wanted = file.bytes(file.tensor(&format!("{name}.f32")).unwrap(), BlockShape::F32).unwrap();
-    let wanted: Vec<f32> = bytemuck::pod_collect_to_vec(wanted);
-    let found = module.load(bytes, tensor.rows(), tensor.k()).unwrap().decode().unwrap();
-    assert_equal_bits(&found, &wanted, &format!("{}, {name}", path.display()));
+    golden(&formats()).iter().for_each(|sample| check_decode(device, sample));
 }
 
 #[test]
 fn decodes_every_format_as_the_oracle_does() {
     let Some(device) = device() else { return };
-    let mut dice = Dice::new(1);
-    for format in formats() {
-        let generated = Generated::wgsl(&format);
-        let module = Module::new(device, &generated.kernels(), device.fma()).unwrap();
-        let bytes = dice.blocks(&format, 133, f32::INFINITY);
-        let found = module.load(&bytes, 7, 19 * format.decoder.weights).unwrap().decode().unwrap();
-        assert_equal_bits(&found, &eval::decode_blocks(&format.card.format, &bytes), &format.card.file);
+    let (dialect, mut dice) = (dialect("wgsl"), Dice(1));
+    formats().iter().for_each(|format| check_decode(device, &random(format, &dialect, &mut dice)));
+}
+
+#[test]
+fn multiplies_with_equal_bits_for_every_split() {
+    let Some(device) = device() else { return };
+    let (dialect, mut dice) = (dialect("wgsl"), Dice(2));
+    for format in &formats() {
+        let sample = random(format, &dialect, &mut dice);
+        let mut x = dice.vector(sample.k);
+        // A segment whose products are all zeros: its sum is +0, whatever the signs of the weights.
+        x[512..1024].fill(-0.0);
+        check_product(device, &sample, device.fma(), &x, &product(&sample.weights, &x, f32::mul_add));
     }
 }
 
-/// Rows enough for two groups, the second of them part full; three segments, the last of them short.
+/// Where the device's own multiply-add rounds twice, sums are those of two roundings.
 #[test]
-fn multiplies_every_format_with_equal_bits_for_every_split() {
+fn the_native_multiply_add_is_what_the_probe_says() {
     let Some(device) = device() else { return };
-    let mut dice = Dice::new(2);
-    for format in formats() {
-        let generated = Generated::wgsl(&format);
-        let (rows, k) = (70, 1280);
-        let bytes = dice.blocks(&format, rows * k / format.decoder.weights, 1e6);
-        let x = dice.vector(k);
-        let wanted = exact(&eval::decode_blocks(&format.card.format, &bytes), &x, f32::mul_add);
-        let module = Module::new(device, &generated.kernels(), device.fma()).unwrap();
-        let matrix = module.load(&bytes, rows, k).unwrap();
-        for &split in generated.splits() {
-            let found = matrix.gemv(&x, split).unwrap();
-            assert_equal_bits(&found, &wanted, &format!("{}, split {split}", format.card.file));
-        }
+    let twice = |a: f32, b: f32, c: f32| a * b + c;
+    let mut dice = Dice(3);
+    for sample in golden(&formats()) {
+        let x = dice.vector(sample.k);
+        let wanted = match device.fma() {
+            Fma::Native => product(&sample.weights, &x, f32::mul_add),
+            Fma::Integer => product(&sample.weights, &x, twice),
+        };
+        check_product(device, &sample, Fma::Native, &x, &wanted);
     }
+}
+
+/// Two products to a row, of bits that look random: subnormals, zeros, overflow, and sums that cancel.
+#[test]
+fn the_integer_multiply_add_rounds_once() {
+    let Some(device) = device() else { return };
+    let format = planned("f32.toml", F32_CARD);
+    let mut dice = Dice(4);
+    let mut finite = || {
+        let bits = dice.roll();
+        // A quarter has the smallest or an even exponent, which makes subnormals and ties frequent.
+        let exponents = if bits >> 62 == 0 { 0x8000_0000_u32 } else { 0xff80_0000 };
+        Some(f32::from_bits(bits as u32 & (exponents | 0x7f_ffff))).filter(|value| value.is_finite()).unwrap_or(1.0)
+    };
+    with_module(device, &format, Fma::Integer, |module| {
+        for _ in 0..100 {
+            let (a, b) = (finite(), finite());
+            let x = [a, b];
+            let mut weights: Vec<f32> = (0..1000).flat_map(|_| [finite(), finite()]).collect();
+            // Rows whose second product takes away most of the first.
+            weights.extend((0..1000).flat_map(|_| finite_pair(finite(), a, b)));
+            let wanted = product(&weights, &x, f32::mul_add);
+            let found = module.load(bytemuck::cast_slice(&weights), wanted.len(), 2).unwrap().gemv(&x, 1).unwrap();
+            let numbers =
+                |values: &[f32]| values.iter().map(|value| if value.is_nan() { f32::NAN } else { *value }).collect::<Vec<_>>();
+            assert_equal_bits(&numbers(&found), &numbers(&wanted), &format!("times {a:e} and {b:e}"));
+        }
+    });
+}
+
+/// A weight for `a`, and one for `b` that makes nearly the opposite product.
+fn finite_pair(weight: f32, a: f32, b: f32) -> [f32; 2] {
+    let opposite = -(weight * a) / b;
+    [weight, if opposite.is_finite() { opposite } else { 0.0 }]
+}
+
+const F32_CARD: &str = r#"
+    name = "F32"
+    doc = "Plain f32."
+    weights = 1
+    bytes = 4
+    fields.w = { at = 0, type = "f32" }
+    code = { from = "w" }
+"#;
+
+/// More blocks than a launch has threads, so that threads take several.
+#[test]
+fn decodes_more_blocks_than_threads() {
+    let Some(device) = device() else { return };
+    let weights: Vec<f32> = (0..65_535 * 64 + 100).map(|index| index as f32).collect();
+    let decode = |module: &Module<'_>| module.load(bytemuck::cast_slice(&weights), 1, weights.len()).unwrap().decode().unwrap();
+    let found = with_module(device, &planned("f32.toml", F32_CARD), Fma::Native, decode);
+    assert_equal_bits(&found, &weights, "a long row");
+}
+
+#[test]
+fn empty_matrices_are_allowed() {
+    let Some(device) = device() else { return };
+    with_module(device, &planned("f32.toml", F32_CARD), Fma::Native, |module| {
+        let no_rows = module.load(&[], 0, 8).unwrap();
+        assert_eq!((no_rows.decode().unwrap(), no_rows.gemv(&[1.0; 8], 1).unwrap()), (vec![], vec![]));
+        let no_columns = module.load(&[], 3, 0).unwrap();
+        assert_eq!((no_columns.decode().unwrap(), no_columns.gemv(&[], 2).unwrap()), (vec![], vec![0.0; 3]));
+    });
+}
+
+#[test]
+fn says_what_is_wrong() {
+    let Some(device) = device() else { return };
+    let format = planned("f32.toml", F32_CARD);
+    let dialect = dialect("wgsl");
+    let text = wgsl::module(&format, &dialect).unwrap().text;
+    let compile = |source: &str| {
+        let kernels: Kernels<'_> = kernels(&format, &dialect, source, &[]);
+        Module::new(device, &kernels, Fma::Native).map(drop)
+    };
+    let broken = compile(&text.replace("sum = fused(", "sum = confused(")).unwrap_err();
+    assert!(matches!(&broken, Error::Compile { log } if log.contains("confused")), "{broken}");
+    let lacking = compile(&text.replace("fn reduce(", "fn reduced(")).unwrap_err();
+    assert!(matches!(&lacking, Error::Compile { log } if log.contains("reduce")), "{lacking}");
+    let too_much = with_module(device, &format, Fma::Native, |module| module.load(&[0; 12], 2, 2).map(drop)).unwrap_err();
+    assert!(matches!(too_much, Error::Size { found: 12, .. }), "{too_much}");
 }

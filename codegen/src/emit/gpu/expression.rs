@@ -101,7 +101,10 @@ impl<L: Language> Printer<'_, L> {
         let mut parts = Vec::new();
         let mut done = 0;
         while done < bytes {
-            let size = [4, 2, 1].into_iter().find(|size| bytes - done >= *size && aligned % u64::from(*size) == 0).unwrap_or(1);
+            let size = [4, 2, 1]
+                .into_iter()
+                .find(|size| bytes - done >= *size && aligned.is_multiple_of(u64::from(*size)))
+                .unwrap_or(1);
             let place = moved(byte, done);
             let place = if place == Affine::default() { String::new() } else { format!(" + {}", self.affine(&place)) };
             let load = format!("load{}(block{place})", 8 * size);

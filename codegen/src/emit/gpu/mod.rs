@@ -9,7 +9,7 @@
 //!   bits.
 //! - `reduce`: adds the partial sums of a row from the first segment to the last, starting from +0.
 //!
-//! What is computed comes from the [`Decoder`]; how a language spells it from a [`Language`]; the rest of the text from a template.
+//! What is computed comes from the [`Decoder`]; how a language spells it from a `Language`; the rest of the text from a template.
 
 mod expression;
 mod nest;
@@ -28,7 +28,7 @@ use table::Tables;
 
 /// An f32 operation that rounds by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FloatOp {
+pub(super) enum FloatOp {
     /// Product.
     Mul,
     /// Sum.
@@ -39,7 +39,7 @@ pub enum FloatOp {
 
 /// How a language spells what differs between them. Everything else is one text for all: types are called `u32`, `i32` and
 /// `f32`, conversions `f32(x)`, unsigned literals `1u`, and shifts stand in parentheses.
-pub trait Language {
+pub(super) trait Language {
     /// Declares a value of a type that stays as it is.
     fn bind(&self, kind: &str, name: &str, value: &str) -> String;
 
@@ -69,38 +69,38 @@ pub(super) fn module(
     language: &impl Language,
     template: &str,
 ) -> Result<Module, Error> {
-    let decoder = &format.decoder;
-    let blocks_of_segment = whole_blocks(format)?;
-    let nest = Nest { format: &format.card.format, decoder, language };
+    let nest = Nest { format: &format.card.format, decoder: &format.decoder, language };
     let decode = nest.print(&|weight| format!("output[first + {}] = {};", weight.position, weight.value))?;
     let gemv = nest.print(&|weight| format!("sum = fused({}, x[k + {}], sum);", weight.operand, weight.position))?;
-    let tables = Tables::of(decoder);
-    let mut context = Context::new();
+    let tables = Tables::of(&format.decoder);
+    let mut context = sizes(format, dialect)?;
     context.insert("marker", &format!("{MARKER} from formats/{}: do not edit.", format.card.file));
     context.insert("name", &format.card.format.name);
     context.insert("doc", &format.card.format.doc);
-    context.insert("block_weights", &decoder.weights);
-    context.insert("block_bytes", &decoder.bytes);
-    context.insert("segment", &SEGMENT);
-    context.insert("segment_blocks", &blocks_of_segment);
-    context.insert("workgroup", &dialect.workgroup);
     context.insert("helpers", &helpers(&gemv));
+    context.insert("decode", &decode);
+    context.insert("gemv", &gemv);
     context.insert("tables", &tables.lookups());
     context.insert("table_words", &tables.words.len());
     context.insert("table_lines", &tables.lines());
-    context.insert("decode", &decode);
-    context.insert("gemv", &gemv);
     let text = Tera::one_off(template, &context, false).expect("the templates of this crate print with this context");
     Ok(Module { text, tables: tables.words })
 }
 
-/// Blocks of a segment, which are a whole number for every sane block.
-fn whole_blocks(format: &PlannedFormat) -> Result<usize, Error> {
-    let Decoder { weights, .. } = format.decoder;
-    if SEGMENT % weights == 0 {
-        return Ok(SEGMENT / weights);
+/// The numbers that a template prints.
+fn sizes(format: &PlannedFormat, dialect: &Dialect) -> Result<Context, Error> {
+    let Decoder { weights, bytes, .. } = format.decoder;
+    if !SEGMENT.is_multiple_of(weights) {
+        let what = format!("blocks of {weights} weights, which straddle segments of {SEGMENT}");
+        return Err(Error::unsupported(&format.card.format, &what));
     }
-    Err(Error::unsupported(&format.card.format, &format!("blocks of {weights} weights, which do not divide a segment of {SEGMENT}")))
+    let mut context = Context::new();
+    context.insert("workgroup", &dialect.workgroup);
+    context.insert("block_weights", &weights);
+    context.insert("block_bytes", &bytes);
+    context.insert("segment", &SEGMENT);
+    context.insert("segment_blocks", &(SEGMENT / weights));
+    Ok(context)
 }
 
 /// The functions that a template defines if a nest calls them.

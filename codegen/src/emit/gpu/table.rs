@@ -3,7 +3,7 @@
 //! The vector tables of grid formats have thousands of entries but two to eight different values; packed, they stay in the
 //! nearest cache.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ir::Decoder;
 
@@ -18,7 +18,7 @@ pub(super) struct Tables {
     places: Vec<Place>,
 }
 
-/// Where a table is.
+/// Where a table's values are.
 #[derive(Debug)]
 enum Place {
     /// The bits of each value, from this word on.
@@ -78,20 +78,15 @@ impl Tables {
     }
 }
 
-/// The different values, in the order in which they first occur.
+/// The different values, ascending.
 fn distinct(values: &[u32]) -> Vec<u32> {
-    let mut palette = Vec::new();
-    for value in values {
-        if !palette.contains(value) {
-            palette.push(*value);
-        }
-    }
-    palette
+    let palette: BTreeSet<u32> = values.iter().copied().collect();
+    palette.into_iter().collect()
 }
 
 /// Each value's place in the palette, the first lowest; `bits` is a power of two below 32, so no place straddles words.
 fn pack(values: &[u32], palette: &[u32], bits: u32) -> Vec<u32> {
-    let place = |value: &u32| palette.iter().position(|entry| entry == value).expect("the palette has every value") as u32;
+    let place = |value: &u32| palette.binary_search(value).expect("the palette has every value") as u32;
     let word = |values: &[u32]| values.iter().rev().fold(0, |word, value| word << bits | place(value));
     values.chunks((32 / bits) as usize).map(word).collect()
 }

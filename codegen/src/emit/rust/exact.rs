@@ -39,7 +39,7 @@ impl Tile<'_> {
             let unit = format_ident!("unit{vector}");
             let first = if chunks == 1 { quote!(0) } else { quote!(at_chunk % #chunks * #lines) };
             let codes = quote!(#unit.codes[at_chunk / #chunks]);
-            quads::load_lines(self.width, &codes, &first, lines, &format!("line{vector}_"), self.prefetch)
+            quads::load_lines(self.width, &codes, &first, lines, &format!("line{vector}_"), self.streams)
         });
         quote!(#(#loads)*)
     }
@@ -66,7 +66,8 @@ impl Tile<'_> {
         let (step, group) = (class.step, class.root_group);
         let values = (0..self.vectors).map(|vector| {
             let root = class.sub_scale.filter(|_| group >= class.span).map(|sub| {
-                let (name, root) = (format_ident!("root{vector}"), self.root(vector, "roots", &quote!(at_step * #step / #group), sub.unit));
+                let (name, root) =
+                    (format_ident!("root{vector}"), self.root(vector, "roots", &quote!(at_step * #step / #group), sub.unit));
                 quote!(let #name = #root;)
             });
             let (scale, value) = (format_ident!("scale{vector}"), self.packed_scale(vector));
@@ -100,7 +101,8 @@ impl Tile<'_> {
 
     /// `let weight{vector} = scale * (code - zero) + min`, each operation rounded by itself.
     fn exact_weight(&self, vector: usize, index: usize) -> TokenStream {
-        let (weight, quad, scale) = (format_ident!("weight{vector}"), format_ident!("quad{vector}"), format_ident!("scale{vector}"));
+        let (weight, quad, scale) =
+            (format_ident!("weight{vector}"), format_ident!("quad{vector}"), format_ident!("scale{vector}"));
         let shift = proc_macro2::Literal::usize_unsuffixed(8 * index);
         let mut level = quote!(lanes::byte::<#shift>(#quad));
         if self.class.zero != 0 {

@@ -55,11 +55,15 @@ impl Tile<'_> {
                 quote!({ #start #dots #flush })
             });
             let load = self.load(source, &quote!(at_body));
-            each("inner", span / body, quote! {
-                let at_body = (span * #span + inner * #body) / #body;
-                #load
-                #(#steps)*
-            })
+            each(
+                "inner",
+                span / body,
+                quote! {
+                    let at_body = (span * #span + inner * #body) / #body;
+                    #load
+                    #(#steps)*
+                },
+            )
         }
     }
 
@@ -67,13 +71,11 @@ impl Tile<'_> {
     fn around_step(&self, source: Source, at: &TokenStream) -> (TokenStream, TokenStream) {
         let step = self.class.step;
         let start = self.columns(|column| {
-            let first = if self.has_bias() {
-                quote!(lanes::splat_i(columns.bias[at_step][#column]))
-            } else {
-                quote!(lanes::zero_i())
-            };
+            let first =
+                if self.has_bias() { quote!(lanes::splat_i(columns.bias[at_step][#column])) } else { quote!(lanes::zero_i()) };
             let dots = (0..self.vectors).map(|vector| cell("dot", vector, column));
-            quote!(#(let mut #dots = #first;)*)
+            let others = self.other_dots(column).into_iter().flatten();
+            quote!(#(let mut #dots = #first;)* #(let mut #others = lanes::zero_i();)*)
         });
         let scales = (0..self.vectors).map(|vector| {
             let (scale, value) = (format_ident!("scale{vector}"), self.step_scale(source, vector));
@@ -82,11 +84,27 @@ impl Tile<'_> {
         let flush = self.cells(
             |t, vector, column| {
                 let (dot, scale) = (cell("dot", vector, column), format_ident!("scale{vector}"));
-                quote!(#t = lanes::fma(#scale, lanes::to_float(#dot), #t);)
+                let mut others = self.other_dots(column);
+                let whole = others.swap_remove(vector).into_iter().fold(quote!(#dot), |sum, other| quote!(lanes::add_i(#sum, #other)));
+                quote!(#t = lanes::fma(#scale, lanes::to_float(#whole), #t);)
             },
             "t",
         );
         (quote!(let at_step = (#at) / #step; #start), quote!(#(#scales)* #flush))
+    }
+
+    /// The accumulators of a column beside the first, by vector.
+    fn other_dots(&self, column: usize) -> Vec<Vec<Ident>> {
+        let of_vector = |vector| (1..self.accumulators).map(|turn| self.dot(vector, column, turn)).collect();
+        (0..self.vectors).map(of_vector).collect()
+    }
+
+    /// The accumulator of a cell whose turn it is.
+    fn dot(&self, vector: usize, column: usize, turn: usize) -> Ident {
+        match turn % self.accumulators {
+            0 => cell("dot", vector, column),
+            turn => cell(&format!("dot{turn}_"), vector, column),
+        }
     }
 
     /// Whether dots start at something: codes that the dot primitive takes as they are, with a zero.
@@ -119,7 +137,14 @@ impl Tile<'_> {
         let loads = (0..self.vectors).map(|vector| {
             let unit = format_ident!("unit{vector}");
             let lines = self.class.body_lines();
-            quads::load_lines(self.width, &quote!(#unit.codes[#at_body]), &quote!(0), lines, &format!("line{vector}_"), self.prefetch)
+            quads::load_lines(
+                self.width,
+                &quote!(#unit.codes[#at_body]),
+                &quote!(0),
+                lines,
+                &format!("line{vector}_"),
+                self.streams,
+            )
         });
         quote!(#(#loads)*)
     }
@@ -158,8 +183,9 @@ impl Tile<'_> {
 
     /// Adds the products of quad `index` of `count` to the dot, by the primitive of the instruction set.
     fn multiply(&self, vector: usize, column: usize, index: usize, count: usize) -> TokenStream {
-        let (dot, weight) = (cell("dot", vector, column), format_ident!("weight{vector}"));
+        let weight = format_ident!("weight{vector}");
         if self.width.dot != Dot::PairsI16 {
+            let dot = self.dot(vector, column, index);
             return quote!(#dot = lanes::dot(#dot, #weight, quant););
         }
         let pair = cell("pair", vector, column);
@@ -172,6 +198,7 @@ impl Tile<'_> {
         } else {
             quote!(#pair = lanes::add_products(#pair, #products(#weight, quant));)
         };
+        let dot = self.dot(vector, column, index / budget);
         let widen = last.then(|| quote!(#dot = lanes::widen(#dot, #pair);));
         quote!(#add #widen)
     }

@@ -22,8 +22,9 @@ impl<'a> Kernel<'a> {
     /// The kernel of a variant.
     pub fn new(class: &'a Class, isa: &Isa, variant: &'a Variant) -> Self {
         let width = Width::of(isa);
+        let streams = variant.schedule == Schedule::Direct && variant.prefetch > 0;
         let vectors = if width.parts() == 1 { variant.rows / PANEL_ROWS } else { 1 };
-        Self { variant, tile: Tile { class, width, vectors, cols: variant.cols, prefetch: variant.prefetch } }
+        Self { variant, tile: Tile { class, width, vectors, cols: variant.cols, accumulators: variant.accumulators, streams } }
     }
 
     /// The function's name.
@@ -43,14 +44,11 @@ impl<'a> Kernel<'a> {
             let features = isa.features.join(",");
             quote!(#[target_feature(enable = #features)])
         });
-        let (panels, body) = (self.panels(), self.body());
-        let columns = unit::columns_name(self.variant.numerics, self.tile.cols);
+        let body = self.body();
         quote! {
             #(#docs)*
             #features
-            pub fn #name(weights: &[u8], activations: &[u8], out: &mut [f32]) {
-                #panels
-                let groups: &[#columns] = bytemuck::cast_slice(activations);
+            pub fn #name(weights: &[u8], units: usize, activations: &[u8], out: &mut [f32]) {
                 #body
             }
         }
@@ -75,61 +73,85 @@ impl<'a> Kernel<'a> {
         ]
     }
 
-    /// `let panel0 = ...`: the units of each 16 rows.
-    fn panels(&self) -> TokenStream {
-        let panels = self.variant.rows / PANEL_ROWS;
-        let lets = (0..panels).map(|panel| {
-            let name = format_ident!("panel{panel}");
-            quote!(let #name = &units[#panel * count..][..count];)
+    /// The loops over segments and tiles.
+    fn body(&self) -> TokenStream {
+        let tile = &self.tile;
+        let (lanes, parts, vectors, cols) = (tile.width.lanes, tile.width.parts(), tile.vectors, tile.cols);
+        let (segment, panels) = (SEGMENT / tile.class.unit, self.variant.rows / PANEL_ROWS);
+        let columns = unit::columns_name(self.variant.numerics, cols);
+        let order = self.order();
+        let ahead = (self.turns_ahead() > 0).then(|| {
+            let turns = self.turns_ahead();
+            quote!(let ahead = order.ahead(first / #segment, tile, #turns);)
         });
+        let panel_lets = (0..panels).map(|panel| {
+            let name = format_ident!("panel{panel}");
+            quote!(let #name = &panels[#panel * units..][..units];)
+        });
+        let stages = (self.variant.schedule == Schedule::Panel).then(|| {
+            let stage = tile.stage_name(self.variant.numerics);
+            quote!(let mut stages = [#stage::zeroed(); #segment];)
+        });
+        let work = self.each_part(self.work());
         quote! {
-            let units: &[Unit] = bytemuck::cast_slice(weights);
-            let count = units.len() / #panels;
-            #(#lets)*
+            let tiles: &[Unit] = bytemuck::cast_slice(weights);
+            let groups: &[#columns] = bytemuck::cast_slice(activations);
+            let outs: &mut [[[[[f32; #lanes]; #parts]; #vectors]; #cols]] = bytemuck::cast_slice_mut(out);
+            #order
+            #stages
+            for first in (0..units).step_by(#segment) {
+                let last = units.min(first + #segment);
+                let tiles = tiles.chunks_exact(#panels * units).zip(outs.chunks_exact_mut(groups.len() / units));
+                for (tile, (panels, outs)) in tiles.enumerate() {
+                    #(#panel_lets)*
+                    #ahead
+                    #work
+                }
+            }
         }
     }
 
-    fn body(&self) -> TokenStream {
-        let (tile, numerics) = (&self.tile, self.variant.numerics);
-        let (lanes, parts, vectors, cols) = (tile.width.lanes, tile.width.parts(), tile.vectors, tile.cols);
-        let units = SEGMENT / tile.class.unit;
-        let tiles = quote! {
-            let outs: &mut [[[[[f32; #lanes]; #parts]; #vectors]; #cols]] = bytemuck::cast_slice_mut(out);
-        };
+    /// The order of reading, from which prefetches know what comes next.
+    fn order(&self) -> Option<TokenStream> {
+        let (segment, panels) = (SEGMENT / self.tile.class.unit, self.variant.rows / PANEL_ROWS);
+        (self.turns_ahead() > 0).then(|| {
+            quote! {
+                let order = Order {
+                    tiles: tiles.len() / (#panels * units),
+                    segments: units.div_ceil(#segment),
+                    tile_bytes: #panels * units * size_of::<Unit>(),
+                    segment_bytes: #segment * size_of::<Unit>(),
+                };
+            }
+        })
+    }
+
+    /// How many segments of a panel lie between what is read and what is prefetched.
+    fn turns_ahead(&self) -> usize {
+        self.variant.prefetch.div_ceil(self.tile.class.unit_bytes() * SEGMENT / self.tile.class.unit)
+    }
+
+    /// What is done with one segment of one tile.
+    fn work(&self) -> TokenStream {
         match self.variant.schedule {
             Schedule::Direct => {
                 let sums = self.sums(Source::Packed);
-                let part = self.each_part(sums);
-                quote! {
-                    #tiles
-                    for (group, out) in groups.chunks_exact(count).zip(outs) {
-                        for first in (0..count).step_by(#units) {
-                            let last = count.min(first + #units);
-                            #part
-                        }
-                    }
-                }
+                quote!(for (group, out) in groups.chunks_exact(units).zip(&mut *outs) { #sums })
             }
             Schedule::Panel => {
-                let stage = tile.stage_name(numerics);
-                let refs = self.unit_refs();
-                let unpack = tile.unpack(numerics);
-                let sums = self.sums(Source::Stage);
-                let part = self.each_part(quote! {
+                let (refs, unpack, sums) = (self.unit_refs(), self.tile.unpack(self.variant.numerics), self.sums(Source::Stage));
+                let prefetches = (self.turns_ahead() > 0).then(|| {
+                    let panels = (0..self.variant.rows / PANEL_ROWS).map(|panel| format_ident!("panel{panel}"));
+                    quote!(#(prefetch_turn(bytemuck::cast_slice(&#panels[first..last]), ahead, turn);)*)
+                });
+                quote! {
                     for (unit, stage) in (first..last).zip(&mut stages) {
                         #refs
                         #unpack
                     }
-                    for (group, out) in groups.chunks_exact(count).zip(&mut *outs) {
+                    for (turn, (group, out)) in groups.chunks_exact(units).zip(&mut *outs).enumerate() {
+                        #prefetches
                         #sums
-                    }
-                });
-                quote! {
-                    #tiles
-                    let mut stages = [#stage::zeroed(); #units];
-                    for first in (0..count).step_by(#units) {
-                        let last = count.min(first + #units);
-                        #part
                     }
                 }
             }

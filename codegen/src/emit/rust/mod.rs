@@ -82,7 +82,10 @@ pub fn files(plan: &Plan, support: &str) -> Vec<SourceFile> {
 /// A formatted file with its marker and origin.
 fn file(stem: &str, origin: &str, tokens: TokenStream) -> SourceFile {
     let tree = syn::parse2(plain(tokens)).unwrap_or_else(|error| panic!("generated {stem} is not Rust: {error}"));
-    SourceFile { name: format!("{stem}.rs"), text: format!("{MARKER} from {origin}: do not edit.\n\n{}", prettyplease::unparse(&tree)) }
+    SourceFile {
+        name: format!("{stem}.rs"),
+        text: format!("{MARKER} from {origin}: do not edit.\n\n{}", prettyplease::unparse(&tree)),
+    }
 }
 
 /// The tokens with the `usize` taken off literals, where it goes without saying.
@@ -152,7 +155,7 @@ fn kernels(plan: &Plan, class: &Class, isa: &Isa, support: &syn::Path) -> TokenS
 
         use bytemuck::{Pod, Zeroable};
         use #support::abi;
-        use #support::lanes::{#lanes as lanes, prefetch};
+        use #support::lanes::{#lanes as lanes, Order, prefetch, prefetch_turn};
 
         #unit
         #(#columns)*

@@ -6,13 +6,13 @@ use quote::{format_ident, quote};
 use super::Width;
 use crate::lower::class::Class;
 
-/// Loads `count` lines from `codes[first]` on: `let line0 = lanes::line(...); ...`, each with its prefetch.
-pub fn load_lines(width: Width, codes: &TokenStream, first: &TokenStream, count: usize, prefix: &str, prefetch: usize) -> TokenStream {
+/// Loads `count` lines from `codes[first]` on: `let line0 = lanes::line(...); ...`, each with its prefetch if there are any.
+pub fn load_lines(width: Width, codes: &TokenStream, first: &TokenStream, count: usize, prefix: &str, prefetch: bool) -> TokenStream {
     let part = width.part();
     let lines = (0..count).map(|index| {
         let line = format_ident!("{prefix}{index}");
         let place = if first.to_string() == "0" { quote!(&#codes[#index][#part]) } else { quote!(&#codes[#first + #index][#part]) };
-        let ahead = prefetch_line(width, prefetch, &place);
+        let ahead = prefetch.then(|| prefetch_line(width, &place));
         quote! {
             #ahead
             let #line = lanes::line(#place);
@@ -22,13 +22,9 @@ pub fn load_lines(width: Width, codes: &TokenStream, first: &TokenStream, count:
 }
 
 /// One prefetch per line of memory: with narrow vectors, only where the first of them is read.
-fn prefetch_line(width: Width, distance: usize, line: &TokenStream) -> TokenStream {
-    let prefetch = quote!(prefetch::<#distance>(#line););
-    match (distance, width.parts()) {
-        (0, _) => quote!(),
-        (_, 1) => prefetch,
-        _ => quote!(if part == 0 { #prefetch }),
-    }
+fn prefetch_line(width: Width, line: &TokenStream) -> TokenStream {
+    let prefetch = quote!(prefetch(#line, ahead););
+    if width.parts() == 1 { prefetch } else { quote!(if part == 0 { #prefetch }) }
 }
 
 /// The expression of quad `quad` of a body or a chunk, from lines that `load_lines` named.

@@ -74,7 +74,14 @@ impl Tile<'_> {
         let class = self.class;
         let vectors = (0..self.vectors).map(|vector| {
             let unit = format_ident!("unit{vector}");
-            let load = quads::load_lines(self.width, &quote!(#unit.codes[at_body]), &quote!(0), class.body_lines(), "line", self.prefetch);
+            let load = quads::load_lines(
+                self.width,
+                &quote!(#unit.codes[at_body]),
+                &quote!(0),
+                class.body_lines(),
+                "line",
+                false,
+            );
             let stores = (0..class.body() / 4).map(|quad| {
                 let value = quads::quad(class, "line", quad);
                 quote!(lanes::store_line(&mut stage.quads[at_body][#quad][#vector], #value);)
@@ -89,7 +96,8 @@ impl Tile<'_> {
         let (steps, step, group) = (class.steps(), class.step, class.root_group);
         let stores = (0..self.vectors).map(|vector| {
             let root = class.sub_scale.filter(|_| group >= class.span).map(|sub| {
-                let (name, root) = (format_ident!("root{vector}"), self.root(vector, "roots", &quote!(at_step * #step / #group), sub.unit));
+                let (name, root) =
+                    (format_ident!("root{vector}"), self.root(vector, "roots", &quote!(at_step * #step / #group), sub.unit));
                 quote!(let #name = #root;)
             });
             let scale = self.packed_scale(vector);

@@ -18,8 +18,10 @@ pub struct Tile<'a> {
     pub vectors: usize,
     /// Columns.
     pub cols: usize,
-    /// Bytes that prefetches run ahead; 0 for none.
-    pub prefetch: usize,
+    /// Integer accumulators of a cell.
+    pub accumulators: usize,
+    /// Whether each line of packed memory that is read asks for one that is `ahead`.
+    pub streams: bool,
 }
 
 impl Tile<'_> {

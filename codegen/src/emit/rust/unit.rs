@@ -1,8 +1,8 @@
 //! The types that a kernel sees its memory through: a unit of packed weights and a unit of a column group.
 
 use proc_macro2::TokenStream;
-use quote::quote;
 use quantloom_spec::kernels::Numerics;
+use quote::quote;
 
 use super::Width;
 use crate::lower::class::{Class, Min, PANEL_ROWS, Root};

@@ -179,7 +179,11 @@ fn operation(piece: &Piece, index: usize) -> TokenStream {
         Op::Level { table, width, code, lane } => {
             let (table, code, lane) = (table_name(*table), name(*code), affine(piece, lane));
             let width = Literal::usize_unsuffixed(*width);
-            if lane.to_string() == "0" { quote!(#table[#code as usize]) } else { quote!(#table[#width * #code as usize + #lane]) }
+            if lane.to_string() == "0" {
+                quote!(#table[#code as usize])
+            } else {
+                quote!(#table[#width * #code as usize + #lane])
+            }
         }
         Op::Times(a, constant) => binary(*a, quote!(*), float(*constant)),
         Op::Plus(a, constant) => binary(*a, quote!(+), float(*constant)),
@@ -236,7 +240,8 @@ fn bits_of(piece: &Piece, byte: &Affine, bytes: u32, shift: &Affine, bits: u32) 
     }
     let fills = shift.terms.is_empty() && shift.at as u32 + bits == 8 * bytes;
     if !fills {
-        let mask = if bytes > 4 { Literal::u64_unsuffixed((1 << bits) - 1) } else { Literal::u32_unsuffixed(u32::MAX >> (32 - bits)) };
+        let mask =
+            if bytes > 4 { Literal::u64_unsuffixed((1 << bits) - 1) } else { Literal::u32_unsuffixed(u32::MAX >> (32 - bits)) };
         value = quote!(#value & #mask);
     }
     if bytes > 4 && bits <= 32 { quote!((#value) as u32) } else { value }

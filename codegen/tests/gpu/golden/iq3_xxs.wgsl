@@ -179,8 +179,11 @@ fn fused(a: f32, b: f32, c: f32) -> f32 {
 fn integer_fma(a: f32, b: f32, c: f32) -> f32 {
     let bits = vec3<u32>(bitcast<u32>(a), bitcast<u32>(b), bitcast<u32>(c));
     let exponents = (bits >> vec3<u32>(23u)) & vec3<u32>(0xffu);
-    if any(exponents == vec3<u32>(255u)) {
+    if any(exponents.xy == vec2<u32>(255u)) {
         return a * b + c;
+    }
+    if exponents.z == 255u {
+        return c;
     }
     let hidden = select(vec3<u32>(0u), vec3<u32>(0x800000u), exponents != vec3<u32>(0u));
     let mantissas = (bits & vec3<u32>(0x7fffffu)) | hidden;

@@ -33,7 +33,7 @@ DEVICE u32 load16(const u8* at) {
     return *reinterpret_cast<const u16*>(at);
 }
 
-#ifdef __CUDA_ARCH__ // Who compiles this for a processor brings its own.
+#ifdef __CUDA_ARCH__ // A host's compiler has its own.
 DEVICE f32 f16(u32 bits) {
     f32 value;
     asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(u16(bits)));

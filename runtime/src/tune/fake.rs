@@ -1,0 +1,37 @@
+//! Weights, and kernels that are wrong, for tests.
+
+use std::sync::OnceLock;
+
+use quantloom_kernels::abi::Activations;
+
+use crate::matmul::candidates;
+use crate::measure::synthetic;
+use crate::pool::Pool;
+use crate::registry::{self, Kernel, Numerics};
+use crate::weights::Weights;
+
+/// `n` rows of `blocks` blocks of the first format that has kernels.
+pub fn weights(n: usize, blocks: usize) -> Weights {
+    let format = registry::formats().find(|format| !registry::kernels(format).is_empty()).unwrap();
+    let k = blocks * format.block_weights;
+    Weights::pack(format, n, k, &synthetic(format, n, k).unwrap(), Pool::global()).unwrap()
+}
+
+/// Kernels for these weights, in card order, that every processor runs.
+pub fn kernels(weights: &Weights) -> Vec<&'static Kernel> {
+    candidates(weights, Numerics::Exact, registry::isas()[0]).unwrap()
+}
+
+/// The first of [`kernels`], but for the last bit of one sum of each tile.
+pub fn wrong_kernel(weights: &Weights) -> &'static Kernel {
+    /// A function pointer cannot hold it.
+    static RIGHT: OnceLock<&'static Kernel> = OnceLock::new();
+    unsafe fn run(weights: &[u8], activations: &[u8], out: &mut [f32]) {
+        // SAFETY: every processor runs this kernel.
+        unsafe { (RIGHT.get().unwrap().run)(weights, activations, out) };
+        out[0] = f32::from_bits(out[0].to_bits() ^ 1);
+    }
+    let right = *RIGHT.get_or_init(|| kernels(weights)[0]);
+    let Activations { unit_bytes, parts } = right.activations;
+    Box::leak(Box::new(Kernel { name: "wrong", activations: Activations { unit_bytes, parts }, run, ..*right }))
+}

@@ -1,0 +1,188 @@
+//! The cache file: what is written is read back, and nothing else.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::thread;
+use std::time::Duration;
+
+use quantloom::Error;
+use quantloom::tune::{CacheFile, Contents, Digest, Entry, Key, Origin};
+
+use crate::support::{ELSEWHERE, entries, file};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The cache file's text, with entries in it.
+fn text_of(entries: &[Entry]) -> String {
+    let (_folder, file) = file();
+    file.merge(entries, PATIENCE).unwrap();
+    fs::read_to_string(file.path()).unwrap()
+}
+
+/// What a file with this content holds.
+fn read(content: &[u8]) -> Contents {
+    let (_folder, file) = file();
+    fs::create_dir_all(file.path().parent().unwrap()).unwrap();
+    fs::write(file.path(), content).unwrap();
+    file.read()
+}
+
+/// Where each entry of a text begins.
+fn begins(text: &str) -> Vec<usize> {
+    text.match_indices("[[entry]]").map(|(at, _)| at).collect()
+}
+
+#[test]
+fn entries_are_read_back_in_order() {
+    let (_folder, file) = file();
+    assert_eq!(file.read(), Contents::default());
+    let mut wanted = entries(1, 4);
+    wanted[0].quarantined = vec!["one".to_owned(), "another".to_owned()];
+    wanted[1].origin = Origin::Imported;
+    wanted[2].spread = 1.0;
+    let backwards = wanted.iter().rev().cloned().collect::<Vec<_>>();
+    file.merge(&backwards, PATIENCE).unwrap();
+    assert_eq!(file.read(), Contents { entries: wanted, unreadable: 0 });
+}
+
+#[test]
+fn the_text_does_not_depend_on_the_order_of_writing() {
+    let all = entries(1, 3);
+    let (_folder, file) = file();
+    for entry in [&all[2], &all[0], &all[1], &all[0]] {
+        file.merge(std::slice::from_ref(entry), PATIENCE).unwrap();
+    }
+    assert_eq!(fs::read_to_string(file.path()).unwrap(), text_of(&all));
+}
+
+#[test]
+fn the_last_writer_of_a_key_wins() {
+    let (_folder, file) = file();
+    let old = entries(1, 2);
+    let new = Entry { median_ns: 1, ..old[0].clone() };
+    file.merge(&old, PATIENCE).unwrap();
+    file.merge(std::slice::from_ref(&new), PATIENCE).unwrap();
+    assert_eq!(file.read().entries, [new, old[1].clone()]);
+}
+
+#[test]
+fn entries_of_other_builds_stay() {
+    let (_folder, file) = file();
+    let ours = entries(1, 1).remove(0);
+    let key = Key { format: "no such format".into(), format_hash: Digest(1), isa: "none".into(), ..ours.key.clone() };
+    let theirs = Entry { key, ..ours.clone() };
+    file.merge(std::slice::from_ref(&theirs), PATIENCE).unwrap();
+    file.merge(std::slice::from_ref(&ours), PATIENCE).unwrap();
+    let found = file.read().entries;
+    assert!(found.len() == 2 && found.contains(&ours) && found.contains(&theirs));
+    assert!(theirs.kernel().is_none() && ours.kernel().is_some());
+}
+
+#[test]
+fn a_torn_file_keeps_its_whole_entries() {
+    let all = entries(1, 3);
+    let text = text_of(&all);
+    let mut ends = begins(&text)[1..].iter().map(|begin| begin - 2).collect::<Vec<_>>();
+    ends.push(text.len() - 1);
+    for cut in 0..text.len() {
+        let whole = ends.iter().filter(|&&end| end <= cut).count();
+        assert_eq!(read(&text.as_bytes()[..cut]).entries, all[..whole], "torn after {cut} bytes");
+    }
+}
+
+#[test]
+fn an_edited_number_costs_its_entry_only() {
+    let all = entries(1, 3);
+    let text = text_of(&all);
+    let second = begins(&text)[1];
+    for line in ["median_ns = 12345", "default_ns = 23456", "spread = 1.042", "rounds = 6", "batch = \"1\"", "n = 2\n"] {
+        let at = second + text[second..].find(line).unwrap();
+        for wrong in ["9", "-9", "99999999999999999999", "\"9\"", "x", ""] {
+            let (name, _) = line.split_once('=').unwrap();
+            let edited = format!("{}{name}= {wrong}{}{}", &text[..at], if line.ends_with('\n') { "\n" } else { "" }, &text[at + line.len()..]);
+            let wanted = Contents { entries: vec![all[0].clone(), all[2].clone()], unreadable: 1 };
+            assert_eq!(read(edited.as_bytes()), wanted, "{name}= {wrong}");
+        }
+    }
+}
+
+#[test]
+fn no_damage_makes_a_new_entry() {
+    let all = entries(1, 2);
+    let text = text_of(&all);
+    for at in 0..text.len() {
+        for with in [b'7', b'"', b'\n', 0xff] {
+            let mut damaged = text.clone().into_bytes();
+            damaged[at] = with;
+            assert!(read(&damaged).entries.iter().all(|entry| all.contains(entry)), "byte {at} is {with}");
+        }
+    }
+}
+
+#[test]
+fn line_ends_and_unknown_fields_do_no_harm() {
+    let all = entries(1, 2);
+    let text = text_of(&all);
+    assert_eq!(read(text.replace('\n', "\r\n").as_bytes()).entries, all);
+    assert_eq!(read(text.replace("rounds = 6", "rounds = 6\nnote = \"by hand\"").as_bytes()).entries, all);
+}
+
+#[test]
+fn a_foreign_file_or_entry_is_no_use() {
+    let all = entries(1, 2);
+    let text = text_of(&all);
+    let (folder, _) = file();
+    let other = CacheFile::new(folder.path(), "another environment");
+    fs::create_dir_all(other.path().parent().unwrap()).unwrap();
+    let nothing = Contents { entries: Vec::new(), unreadable: 2 };
+    // The whole file, then its entries below a header of our own.
+    for content in [text.clone(), text.replace(ELSEWHERE, "another environment")] {
+        fs::write(other.path(), content).unwrap();
+        assert_eq!(other.read(), nothing);
+    }
+    assert_eq!(read(text.replace("schema = 1", "schema = 2").as_bytes()), nothing);
+    other.merge(&all[..1], PATIENCE).unwrap();
+    assert_eq!(other.read(), Contents { entries: all[..1].to_vec(), unreadable: 0 });
+}
+
+#[test]
+fn environments_have_files_of_their_own() {
+    let (folder, file) = file();
+    let other = CacheFile::new(folder.path(), "another environment");
+    assert_ne!(file.path(), other.path());
+    file.merge(&entries(1, 1), PATIENCE).unwrap();
+    assert_eq!(other.read(), Contents::default());
+}
+
+#[test]
+fn writers_do_not_lose_each_others_entries() {
+    let (_folder, file) = file();
+    thread::scope(|scope| {
+        for writer in 0..8 {
+            let file = &file;
+            scope.spawn(move || {
+                for entry in entries(1 + 4 * writer, 4) {
+                    file.merge(&[entry], PATIENCE).unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(file.read(), Contents { entries: entries(1, 32), unreadable: 0 });
+    let left = fs::read_dir(file.path().parent().unwrap()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(left.collect::<BTreeSet<_>>(), ["entries.lock", "entries.toml"].map(Into::into).into());
+}
+
+#[test]
+fn a_writer_that_does_not_finish_is_not_waited_for() {
+    let (_folder, file) = file();
+    let all = entries(1, 2);
+    file.merge(&all[..1], PATIENCE).unwrap();
+    let lock = fs::File::open(file.path().with_extension("lock")).unwrap();
+    lock.lock().unwrap();
+    let error = file.merge(&all[1..], Duration::ZERO).unwrap_err();
+    assert!(matches!(error, Error::Cache { .. }) && error.to_string().contains("another process"), "{error}");
+    assert_eq!(file.read().entries, all[..1]);
+    lock.unlock().unwrap();
+    file.merge(&all[1..], Duration::ZERO).unwrap();
+    assert_eq!(file.read().entries, all);
+}

@@ -1,0 +1,65 @@
+//! What the tests of the tuner share.
+
+use quantloom::matmul::{Request, candidates};
+use quantloom::measure::synthetic;
+use quantloom::pool::Pool;
+use quantloom::registry::{self, Format, Kernel};
+use quantloom::tune::{CacheFile, Digest, Entry, Key, Origin};
+use quantloom::weights::Weights;
+use tempfile::TempDir;
+
+/// An environment that no machine has.
+pub const ELSEWHERE: &str = "SomeMaker-6-207-2;48K-2048K-266240K;avx2+scalar";
+
+/// The first format with kernels for what requests ask for by default.
+pub fn format() -> &'static Format {
+    let asked = Request::default().numerics;
+    let has = |format: &&Format| registry::kernels(format).iter().any(|kernel| kernel.numerics == asked);
+    registry::formats().find(has).unwrap()
+}
+
+/// `n` rows of `blocks` blocks of that format.
+pub fn weights(n: usize, blocks: usize) -> Weights {
+    let k = blocks * format().block_weights;
+    Weights::pack(format(), n, k, &synthetic(format(), n, k).unwrap(), Pool::global()).unwrap()
+}
+
+/// The kernels that dispatch chooses from, in card order.
+pub fn kernels(weights: &Weights) -> Vec<&'static Kernel> {
+    candidates(weights, Request::default().numerics, registry::best_isa()).unwrap()
+}
+
+/// The key of a multiplication as it is requested by default.
+pub fn key(weights: &Weights, batch: usize) -> Key {
+    Key::new(weights, batch, Request::default().numerics, registry::best_isa(), Pool::global().threads())
+}
+
+/// An entry that chooses a kernel.
+pub fn entry(key: Key, kernel: &Kernel) -> Entry {
+    Entry {
+        key,
+        kernel: kernel.name.to_owned(),
+        kernel_hash: Digest(kernel.hash),
+        median_ns: 12_345,
+        default: "another".to_owned(),
+        default_ns: 23_456,
+        spread: 1.042,
+        rounds: 6,
+        origin: Origin::Local,
+        quarantined: Vec::new(),
+    }
+}
+
+/// `count` entries that differ in N, from `first` on.
+pub fn entries(first: usize, count: usize) -> Vec<Entry> {
+    let weights = weights(16, 1);
+    let key = |n| Key { n, ..key(&weights, 1) };
+    (first..first + count).map(|n| entry(key(n), kernels(&weights)[0])).collect()
+}
+
+/// A cache file in a folder of its own.
+pub fn file() -> (TempDir, CacheFile) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = CacheFile::new(folder.path(), ELSEWHERE);
+    (folder, file)
+}
