@@ -22,13 +22,13 @@ pub fn kernels(weights: &Weights) -> Vec<&'static Kernel> {
     candidates(weights, Numerics::Exact, registry::isas()[0]).unwrap()
 }
 
-/// The first of [`kernels`], but for the last bit of one sum of each tile.
+/// The first of [`kernels`], but for the last bit of one sum of each call.
 pub fn wrong_kernel(weights: &Weights) -> &'static Kernel {
     /// A function pointer cannot hold it.
     static RIGHT: OnceLock<&'static Kernel> = OnceLock::new();
-    unsafe fn run(weights: &[u8], activations: &[u8], out: &mut [f32]) {
+    unsafe fn run(weights: &[u8], units: usize, activations: &[u8], out: &mut [f32]) {
         // SAFETY: every processor runs this kernel.
-        unsafe { (RIGHT.get().unwrap().run)(weights, activations, out) };
+        unsafe { (RIGHT.get().unwrap().run)(weights, units, activations, out) };
         out[0] = f32::from_bits(out[0].to_bits() ^ 1);
     }
     let right = *RIGHT.get_or_init(|| kernels(weights)[0]);

@@ -95,11 +95,13 @@ fn an_edited_number_costs_its_entry_only() {
     let all = entries(1, 3);
     let text = text_of(&all);
     let second = begins(&text)[1];
-    for line in ["median_ns = 12345", "default_ns = 23456", "spread = 1.042", "rounds = 6", "batch = \"1\"", "n = 2\n"] {
+    for line in
+        ["median_ns = 12345\n", "default_ns = 23456\n", "spread = 1.042\n", "rounds = 6\n", "batch = \"1\"\n", "n = 2\n"]
+    {
         let at = second + text[second..].find(line).unwrap();
         for wrong in ["9", "-9", "99999999999999999999", "\"9\"", "x", ""] {
             let (name, _) = line.split_once('=').unwrap();
-            let edited = format!("{}{name}= {wrong}{}{}", &text[..at], if line.ends_with('\n') { "\n" } else { "" }, &text[at + line.len()..]);
+            let edited = format!("{}{name}= {wrong}\n{}", &text[..at], &text[at + line.len()..]);
             let wanted = Contents { entries: vec![all[0].clone(), all[2].clone()], unreadable: 1 };
             assert_eq!(read(edited.as_bytes()), wanted, "{name}= {wrong}");
         }

@@ -110,8 +110,7 @@ fn tuning_changes_no_bit() {
         for batch in [1, 4, 33] {
             let (before, wanted) = product(batch);
             assert_eq!(before.source, Source::Default, "a multiplication does not tune");
-            let outcome =
-                Tuner::new(tune::choices()).tune(&weights, batch, &Request::default(), Pool::global(), Duration::MAX);
+            let outcome = Tuner::new(tune::choices()).tune(&weights, batch, &Request::default(), Pool::global(), Duration::MAX);
             let outcome = outcome.unwrap();
             let (after, found) = product(batch);
             assert_eq!((after.kernel.name, after.source), (outcome.kernel.name, Source::Memory));
