@@ -19,11 +19,11 @@ pub fn power_of_two(exponent: u32, bias: i32) -> f32 {
 #[inline]
 #[must_use]
 pub fn ue4m3(bits: u32) -> f32 {
-    let (exponent, mantissa) = (bits >> 3 & 15, bits & 7);
+    let (exponent, mantissa) = ((bits >> 3) & 15, bits & 7);
     match bits {
         0x7f => 0.0,
         _ if exponent == 0 => mantissa as f32 / 512.0,
-        _ => f32::from_bits((exponent + 120) << 23 | mantissa << 20),
+        _ => f32::from_bits(((exponent + 120) << 23) | (mantissa << 20)),
     }
 }
 
@@ -32,7 +32,7 @@ pub fn ue4m3(bits: u32) -> f32 {
 #[must_use]
 pub fn trit(byte: u8, digit: usize) -> u32 {
     const POWERS: [u8; 5] = [1, 3, 9, 27, 81];
-    u32::from(byte.wrapping_mul(POWERS[digit])) * 3 >> 8
+    (u32::from(byte.wrapping_mul(POWERS[digit])) * 3) >> 8
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ pub mod v512;
 macro_rules! vocabulary {
     ($features:literal: $($(#[$doc:meta])* fn $name:ident $(<const $param:ident: $kind:ty>)? ($($arg:ident: $ty:ty),*) $(-> $ret:ty)? $body:block)*) => {
         $($(#[$doc])* #[inline] #[target_feature(enable = $features)]
+        #[allow(clippy::missing_safety_doc, reason = "safe where the features are; the lint takes them for unsafe functions")]
         pub fn $name $(<const $param: $kind>)? ($($arg: $ty),*) $(-> $ret)? $body)*
     };
 }

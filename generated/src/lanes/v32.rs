@@ -84,7 +84,7 @@ pub fn to_float(a: I) -> F {
 /// The unsigned byte that starts at bit `SHIFT` of the lane.
 #[inline]
 pub fn byte<const SHIFT: u32>(a: I) -> F {
-    (a >> SHIFT & 0xff) as f32
+    ((a >> SHIFT) & 0xff) as f32
 }
 
 /// The unsigned lower half of the lane.
@@ -168,5 +168,5 @@ pub fn signed(values: &[u8; 1]) -> I {
 /// Loads a pair of unsigned bytes into the halves of the lane.
 #[inline]
 pub fn pairs(values: &[[u8; 2]; 1]) -> I {
-    u32::from(values[0][0]) | u32::from(values[0][1]) << 16
+    u32::from(values[0][0]) | (u32::from(values[0][1]) << 16)
 }

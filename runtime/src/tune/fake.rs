@@ -1,4 +1,4 @@
-//! Weights, and kernels that are wrong, for tests.
+//! Weights, entries, and kernels that are wrong, for tests.
 
 use std::sync::OnceLock;
 
@@ -8,6 +8,7 @@ use crate::matmul::candidates;
 use crate::measure::synthetic;
 use crate::pool::Pool;
 use crate::registry::{self, Kernel, Numerics};
+use crate::tune::{Digest, Entry, Key, Origin};
 use crate::weights::Weights;
 
 /// `n` rows of `blocks` blocks of the first format that has kernels.
@@ -20,6 +21,23 @@ pub fn weights(n: usize, blocks: usize) -> Weights {
 /// Kernels for these weights, in card order, that every processor runs.
 pub fn kernels(weights: &Weights) -> Vec<&'static Kernel> {
     candidates(weights, Numerics::Exact, registry::isas()[0]).unwrap()
+}
+
+/// An entry that chooses the first of [`kernels`].
+pub fn entry(weights: &Weights, threads: usize) -> Entry {
+    let kernel = kernels(weights)[0];
+    Entry {
+        key: Key::new(weights, 1, kernel.numerics, kernel.isa, threads),
+        kernel: kernel.name.to_owned(),
+        kernel_hash: Digest(kernel.hash),
+        median_ns: 12_345,
+        default: "another".to_owned(),
+        default_ns: 23_456,
+        spread: 1.042,
+        rounds: 6,
+        origin: Origin::Local,
+        quarantined: vec!["wrong".to_owned()],
+    }
 }
 
 /// The first of [`kernels`], but for the last bit of one sum of each call.

@@ -186,3 +186,49 @@ fn temporary(folder: &Path) -> io::Result<NamedTempFile> {
     }
     builder.tempfile_in(folder)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tune::fake;
+
+    /// A file with some entries, and its text.
+    fn example(count: usize) -> (CacheFile, Vec<Entry>, String) {
+        let file = CacheFile::new(Path::new("nowhere"), "one environment");
+        let weights = fake::weights(1, 1);
+        let entries = (1..=count).map(|threads| fake::entry(&weights, threads)).collect::<Vec<_>>();
+        let text = file.text(entries.iter()).unwrap();
+        (file, entries, text)
+    }
+
+    #[test]
+    fn text_is_read_back() {
+        let (file, entries, text) = example(3);
+        assert_eq!(file.parse(&text), Contents { entries, unreadable: 0 });
+    }
+
+    #[test]
+    fn a_torn_text_keeps_its_whole_entries() {
+        let (file, entries, text) = example(3);
+        // An entry is whole without the end of its last line, and without the empty line before the next.
+        let mut ends = text.match_indices(MARK).map(|(at, _)| at - 2).collect::<Vec<_>>();
+        ends.push(text.len() - 1);
+        for cut in 0..text.len() {
+            let whole = ends[1..].iter().filter(|&&end| end <= cut).count();
+            assert_eq!(file.parse(&text[..cut]).entries, entries[..whole], "torn after {cut} bytes");
+        }
+    }
+
+    #[test]
+    fn no_damage_makes_a_new_entry() {
+        let (file, entries, text) = example(2);
+        for at in 0..text.len() {
+            for with in [b'7', b'"', b'[', b'\n', 0xff] {
+                let mut damaged = text.clone().into_bytes();
+                damaged[at] = with;
+                let found = file.parse(&String::from_utf8_lossy(&damaged)).entries;
+                assert!(found.iter().all(|entry| entries.contains(entry)), "byte {at} is {with}");
+            }
+        }
+    }
+}
