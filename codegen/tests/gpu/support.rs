@@ -45,9 +45,9 @@ pub struct Sample<'a> {
     pub weights: Vec<f32>,
 }
 
-/// Random blocks as the oracle decodes them: rows for a group of threads and a part of one, each two segments and a part of one.
+/// Random blocks as the oracle decodes them: rows for a group of threads and a part of one, each three segments and a part of one.
 pub fn random<'a>(format: &'a PlannedFormat, dialect: &Dialect, dice: &mut Dice) -> Sample<'a> {
-    let (rows, k) = (dialect.workgroup + 3, 2 * SEGMENT + 256);
+    let (rows, k) = (dialect.workgroup + 3, 3 * SEGMENT + 256);
     let (mut bytes, mut weights) = (Vec::new(), Vec::new());
     while weights.len() < rows * k {
         let block: Vec<u8> = (0..format.decoder.bytes).map(|_| dice.roll() as u8).collect();

@@ -84,9 +84,12 @@ impl<'a> Walk<'a> {
             let weights = self.weights.tiles(tiles.start, rows, tiles.len());
             // SAFETY: the kernel was chosen because its instruction set is available.
             unsafe { (self.kernel.run)(weights, self.weights.units(), self.groups.range(groups.clone()), sums) };
-            for (tile, sums) in tiles.zip(sums.chunks_exact(groups.len() * cols * rows)) {
-                for (column, sums) in (groups.start * cols..).zip(sums.chunks_exact(rows)) {
-                    out.put(column, tile * rows, sums);
+            // Column by column: rows of a column lie side by side, columns on pages of their own.
+            let columns = groups.len() * cols;
+            for column in 0..columns {
+                for (index, tile) in tiles.clone().enumerate() {
+                    let sums = &sums[(index * columns + column) * rows..][..rows];
+                    out.put(groups.start * cols + column, tile * rows, sums);
                 }
             }
         });

@@ -76,7 +76,7 @@ impl CacheFile {
         self.try_read().unwrap_or_default()
     }
 
-    /// Adds entries to the file, in place of those with equal keys; all others stay, also those of other builds. Waits at most
+    /// Adds entries to the file, in place of those with equal keys; all others that can be read stay, also those of other builds. Waits at most
     /// `patience` for other writers.
     ///
     /// # Errors

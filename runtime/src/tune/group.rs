@@ -99,6 +99,25 @@ impl<'a> Group<'a> {
         Ok(Outcome { quarantined, ..self.known(batch, choices).unwrap_or_else(untuned) })
     }
 
+    /// Measures a batch size again if the machine was too restless before and there is time.
+    ///
+    /// # Errors
+    /// As [`Group::tune`].
+    pub fn settle(&mut self, batch: usize, outcome: &mut Outcome, choices: &Choices, deadline: Deadline) -> Result<()> {
+        if outcome.status == Status::Unsteady {
+            let again = self.tune(batch, choices, deadline)?;
+            if !again.timings.is_empty() {
+                *outcome = Outcome { warning: outcome.warning.take(), ..again };
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives back the memory that measuring took.
+    pub fn rest(&mut self) {
+        self.bench = None;
+    }
+
     fn key(&self, batch: usize) -> Key {
         Key::new(self.matrices[0], batch, self.request.numerics, self.isa, self.request.threads_of(self.pool))
     }

@@ -13,6 +13,9 @@ use crate::weights::Weights;
 /// How much measuring a crash may cost: what is known is written to the cache at least this often.
 const PUBLISH: Duration = Duration::from_millis(500);
 
+/// How often a problem is measured, at most, for an answer that lasts: what disturbs the machine may pass.
+const ATTEMPTS: usize = 3;
+
 /// Finds the fastest kernels by measuring, and records them.
 ///
 /// The answer never changes a result: all kernels of a numerics class give the same bits, and one that does not is kept out.
@@ -59,13 +62,18 @@ impl<'a> Tuner<'a> {
     /// [`crate::Error::NoKernel`] if nothing on this processor does what was asked, [`crate::Error::OutOfMemory`].
     pub fn tune(&self, weights: &Weights, batch: usize, request: &Request, pool: &Pool, budget: Duration) -> Result<Outcome> {
         let deadline = Deadline::after(budget);
-        let mut outcome = Group::new(weights, &[batch], request, pool)?.tune(batch, self.choices, deadline)?;
+        let mut group = Group::new(weights, &[batch], request, pool)?;
+        let mut outcome = group.tune(batch, self.choices, deadline)?;
+        for _ in 1..ATTEMPTS {
+            group.settle(batch, &mut outcome, self.choices, deadline)?;
+        }
         outcome.warning = self.choices.publish().err();
         Ok(outcome)
     }
 
     /// Measures what is not known yet of a model's problems, each once, those with the most weights first. Those that are known,
-    /// and those for which no time is left, are among the outcomes too. `progress` hears of each.
+    /// and those for which no time is left, are among the outcomes too. `progress` hears of each once; in the time that is left after
+    /// that, problems that the machine was too restless for are measured again.
     ///
     /// The budget is for measuring. Writing the cache takes milliseconds more.
     ///
@@ -79,11 +87,11 @@ impl<'a> Tuner<'a> {
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<Vec<Outcome>> {
         let deadline = Deadline::after(budget);
-        let groups = groups(jobs, pool)?;
+        let mut groups = groups(jobs, pool)?;
         let total = groups.iter().map(|group| group.batches().len()).sum();
         let mut outcomes = Vec::<Outcome>::with_capacity(total);
         let mut published = Instant::now();
-        for mut group in groups {
+        for group in &mut groups {
             for batch in group.batches().to_vec() {
                 let known = group.known(batch, self.choices);
                 let outcome = known.map_or_else(|| group.tune(batch, self.choices, deadline), Ok)?;
@@ -94,9 +102,25 @@ impl<'a> Tuner<'a> {
                     published = Instant::now();
                 }
             }
+            group.rest();
+        }
+        for _ in 1..ATTEMPTS {
+            self.settle(&mut groups, &mut outcomes, deadline)?;
         }
         self.publish(&mut outcomes);
         Ok(outcomes)
+    }
+
+    /// Measures again what the machine was too restless for. The outcomes are in the order of the groups.
+    fn settle(&self, groups: &mut [Group<'_>], outcomes: &mut [Outcome], deadline: Deadline) -> Result<()> {
+        let mut outcomes = outcomes.iter_mut();
+        for group in groups {
+            for (batch, outcome) in group.batches().to_vec().into_iter().zip(outcomes.by_ref()) {
+                group.settle(batch, outcome, self.choices, deadline)?;
+            }
+            group.rest();
+        }
+        Ok(())
     }
 
     /// Writes the cache; what goes wrong is a warning of the last outcome.

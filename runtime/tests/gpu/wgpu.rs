@@ -82,38 +82,58 @@ fn the_native_multiply_add_is_what_the_probe_says() {
     }
 }
 
-/// Two products to a row, of bits that look random: subnormals, zeros, overflow, and sums that cancel.
+/// Rows of two products each, by the module's multiply-add of integers and by the processor's.
+fn check_integer_fma(module: &Module<'_>, weights: &[f32], x: [f32; 2]) {
+    let wanted = product(weights, &x, f32::mul_add);
+    let found = module.load(bytemuck::cast_slice(weights), wanted.len(), 2).unwrap().gemv(&x, 1).unwrap();
+    let one_nan =
+        |values: Vec<f32>| values.into_iter().map(|value| if value.is_nan() { f32::NAN } else { value }).collect::<Vec<_>>();
+    assert_equal_bits(&one_nan(found), &one_nan(wanted), &format!("times {:e} and {:e}", x[0], x[1]));
+}
+
+/// Bits that look random: subnormals, zeros, overflow, and sums that cancel.
 #[test]
 fn the_integer_multiply_add_rounds_once() {
     let Some(device) = device() else { return };
-    let format = planned("f32.toml", F32_CARD);
     let mut dice = Dice(4);
     let mut finite = || {
         let bits = dice.roll();
-        // A quarter has the smallest or an even exponent, which makes subnormals and ties frequent.
+        // A quarter has the smallest exponents, which are rare otherwise.
         let exponents = if bits >> 62 == 0 { 0x8000_0000_u32 } else { 0xff80_0000 };
         Some(f32::from_bits(bits as u32 & (exponents | 0x7f_ffff))).filter(|value| value.is_finite()).unwrap_or(1.0)
     };
-    with_module(device, &format, Fma::Integer, |module| {
+    with_module(device, &planned("f32.toml", F32_CARD), Fma::Integer, |module| {
         for _ in 0..100 {
-            let (a, b) = (finite(), finite());
-            let x = [a, b];
+            let x = [finite(), finite()];
             let mut weights: Vec<f32> = (0..1000).flat_map(|_| [finite(), finite()]).collect();
-            // Rows whose second product takes away most of the first.
-            weights.extend((0..1000).flat_map(|_| finite_pair(finite(), a, b)));
-            let wanted = product(&weights, &x, f32::mul_add);
-            let found = module.load(bytemuck::cast_slice(&weights), wanted.len(), 2).unwrap().gemv(&x, 1).unwrap();
-            let numbers =
-                |values: &[f32]| values.iter().map(|value| if value.is_nan() { f32::NAN } else { *value }).collect::<Vec<_>>();
-            assert_equal_bits(&numbers(&found), &numbers(&wanted), &format!("times {a:e} and {b:e}"));
+            for _ in 0..1000 {
+                let weight = finite();
+                // The second product takes away most of the first.
+                let opposite = Some(-(weight * x[0]) / x[1]).filter(|value| value.is_finite());
+                weights.extend([weight, opposite.unwrap_or(0.0)]);
+            }
+            check_integer_fma(module, &weights, x);
         }
     });
 }
 
-/// A weight for `a`, and one for `b` that makes nearly the opposite product.
-fn finite_pair(weight: f32, a: f32, b: f32) -> [f32; 2] {
-    let opposite = -(weight * a) / b;
-    [weight, if opposite.is_finite() { opposite } else { 0.0 }]
+/// Sums halfway between two f32 but for a part far below.
+#[test]
+fn the_integer_multiply_add_sees_the_smallest_part() {
+    let Some(device) = device() else { return };
+    let signs = [(1.0, 1.0), (1.0, -1.0), (-1.0, 1.0), (-1.0, -1.0)];
+    with_module(device, &planned("f32.toml", F32_CARD), Fma::Integer, |module| {
+        // The second product is half a unit of the first in the last place, and 2^-46 of it more: (2^47 + 2) * 2^-100.
+        let (a, b) = (8_392_705.0, 16_769_026.0 * 2_f32.powi(-100));
+        let even = |unit: i32| 8_388_610.0 * 2_f32.powi(unit);
+        let pairs = [(even(-52), a), (even(-132), a * 2_f32.powi(-80)), (f32::from_bits(6), a * 2_f32.powi(-97))];
+        let rows = pairs.iter().flat_map(|(c, a)| signs.map(|(first, second)| [first * c, second * a]));
+        check_integer_fma(module, &rows.flatten().collect::<Vec<_>>(), [1.0, b]);
+        // The second product is halfway, and the first decides.
+        let halfway = 1.0 + f32::EPSILON;
+        let rows = (20..150).flat_map(|power| signs.map(|(first, second)| [first * 2_f32.powi(-power), second * halfway]));
+        check_integer_fma(module, &rows.flatten().collect::<Vec<_>>(), [1.0, 1.5]);
+    });
 }
 
 const F32_CARD: &str = r#"
