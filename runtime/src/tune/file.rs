@@ -76,8 +76,8 @@ impl CacheFile {
         self.try_read().unwrap_or_default()
     }
 
-    /// Adds entries to the file, in place of those with equal keys; all others that can be read stay, also those of other builds. Waits at most
-    /// `patience` for other writers.
+    /// Adds entries to the file, in place of those with equal keys; all others that can be read stay, also those of other builds.
+    /// Waits at most `patience` for other writers.
     ///
     /// # Errors
     /// [`Error::Cache`] if the file cannot be written. Then it is as it was.

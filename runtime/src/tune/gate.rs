@@ -40,8 +40,8 @@ fn reference(weights: &Weights, kernel: &'static Kernel) -> &'static Kernel {
     candidates(weights, kernel.numerics, registry::isas()[0]).map_or(kernel, |kernels| kernels[0])
 }
 
-/// `batch` rows of `k` activations that are zero, tiny, of both signs, of very different sizes, at the limit of the quantised range,
-/// or ordinary. All are finite.
+/// `batch` rows of `k` activations that are zero, tiny, of both signs, of very different sizes, at the limit of the quantised
+/// range, or ordinary. All are finite.
 fn hard_activations(batch: usize, k: usize) -> Vec<f32> {
     let patterns: [fn(usize) -> f32; 7] = [
         ordinary,

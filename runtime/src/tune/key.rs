@@ -62,7 +62,8 @@ impl TryFrom<String> for Bucket {
     }
 }
 
-/// A problem that kernels are chosen for. With the environment, which a whole cache file shares, it is all that a choice depends on.
+/// A problem that kernels are chosen for. With the environment, which a whole cache file shares, it is all that a choice depends
+/// on.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Key {
     /// Name of the format.

@@ -72,8 +72,8 @@ impl<'a> Tuner<'a> {
     }
 
     /// Measures what is not known yet of a model's problems, each once, those with the most weights first. Those that are known,
-    /// and those for which no time is left, are among the outcomes too. `progress` hears of each once; in the time that is left after
-    /// that, problems that the machine was too restless for are measured again.
+    /// and those for which no time is left, are among the outcomes too. `progress` hears of each once; in the time that is left
+    /// after that, problems that the machine was too restless for are measured again.
     ///
     /// The budget is for measuring. Writing the cache takes milliseconds more.
     ///
