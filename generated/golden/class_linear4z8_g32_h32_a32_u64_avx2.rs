@@ -3,7 +3,7 @@
 use std::mem::offset_of;
 use bytemuck::{Pod, Zeroable};
 use crate::abi;
-use crate::lanes::{v256 as lanes, prefetch};
+use crate::lanes::{v256 as lanes, Order, prefetch, prefetch_head, prefetch_turn};
 /// 64 weights of 16 rows.
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -37,122 +37,141 @@ pub const QUANTS1: abi::Activations = abi::Activations {
 /// 16 rows by 1 columns, class `int8`.
 /// A unit of 64 weights: 576 bytes of weights loaded in vectors of 8 lanes, 32 dots.
 #[target_feature(enable = "avx2,fma,f16c")]
-pub fn int8_direct_r16c1_p4096(weights: &[u8], activations: &[u8], out: &mut [f32]) {
-    let units: &[Unit] = bytemuck::cast_slice(weights);
-    let count = units.len() / 1;
-    let panel0 = &units[0 * count..][..count];
+pub fn int8_direct_r16c1_p4096(
+    weights: &[u8],
+    units: usize,
+    activations: &[u8],
+    out: &mut [f32],
+) {
+    let tiles: &[Unit] = bytemuck::cast_slice(weights);
     let groups: &[Quants1] = bytemuck::cast_slice(activations);
     let outs: &mut [[[[[f32; 8]; 2]; 1]; 1]] = bytemuck::cast_slice_mut(out);
-    for (group, out) in groups.chunks_exact(count).zip(outs) {
-        for first in (0..count).step_by(8) {
-            let last = count.min(first + 8);
+    let order = Order {
+        tiles: tiles.len() / (1 * units),
+        segments: units.div_ceil(8),
+        tile_bytes: 1 * units * size_of::<Unit>(),
+        segment_bytes: 8 * size_of::<Unit>(),
+    };
+    for first in (0..units).step_by(8) {
+        let last = units.min(first + 8);
+        let tiles = tiles
+            .chunks_exact(1 * units)
+            .zip(outs.chunks_exact_mut(groups.len() / units));
+        for (tile, (panels, outs)) in tiles.enumerate() {
+            let panel0 = &panels[0 * units..][..units];
+            let ahead = order.ahead(first / 8, tile, 1);
             for part in 0..2 {
-                let mut sum0_0 = lanes::zero_f();
-                for unit in 0..last - first {
-                    let columns = &group[first + unit];
-                    let unit0 = &panel0[first + unit];
-                    for span in 0..2 {
-                        let mut t0_0 = lanes::zero_f();
-                        {
-                            let step = 0;
-                            let at_step = (span * 32 + step * 32) / 32;
-                            let mut dot0_0 = lanes::splat_i(columns.bias[at_step][0]);
-                            {
-                                let inner = 0;
-                                let at_body = (span * 32 + step * 32 + inner * 32) / 32;
-                                if part == 0 {
-                                    prefetch::<4096>(&unit0.codes[at_body][0][part]);
-                                }
-                                let line0_0 = lanes::line(&unit0.codes[at_body][0][part]);
-                                if part == 0 {
-                                    prefetch::<4096>(&unit0.codes[at_body][1][part]);
-                                }
-                                let line0_1 = lanes::line(&unit0.codes[at_body][1][part]);
-                                if part == 0 {
-                                    prefetch::<4096>(&unit0.codes[at_body][2][part]);
-                                }
-                                let line0_2 = lanes::line(&unit0.codes[at_body][2][part]);
-                                if part == 0 {
-                                    prefetch::<4096>(&unit0.codes[at_body][3][part]);
-                                }
-                                let line0_3 = lanes::line(&unit0.codes[at_body][3][part]);
-                                let mut pair0_0;
-                                let weight0 = lanes::mask::<15>(line0_0);
-                                {
-                                    let quant = lanes::splat_i(columns.quants[at_body][0][0]);
-                                    pair0_0 = lanes::products(weight0, quant);
-                                }
-                                let weight0 = lanes::mask::<15>(lanes::shr::<4>(line0_0));
-                                {
-                                    let quant = lanes::splat_i(columns.quants[at_body][1][0]);
-                                    pair0_0 = lanes::add_products(
-                                        pair0_0,
-                                        lanes::products(weight0, quant),
-                                    );
-                                }
-                                let weight0 = lanes::mask::<15>(line0_1);
-                                {
-                                    let quant = lanes::splat_i(columns.quants[at_body][2][0]);
-                                    pair0_0 = lanes::add_products(
-                                        pair0_0,
-                                        lanes::products(weight0, quant),
-                                    );
-                                }
-                                let weight0 = lanes::mask::<15>(lanes::shr::<4>(line0_1));
-                                {
-                                    let quant = lanes::splat_i(columns.quants[at_body][3][0]);
-                                    pair0_0 = lanes::add_products(
-                                        pair0_0,
-                                        lanes::products(weight0, quant),
-                                    );
-                                }
-                                let weight0 = lanes::mask::<15>(line0_2);
-                                {
-                                    let quant = lanes::splat_i(columns.quants[at_body][4][0]);
-                                    pair0_0 = lanes::add_products(
-                                        pair0_0,
-                                        lanes::products(weight0, quant),
-                                    );
-                                }
-                                let weight0 = lanes::mask::<15>(lanes::shr::<4>(line0_2));
-                                {
-                                    let quant = lanes::splat_i(columns.quants[at_body][5][0]);
-                                    pair0_0 = lanes::add_products(
-                                        pair0_0,
-                                        lanes::products(weight0, quant),
-                                    );
-                                }
-                                let weight0 = lanes::mask::<15>(line0_3);
-                                {
-                                    let quant = lanes::splat_i(columns.quants[at_body][6][0]);
-                                    pair0_0 = lanes::add_products(
-                                        pair0_0,
-                                        lanes::products(weight0, quant),
-                                    );
-                                }
-                                let weight0 = lanes::mask::<15>(lanes::shr::<4>(line0_3));
-                                {
-                                    let quant = lanes::splat_i(columns.quants[at_body][7][0]);
-                                    pair0_0 = lanes::add_products(
-                                        pair0_0,
-                                        lanes::products(weight0, quant),
-                                    );
-                                    dot0_0 = lanes::widen(dot0_0, pair0_0);
-                                }
-                            }
-                            let scale0 = lanes::halves(
-                                &unit0.roots[at_step * 32 / 32][part],
-                            );
-                            t0_0 = lanes::fma(scale0, lanes::to_float(dot0_0), t0_0);
+                for (group, out) in groups.chunks_exact(units).zip(&mut *outs) {
+                    let mut sum0_0 = lanes::zero_f();
+                    for unit in first..last {
+                        let columns = &group[unit];
+                        let unit0 = &panel0[unit];
+                        if part == 0 {
+                            prefetch_head(bytemuck::bytes_of(unit0), 64, ahead);
                         }
-                        {
-                            let scale = lanes::splat_f(columns.scales[span][0]);
-                            sum0_0 = lanes::fma(scale, t0_0, sum0_0);
+                        for span in 0..2 {
+                            let mut t0_0 = lanes::zero_f();
+                            {
+                                let step = 0;
+                                let at_step = (span * 32 + step * 32) / 32;
+                                let mut dot0_0 = lanes::splat_i(columns.bias[at_step][0]);
+                                {
+                                    let inner = 0;
+                                    let at_body = (span * 32 + step * 32 + inner * 32) / 32;
+                                    if part == 0 {
+                                        prefetch(&unit0.codes[at_body][0][part], ahead);
+                                    }
+                                    let line0_0 = lanes::line(&unit0.codes[at_body][0][part]);
+                                    if part == 0 {
+                                        prefetch(&unit0.codes[at_body][1][part], ahead);
+                                    }
+                                    let line0_1 = lanes::line(&unit0.codes[at_body][1][part]);
+                                    if part == 0 {
+                                        prefetch(&unit0.codes[at_body][2][part], ahead);
+                                    }
+                                    let line0_2 = lanes::line(&unit0.codes[at_body][2][part]);
+                                    if part == 0 {
+                                        prefetch(&unit0.codes[at_body][3][part], ahead);
+                                    }
+                                    let line0_3 = lanes::line(&unit0.codes[at_body][3][part]);
+                                    let mut pair0_0;
+                                    let weight0 = lanes::mask::<15>(line0_0);
+                                    {
+                                        let quant = lanes::splat_i(columns.quants[at_body][0][0]);
+                                        pair0_0 = lanes::products(weight0, quant);
+                                    }
+                                    let weight0 = lanes::mask::<15>(lanes::shr::<4>(line0_0));
+                                    {
+                                        let quant = lanes::splat_i(columns.quants[at_body][1][0]);
+                                        pair0_0 = lanes::add_products(
+                                            pair0_0,
+                                            lanes::products(weight0, quant),
+                                        );
+                                    }
+                                    let weight0 = lanes::mask::<15>(line0_1);
+                                    {
+                                        let quant = lanes::splat_i(columns.quants[at_body][2][0]);
+                                        pair0_0 = lanes::add_products(
+                                            pair0_0,
+                                            lanes::products(weight0, quant),
+                                        );
+                                    }
+                                    let weight0 = lanes::mask::<15>(lanes::shr::<4>(line0_1));
+                                    {
+                                        let quant = lanes::splat_i(columns.quants[at_body][3][0]);
+                                        pair0_0 = lanes::add_products(
+                                            pair0_0,
+                                            lanes::products(weight0, quant),
+                                        );
+                                    }
+                                    let weight0 = lanes::mask::<15>(line0_2);
+                                    {
+                                        let quant = lanes::splat_i(columns.quants[at_body][4][0]);
+                                        pair0_0 = lanes::add_products(
+                                            pair0_0,
+                                            lanes::products(weight0, quant),
+                                        );
+                                    }
+                                    let weight0 = lanes::mask::<15>(lanes::shr::<4>(line0_2));
+                                    {
+                                        let quant = lanes::splat_i(columns.quants[at_body][5][0]);
+                                        pair0_0 = lanes::add_products(
+                                            pair0_0,
+                                            lanes::products(weight0, quant),
+                                        );
+                                    }
+                                    let weight0 = lanes::mask::<15>(line0_3);
+                                    {
+                                        let quant = lanes::splat_i(columns.quants[at_body][6][0]);
+                                        pair0_0 = lanes::add_products(
+                                            pair0_0,
+                                            lanes::products(weight0, quant),
+                                        );
+                                    }
+                                    let weight0 = lanes::mask::<15>(lanes::shr::<4>(line0_3));
+                                    {
+                                        let quant = lanes::splat_i(columns.quants[at_body][7][0]);
+                                        pair0_0 = lanes::add_products(
+                                            pair0_0,
+                                            lanes::products(weight0, quant),
+                                        );
+                                        dot0_0 = lanes::widen(dot0_0, pair0_0);
+                                    }
+                                }
+                                let scale0 = lanes::halves(
+                                    &unit0.roots[at_step * 32 / 32][part],
+                                );
+                                t0_0 = lanes::fma(scale0, lanes::to_float(dot0_0), t0_0);
+                            }
+                            {
+                                let scale = lanes::splat_f(columns.scales[span][0]);
+                                sum0_0 = lanes::fma(scale, t0_0, sum0_0);
+                            }
                         }
                     }
+                    let total = &mut out[0][0][part];
+                    lanes::store_floats(total, lanes::add(lanes::floats(total), sum0_0));
                 }
-                let total = &mut out[0][0][part];
-                lanes::store_floats(total, lanes::add(lanes::floats(total), sum0_0));
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::mem::offset_of;
 use bytemuck::{Pod, Zeroable};
 use crate::abi;
-use crate::lanes::{v32 as lanes, prefetch};
+use crate::lanes::{v32 as lanes, Order, prefetch, prefetch_head, prefetch_turn};
 /// 64 weights of 16 rows.
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -36,112 +36,121 @@ pub const QUANTS1: abi::Activations = abi::Activations {
 };
 /// 16 rows by 1 columns, class `int8`.
 /// A unit of 64 weights: 704 bytes of weights loaded in vectors of 1 lanes, 256 dots.
-pub fn int8_direct_r16c1(weights: &[u8], activations: &[u8], out: &mut [f32]) {
-    let units: &[Unit] = bytemuck::cast_slice(weights);
-    let count = units.len() / 1;
-    let panel0 = &units[0 * count..][..count];
+pub fn int8_direct_r16c1(
+    weights: &[u8],
+    units: usize,
+    activations: &[u8],
+    out: &mut [f32],
+) {
+    let tiles: &[Unit] = bytemuck::cast_slice(weights);
     let groups: &[Quants1] = bytemuck::cast_slice(activations);
     let outs: &mut [[[[[f32; 1]; 16]; 1]; 1]] = bytemuck::cast_slice_mut(out);
-    for (group, out) in groups.chunks_exact(count).zip(outs) {
-        for first in (0..count).step_by(8) {
-            let last = count.min(first + 8);
+    for first in (0..units).step_by(8) {
+        let last = units.min(first + 8);
+        let tiles = tiles
+            .chunks_exact(1 * units)
+            .zip(outs.chunks_exact_mut(groups.len() / units));
+        for (tile, (panels, outs)) in tiles.enumerate() {
+            let panel0 = &panels[0 * units..][..units];
             for part in 0..16 {
-                let mut sum0_0 = lanes::zero_f();
-                for unit in 0..last - first {
-                    let columns = &group[first + unit];
-                    let unit0 = &panel0[first + unit];
-                    for span in 0..2 {
-                        let mut t0_0 = lanes::zero_f();
-                        {
-                            let step = 0;
-                            let at_step = (span * 32 + step * 32) / 32;
-                            let mut dot0_0 = lanes::splat_i(columns.bias[at_step][0]);
+                for (group, out) in groups.chunks_exact(units).zip(&mut *outs) {
+                    let mut sum0_0 = lanes::zero_f();
+                    for unit in first..last {
+                        let columns = &group[unit];
+                        let unit0 = &panel0[unit];
+                        for span in 0..2 {
+                            let mut t0_0 = lanes::zero_f();
                             {
-                                let inner = 0;
-                                let at_body = (span * 32 + step * 32 + inner * 32) / 32;
-                                let line0_0 = lanes::line(&unit0.codes[at_body][0][part]);
-                                let line0_1 = lanes::line(&unit0.codes[at_body][1][part]);
-                                let line0_2 = lanes::line(&unit0.codes[at_body][2][part]);
-                                let line0_3 = lanes::line(&unit0.codes[at_body][3][part]);
-                                let line0_4 = lanes::line(&unit0.codes[at_body][4][part]);
-                                let weight0 = lanes::or(
-                                    lanes::mask::<15>(line0_0),
-                                    lanes::mask::<16>(lanes::shl::<4>(line0_4)),
-                                );
+                                let step = 0;
+                                let at_step = (span * 32 + step * 32) / 32;
+                                let mut dot0_0 = lanes::splat_i(columns.bias[at_step][0]);
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body][0][0]);
-                                    dot0_0 = lanes::dot(dot0_0, weight0, quant);
+                                    let inner = 0;
+                                    let at_body = (span * 32 + step * 32 + inner * 32) / 32;
+                                    let line0_0 = lanes::line(&unit0.codes[at_body][0][part]);
+                                    let line0_1 = lanes::line(&unit0.codes[at_body][1][part]);
+                                    let line0_2 = lanes::line(&unit0.codes[at_body][2][part]);
+                                    let line0_3 = lanes::line(&unit0.codes[at_body][3][part]);
+                                    let line0_4 = lanes::line(&unit0.codes[at_body][4][part]);
+                                    let weight0 = lanes::or(
+                                        lanes::mask::<15>(line0_0),
+                                        lanes::mask::<16>(lanes::shl::<4>(line0_4)),
+                                    );
+                                    {
+                                        let quant = lanes::splat_i(columns.quants[at_body][0][0]);
+                                        dot0_0 = lanes::dot(dot0_0, weight0, quant);
+                                    }
+                                    let weight0 = lanes::or(
+                                        lanes::mask::<15>(lanes::shr::<4>(line0_0)),
+                                        lanes::mask::<16>(lanes::shl::<3>(line0_4)),
+                                    );
+                                    {
+                                        let quant = lanes::splat_i(columns.quants[at_body][1][0]);
+                                        dot0_0 = lanes::dot(dot0_0, weight0, quant);
+                                    }
+                                    let weight0 = lanes::or(
+                                        lanes::mask::<15>(line0_1),
+                                        lanes::mask::<16>(lanes::shl::<2>(line0_4)),
+                                    );
+                                    {
+                                        let quant = lanes::splat_i(columns.quants[at_body][2][0]);
+                                        dot0_0 = lanes::dot(dot0_0, weight0, quant);
+                                    }
+                                    let weight0 = lanes::or(
+                                        lanes::mask::<15>(lanes::shr::<4>(line0_1)),
+                                        lanes::mask::<16>(lanes::shl::<1>(line0_4)),
+                                    );
+                                    {
+                                        let quant = lanes::splat_i(columns.quants[at_body][3][0]);
+                                        dot0_0 = lanes::dot(dot0_0, weight0, quant);
+                                    }
+                                    let weight0 = lanes::or(
+                                        lanes::mask::<15>(line0_2),
+                                        lanes::mask::<16>(line0_4),
+                                    );
+                                    {
+                                        let quant = lanes::splat_i(columns.quants[at_body][4][0]);
+                                        dot0_0 = lanes::dot(dot0_0, weight0, quant);
+                                    }
+                                    let weight0 = lanes::or(
+                                        lanes::mask::<15>(lanes::shr::<4>(line0_2)),
+                                        lanes::mask::<16>(lanes::shr::<1>(line0_4)),
+                                    );
+                                    {
+                                        let quant = lanes::splat_i(columns.quants[at_body][5][0]);
+                                        dot0_0 = lanes::dot(dot0_0, weight0, quant);
+                                    }
+                                    let weight0 = lanes::or(
+                                        lanes::mask::<15>(line0_3),
+                                        lanes::mask::<16>(lanes::shr::<2>(line0_4)),
+                                    );
+                                    {
+                                        let quant = lanes::splat_i(columns.quants[at_body][6][0]);
+                                        dot0_0 = lanes::dot(dot0_0, weight0, quant);
+                                    }
+                                    let weight0 = lanes::or(
+                                        lanes::mask::<15>(lanes::shr::<4>(line0_3)),
+                                        lanes::mask::<16>(lanes::shr::<3>(line0_4)),
+                                    );
+                                    {
+                                        let quant = lanes::splat_i(columns.quants[at_body][7][0]);
+                                        dot0_0 = lanes::dot(dot0_0, weight0, quant);
+                                    }
                                 }
-                                let weight0 = lanes::or(
-                                    lanes::mask::<15>(lanes::shr::<4>(line0_0)),
-                                    lanes::mask::<16>(lanes::shl::<3>(line0_4)),
+                                let scale0 = lanes::halves(
+                                    &unit0.roots[at_step * 32 / 32][part],
                                 );
-                                {
-                                    let quant = lanes::splat_i(columns.quants[at_body][1][0]);
-                                    dot0_0 = lanes::dot(dot0_0, weight0, quant);
-                                }
-                                let weight0 = lanes::or(
-                                    lanes::mask::<15>(line0_1),
-                                    lanes::mask::<16>(lanes::shl::<2>(line0_4)),
-                                );
-                                {
-                                    let quant = lanes::splat_i(columns.quants[at_body][2][0]);
-                                    dot0_0 = lanes::dot(dot0_0, weight0, quant);
-                                }
-                                let weight0 = lanes::or(
-                                    lanes::mask::<15>(lanes::shr::<4>(line0_1)),
-                                    lanes::mask::<16>(lanes::shl::<1>(line0_4)),
-                                );
-                                {
-                                    let quant = lanes::splat_i(columns.quants[at_body][3][0]);
-                                    dot0_0 = lanes::dot(dot0_0, weight0, quant);
-                                }
-                                let weight0 = lanes::or(
-                                    lanes::mask::<15>(line0_2),
-                                    lanes::mask::<16>(line0_4),
-                                );
-                                {
-                                    let quant = lanes::splat_i(columns.quants[at_body][4][0]);
-                                    dot0_0 = lanes::dot(dot0_0, weight0, quant);
-                                }
-                                let weight0 = lanes::or(
-                                    lanes::mask::<15>(lanes::shr::<4>(line0_2)),
-                                    lanes::mask::<16>(lanes::shr::<1>(line0_4)),
-                                );
-                                {
-                                    let quant = lanes::splat_i(columns.quants[at_body][5][0]);
-                                    dot0_0 = lanes::dot(dot0_0, weight0, quant);
-                                }
-                                let weight0 = lanes::or(
-                                    lanes::mask::<15>(line0_3),
-                                    lanes::mask::<16>(lanes::shr::<2>(line0_4)),
-                                );
-                                {
-                                    let quant = lanes::splat_i(columns.quants[at_body][6][0]);
-                                    dot0_0 = lanes::dot(dot0_0, weight0, quant);
-                                }
-                                let weight0 = lanes::or(
-                                    lanes::mask::<15>(lanes::shr::<4>(line0_3)),
-                                    lanes::mask::<16>(lanes::shr::<3>(line0_4)),
-                                );
-                                {
-                                    let quant = lanes::splat_i(columns.quants[at_body][7][0]);
-                                    dot0_0 = lanes::dot(dot0_0, weight0, quant);
-                                }
+                                t0_0 = lanes::fma(scale0, lanes::to_float(dot0_0), t0_0);
                             }
-                            let scale0 = lanes::halves(
-                                &unit0.roots[at_step * 32 / 32][part],
-                            );
-                            t0_0 = lanes::fma(scale0, lanes::to_float(dot0_0), t0_0);
-                        }
-                        {
-                            let scale = lanes::splat_f(columns.scales[span][0]);
-                            sum0_0 = lanes::fma(scale, t0_0, sum0_0);
+                            {
+                                let scale = lanes::splat_f(columns.scales[span][0]);
+                                sum0_0 = lanes::fma(scale, t0_0, sum0_0);
+                            }
                         }
                     }
+                    let total = &mut out[0][0][part];
+                    lanes::store_floats(total, lanes::add(lanes::floats(total), sum0_0));
                 }
-                let total = &mut out[0][0][part];
-                lanes::store_floats(total, lanes::add(lanes::floats(total), sum0_0));
             }
         }
     }

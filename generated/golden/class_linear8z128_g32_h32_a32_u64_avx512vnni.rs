@@ -3,7 +3,7 @@
 use std::mem::offset_of;
 use bytemuck::{Pod, Zeroable};
 use crate::abi;
-use crate::lanes::{v512 as lanes, prefetch};
+use crate::lanes::{v512 as lanes, Order, prefetch, prefetch_head, prefetch_turn};
 /// 64 weights of 16 rows.
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -37,138 +37,160 @@ pub const QUANTS1: abi::Activations = abi::Activations {
 /// 32 rows by 1 columns, class `int8`.
 /// A unit of 64 weights: 2176 bytes of weights loaded in vectors of 16 lanes, 32 dots.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")]
-pub fn int8_direct_r32c1_p4096(weights: &[u8], activations: &[u8], out: &mut [f32]) {
-    let units: &[Unit] = bytemuck::cast_slice(weights);
-    let count = units.len() / 2;
-    let panel0 = &units[0 * count..][..count];
-    let panel1 = &units[1 * count..][..count];
+pub fn int8_direct_r32c1_p4096(
+    weights: &[u8],
+    units: usize,
+    activations: &[u8],
+    out: &mut [f32],
+) {
+    let tiles: &[Unit] = bytemuck::cast_slice(weights);
     let groups: &[Quants1] = bytemuck::cast_slice(activations);
     let outs: &mut [[[[[f32; 16]; 1]; 2]; 1]] = bytemuck::cast_slice_mut(out);
-    for (group, out) in groups.chunks_exact(count).zip(outs) {
-        for first in (0..count).step_by(8) {
-            let last = count.min(first + 8);
-            let mut sum0_0 = lanes::zero_f();
-            let mut sum1_0 = lanes::zero_f();
-            for unit in 0..last - first {
-                let columns = &group[first + unit];
-                let unit0 = &panel0[first + unit];
-                let unit1 = &panel1[first + unit];
-                for span in 0..2 {
-                    let mut t0_0 = lanes::zero_f();
-                    let mut t1_0 = lanes::zero_f();
-                    {
-                        let step = 0;
-                        let at_step = (span * 32 + step * 32) / 32;
-                        let mut dot0_0 = lanes::splat_i(columns.bias[at_step][0]);
-                        let mut dot1_0 = lanes::splat_i(columns.bias[at_step][0]);
+    let order = Order {
+        tiles: tiles.len() / (2 * units),
+        segments: units.div_ceil(8),
+        tile_bytes: 2 * units * size_of::<Unit>(),
+        segment_bytes: 8 * size_of::<Unit>(),
+    };
+    for first in (0..units).step_by(8) {
+        let last = units.min(first + 8);
+        let tiles = tiles
+            .chunks_exact(2 * units)
+            .zip(outs.chunks_exact_mut(groups.len() / units));
+        for (tile, (panels, outs)) in tiles.enumerate() {
+            let panel0 = &panels[0 * units..][..units];
+            let panel1 = &panels[1 * units..][..units];
+            let ahead = order.ahead(first / 8, tile, 1);
+            for (group, out) in groups.chunks_exact(units).zip(&mut *outs) {
+                let mut sum0_0 = lanes::zero_f();
+                let mut sum1_0 = lanes::zero_f();
+                for unit in first..last {
+                    let columns = &group[unit];
+                    let unit0 = &panel0[unit];
+                    let unit1 = &panel1[unit];
+                    prefetch_head(bytemuck::bytes_of(unit0), 64, ahead);
+                    prefetch_head(bytemuck::bytes_of(unit1), 64, ahead);
+                    for span in 0..2 {
+                        let mut t0_0 = lanes::zero_f();
+                        let mut t1_0 = lanes::zero_f();
                         {
-                            let inner = 0;
-                            let at_body = (span * 32 + step * 32 + inner * 32) / 32;
-                            prefetch::<4096>(&unit0.codes[at_body][0][0]);
-                            let line0_0 = lanes::line(&unit0.codes[at_body][0][0]);
-                            prefetch::<4096>(&unit0.codes[at_body][1][0]);
-                            let line0_1 = lanes::line(&unit0.codes[at_body][1][0]);
-                            prefetch::<4096>(&unit0.codes[at_body][2][0]);
-                            let line0_2 = lanes::line(&unit0.codes[at_body][2][0]);
-                            prefetch::<4096>(&unit0.codes[at_body][3][0]);
-                            let line0_3 = lanes::line(&unit0.codes[at_body][3][0]);
-                            prefetch::<4096>(&unit0.codes[at_body][4][0]);
-                            let line0_4 = lanes::line(&unit0.codes[at_body][4][0]);
-                            prefetch::<4096>(&unit0.codes[at_body][5][0]);
-                            let line0_5 = lanes::line(&unit0.codes[at_body][5][0]);
-                            prefetch::<4096>(&unit0.codes[at_body][6][0]);
-                            let line0_6 = lanes::line(&unit0.codes[at_body][6][0]);
-                            prefetch::<4096>(&unit0.codes[at_body][7][0]);
-                            let line0_7 = lanes::line(&unit0.codes[at_body][7][0]);
-                            prefetch::<4096>(&unit1.codes[at_body][0][0]);
-                            let line1_0 = lanes::line(&unit1.codes[at_body][0][0]);
-                            prefetch::<4096>(&unit1.codes[at_body][1][0]);
-                            let line1_1 = lanes::line(&unit1.codes[at_body][1][0]);
-                            prefetch::<4096>(&unit1.codes[at_body][2][0]);
-                            let line1_2 = lanes::line(&unit1.codes[at_body][2][0]);
-                            prefetch::<4096>(&unit1.codes[at_body][3][0]);
-                            let line1_3 = lanes::line(&unit1.codes[at_body][3][0]);
-                            prefetch::<4096>(&unit1.codes[at_body][4][0]);
-                            let line1_4 = lanes::line(&unit1.codes[at_body][4][0]);
-                            prefetch::<4096>(&unit1.codes[at_body][5][0]);
-                            let line1_5 = lanes::line(&unit1.codes[at_body][5][0]);
-                            prefetch::<4096>(&unit1.codes[at_body][6][0]);
-                            let line1_6 = lanes::line(&unit1.codes[at_body][6][0]);
-                            prefetch::<4096>(&unit1.codes[at_body][7][0]);
-                            let line1_7 = lanes::line(&unit1.codes[at_body][7][0]);
-                            let weight0 = line0_0;
-                            let weight1 = line1_0;
+                            let step = 0;
+                            let at_step = (span * 32 + step * 32) / 32;
+                            let mut dot0_0 = lanes::splat_i(columns.bias[at_step][0]);
+                            let mut dot1_0 = lanes::splat_i(columns.bias[at_step][0]);
                             {
-                                let quant = lanes::splat_i(columns.quants[at_body][0][0]);
-                                dot0_0 = lanes::dot(dot0_0, weight0, quant);
-                                dot1_0 = lanes::dot(dot1_0, weight1, quant);
+                                let inner = 0;
+                                let at_body = (span * 32 + step * 32 + inner * 32) / 32;
+                                prefetch(&unit0.codes[at_body][0][0], ahead);
+                                let line0_0 = lanes::line(&unit0.codes[at_body][0][0]);
+                                prefetch(&unit0.codes[at_body][1][0], ahead);
+                                let line0_1 = lanes::line(&unit0.codes[at_body][1][0]);
+                                prefetch(&unit0.codes[at_body][2][0], ahead);
+                                let line0_2 = lanes::line(&unit0.codes[at_body][2][0]);
+                                prefetch(&unit0.codes[at_body][3][0], ahead);
+                                let line0_3 = lanes::line(&unit0.codes[at_body][3][0]);
+                                prefetch(&unit0.codes[at_body][4][0], ahead);
+                                let line0_4 = lanes::line(&unit0.codes[at_body][4][0]);
+                                prefetch(&unit0.codes[at_body][5][0], ahead);
+                                let line0_5 = lanes::line(&unit0.codes[at_body][5][0]);
+                                prefetch(&unit0.codes[at_body][6][0], ahead);
+                                let line0_6 = lanes::line(&unit0.codes[at_body][6][0]);
+                                prefetch(&unit0.codes[at_body][7][0], ahead);
+                                let line0_7 = lanes::line(&unit0.codes[at_body][7][0]);
+                                prefetch(&unit1.codes[at_body][0][0], ahead);
+                                let line1_0 = lanes::line(&unit1.codes[at_body][0][0]);
+                                prefetch(&unit1.codes[at_body][1][0], ahead);
+                                let line1_1 = lanes::line(&unit1.codes[at_body][1][0]);
+                                prefetch(&unit1.codes[at_body][2][0], ahead);
+                                let line1_2 = lanes::line(&unit1.codes[at_body][2][0]);
+                                prefetch(&unit1.codes[at_body][3][0], ahead);
+                                let line1_3 = lanes::line(&unit1.codes[at_body][3][0]);
+                                prefetch(&unit1.codes[at_body][4][0], ahead);
+                                let line1_4 = lanes::line(&unit1.codes[at_body][4][0]);
+                                prefetch(&unit1.codes[at_body][5][0], ahead);
+                                let line1_5 = lanes::line(&unit1.codes[at_body][5][0]);
+                                prefetch(&unit1.codes[at_body][6][0], ahead);
+                                let line1_6 = lanes::line(&unit1.codes[at_body][6][0]);
+                                prefetch(&unit1.codes[at_body][7][0], ahead);
+                                let line1_7 = lanes::line(&unit1.codes[at_body][7][0]);
+                                let weight0 = line0_0;
+                                let weight1 = line1_0;
+                                {
+                                    let quant = lanes::splat_i(columns.quants[at_body][0][0]);
+                                    dot0_0 = lanes::dot(dot0_0, weight0, quant);
+                                    dot1_0 = lanes::dot(dot1_0, weight1, quant);
+                                }
+                                let weight0 = line0_1;
+                                let weight1 = line1_1;
+                                {
+                                    let quant = lanes::splat_i(columns.quants[at_body][1][0]);
+                                    dot0_0 = lanes::dot(dot0_0, weight0, quant);
+                                    dot1_0 = lanes::dot(dot1_0, weight1, quant);
+                                }
+                                let weight0 = line0_2;
+                                let weight1 = line1_2;
+                                {
+                                    let quant = lanes::splat_i(columns.quants[at_body][2][0]);
+                                    dot0_0 = lanes::dot(dot0_0, weight0, quant);
+                                    dot1_0 = lanes::dot(dot1_0, weight1, quant);
+                                }
+                                let weight0 = line0_3;
+                                let weight1 = line1_3;
+                                {
+                                    let quant = lanes::splat_i(columns.quants[at_body][3][0]);
+                                    dot0_0 = lanes::dot(dot0_0, weight0, quant);
+                                    dot1_0 = lanes::dot(dot1_0, weight1, quant);
+                                }
+                                let weight0 = line0_4;
+                                let weight1 = line1_4;
+                                {
+                                    let quant = lanes::splat_i(columns.quants[at_body][4][0]);
+                                    dot0_0 = lanes::dot(dot0_0, weight0, quant);
+                                    dot1_0 = lanes::dot(dot1_0, weight1, quant);
+                                }
+                                let weight0 = line0_5;
+                                let weight1 = line1_5;
+                                {
+                                    let quant = lanes::splat_i(columns.quants[at_body][5][0]);
+                                    dot0_0 = lanes::dot(dot0_0, weight0, quant);
+                                    dot1_0 = lanes::dot(dot1_0, weight1, quant);
+                                }
+                                let weight0 = line0_6;
+                                let weight1 = line1_6;
+                                {
+                                    let quant = lanes::splat_i(columns.quants[at_body][6][0]);
+                                    dot0_0 = lanes::dot(dot0_0, weight0, quant);
+                                    dot1_0 = lanes::dot(dot1_0, weight1, quant);
+                                }
+                                let weight0 = line0_7;
+                                let weight1 = line1_7;
+                                {
+                                    let quant = lanes::splat_i(columns.quants[at_body][7][0]);
+                                    dot0_0 = lanes::dot(dot0_0, weight0, quant);
+                                    dot1_0 = lanes::dot(dot1_0, weight1, quant);
+                                }
                             }
-                            let weight0 = line0_1;
-                            let weight1 = line1_1;
-                            {
-                                let quant = lanes::splat_i(columns.quants[at_body][1][0]);
-                                dot0_0 = lanes::dot(dot0_0, weight0, quant);
-                                dot1_0 = lanes::dot(dot1_0, weight1, quant);
-                            }
-                            let weight0 = line0_2;
-                            let weight1 = line1_2;
-                            {
-                                let quant = lanes::splat_i(columns.quants[at_body][2][0]);
-                                dot0_0 = lanes::dot(dot0_0, weight0, quant);
-                                dot1_0 = lanes::dot(dot1_0, weight1, quant);
-                            }
-                            let weight0 = line0_3;
-                            let weight1 = line1_3;
-                            {
-                                let quant = lanes::splat_i(columns.quants[at_body][3][0]);
-                                dot0_0 = lanes::dot(dot0_0, weight0, quant);
-                                dot1_0 = lanes::dot(dot1_0, weight1, quant);
-                            }
-                            let weight0 = line0_4;
-                            let weight1 = line1_4;
-                            {
-                                let quant = lanes::splat_i(columns.quants[at_body][4][0]);
-                                dot0_0 = lanes::dot(dot0_0, weight0, quant);
-                                dot1_0 = lanes::dot(dot1_0, weight1, quant);
-                            }
-                            let weight0 = line0_5;
-                            let weight1 = line1_5;
-                            {
-                                let quant = lanes::splat_i(columns.quants[at_body][5][0]);
-                                dot0_0 = lanes::dot(dot0_0, weight0, quant);
-                                dot1_0 = lanes::dot(dot1_0, weight1, quant);
-                            }
-                            let weight0 = line0_6;
-                            let weight1 = line1_6;
-                            {
-                                let quant = lanes::splat_i(columns.quants[at_body][6][0]);
-                                dot0_0 = lanes::dot(dot0_0, weight0, quant);
-                                dot1_0 = lanes::dot(dot1_0, weight1, quant);
-                            }
-                            let weight0 = line0_7;
-                            let weight1 = line1_7;
-                            {
-                                let quant = lanes::splat_i(columns.quants[at_body][7][0]);
-                                dot0_0 = lanes::dot(dot0_0, weight0, quant);
-                                dot1_0 = lanes::dot(dot1_0, weight1, quant);
-                            }
+                            let scale0 = lanes::halves(
+                                &unit0.roots[at_step * 32 / 32][0],
+                            );
+                            let scale1 = lanes::halves(
+                                &unit1.roots[at_step * 32 / 32][0],
+                            );
+                            t0_0 = lanes::fma(scale0, lanes::to_float(dot0_0), t0_0);
+                            t1_0 = lanes::fma(scale1, lanes::to_float(dot1_0), t1_0);
                         }
-                        let scale0 = lanes::halves(&unit0.roots[at_step * 32 / 32][0]);
-                        let scale1 = lanes::halves(&unit1.roots[at_step * 32 / 32][0]);
-                        t0_0 = lanes::fma(scale0, lanes::to_float(dot0_0), t0_0);
-                        t1_0 = lanes::fma(scale1, lanes::to_float(dot1_0), t1_0);
-                    }
-                    {
-                        let scale = lanes::splat_f(columns.scales[span][0]);
-                        sum0_0 = lanes::fma(scale, t0_0, sum0_0);
-                        sum1_0 = lanes::fma(scale, t1_0, sum1_0);
+                        {
+                            let scale = lanes::splat_f(columns.scales[span][0]);
+                            sum0_0 = lanes::fma(scale, t0_0, sum0_0);
+                            sum1_0 = lanes::fma(scale, t1_0, sum1_0);
+                        }
                     }
                 }
+                let total = &mut out[0][0][0];
+                lanes::store_floats(total, lanes::add(lanes::floats(total), sum0_0));
+                let total = &mut out[0][1][0];
+                lanes::store_floats(total, lanes::add(lanes::floats(total), sum1_0));
             }
-            let total = &mut out[0][0][0];
-            lanes::store_floats(total, lanes::add(lanes::floats(total), sum0_0));
-            let total = &mut out[0][1][0];
-            lanes::store_floats(total, lanes::add(lanes::floats(total), sum1_0));
         }
     }
 }

@@ -39,7 +39,20 @@ impl Sandbox {
 #[test]
 fn bench_prints_one_result_per_format_shape_and_batch() {
     let document = Sandbox::new().json(&[
-        "bench", "--format", "q4_k", "--format", "Q8_0", "--shape", "64x256", "--shape", "32x512", "--batch", "1,3", "--threads", "1", "--json",
+        "bench",
+        "--format",
+        "q4_k",
+        "--format",
+        "Q8_0",
+        "--shape",
+        "64x256",
+        "--shape",
+        "32x512",
+        "--batch",
+        "1,3",
+        "--threads",
+        "1",
+        "--json",
     ]);
     let machine = &document["machine"];
     for key in ["read_gbps", "int8_gops", "f32_gflops"] {
@@ -73,7 +86,9 @@ fn bench_takes_a_variant_an_isa_and_a_class() {
 #[test]
 fn bench_refuses_what_does_not_exist() {
     let sandbox = Sandbox::new();
-    for wrong in [&["--format", "q4_kk"][..], &["--format", "Q4_K", "--shape", "64x100"], &["--isa", "avx9"], &["--variant", "none"]] {
+    for wrong in
+        [&["--format", "q4_kk"][..], &["--format", "Q4_K", "--shape", "64x100"], &["--isa", "avx9"], &["--variant", "none"]]
+    {
         let output = sandbox.run(&[&["bench"], wrong].concat());
         assert_eq!(output.status.code(), Some(1), "{wrong:?}");
         assert_eq!(String::from_utf8_lossy(&output.stderr).lines().count(), 1, "{wrong:?}");

@@ -1,11 +1,15 @@
 //! WGSL, the shading language of WebGPU.
 //!
 //! WGSL promises little of f32: an operation rounds either way, operations may be fused or put in another order if that is at
-//! least as accurate, subnormals may become zeros, and `fma` may round twice. Real devices round to nearest even. The rest is
-//! forced: a rounded value passes through an integer operation that depends on the launch before it is used again, half precision
-//! is converted by its bits, and where the device's `fma` rounds twice the host asks for one made of integers (the pipeline
-//! constant `NATIVE_FMA`). What cannot be forced is that products and sums below 2^-126 keep their bits: a device that flushes
-//! them differs there.
+//! least as accurate, zeros may lose their sign and subnormals become zeros, and `fma` may round twice, which it does on Mesa's
+//! processor emulation. Devices round to nearest even. The rest is forced:
+//!
+//! - a rounded value passes through an integer operation with a number of the launch before it is used again;
+//! - sums start from a zero of the launch;
+//! - half precision is converted by its bits;
+//! - where `fma` rounds twice, the host asks for one made of integers with the pipeline constant `NATIVE_FMA`.
+//!
+//! What cannot be forced is that products and sums below 2^-126 keep their bits: a device that flushes them differs there.
 
 use quantloom_spec::gpu::Dialect;
 

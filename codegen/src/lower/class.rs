@@ -228,12 +228,18 @@ impl Class {
         self.unit * self.bits() as usize / 32
     }
 
+    /// Bytes of a unit that lie before its code lines: roots, scales and mins.
+    #[must_use]
+    pub fn head_bytes(&self) -> usize {
+        let roots = (self.roots() + self.min_roots()) * self.root.bytes();
+        let subs = if self.sub_scale.is_some() { self.steps() } else { 0 };
+        (roots + subs + 2 * self.min_pairs()) * PANEL_ROWS
+    }
+
     /// Bytes of a unit that carry information.
     #[must_use]
     pub fn content_bytes(&self) -> usize {
-        let roots = (self.roots() + self.min_roots()) * self.root.bytes();
-        let subs = if self.sub_scale.is_some() { self.steps() } else { 0 };
-        (roots + subs + 2 * self.min_pairs()) * PANEL_ROWS + self.lines() * LINE
+        self.head_bytes() + self.lines() * LINE
     }
 
     /// Bytes of a unit: a whole number of lines.

@@ -35,6 +35,14 @@ pub fn prefetch(line: &[u8], ahead: isize) {
     let _ = (line, ahead);
 }
 
+/// Asks for the lines that lie `ahead` bytes from the first `len` bytes of a unit: its scales, which lie before its codes.
+#[inline]
+pub fn prefetch_head(unit: &[u8], len: usize, ahead: isize) {
+    for line in unit[..len].chunks(crate::abi::ALIGNMENT) {
+        prefetch(line, ahead);
+    }
+}
+
 /// Asks for the lines of turn `turn` that lie `ahead` bytes from those of `bytes`: a few a turn, so that they arrive while others
 /// are worked on.
 #[inline]

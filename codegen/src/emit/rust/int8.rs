@@ -85,7 +85,8 @@ impl Tile<'_> {
             |t, vector, column| {
                 let (dot, scale) = (cell("dot", vector, column), format_ident!("scale{vector}"));
                 let mut others = self.other_dots(column);
-                let whole = others.swap_remove(vector).into_iter().fold(quote!(#dot), |sum, other| quote!(lanes::add_i(#sum, #other)));
+                let whole =
+                    others.swap_remove(vector).into_iter().fold(quote!(#dot), |sum, other| quote!(lanes::add_i(#sum, #other)));
                 quote!(#t = lanes::fma(#scale, lanes::to_float(#whole), #t);)
             },
             "t",

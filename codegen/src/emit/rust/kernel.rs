@@ -139,7 +139,8 @@ impl<'a> Kernel<'a> {
                 quote!(for (group, out) in groups.chunks_exact(units).zip(&mut *outs) { #sums })
             }
             Schedule::Panel => {
-                let (refs, unpack, sums) = (self.unit_refs(), self.tile.unpack(self.variant.numerics), self.sums(Source::Stage));
+                let (refs, unpack, sums) =
+                    (self.unit_refs(), self.tile.unpack(self.variant.numerics), self.sums(Source::Stage));
                 let prefetches = (self.turns_ahead() > 0).then(|| {
                     let panels = (0..self.variant.rows / PANEL_ROWS).map(|panel| format_ident!("panel{panel}"));
                     quote!(#(prefetch_turn(bytemuck::cast_slice(&#panels[first..last]), ahead, turn);)*)
@@ -173,6 +174,7 @@ impl<'a> Kernel<'a> {
             Numerics::Int8 => tile.int8_unit(source),
         };
         let refs = (source == Source::Packed).then(|| self.unit_refs());
+        let heads = tile.streams.then(|| self.prefetch_heads());
         let part = tile.width.part();
         let add = tile.cells(
             |_, vector, column| {
@@ -189,6 +191,7 @@ impl<'a> Kernel<'a> {
                 for unit in first..last {
                     let columns = &group[unit];
                     #refs
+                    #heads
                     #unit
                 }
             },
@@ -199,6 +202,16 @@ impl<'a> Kernel<'a> {
             },
         };
         quote!(#clear #units #add)
+    }
+
+    /// Without these the scales of each unit would be waited for: they are as far away as the codes.
+    fn prefetch_heads(&self) -> TokenStream {
+        let head = self.tile.class.head_bytes();
+        let heads = (0..self.tile.vectors).map(|vector| {
+            let unit = format_ident!("unit{vector}");
+            quote!(prefetch_head(bytemuck::bytes_of(#unit), #head, ahead);)
+        });
+        if self.tile.width.parts() == 1 { quote!(#(#heads)*) } else { quote!(if part == 0 { #(#heads)* }) }
     }
 
     fn unit_refs(&self) -> TokenStream {

@@ -155,7 +155,7 @@ fn kernels(plan: &Plan, class: &Class, isa: &Isa, support: &syn::Path) -> TokenS
 
         use bytemuck::{Pod, Zeroable};
         use #support::abi;
-        use #support::lanes::{#lanes as lanes, Order, prefetch, prefetch_turn};
+        use #support::lanes::{#lanes as lanes, Order, prefetch, prefetch_head, prefetch_turn};
 
         #unit
         #(#columns)*

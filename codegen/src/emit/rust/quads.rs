@@ -7,11 +7,19 @@ use super::Width;
 use crate::lower::class::Class;
 
 /// Loads `count` lines from `codes[first]` on: `let line0 = lanes::line(...); ...`, each with its prefetch if there are any.
-pub fn load_lines(width: Width, codes: &TokenStream, first: &TokenStream, count: usize, prefix: &str, prefetch: bool) -> TokenStream {
+pub fn load_lines(
+    width: Width,
+    codes: &TokenStream,
+    first: &TokenStream,
+    count: usize,
+    prefix: &str,
+    prefetch: bool,
+) -> TokenStream {
     let part = width.part();
     let lines = (0..count).map(|index| {
         let line = format_ident!("{prefix}{index}");
-        let place = if first.to_string() == "0" { quote!(&#codes[#index][#part]) } else { quote!(&#codes[#first + #index][#part]) };
+        let place =
+            if first.to_string() == "0" { quote!(&#codes[#index][#part]) } else { quote!(&#codes[#first + #index][#part]) };
         let ahead = prefetch.then(|| prefetch_line(width, &place));
         quote! {
             #ahead

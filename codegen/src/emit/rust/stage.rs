@@ -74,14 +74,8 @@ impl Tile<'_> {
         let class = self.class;
         let vectors = (0..self.vectors).map(|vector| {
             let unit = format_ident!("unit{vector}");
-            let load = quads::load_lines(
-                self.width,
-                &quote!(#unit.codes[at_body]),
-                &quote!(0),
-                class.body_lines(),
-                "line",
-                false,
-            );
+            let load =
+                quads::load_lines(self.width, &quote!(#unit.codes[at_body]), &quote!(0), class.body_lines(), "line", false);
             let stores = (0..class.body() / 4).map(|quad| {
                 let value = quads::quad(class, "line", quad);
                 quote!(lanes::store_line(&mut stage.quads[at_body][#quad][#vector], #value);)

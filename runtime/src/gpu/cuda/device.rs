@@ -1,4 +1,4 @@
-//! A device, a module on it, and weights in its memory: what [`super::super::wgpu`] has, for CUDA.
+//! A device, a module on it, and weights in its memory, with the interface that the WGSL host has.
 
 use std::sync::Arc;
 
