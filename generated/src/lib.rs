@@ -8,7 +8,7 @@ pub mod activations;
 pub mod lanes;
 pub mod scalar;
 
-/// The generated modules: one per format, per packed class, and per class and instruction set.
+/// The generated modules: one per format, per packed class, and per class, instruction set and numerics class.
 #[allow(missing_docs, unused, clippy::all, clippy::pedantic)]
 #[rustfmt::skip]
 mod kernels {

@@ -11,7 +11,7 @@ mod tile;
 mod unit;
 mod value;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proc_macro2::{Group, Ident, Literal, TokenStream, TokenTree};
 use quantloom_spec::isa::{Dot, Isa};
@@ -57,15 +57,17 @@ impl Width {
     }
 }
 
-/// All Rust files of a plan: one per class and instruction set, one per class for packing, one for decoders and the registry.
+/// All Rust files of a plan: one per class, instruction set and numerics class, one per class for packing, one per format, and the
+/// registry.
 /// `support` is the path of the crate that holds the vocabulary and the registry's types.
 pub fn files(plan: &Plan, support: &str) -> Vec<SourceFile> {
     let support: syn::Path = syn::parse_str(support).expect("the support path is a Rust path");
     let mut files = Vec::new();
     for (name, class) in &plan.classes {
-        for isa in &plan.isas {
-            let origin = format!("class {name} for {}", isa.name);
-            files.push(file(&kernel_module(name, isa).to_string(), &origin, kernels(plan, class, isa, &support)));
+        for (isa, numerics) in plan.isas.iter().flat_map(|isa| Numerics::ALL.map(|numerics| (isa, numerics))) {
+            let origin = format!("class {name} for {}, {}", isa.name, numerics.name());
+            let module = kernel_module(name, isa, numerics);
+            files.push(file(&module.to_string(), &origin, kernels(plan, class, isa, numerics, &support)));
         }
         files.push(file(&class_module(name).to_string(), &format!("class {name}"), packing(class, &support)));
     }
@@ -118,8 +120,8 @@ fn class_module(name: &str) -> Ident {
     format_ident!("class_{name}")
 }
 
-fn kernel_module(class: &str, isa: &Isa) -> Ident {
-    format_ident!("class_{class}_{}", isa.name)
+fn kernel_module(class: &str, isa: &Isa, numerics: Numerics) -> Ident {
+    format_ident!("class_{class}_{}_{}", isa.name, numerics.name())
 }
 
 fn format_module(format: &PlannedFormat) -> Ident {
@@ -128,14 +130,15 @@ fn format_module(format: &PlannedFormat) -> Ident {
     format_ident!("format_{name}")
 }
 
-/// Every kernel of a class on an instruction set.
-fn kernels(plan: &Plan, class: &Class, isa: &Isa, support: &syn::Path) -> TokenStream {
+/// Every kernel of a class on an instruction set and in a numerics class.
+fn kernels(plan: &Plan, class: &Class, isa: &Isa, numerics: Numerics, support: &syn::Path) -> TokenStream {
     let width = Width::of(isa);
     let lanes = width.lanes_module();
-    let kernels = plan.variants_of(isa).map(|variant| Kernel::new(class, isa, variant)).collect::<Vec<_>>();
+    let variants = plan.variants_of(isa).filter(|variant| variant.numerics == numerics);
+    let kernels = variants.map(|variant| Kernel::new(class, isa, variant)).collect::<Vec<_>>();
     let unit = unit::weights(class, width);
-    let columns = kernels.iter().map(|kernel| (kernel.variant.numerics, kernel.variant.cols)).collect::<BTreeSet<_>>();
-    let columns = columns.into_iter().map(|(numerics, cols)| {
+    let columns = kernels.iter().map(|kernel| kernel.variant.cols).collect::<BTreeSet<_>>();
+    let columns = columns.into_iter().map(|cols| {
         let (item, layout) = (unit::activations(class, numerics, cols), unit::layout(class, numerics, cols));
         let name = unit::layout_name(numerics, cols);
         quote! {
@@ -144,11 +147,9 @@ fn kernels(plan: &Plan, class: &Class, isa: &Isa, support: &syn::Path) -> TokenS
             pub const #name: abi::Activations = #layout;
         }
     });
-    let stages = kernels.iter().filter(|kernel| kernel.variant.schedule == Schedule::Panel);
-    let mut stages = stages.map(|kernel| (kernel.variant.numerics, kernel.tile)).collect::<Vec<_>>();
-    stages.sort_by_key(|(numerics, tile)| (*numerics, tile.vectors));
-    stages.dedup_by_key(|(numerics, tile)| (*numerics, tile.vectors));
-    let stages = stages.iter().map(|(numerics, tile)| tile.stage(*numerics));
+    let panels = kernels.iter().filter(|kernel| kernel.variant.schedule == Schedule::Panel);
+    let stages = panels.map(|kernel| (kernel.tile.vectors, kernel.tile)).collect::<BTreeMap<_, _>>();
+    let stages = stages.values().map(|tile| tile.stage(numerics));
     let functions = kernels.iter().map(|kernel| kernel.function(isa));
     quote! {
         use std::mem::offset_of;

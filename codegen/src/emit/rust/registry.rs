@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proc_macro2::{Ident, TokenStream};
 use quantloom_spec::isa::Isa;
-use quantloom_spec::kernels::{Schedule, Variant};
+use quantloom_spec::kernels::{Numerics, Schedule, Variant};
 use quote::{format_ident, quote};
 
 use super::kernel::Kernel;
@@ -130,7 +130,8 @@ fn combine(hashes: &Hashes, planned: &PlannedFormat, plan: &Plan) -> u64 {
     let mut stems = vec![format_module(planned).to_string()];
     if let Some((class, _)) = &planned.class {
         stems.push(class_module(class).to_string());
-        stems.extend(plan.isas.iter().map(|isa| kernel_module(class, isa).to_string()));
+        let modules = plan.isas.iter().flat_map(|isa| Numerics::ALL.map(|numerics| kernel_module(class, isa, numerics)));
+        stems.extend(modules.map(|module| module.to_string()));
     }
     let text = stems.iter().map(|stem| format!("{stem}={:016x};", hashes[stem])).collect::<String>();
     crate::hash(&text)
@@ -146,7 +147,7 @@ fn kernel_row(planned: &PlannedFormat, class_name: &str, isa: &Isa, variant: &Va
     let format = &planned.card.format.name;
     let operation = operation(variant.schedule, variant.cols);
     let name = format!("{format}.{operation}.{}.{}.{}", variant.numerics.name(), isa.name, variant.tile_name());
-    let module = kernel_module(class_name, isa);
+    let module = kernel_module(class_name, isa, variant.numerics);
     let function = Kernel::new(class, isa, variant).name();
     let layout = unit::layout_name(variant.numerics, variant.cols);
     let (gate, isa_item) = (gate(isa), isa_name(isa));

@@ -57,7 +57,7 @@ impl<'a> Module<'a> {
     /// [`Error::Size`] if `bytes` are not that many, [`Error::Device`] if the device has no room.
     pub fn load(&self, bytes: &[u8], rows: usize, k: usize) -> Result<Matrix<'_>> {
         let shape = Shape::new(&self.kernels, rows, k, bytes.len())?;
-        // The last word is the zero that the module's text asks for; uniform buffers come in fours.
+        // The third word is the zero that the text asks for; the last one fills up a uniform buffer.
         let params = [shape.rows, shape.blocks, 0, 0];
         Ok(Matrix {
             module: self,

@@ -1,5 +1,7 @@
 //! What a device is asked to do: compile, hold bytes, run, give bytes back. Whatever it reports meanwhile becomes an error.
 
+use std::sync::mpsc;
+
 use ::wgpu::{
     BindGroupDescriptor, BindGroupEntry, Buffer, BufferDescriptor, BufferUsages, CommandEncoder, ComputePipeline,
     ComputePipelineDescriptor, ErrorFilter, MapMode, PipelineCompilationOptions, PollType, ShaderModule,
@@ -26,8 +28,7 @@ impl Device {
     /// Parses and checks source text.
     pub(super) fn shader(&self, source: &str) -> Result<ShaderModule> {
         let descriptor = ShaderModuleDescriptor { label: None, source: ShaderSource::Wgsl(source.into()) };
-        let shader = self.checked("compile", || self.device.create_shader_module(descriptor));
-        shader.map_err(|why| Error::Compile { log: why.to_string() })
+        self.checked(|| self.device.create_shader_module(descriptor)).map_err(|log| Error::Compile { log })
     }
 
     /// Compiles one entry point with its pipeline constants.
@@ -40,15 +41,14 @@ impl Device {
             compilation_options: PipelineCompilationOptions { constants, ..PipelineCompilationOptions::default() },
             cache: None,
         };
-        let pipeline = self.checked("compile", || self.device.create_compute_pipeline(&descriptor));
-        pipeline.map_err(|why| Error::Compile { log: why.to_string() })
+        self.checked(|| self.device.create_compute_pipeline(&descriptor)).map_err(|log| Error::Compile { log })
     }
 
     /// Room for `words` words of 4 bytes; none is room for one, because devices have no empty buffers.
     pub(super) fn room(&self, words: usize, usage: BufferUsages) -> Result<Buffer> {
         let size = (words.max(1) * WORD) as u64;
         let descriptor = BufferDescriptor { label: None, size, usage, mapped_at_creation: false };
-        self.checked("allocate memory", || self.device.create_buffer(&descriptor))
+        self.checked(|| self.device.create_buffer(&descriptor)).map_err(failed("allocate memory"))
     }
 
     /// A copy of `bytes`, filled up with zeros to whole words.
@@ -57,25 +57,27 @@ impl Device {
         let (whole, rest) = bytes.split_at(bytes.len() / WORD * WORD);
         let mut last = [0; WORD];
         last[..rest.len()].copy_from_slice(rest);
-        self.checked("take the data", || {
+        let written = self.checked(|| {
             self.queue.write_buffer(&buffer, 0, whole);
             if !rest.is_empty() {
                 self.queue.write_buffer(&buffer, whole.len() as u64, &last);
             }
-        })?;
+        });
+        written.map_err(failed("take the data"))?;
         Ok(buffer)
     }
 
     /// Runs the launches one after the other, then reads the first `count` values of `output`.
     pub(super) fn run(&self, launches: &[Launch<'_>], output: &Buffer, count: usize) -> Result<Vec<f32>> {
         let copy = self.room(count, BufferUsages::MAP_READ | BufferUsages::COPY_DST)?;
-        self.checked("run", || {
+        let run = self.checked(|| {
             let mut encoder = self.device.create_command_encoder(&Default::default());
             launches.iter().for_each(|launch| self.record(&mut encoder, launch));
             encoder.copy_buffer_to_buffer(output, 0, &copy, 0, copy.size());
             self.queue.submit([encoder.finish()]);
-        })?;
-        self.read(&copy, count)
+        });
+        run.map_err(failed("run"))?;
+        self.read(&copy, count).map_err(failed("give its results back"))
     }
 
     fn record(&self, encoder: &mut CommandEncoder, launch: &Launch<'_>) {
@@ -90,28 +92,28 @@ impl Device {
         pass.dispatch_workgroups(launch.groups.0, launch.groups.1, 1);
     }
 
-    fn read(&self, buffer: &Buffer, count: usize) -> Result<Vec<f32>> {
-        let failed = |detail: String| Error::Device { action: "give its results back", detail };
-        // The closure runs inside `poll`, which waits for all work, so its answer is there before it is asked for.
-        let (send, receive) = std::sync::mpsc::channel();
+    fn read(&self, buffer: &Buffer, count: usize) -> Result<Vec<f32>, String> {
+        let (send, receive) = mpsc::channel();
         buffer.slice(..).map_async(MapMode::Read, move |mapped| drop(send.send(mapped)));
-        self.device.poll(PollType::wait_indefinitely()).map_err(|why| failed(why.to_string()))?;
-        receive.recv().map_err(|why| failed(why.to_string()))?.map_err(|why| failed(why.to_string()))?;
-        let bytes = buffer.slice(..).get_mapped_range().map_err(|why| failed(why.to_string()))?;
+        // It waits for all work, so the answer is there before it is asked for.
+        self.device.poll(PollType::wait_indefinitely()).map_err(|why| why.to_string())?;
+        receive.recv().map_err(|why| why.to_string())?.map_err(|why| why.to_string())?;
+        let bytes = buffer.slice(..).get_mapped_range().map_err(|why| why.to_string())?;
         // Mapped memory is aligned for any value, but nothing promises it.
         Ok(bytemuck::pod_collect_to_vec(&bytes[..count * WORD]))
     }
 
     /// Runs `work`, and turns what the device reports meanwhile into an error.
-    fn checked<T>(&self, action: &'static str, work: impl FnOnce() -> T) -> Result<T> {
+    fn checked<T>(&self, work: impl FnOnce() -> T) -> Result<T, String> {
         let memory = self.device.push_error_scope(ErrorFilter::OutOfMemory);
         let validation = self.device.push_error_scope(ErrorFilter::Validation);
         let value = work();
         let invalid = block_on(validation.pop());
         let full = block_on(memory.pop());
-        match invalid.or(full) {
-            None => Ok(value),
-            Some(why) => Err(Error::Device { action, detail: why.to_string() }),
-        }
+        invalid.or(full).map_or(Ok(value), |why| Err(why.to_string()))
     }
+}
+
+fn failed(action: &'static str) -> impl FnOnce(String) -> Error {
+    move |detail| Error::Device { action, detail }
 }
