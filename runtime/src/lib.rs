@@ -22,6 +22,8 @@ mod buffer;
 pub mod defaults;
 mod error;
 pub mod gguf;
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+pub mod gpu;
 pub mod machine;
 pub mod matmul;
 pub mod measure;

@@ -34,7 +34,7 @@ impl<'a> Module<'a> {
     /// Compiles `kernels`. Products belong to the class `exact` if `fma` is the device's [`Device::fma`].
     ///
     /// # Errors
-    /// [`Error::Compile`] if the text is not a module, [`Error::Device`] if the device refuses.
+    /// `Error::Compile` if the text is not a module, `Error::Device` if the device refuses.
     pub fn new(device: &'a Device, kernels: &Kernels<'a>, fma: Fma) -> Result<Self> {
         let shader = device.shader(kernels.source)?;
         let native = if fma == Fma::Native { 1.0 } else { 0.0 };
@@ -54,7 +54,7 @@ impl<'a> Module<'a> {
     /// Brings `rows` rows of `k` stored weights to the device.
     ///
     /// # Errors
-    /// [`Error::Size`] if `bytes` are not that many, [`Error::Device`] if the device has no room.
+    /// `Error::Size` if `bytes` are not that many, `Error::Device` if the device has no room.
     pub fn load(&self, bytes: &[u8], rows: usize, k: usize) -> Result<Matrix<'_>> {
         let shape = Shape::new(&self.kernels, rows, k, bytes.len())?;
         // The third word is the zero that the text asks for; the last one fills up a uniform buffer.
@@ -81,7 +81,7 @@ impl Matrix<'_> {
     /// All weights as f32, row after row.
     ///
     /// # Errors
-    /// [`Error::Device`] if the device has no room or fails.
+    /// `Error::Device` if the device has no room or fails.
     pub fn decode(&self) -> Result<Vec<f32>> {
         let output = self.output(self.shape.weights())?;
         let blocks = self.shape.rows * self.shape.blocks;
@@ -95,7 +95,7 @@ impl Matrix<'_> {
     /// speed, never the result.
     ///
     /// # Errors
-    /// [`Error::Size`] if `x` is not one vector or the launch would have too many groups, [`Error::Device`] if the device has no
+    /// `Error::Size` if `x` is not one vector or the launch would have too many groups, `Error::Device` if the device has no
     /// room or fails.
     pub fn gemv(&self, x: &[f32], splitk: usize) -> Result<Vec<f32>> {
         self.shape.check_vector(x)?;
