@@ -22,14 +22,20 @@ macro_rules! vocabulary {
 #[cfg(target_arch = "x86_64")]
 use vocabulary;
 
-/// Asks for the cache line that lies `ahead` bytes from `line`, which may be beyond what the caller can reach.
+/// Bytes from a line that is read to the one that is moved into the first-level cache: a few lines more than the second-level
+/// cache's latency takes.
+const NEAR: isize = 1024;
+
+/// Asks for what is needed after `line`: the line `ahead` bytes from it, which may be beyond what the caller can reach, into the
+/// second-level cache, and a line close by into the first. The far one alone, into either cache, is 6% slower at batch 1.
 #[inline]
 pub fn prefetch(line: &[u8], ahead: isize) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch never faults, whatever the address, and SSE is part of x86-64.
     unsafe {
-        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().wrapping_offset(ahead).cast());
+        use core::arch::x86_64::{_MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().wrapping_offset(ahead).cast());
+        _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().wrapping_offset(NEAR).cast());
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = (line, ahead);
