@@ -44,6 +44,19 @@ pub struct Class {
     pub min: Option<Min>,
 }
 
+/// Some bits of every code of a quad.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The line of the body that holds them.
+    pub line: usize,
+    /// How many bits of each code.
+    pub bits: u32,
+    /// The lowest of them in the code.
+    pub low: u32,
+    /// The lowest of them in a byte of the line.
+    pub shift: u32,
+}
+
 /// How a root is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Root {
@@ -183,6 +196,23 @@ impl Class {
     #[must_use]
     pub fn body_lines(&self) -> usize {
         self.body() * self.bits() as usize / 32
+    }
+
+    /// Where the bits of quad `quad` of a body (or of a chunk, if it lies in the first) are, lowest first.
+    #[must_use]
+    pub fn places(&self, quad: usize) -> Vec<Place> {
+        let chunk_quads = self.chunk() / 4;
+        let (chunk, quad) = (quad / chunk_quads, quad % chunk_quads);
+        let (mut line, mut low) = (chunk * self.chunk_lines(), 0);
+        let place = |&bits: &u32| {
+            let quads_a_line = 8 / bits as usize;
+            let shift = bits * (quad % quads_a_line) as u32;
+            let place = Place { line: line + quad / quads_a_line, bits, low, shift };
+            line += chunk_quads / quads_a_line;
+            low += bits;
+            place
+        };
+        self.planes.iter().map(place).collect()
     }
 
     /// Root scales per row of a unit.

@@ -62,14 +62,8 @@ impl Tile<'_> {
 
     /// The scale and the min of step `at_step`.
     fn exact_scales(&self) -> TokenStream {
-        let class = self.class;
-        let (step, group) = (class.step, class.root_group);
         let values = (0..self.vectors).map(|vector| {
-            let root = class.sub_scale.filter(|_| group >= class.span).map(|sub| {
-                let (name, root) =
-                    (format_ident!("root{vector}"), self.root(vector, "roots", &quote!(at_step * #step / #group), sub.unit));
-                quote!(let #name = #root;)
-            });
+            let root = self.step_root(vector);
             let (scale, value) = (format_ident!("scale{vector}"), self.packed_scale(vector));
             let min = self.exact_min(vector);
             quote!(#root let #scale = #value; #min)

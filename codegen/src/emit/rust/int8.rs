@@ -242,6 +242,16 @@ impl Tile<'_> {
         self.packed_scale(vector)
     }
 
+    /// The root that [`Tile::packed_scale`] takes for granted, where a span has one: that of step `at_step`.
+    pub fn step_root(&self, vector: usize) -> Option<TokenStream> {
+        let (class, name) = (self.class, format_ident!("root{vector}"));
+        let (step, group) = (class.step, class.root_group);
+        class.sub_scale.filter(|_| group >= class.span).map(|sub| {
+            let root = self.root(vector, "roots", &quote!(at_step * #step / #group), sub.unit);
+            quote!(let #name = #root;)
+        })
+    }
+
     /// `root * sub` of step `at_step`, from the packed unit.
     pub fn packed_scale(&self, vector: usize) -> TokenStream {
         let class = self.class;

@@ -6,7 +6,7 @@ use quote::{format_ident, quote};
 
 use super::value::{self, lets, name, needed};
 use crate::ir::{Decoder, FloatKind, Op, Part, Piece};
-use crate::lower::class::{Class, Min, Root, Sub};
+use crate::lower::class::{Class, Min, Place, Root, Sub};
 
 /// `pub fn pack(rows: &[&[u8]], panel: &mut [u8])` of a format.
 pub fn pack(format: &Format, decoder: &Decoder, class: &Class, class_module: &Ident) -> TokenStream {
@@ -194,30 +194,22 @@ fn root_type(class: &Class) -> TokenStream {
     }
 }
 
-/// For each quad of a body and each plane: (quad, line, bits to take, their lowest bit, shift in the line).
-fn places(class: &Class) -> Vec<(usize, usize, u32, u32, u32)> {
-    let chunk_quads = class.chunk() / 4;
-    let mut places = Vec::new();
-    for quad in 0..class.body() / 4 {
-        let (chunk, inner) = (quad / chunk_quads, quad % chunk_quads);
-        let mut line = chunk * class.chunk_lines();
-        let mut low = 0;
-        for &bits in &class.planes {
-            let quads_a_line = 8 / bits as usize;
-            places.push((quad, line + inner / quads_a_line, bits, low, bits * (inner % quads_a_line) as u32));
-            line += chunk_quads / quads_a_line;
-            low += bits;
-        }
-    }
-    places
+/// Every quad of a body with where its bits are.
+fn places(class: &Class) -> impl Iterator<Item = (usize, Place)> {
+    (0..class.body() / 4).flat_map(|quad| class.places(quad).into_iter().map(move |place| (quad, place)))
+}
+
+/// The bits of a place, in each byte of a quad.
+fn mask(place: Place) -> u32 {
+    u32::from_ne_bytes([((1_u32 << place.bits) - 1) as u8; 4])
 }
 
 /// Puts one row's codes of a block into the lines of its unit, four codes at a time.
 fn weave(class: &Class) -> TokenStream {
     let (block, body) = (class.block, class.body());
     let quads = body / 4;
-    let moves = places(class).into_iter().map(|(quad, line, bits, low, shift)| {
-        let mask = u32::from_ne_bytes([((1_u32 << bits) - 1) as u8; 4]);
+    let moves = places(class).map(|(quad, place)| {
+        let (mask, Place { line, low, shift, .. }) = (mask(place), place);
         quote!(put(&mut lines[#line][row], quads[#quad] >> #low & #mask, #shift);)
     });
     quote! {
@@ -239,8 +231,8 @@ fn weave(class: &Class) -> TokenStream {
 /// Takes one row out of a panel.
 fn unpack(class: &Class) -> TokenStream {
     let (quads, steps, pairs) = (class.body() / 4, class.span / class.step, class.span_pairs());
-    let moves = places(class).into_iter().map(|(quad, line, bits, low, shift)| {
-        let mask = u32::from_ne_bytes([((1_u32 << bits) - 1) as u8; 4]);
+    let moves = places(class).map(|(quad, place)| {
+        let (mask, Place { line, low, shift, .. }) = (mask(place), place);
         quote!(quads[#quad] |= (u32::from_le_bytes(lines[#line][row]) >> #shift & #mask) << #low;)
     });
     let root = |value: TokenStream| match class.root {

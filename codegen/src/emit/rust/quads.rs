@@ -37,20 +37,11 @@ fn prefetch_line(width: Width, line: &TokenStream) -> TokenStream {
 
 /// The expression of quad `quad` of a body or a chunk, from lines that `load_lines` named.
 pub fn quad(class: &Class, prefix: &str, quad: usize) -> TokenStream {
-    let chunk_quads = class.chunk() / 4;
-    let (chunk, quad) = (quad / chunk_quads, quad % chunk_quads);
-    let mut line = chunk * class.chunk_lines();
-    let mut low = 0;
-    let mut whole: Option<TokenStream> = None;
-    for &bits in &class.planes {
-        let quads_a_line = 8 / bits as usize;
-        let name = format_ident!("{prefix}{}", line + quad / quads_a_line);
-        let piece = field(&quote!(#name), bits, bits * (quad % quads_a_line) as u32, low);
-        whole = Some(whole.map_or_else(|| piece.clone(), |whole| quote!(lanes::or(#whole, #piece))));
-        line += chunk_quads / quads_a_line;
-        low += bits;
-    }
-    whole.expect("a code has planes")
+    let pieces = class.places(quad).into_iter().map(|place| {
+        let line = format_ident!("{prefix}{}", place.line);
+        field(&quote!(#line), place.bits, place.shift, place.low)
+    });
+    pieces.reduce(|low, high| quote!(lanes::or(#low, #high))).expect("a code has planes")
 }
 
 /// `bits` bits of every byte from bit `from`, moved to bit `to`.

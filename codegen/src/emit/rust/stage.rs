@@ -86,18 +86,11 @@ impl Tile<'_> {
     }
 
     fn unpack_scales(&self) -> TokenStream {
-        let class = self.class;
-        let (steps, step, group) = (class.steps(), class.step, class.root_group);
         let stores = (0..self.vectors).map(|vector| {
-            let root = class.sub_scale.filter(|_| group >= class.span).map(|sub| {
-                let (name, root) =
-                    (format_ident!("root{vector}"), self.root(vector, "roots", &quote!(at_step * #step / #group), sub.unit));
-                quote!(let #name = #root;)
-            });
-            let scale = self.packed_scale(vector);
+            let (root, scale) = (self.step_root(vector), self.packed_scale(vector));
             quote!({ #root lanes::store_floats(&mut stage.scales[at_step][#vector], #scale); })
         });
-        each("at_step", steps, quote!(#(#stores)*))
+        each("at_step", self.class.steps(), quote!(#(#stores)*))
     }
 
     fn unpack_mins(&self) -> TokenStream {
