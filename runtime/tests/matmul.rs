@@ -88,9 +88,11 @@ impl Random {
     }
 }
 
-/// `n` rows of `k` weights: the golden blocks, in an order of our own; two in three are random bytes.
+/// `n` rows of `k` weights: the golden blocks, in an order of our own; half are random bytes, and some are zeros, scales included.
 fn rows(file: &Gguf, format: &Format, n: usize, k: usize) -> Vec<u8> {
-    let pools = ["quantized", "random", "random"].map(|name| stored(file, format, name).2);
+    let zeros = vec![0; format.block_bytes];
+    let [quantized, arbitrary] = ["quantized", "random"].map(|name| stored(file, format, name).2);
+    let pools = [quantized, arbitrary, arbitrary, &zeros];
     let mut random = Random(k as u64);
     let blocks = (0..n * k / format.block_weights).flat_map(|_| {
         let pool = pools[random.next() as usize % pools.len()];
