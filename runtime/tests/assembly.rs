@@ -1,5 +1,5 @@
 //! What the compiler made of the default kernels: the instruction that their instruction set promises, and no call in an inner
-//! loop; for the formats of `defaults.toml`, where there are 32 registers, no spill either, or next to none.
+//! loop; for the formats of `defaults.toml`, where there are 32 registers, no spill either.
 
 #![cfg(target_arch = "x86_64")]
 
@@ -20,7 +20,7 @@ fn instructions(kernel: &Kernel) -> Vec<Instruction> {
     // SAFETY: code pages are readable; a function ends long before `LONGEST`, and the program's other code follows it.
     let code = unsafe { std::slice::from_raw_parts(start as *const u8, LONGEST) };
     let mut decoder = Decoder::with_ip(64, code, start, DecoderOptions::NONE);
-    let (mut found, mut furthest) = (Vec::new(), start);
+    let (mut found, mut furthest, mut returned) = (Vec::new(), start, false);
     while decoder.can_decode() {
         let instruction = decoder.decode();
         found.push(instruction);
@@ -28,7 +28,10 @@ fn instructions(kernel: &Kernel) -> Vec<Instruction> {
         if matches!(flow, FlowControl::ConditionalBranch | FlowControl::UnconditionalBranch) {
             furthest = furthest.max(instruction.near_branch_target());
         }
-        let ends = matches!(flow, FlowControl::Return | FlowControl::UnconditionalBranch);
+        returned |= flow == FlowControl::Return;
+        // Behind the return lie the calls that report a failed check: the last of them ends the function, and what follows is another.
+        let leaves = matches!(flow, FlowControl::Return | FlowControl::UnconditionalBranch | FlowControl::Exception);
+        let ends = leaves || (returned && matches!(flow, FlowControl::Call | FlowControl::IndirectCall));
         if (ends && instruction.ip() >= furthest) || instruction.code() == Code::INVALID {
             break;
         }
@@ -58,7 +61,7 @@ fn inner_loops(code: &[Instruction]) -> Vec<&[Instruction]> {
     inner.filter(|body| body.iter().filter(|instruction| multiplies(instruction)).count() >= WORK).collect()
 }
 
-/// A vector that goes to the stack; one that only comes from there is a constant, which costs no more than any load.
+/// A vector that goes to the stack. Loads from there do not count: what a loop only loads was put there once, before it.
 fn spills(instruction: &Instruction) -> bool {
     let on_stack = instruction.memory_base() == Register::RSP && instruction.memory_index() == Register::None;
     let store = instruction.op0_kind() == OpKind::Memory;
@@ -81,13 +84,14 @@ fn inner_loops_multiply_and_nothing_else_gets_in() {
         let loops = inner_loops(&code);
         assert!(!loops.is_empty(), "{}: no loop found in {} instructions", kernel.name, code.len());
         for body in loops {
-            let calls = body.iter().filter(|instruction| instruction.flow_control() == FlowControl::Call).count();
+            let is_call = |instruction: &&Instruction| {
+                matches!(instruction.flow_control(), FlowControl::Call | FlowControl::IndirectCall)
+            };
+            let calls = body.iter().filter(is_call).count();
             assert_eq!(calls, 0, "{}", kernel.name);
             let spilt = body.iter().filter(|instruction| spills(instruction)).count();
-            // Where a loop decodes weights of 6 bits to f32, two values in 500 instructions find no register.
-            let allowed = if kernel.numerics == Numerics::Exact { body.len() / 200 } else { 0 };
             let free = kernel.isa.name == "avx2" || !measured.iter().any(|format| format == kernel.format);
-            assert!(free || spilt <= allowed, "{}: {spilt} spills in a loop of {}", kernel.name, body.len());
+            assert!(free || spilt == 0, "{}: {spilt} spills in a loop of {}", kernel.name, body.len());
             looked_at += 1;
         }
     }

@@ -1,7 +1,6 @@
 //! What several test files share: a writer of small GGUF files, right ones and wrong ones, and the files of the repository.
 
-// Each test file uses its part of this.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test file uses its part of this")]
 
 use std::path::PathBuf;
 
