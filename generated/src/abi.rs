@@ -75,6 +75,15 @@ pub struct Isa {
     pub dot: unsafe fn(&[f32], &[f32]) -> f32,
 }
 
+/// A table of levels that cards name.
+#[derive(Debug)]
+pub struct Table {
+    /// Its name.
+    pub name: &'static str,
+    /// Its text.
+    pub text: &'static str,
+}
+
 /// A weight format.
 #[derive(Debug)]
 pub struct Format {
@@ -84,6 +93,8 @@ pub struct Format {
     pub doc: &'static str,
     /// The text of the card it was generated from.
     pub card: &'static str,
+    /// The tables that the card names.
+    pub tables: &'static [Table],
     /// The block drawn bit by bit, and the facts that follow from the card.
     pub drawing: &'static str,
     /// Its type number in GGUF files.

@@ -15,4 +15,4 @@ mod kernels {
     include!(concat!(env!("OUT_DIR"), "/root.rs"));
 }
 
-pub use kernels::registry::{FORMATS, ISAS};
+pub use kernels::registry::{FORMATS, ISAS, isas};

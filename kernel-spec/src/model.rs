@@ -3,7 +3,7 @@
 //! Everything here has been proved consistent by the checker: names are resolved, every map stays inside its field, every
 //! stored bit is read exactly once, and every own value is exact in f32.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A weight format: how stored bits become the numbers
 /// `weight = scale * ((code - zero) * sign) + min`, where each absent part is left out.
@@ -262,5 +262,14 @@ impl Format {
     #[must_use]
     pub fn element(&self, field: usize) -> Element {
         self.storage.element(field)
+    }
+
+    /// Names of the tables that the card names.
+    #[must_use]
+    pub fn tables(&self) -> BTreeSet<String> {
+        let codes = self.pieces.iter().map(|piece| &piece.code);
+        let others = [&self.zero, &self.sign, &self.scale, &self.min].into_iter().flatten();
+        let levels = codes.chain(others).flat_map(Number::chain).filter_map(|number| number.levels.as_ref());
+        levels.filter_map(|levels| levels.table.clone()).collect()
     }
 }

@@ -33,7 +33,32 @@ pub mod tune;
 pub mod weights;
 
 pub use error::{Error, Result};
+/// What generated code refers to: the types of the registry, and the words that kernels are written in.
+#[doc(inline)]
+pub use quantloom_kernels as kernels;
 use registry::Format;
+
+/// Brings in the formats that `quantloom_codegen::Config` generated in the build script of the crate: `FORMATS`, for
+/// [`registry::register`].
+///
+/// ```ignore
+/// quantloom::include_formats!();
+///
+/// pub fn register() -> quantloom::Result<()> {
+///     quantloom::registry::register(FORMATS)
+/// }
+/// ```
+#[macro_export]
+macro_rules! include_formats {
+    () => {
+        #[allow(missing_docs, unused, clippy::all, clippy::pedantic)]
+        mod generated_formats {
+            include!(concat!(env!("OUT_DIR"), "/root.rs"));
+        }
+
+        pub use generated_formats::registry::FORMATS;
+    };
+}
 
 /// Decodes whole blocks of a format to f32.
 ///

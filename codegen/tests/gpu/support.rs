@@ -1,5 +1,6 @@
 //! Cards, blocks, and the plain form of what modules compute. The tests that run modules on devices use it as well.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -23,7 +24,7 @@ pub fn formats() -> Vec<PlannedFormat> {
 pub fn planned(file: &str, text: &str) -> PlannedFormat {
     let tables = TableFolder::new(cards_dir().join("tables"));
     let format = read_format(file, text, &tables).unwrap_or_else(|wrong| panic!("{wrong}"));
-    let card = Card { file: file.to_owned(), text: text.to_owned(), format };
+    let card = Card { file: file.to_owned(), text: text.to_owned(), tables: BTreeMap::new(), format };
     let plan = Plan::new(vec![card], Vec::new(), Vec::new()).unwrap_or_else(|wrong| panic!("{wrong}"));
     plan.formats.into_iter().next().expect("one card is one format")
 }
