@@ -157,7 +157,7 @@ pub struct Class {
 }
 
 /// How the columns of a batch reach a kernel.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Activations {
     /// Bytes of one unit of a column group.
     pub unit_bytes: usize,

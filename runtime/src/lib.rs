@@ -29,6 +29,7 @@ pub mod matmul;
 pub mod measure;
 pub mod pool;
 pub mod registry;
+pub mod testing;
 pub mod tune;
 pub mod weights;
 

@@ -1,158 +1,37 @@
-//! The numerics classes as they are defined, evaluated plainly from the checked cards: what every kernel must give, bit for bit.
+//! Every built-in format passes the tests that `quantloom::testing` has for formats from anywhere.
 
-use proptest::prelude::*;
-use quantloom::matmul::{Request, matmul};
-use quantloom::measure::synthetic;
-use quantloom::pool::Pool;
-use quantloom::registry::{self, Format, Numerics};
-use quantloom::weights::Weights;
-use quantloom_kernels::abi::Unpacked;
-use quantloom_spec::eval::{self, Weight};
-use quantloom_spec::model::{self, Format as Card};
-use quantloom_spec::{TableFolder, cards_dir, read_format};
+use std::sync::Mutex;
+use std::thread;
 
-const SEGMENT: usize = 512;
+use quantloom::registry::{self, Format, kernels};
+use quantloom::testing::{self, Failure};
 
-/// Every format that has kernels, with its card.
-fn packed_formats() -> Vec<(&'static Format, Card)> {
-    let tables = TableFolder::new(cards_dir().join("tables"));
-    let packed = registry::formats().filter(|format| format.packed.is_some());
-    packed.map(|format| (format, read_format(format.name, format.card, &tables).unwrap())).collect()
+/// Runs a test of each format, several at a time; how much it compared, in all.
+fn each_format(test: fn(&'static Format) -> Result<usize, Failure>) -> usize {
+    let formats = Mutex::new(registry::formats());
+    let next = || formats.lock().unwrap().next();
+    let compared = |format| test(format).unwrap_or_else(|failure| panic!("{failure}"));
+    let work = || std::iter::from_fn(next).map(compared).sum::<usize>();
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        let workers = (0..threads).map(|_| scope.spawn(work)).collect::<Vec<_>>();
+        workers.into_iter().map(|worker| worker.join().unwrap()).sum()
+    })
 }
 
-/// One row of weights as the oracle sees them.
-struct Row<'a> {
-    card: &'a Card,
-    weights: Vec<Weight>,
+#[test]
+fn decoders_do_what_the_cards_say() {
+    assert!(each_format(testing::decoding) > 0);
 }
 
-impl<'a> Row<'a> {
-    fn new(format: &Format, card: &'a Card, bytes: &[u8]) -> Self {
-        let of_block = |block| (0..format.block_weights).map(move |position| eval::weight(card, block, position));
-        Self { card, weights: bytes.chunks(format.block_bytes).flat_map(of_block).collect() }
-    }
-
-    fn run(&self, number: &model::Number) -> usize {
-        self.card.run(&self.card.pieces[0], number)
-    }
-
-    /// `acc = fma(w, x, acc)` in K order from +0 within a segment; segment sums added left to right.
-    fn exact(&self, x: &[f32]) -> f32 {
-        let segments = self.weights.chunks(SEGMENT).zip(x.chunks(SEGMENT));
-        segments.fold(0.0, |total, (weights, x)| {
-            total + weights.iter().zip(x).fold(0.0_f32, |sum, (weight, x)| weight.value().mul_add(*x, sum))
-        })
-    }
-
-    fn int8(&self, block: usize, x: &[f32]) -> f32 {
-        let span = if block.is_multiple_of(256) { 256 } else { 32 };
-        let segments = self.weights.chunks(SEGMENT).zip(x.chunks(SEGMENT));
-        segments.fold(0.0, |total, (weights, x)| {
-            let spans = weights.chunks(span).zip(x.chunks(span));
-            total + spans.fold(0.0, |sum, (weights, x)| self.span(weights, x, sum))
-        })
-    }
-
-    /// `sum` plus one span: one activation scale.
-    fn span(&self, weights: &[Weight], x: &[f32], sum: f32) -> f32 {
-        let (quants, scale) = quantise(x);
-        let step = self.run(self.card.scale.as_ref().unwrap()).min(x.len());
-        let steps = || weights.chunks(step).zip(quants.chunks(step));
-        let mut t = 0.0_f32;
-        for (weights, quants) in steps() {
-            let dot: i32 = weights.iter().zip(quants).map(|(weight, quant)| integer(weight.level()) * quant).sum();
-            t = weights[0].scale.unwrap().get().mul_add(dot as f32, t);
-        }
-        let sums = || steps().map(|(weights, quants)| (weights[0].min.unwrap(), quants.iter().sum::<i32>()));
-        match weights[0].min {
-            None => {}
-            Some(eval::Value { outer: Some(root), .. }) => {
-                let whole: i32 = sums().map(|(min, sum)| integer(min.own) * sum).sum();
-                t = root.mul_add(whole as f32, t);
-            }
-            Some(_) => sums().for_each(|(min, sum)| t = min.get().mul_add(sum as f32, t)),
-        }
-        scale.mul_add(t, sum)
-    }
-}
-
-fn integer(value: f32) -> i32 {
-    assert_eq!(value.fract(), 0.0);
-    value as i32
-}
-
-fn quantise(x: &[f32]) -> (Vec<i32>, f32) {
-    let largest = x.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
-    let inverse = 127.0 / largest;
-    if inverse.is_infinite() || inverse.is_nan() {
-        return (vec![0; x.len()], 0.0);
-    }
-    (x.iter().map(|value| (value * inverse).round_ties_even() as i32).collect(), largest / 127.0)
+#[test]
+fn packers_keep_every_integer() {
+    assert!(each_format(testing::packing) > 0);
 }
 
 #[test]
 fn kernels_compute_the_classes_as_they_are_defined() {
-    for (format, card) in packed_formats() {
-        let (n, k) = (20, 1280.max(format.block_weights));
-        let bytes = synthetic(format, n, k).unwrap();
-        let weights = Weights::pack(format, n, k, &bytes, Pool::global()).unwrap();
-        let x =
-            (0..3 * k).map(|index| ((index * 7919 % 2003) as f32 / 1000.0 - 1.0) * 1.5_f32.powi(index as i32 / 97 % 20 - 10));
-        let x = x.collect::<Vec<_>>();
-        let rows = bytes.chunks(k / format.block_weights * format.block_bytes).map(|row| Row::new(format, &card, row));
-        let rows = rows.collect::<Vec<_>>();
-        for numerics in Numerics::ALL {
-            let mut y = vec![0.0; 3 * n];
-            let request = Request { numerics, ..Request::default() };
-            matmul(&weights, &x, 3, &mut y, &request, Pool::global()).unwrap();
-            for (x, y) in x.chunks(k).zip(y.chunks(n)) {
-                for (row, found) in rows.iter().zip(y) {
-                    let wanted = match numerics {
-                        Numerics::Exact => row.exact(x),
-                        Numerics::Int8 => row.int8(format.block_weights, x),
-                    };
-                    assert_eq!(found.to_bits(), wanted.to_bits(), "{}: {numerics}: {found} for {wanted}", format.name);
-                }
-            }
-        }
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
-
-    /// What is packed comes back: codes, scales and mins of arbitrary blocks, whole panels and parts of one.
-    #[test]
-    fn unpacking_gives_the_codes_back(seed in any::<u64>(), rows in 1_usize..=16, blocks in 1_usize..=5) {
-        for (format, card) in packed_formats() {
-            let packed = format.packed.as_ref().unwrap();
-            let row_bytes = blocks * format.block_bytes;
-            let mut state = seed;
-            let bytes = (0..rows * row_bytes).map(|_| {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                (state >> 56) as u8
-            });
-            let bytes = bytes.collect::<Vec<_>>();
-            let stored = bytes.chunks(row_bytes).collect::<Vec<_>>();
-            let units = (blocks * format.block_weights).div_ceil(packed.class.unit_weights);
-            let mut panel = vec![0_u64; units * packed.class.unit_bytes / 8];
-            (packed.pack)(&stored, bytemuck::cast_slice_mut(&mut panel));
-            for (index, row) in stored.iter().enumerate() {
-                let mut found = Unpacked::default();
-                (packed.class.unpack)(bytemuck::cast_slice(&panel), index, &mut found);
-                let wanted = Row::new(format, &card, row);
-                let scale_run = wanted.run(card.scale.as_ref().unwrap()).min(packed.class.step);
-                for (position, weight) in wanted.weights.iter().enumerate() {
-                    let level = i32::from(found.codes[position]) - packed.class.zero;
-                    prop_assert_eq!(level, integer(weight.level()), "{} code {}", format.name, position);
-                    if position % scale_run == 0 && let Some(sub) = found.scales.get(position / packed.class.step) {
-                        prop_assert_eq!(*sub as f32, weight.scale.unwrap().own, "{} scale {}", format.name, position);
-                    }
-                    if let Some(sub) = found.mins.get(position / packed.class.step) {
-                        prop_assert_eq!(*sub as f32, weight.min.unwrap().own.abs(), "{} min {}", format.name, position);
-                    }
-                }
-            }
-        }
-    }
+    let products = each_format(testing::products);
+    let available = registry::formats().flat_map(kernels).filter(|kernel| (kernel.isa.available)()).count();
+    assert!(available > 0 && products >= 26 * available, "{products} products by {available} kernels");
 }
