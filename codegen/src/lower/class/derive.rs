@@ -1,6 +1,6 @@
 //! The class of a format, from its checked card.
 
-use quantloom_spec::model::{Element, Format, Number, Stored};
+use quantloom_spec::model::{Element, Format, Home, Number, Stored};
 
 use super::{Class, Codes, Min, PALETTE, PANEL_ROWS, Root, SEGMENT, Source, Sub};
 use crate::Error;
@@ -120,6 +120,9 @@ impl Levels {
             return None;
         }
         if format.zero.is_none() && format.sign.is_none() {
+            if element(format, code) == Some(Element::E4m3) && is_itself(code) {
+                return Some(Self::floats(8, Codes::E4m3));
+            }
             if let Some(values) = float_palette(format) {
                 return Some(Self::floats(bits_of(values.len()), Codes::Floats(values)));
             }
@@ -241,11 +244,13 @@ fn constant_run(format: &Format, number: &Number) -> usize {
 }
 
 fn own_run(format: &Format, number: &Number) -> usize {
-    let digits = format.storage.readings(number).iter().flat_map(|reading| reading.digits()).collect::<Vec<_>>();
+    let readings = format.storage.readings(number);
+    let digits = readings.iter().flat_map(|reading| reading.digits()).collect::<Vec<_>>();
     let along_k = format.pieces.iter().flat_map(|piece| &piece.digits).filter(|digit| digits.contains(&digit.name.as_str()));
     let smallest = along_k.map(|digit| digit.stride.max(number.width())).min();
-    let everywhere = || if format.blocks().is_some() { block_of(format) } else { usize::MAX };
-    smallest.unwrap_or_else(everywhere)
+    let in_block = |field: usize| format.blocks().is_some_and(|blocks| blocks.fields[field].home == Home::Block);
+    let repeated = readings.iter().any(|reading| in_block(reading.field));
+    smallest.unwrap_or(if repeated { block_of(format) } else { usize::MAX })
 }
 
 /// Weights of a block, or the period of separate tensors.
