@@ -111,7 +111,7 @@ impl Config {
             return Err(Error::NoFormats);
         }
         let spec = Spec::read_from(&self.folders).map_err(Error::Cards)?;
-        let blocks = spec.formats.into_iter().filter(|(_, format)| format.blocks().is_some());
+        let blocks = spec.formats.into_iter().filter(|(_, format)| format.blocks().is_some_and(|blocks| blocks.header == 0));
         let cards = blocks.map(|(path, format)| card(&path, format)).collect::<Result<_, _>>()?;
         let mut isas = spec.isas.into_iter().map(|(_, isa)| isa).collect::<Vec<_>>();
         if let Some(targets) = &self.targets {

@@ -19,7 +19,7 @@ fn copy(name: &'static str, gguf: Option<u32>) -> &'static Format {
     };
     let packed = right.packed.as_ref().map(|packed| {
         let kernels = packed.kernels.iter().map(kernel).collect::<Vec<_>>().leak();
-        Packed { class: packed.class, pack: packed.pack, kernels }
+        Packed { kernels, ..*packed }
     });
     Box::leak(Box::new(Format { name, gguf, packed, ..*right }))
 }
@@ -103,7 +103,7 @@ fn the_best_instruction_set_is_one_that_the_format_has() {
     let all = copy("Own-7", None);
     let few = kernels(all).iter().filter(|kernel| kernel.isa.name == scalar.name).map(|kernel| Kernel { ..*kernel });
     let packed = all.packed.as_ref().unwrap();
-    let packed = Packed { class: packed.class, pack: packed.pack, kernels: few.collect::<Vec<_>>().leak() };
+    let packed = Packed { kernels: few.collect::<Vec<_>>().leak(), ..*packed };
     let few = Box::leak(Box::new(Format { packed: Some(packed), ..*all }));
     assert_eq!(registry::best_isa_of(all).name, registry::best_isa().name);
     assert_eq!(registry::best_isa_of(few).name, scalar.name);

@@ -8,9 +8,13 @@ use crate::ir::{Affine, Decoder, FloatKind, Loop, Node, Op, Part, Piece, Values}
 /// The decoder of a block format.
 ///
 /// # Errors
-/// The format lives in separate tensors.
+/// The format lives in separate tensors, or its rows have headers, streams or types that no operation reads yet.
 pub fn decoder(format: &Format) -> Result<Decoder, Error> {
     let blocks = format.blocks().ok_or_else(|| Error::unsupported(format, "separate tensors have no block decoder"))?;
+    let strange = |field: &model::Field| field.stream || field.element == Element::E4m3;
+    if blocks.header > 0 || blocks.fields.iter().any(strange) {
+        return Err(Error::unsupported(format, "row headers, streams and signed 8-bit floats"));
+    }
     let mut tables = Vec::new();
     let pieces = format.pieces.iter().map(|piece| lower_piece(format, piece, &mut tables)).collect();
     Ok(Decoder { weights: blocks.weights, bytes: blocks.bytes, tables, pieces })
@@ -40,18 +44,21 @@ impl Lowering<'_> {
     /// `scale * ((code - zero) * sign) + min`, in the order that the language fixes.
     fn weight(&mut self, piece: &model::Piece) -> Values {
         let code = self.stored_bits(&piece.code);
-        let mut weight = self.own(&piece.code, code);
+        let own = self.own(&piece.code, code);
+        let mut weight = own;
         if let Some(outer) = &piece.code.outer {
             weight = self.under(outer, weight);
         }
-        if let Some(zero) = &self.format.zero {
+        let zero = self.format.zero.as_ref().map(|zero| {
             let zero = self.number(zero).0;
             weight = self.push(Op::Sub(weight, zero));
-        }
+            zero
+        });
         if let Some(sign) = &self.format.sign {
             let sign = self.number(sign).0;
             weight = self.push(Op::Mul(weight, sign));
         }
+        let level = weight;
         let scale = self.format.scale.as_ref().map(|scale| {
             let (value, part) = self.number(scale);
             weight = self.push(Op::Mul(value, weight));
@@ -62,7 +69,7 @@ impl Lowering<'_> {
             weight = self.push(Op::Add(weight, value));
             part
         });
-        Values { weight, code, scale, min }
+        Values { weight, code, own, zero, level, scale, min }
     }
 
     /// The value of a number, and its two levels.
@@ -161,6 +168,7 @@ impl Lowering<'_> {
             Some(Element::F32) => Op::Widen(FloatKind::F32, stored),
             Some(Element::E8m0) => Op::Widen(FloatKind::E8m0 { bias: 127 }, stored),
             Some(Element::Ue4m3) => Op::Widen(FloatKind::Ue4m3, stored),
+            Some(Element::E4m3) => unreachable!("lowering starts from types that it knows"),
         })
     }
 

@@ -3,6 +3,7 @@
 use quantloom_kernels::abi::SEGMENT;
 use quantloom_spec::eval::{self, Value, Weight};
 use quantloom_spec::model::{self, Number};
+use quantloom_spec::summary::Integers;
 
 use crate::registry::Numerics;
 
@@ -16,16 +17,16 @@ pub struct Definition<'a> {
 }
 
 impl<'a> Definition<'a> {
-    /// The row of whole blocks in `bytes`.
+    /// The row in `bytes`.
     ///
     /// # Panics
     /// If the card is not of blocks, or `bytes` are not whole ones.
     #[must_use]
     pub fn new(card: &'a model::Format, bytes: &[u8]) -> Self {
         let blocks = card.blocks().expect("a card of blocks");
-        assert!(bytes.len().is_multiple_of(blocks.bytes), "whole blocks");
-        let of_block = |block| (0..blocks.weights).map(move |position| eval::weight(card, block, position));
-        Self { card, block: blocks.weights, weights: bytes.chunks(blocks.bytes).flat_map(of_block).collect() }
+        let bodies = bytes.len().checked_sub(blocks.header).filter(|bodies| bodies.is_multiple_of(blocks.bytes));
+        let k = bodies.expect("whole blocks") / blocks.bytes * blocks.weights;
+        Self { card, block: blocks.weights, weights: (0..k).map(|position| eval::weight(card, bytes, position)).collect() }
     }
 
     /// The card.
@@ -73,7 +74,7 @@ impl<'a> Definition<'a> {
 /// What the class `int8` needs to know of a card.
 struct Int8 {
     /// Weights under one scale.
-    run: usize,
+    group: usize,
     /// The unit in which levels are integers.
     unit: f32,
     /// The unit in which own mins are integers.
@@ -82,16 +83,14 @@ struct Int8 {
 
 impl Int8 {
     fn of(card: &model::Format) -> Self {
-        let scale = card.scale.as_ref().expect("a card with a scale");
-        let unit = card.integer_levels().expect("integer levels").unit;
-        let min_unit = card.min.as_ref().and_then(|min| common_unit(&card.own_values(min)?)).unwrap_or(1.0);
-        Self { run: run(card, scale), unit, min_unit }
+        let Integers { group, unit, .. } = card.summary().integers.expect("integer levels");
+        Self { group, unit, min_unit: card.min.as_ref().map_or(1.0, |min| own_unit(card, min)) }
     }
 
     /// `sum` plus one span: one activation scale.
     fn span(&self, weights: &[Weight], x: &[f32], sum: f32) -> f32 {
         let (quants, scale) = quantise(x);
-        let step = self.run.min(x.len());
+        let step = self.group.min(x.len());
         let steps = || weights.chunks(step).zip(quants.chunks(step));
         let mut t = 0.0_f32;
         for (weights, quants) in steps() {
@@ -112,17 +111,13 @@ impl Int8 {
     }
 }
 
-/// Weights of a block that share a number.
-pub fn run(card: &model::Format, number: &Number) -> usize {
-    let runs = card.pieces.iter().map(|piece| (card.run(piece, number), piece.end - piece.start));
-    let constant = runs.clone().all(|(run, length)| run == length);
-    if constant { card.pieces.iter().map(|piece| piece.end).max() } else { runs.map(|(run, _)| run).min() }.unwrap_or(1)
-}
-
-/// The largest power of two, at most 1, in which all of some values are integers.
-fn common_unit(values: &[f64]) -> Option<f32> {
-    let units = (0..=24).map(|log| 0.5_f64.powi(log));
-    units.into_iter().find(|unit| values.iter().all(|value| (value / unit).fract() == 0.0)).map(|unit| unit as f32)
+/// The largest power of two, at most 1, in which every own value of a number is an integer; 1 if they are none at all.
+pub fn own_unit(card: &model::Format, number: &Number) -> f32 {
+    let integers = |unit: &f32| {
+        let values = card.own_values(number)?;
+        values.iter().all(|value| (value / f64::from(*unit)).fract() == 0.0).then_some(())
+    };
+    (0..=24).map(|log| 0.5_f32.powi(log)).find(|unit| integers(unit).is_some()).unwrap_or(1.0)
 }
 
 /// A value as an integer in a unit.

@@ -1,6 +1,6 @@
 //! Blocks and activations to test with: random ones, and those that are hard to get right.
 
-use quantloom_spec::model::{self, Element};
+use quantloom_spec::model::{self, Element, Home};
 
 use super::Failure;
 use crate::registry::Format;
@@ -38,7 +38,7 @@ pub fn hard_blocks(card: &model::Format) -> Vec<Vec<u8>> {
         block[bit / 8] = 1 << (bit % 8);
         block
     }));
-    for field in &storage.fields {
+    for field in storage.fields.iter().filter(|field| field.home == Home::Block) {
         let size = field.element.bits() as usize / 8;
         for value in special_values(field.element) {
             let mut block = random.bytes(storage.bytes);
@@ -61,7 +61,7 @@ fn special_values(element: Element) -> &'static [u64] {
             &[0, 0x8000_0000, 1, 0x8000_0001, 0x7F_FFFF, 0x80_0000, 0x3F80_0000, 0x7F7F_FFFF, 0x7F80_0000, 0x7FC0_0001]
         }
         Element::E8m0 => &[0, 1, 127, 254, 255],
-        Element::Ue4m3 => &[0, 1, 7, 8, 0x38, 0x7E, 0x7F, 0x80, 0xFE, 0xFF],
+        Element::E4m3 | Element::Ue4m3 => &[0, 1, 7, 8, 0x38, 0x7E, 0x7F, 0x80, 0xFE, 0xFF],
     }
 }
 

@@ -46,7 +46,7 @@ fn a_wrong_packer_is_found() {
         }
     }
     RIGHT.get_or_init(|| right().packed.as_ref().unwrap().pack);
-    let message = message(repacked(|packed| Packed { class: packed.class, pack, kernels: packed.kernels }));
+    let message = message(repacked(|packed| Packed { pack, ..*packed }));
     assert!(message.contains("row 15 of 16") && message.contains(" is packed as "), "{message}");
 }
 
@@ -54,7 +54,7 @@ fn a_wrong_packer_is_found() {
 fn a_wrong_kernel_is_found() {
     let culprit = fake::wrong_kernel(&fake::weights(16, 1));
     let kernels = Box::leak(Box::new([Kernel { ..*culprit }]));
-    let message = message(repacked(|packed| Packed { class: packed.class, pack: packed.pack, kernels }));
+    let message = message(repacked(|packed| Packed { kernels, ..*packed }));
     assert!(message.contains("wrong with N 37") && message.contains("row 0 of column 0"), "{message}");
 }
 
