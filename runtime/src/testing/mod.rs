@@ -20,7 +20,7 @@ mod samples;
 use std::fmt;
 
 pub use decoding::decoding;
-pub use definition::Definition;
+pub use definition::{Definition, Row, Units};
 pub use packing::packing;
 pub use products::products;
 use quantloom_spec::model;

@@ -2,13 +2,19 @@
 
 use quantloom_kernels::abi::{PANEL_ROWS, Unpacked};
 
-use super::definition::{integer, own_unit};
+use super::definition::{Row, Units, integer};
 use super::samples::Random;
 use super::{Definition, Failure, card};
-use crate::registry::{Format, Numerics, Packed, kernels};
+use crate::registry::{Format, Numerics, Packed};
+
+/// Weights that several blocks have at least where blocks are small.
+const FEW: usize = 64;
 
 /// Rows and blocks of what is packed: whole panels and parts of one, units and parts of one.
-const SHAPES: [(usize, usize); 5] = [(1, 1), (PANEL_ROWS, 2), (7, 3), (PANEL_ROWS - 1, 4), (3, 5)];
+fn shapes(format: &Format) -> [(usize, usize); 5] {
+    let several = (FEW / format.block_weights).max(1);
+    [(1, 1), (PANEL_ROWS, 2 * several), (7, 3), (PANEL_ROWS - 1, 4 * several), (3, 5 * several)]
+}
 
 /// Packs random blocks and takes them out again: codes, scales and mins must be those of the card. Returns how many weights were
 /// compared; 0 if the format has no packed form.
@@ -18,9 +24,10 @@ const SHAPES: [(usize, usize); 5] = [(1, 1), (PANEL_ROWS, 2), (7, 3), (PANEL_ROW
 pub fn packing(format: &'static Format) -> Result<usize, Failure> {
     let Some(packed) = &format.packed else { return Ok(0) };
     let card = card(format)?;
+    let definition = Definition::new(&card);
     let mut random = Random(4);
     let mut compared = 0;
-    for (rows, blocks) in SHAPES {
+    for (rows, blocks) in shapes(format) {
         let row_bytes = blocks * format.block_bytes;
         let bytes = random.bytes(rows * row_bytes);
         let stored = bytes.chunks(row_bytes).collect::<Vec<_>>();
@@ -30,8 +37,8 @@ pub fn packing(format: &'static Format) -> Result<usize, Failure> {
         for (index, row) in stored.iter().enumerate() {
             let mut found = Unpacked::default();
             (packed.class.unpack)(bytemuck::cast_slice(&panel), index, &mut found);
-            let row = Definition::new(&card, row);
-            compare(format, packed, &found, &row)
+            let row = definition.row(row);
+            compare(packed, &found, &row, definition.units())
                 .map_err(|what| Failure::new(format, format!("row {index} of {rows}: {what}")))?;
             compared += row.weights().len();
         }
@@ -40,25 +47,23 @@ pub fn packing(format: &'static Format) -> Result<usize, Failure> {
 }
 
 /// Says where the packed integers of a row differ from the card's.
-fn compare(format: &Format, packed: &Packed, found: &Unpacked, row: &Definition<'_>) -> Result<(), String> {
-    let (class, card) = (packed.class, row.card());
-    let units = [&card.scale, &card.min].map(|number| number.as_ref().map_or(1.0, |number| own_unit(card, number)));
-    let levels =
-        kernels(format).iter().any(|kernel| kernel.numerics == Numerics::Int8).then(|| card.integer_levels()).flatten();
+fn compare(packed: &Packed, found: &Unpacked, row: &Row<'_>, units: Units) -> Result<(), String> {
+    let class = packed.class;
+    let integers = packed.kernels.iter().any(|kernel| kernel.numerics == Numerics::Int8);
     for (position, weight) in row.weights().iter().enumerate() {
-        match (found.codes.get(position), &levels) {
+        match (found.codes.get(position), units.level.filter(|_| integers)) {
             (None, _) => same("value", position, found.roots[position], weight.value())?,
-            (Some(&code), Some(levels)) => {
+            (Some(&code), Some(unit)) => {
                 let byte = if class.palette { packed.palette.bytes[usize::from(code)] } else { code };
                 let zero = class.zero + class.zero_group.map_or(0, |group| found.zeros[position / group]);
-                let wanted = integer(weight.level(), levels.unit);
+                let wanted = integer(weight.level(), unit);
                 same("level", position, (i32::from(byte) - zero) as f32, wanted as f32)?;
             }
             // Codes of floats: the products tell whether they are right.
             (Some(_), None) => {}
         }
         let subs = [("scale", &found.scales, weight.scale), ("min", &found.mins, weight.min)];
-        for ((what, subs, number), unit) in subs.into_iter().zip(units) {
+        for ((what, subs, number), unit) in subs.into_iter().zip([units.scale, units.min]) {
             if let (Some(sub), Some(number)) = (subs.get(position / class.step), number) {
                 // The sign of a unit goes to the root.
                 same(what, position, sub.abs() as f32, (number.own / unit).abs())?;

@@ -1,7 +1,6 @@
 //! The kernels against the definitions of their numerics classes.
 
-use quantloom_spec::model;
-
+use super::definition::Row;
 use super::samples::{activations, moderate_blocks};
 use super::{Definition, Failure, card};
 use crate::matmul::{Request, candidates, matmul};
@@ -26,11 +25,12 @@ pub fn products(format: &'static Format) -> Result<usize, Failure> {
         return Ok(0);
     }
     let card = card(format)?;
+    let definition = Definition::new(&card);
     let pool = Pool::new(2);
     let mut compared = 0;
     for (n, blocks) in [(37, 1), (16, 3), (34, (1280 / format.block_weights).max(4))] {
         let stored = moderate_blocks(format, &card, n * blocks)?;
-        let problem = Problem::new(format, &card, n, &stored, &pool)?;
+        let problem = Problem::new(format, &definition, n, &stored, &pool)?;
         for numerics in Numerics::ALL {
             compared += problem.check(numerics)?;
         }
@@ -40,18 +40,24 @@ pub fn products(format: &'static Format) -> Result<usize, Failure> {
 
 /// Weights and activations.
 struct Problem<'a> {
-    rows: Vec<Definition<'a>>,
+    rows: Vec<Row<'a>>,
     weights: Weights,
     x: Vec<f32>,
     pool: &'a Pool,
 }
 
 impl<'a> Problem<'a> {
-    fn new(format: &'static Format, card: &'a model::Format, n: usize, stored: &[u8], pool: &'a Pool) -> Result<Self, Failure> {
+    fn new(
+        format: &'static Format,
+        definition: &'a Definition<'a>,
+        n: usize,
+        stored: &[u8],
+        pool: &'a Pool,
+    ) -> Result<Self, Failure> {
         let row_bytes = stored.len() / n;
         let k = row_bytes / format.block_bytes * format.block_weights;
         let weights = Weights::pack(format, n, k, stored, pool).map_err(|error| Failure::new(format, error))?;
-        let rows = stored.chunks(row_bytes).map(|row| Definition::new(card, row)).collect();
+        let rows = stored.chunks(row_bytes).map(|row| definition.row(row)).collect();
         let distinct = activations(DISTINCT, k);
         let most = BATCHES.into_iter().max().unwrap_or(1);
         let x = distinct.iter().copied().cycle().take(most * k).collect();

@@ -3,18 +3,19 @@
 use std::sync::OnceLock;
 
 use super::*;
-use crate::registry::{Kernel, Packed};
+use crate::registry::{Kernel, Numerics, Packed};
 use crate::tune::fake;
 
-/// The first format with kernels.
+/// The first format with kernels of both classes.
 fn right() -> &'static Format {
-    registry::formats().find(|format| !kernels(format).is_empty()).unwrap()
+    let has = |format: &Format, numerics| kernels(format).iter().any(|kernel| kernel.numerics == numerics);
+    registry::formats().find(|format| Numerics::ALL.into_iter().all(|numerics| has(format, numerics))).unwrap()
 }
 
-/// That format with another packed form.
-fn repacked(change: impl FnOnce(&'static Packed) -> Packed) -> &'static Format {
-    let packed = right().packed.as_ref().map(change);
-    Box::leak(Box::new(Format { packed, ..*right() }))
+/// A format with another packed form.
+fn repacked(format: &'static Format, change: impl FnOnce(&'static Packed) -> Packed) -> &'static Format {
+    let packed = format.packed.as_ref().map(change);
+    Box::leak(Box::new(Format { packed, ..*format }))
 }
 
 fn message(format: &'static Format) -> String {
@@ -41,20 +42,20 @@ fn a_wrong_packer_is_found() {
     fn pack(rows: &[&[u8]], panel: &mut [u8]) {
         (RIGHT.get().unwrap())(rows, panel);
         if rows.len() == 16 {
-            let last = panel.len() - 1;
-            panel[last] ^= 1;
+            panel.iter_mut().for_each(|byte| *byte ^= 1);
         }
     }
     RIGHT.get_or_init(|| right().packed.as_ref().unwrap().pack);
-    let message = message(repacked(|packed| Packed { pack, ..*packed }));
-    assert!(message.contains("row 15 of 16") && message.contains(" is packed as "), "{message}");
+    let message = message(repacked(right(), |packed| Packed { pack, ..*packed }));
+    assert!(message.contains("of 16: the ") && message.contains(" is packed as "), "{message}");
 }
 
 #[test]
 fn a_wrong_kernel_is_found() {
     let culprit = fake::wrong_kernel(&fake::weights(16, 1));
+    let format = registry::format_by_name(culprit.format).unwrap();
     let kernels = Box::leak(Box::new([Kernel { ..*culprit }]));
-    let message = message(repacked(|packed| Packed { kernels, ..*packed }));
+    let message = message(repacked(format, |packed| Packed { kernels, ..*packed }));
     assert!(message.contains("wrong with N 37") && message.contains("row 0 of column 0"), "{message}");
 }
 
