@@ -15,4 +15,6 @@ mod kernels {
     include!(concat!(env!("OUT_DIR"), "/root.rs"));
 }
 
+#[doc(hidden)]
+pub use bytemuck;
 pub use kernels::registry::{FORMATS, ISAS, isas};

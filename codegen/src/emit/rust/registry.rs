@@ -9,6 +9,7 @@ use quote::{format_ident, quote};
 
 use super::kernel::Kernel;
 use super::{Width, class_module, format_module, kernel_module, numerics, operation, unit, value};
+use crate::Error;
 use crate::lower::class::{Class, Codes, PALETTE};
 use crate::plan::{Plan, PlannedFormat};
 
@@ -134,7 +135,10 @@ fn format_row(plan: &Plan, planned: &PlannedFormat, hashes: &Hashes) -> TokenStr
     let (item, name, doc, card) = (static_name(&module), &format.name, &format.doc, &planned.card.text);
     let (weights, bytes) = (planned.decoder.weights, planned.decoder.bytes);
     let gguf = format.gguf.map_or_else(|| quote!(None), |number| quote!(Some(#number)));
-    let drawing = format!("{}\n{}", quantloom_spec::draw(format), format.summary());
+    let mut drawing = format!("{}\n{}", quantloom_spec::draw(format), format.summary());
+    if let Err(Error::Unsupported { what, .. }) = Class::of(format) {
+        drawing += &format!("kernels           none, because no lowering covers {what}\n");
+    }
     let tables = planned.card.tables.iter().map(|(name, text)| {
         let text = table_name(name, text);
         quote!(abi::Table { name: #name, text: #text })

@@ -38,6 +38,7 @@ pub fn weights(class: &Class, width: Width) -> TokenStream {
         #[doc = #doc]
         #[repr(C)]
         #[derive(Clone, Copy, Pod, Zeroable)]
+        #[bytemuck(crate = "bytemuck")]
         struct Unit {
             #(#fields)*
             #codes
@@ -72,6 +73,7 @@ pub fn activations(class: &Class, numerics: Numerics, cols: usize) -> TokenStrea
         #[doc = #doc]
         #[repr(C)]
         #[derive(Clone, Copy, Pod, Zeroable)]
+        #[bytemuck(crate = "bytemuck")]
         struct #name { #fields }
     }
 }
