@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 /// `weight = scale * ((code - zero) * sign) + min`, where each absent part is left out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Format {
-    /// `name`: what users write, such as the name that GGUF tools print; a letter, then letters, digits, `_` and `-`. No two cards
-    /// have names that differ only in case or in `-` for `_`.
+    /// `name`: what users write, such as the name that GGUF tools print; a letter, then letters, digits, `_` and `-`. No two
+    /// cards have names that differ only in case or in `-` for `_`.
     pub name: String,
     /// `gguf`: the format's type number in GGUF files, if it has one.
     pub gguf: Option<u32>,
@@ -95,15 +95,15 @@ pub struct Tensors {
 /// One of the separate tensors.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tensor {
-    /// The name that the card gives it; numbers refer to it with `from` or `super`, and files have it under this name.
+    /// The name that the card gives it; numbers refer to it with `from` or `super`.
     pub name: String,
     /// `type`: what one item is.
     pub element: Element,
     /// `axes`: index along each axis, slowest axis first, at most 8. Without axes, `[]`, the tensor is one item for the whole
     /// matrix; one whose axes use no digit of the position along k has an item per row.
     pub axes: Vec<Map>,
-    /// `stream`: the axis, counted from 0, along which items continue each other as one stream of bits, lowest bit first. Bit b of
-    /// an item is then bit `b % width` of the item `b / width` places on. The axis uses a digit without bound.
+    /// `stream`: the axis, counted from 0, along which items continue each other as one stream of bits, lowest bit first. Bit b
+    /// of an item is then bit `b % width` of the item `b / width` places on. The axis uses a digit without bound.
     pub stream: Option<usize>,
 }
 
@@ -125,28 +125,9 @@ pub enum Element {
     /// `ue4m3`: four exponent and three mantissa bits of bias 7; bit 7 is ignored, exponent 0 is subnormal, and 0x7F (but not
     /// 0xFF) is 0.
     Ue4m3,
-    /// `e4m3`: sign, four exponent and three mantissa bits of bias 7; exponent 0 is subnormal, 0x7F and 0xFF are NaN, and nothing is
-    /// infinite.
+    /// `e4m3`: sign, four exponent and three mantissa bits of bias 7; exponent 0 is subnormal, 0x7F and 0xFF are NaN, and nothing
+    /// is infinite.
     E4m3,
-}
-
-impl Element {
-    /// Width of an item in bits.
-    #[must_use]
-    pub const fn bits(self) -> u32 {
-        match self {
-            Self::Unsigned(bits) | Self::Signed(bits) => bits as u32,
-            Self::E8m0 | Self::Ue4m3 | Self::E4m3 => 8,
-            Self::F16 | Self::Bf16 => 16,
-            Self::F32 => 32,
-        }
-    }
-
-    /// Whether items are integers.
-    #[must_use]
-    pub const fn is_integer(self) -> bool {
-        matches!(self, Self::Unsigned(_) | Self::Signed(_))
-    }
 }
 
 /// A run of positions in a block that share one digit structure.
@@ -156,8 +137,8 @@ pub struct Piece {
     pub start: usize,
     /// One past its last weight; of separate tensors, the stride of the slowest digit, at which everything repeats.
     pub end: usize,
-    /// `index`: digits of `position - start`, slowest (largest stride) first; each stride divides the one before, and the last is 1.
-    /// A card with one piece may give it beside `code`, one with several gives each its own.
+    /// `index`: digits of `position - start`, slowest (largest stride) first; each stride divides the one before, and the last is
+    /// 1. A card with one piece may give it beside `code`, one with several gives each its own.
     pub digits: Vec<Digit>,
     /// The code of a weight.
     pub code: Number,
@@ -236,8 +217,8 @@ pub struct Plane {
 pub enum Run {
     /// `bits` bits from `bit` upwards.
     Bits {
-        /// `bit`: the lowest bit, counted from the lowest of the item; 0 without it. It lies past the end of the item only where
-        /// items make a stream.
+        /// `bit`: the lowest bit, counted from the lowest of the item; 0 without it. It lies past the end of the item only
+        /// where items make a stream.
         bit: Map,
         /// `bits`: how many, 1 to 48.
         bits: u32,
@@ -257,8 +238,8 @@ impl Run {
     }
 }
 
-/// The value of each code: in a card a list, or the name of a table. With `width` over 1 a code stands for a vector: code c gives `values[c * width ..][..width]`
-/// to `width` neighbouring weights.
+/// The value of each code: in a card a list, or the name of a table. With `width` over 1 a code stands for a vector: code c
+/// gives `values[c * width ..][..width]` to `width` neighbouring weights.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Levels {
     /// Name of the table file, if the levels come from one.
