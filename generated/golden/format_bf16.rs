@@ -12,6 +12,7 @@ pub fn decode(bytes: &[u8], out: &mut [f32]) {
     }
 }
 use super::class_plain_g32_b1_a32_u32;
+use crate::bytemuck;
 /// Packs up to 16 stored rows into a zeroed panel.
 pub fn pack(rows: &[&[u8]], panel: &mut [u8]) {
     let units: &mut [class_plain_g32_b1_a32_u32::Packed] = bytemuck::cast_slice_mut(

@@ -21,6 +21,7 @@ pub fn decode(bytes: &[u8], out: &mut [f32]) {
     }
 }
 use super::class_palette1z64_g32_h128_a32_u256;
+use crate::bytemuck;
 /// Packs up to 16 stored rows into a zeroed panel.
 pub fn pack(rows: &[&[u8]], panel: &mut [u8]) {
     let units: &mut [class_palette1z64_g32_h128_a32_u256::Packed] = bytemuck::cast_slice_mut(

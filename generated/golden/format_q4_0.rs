@@ -20,6 +20,7 @@ pub fn decode(bytes: &[u8], out: &mut [f32]) {
     }
 }
 use super::class_linear4z8_g32_h32_a32_u64;
+use crate::bytemuck;
 /// Packs up to 16 stored rows into a zeroed panel.
 pub fn pack(rows: &[&[u8]], panel: &mut [u8]) {
     let units: &mut [class_linear4z8_g32_h32_a32_u64::Packed] = bytemuck::cast_slice_mut(

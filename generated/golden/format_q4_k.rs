@@ -46,6 +46,7 @@ pub fn decode(bytes: &[u8], out: &mut [f32]) {
     }
 }
 use super::class_linear4_g32u_h256_minn_a256_u256;
+use crate::bytemuck;
 /// Packs up to 16 stored rows into a zeroed panel.
 pub fn pack(rows: &[&[u8]], panel: &mut [u8]) {
     let units: &mut [class_linear4_g32u_h256_minn_a256_u256::Packed] = bytemuck::cast_slice_mut(

@@ -42,6 +42,7 @@ pub fn decode(bytes: &[u8], out: &mut [f32]) {
     }
 }
 use super::class_linear2z1_g256_h256_a256_u512;
+use crate::bytemuck;
 /// Packs up to 16 stored rows into a zeroed panel.
 pub fn pack(rows: &[&[u8]], panel: &mut [u8]) {
     let units: &mut [class_linear2z1_g256_h256_a256_u512::Packed] = bytemuck::cast_slice_mut(

@@ -4,10 +4,11 @@ mod common;
 
 use quantloom_spec::draw;
 
-/// Scattered sub-scales, pieces of base-3 digits, a scattered float, and separate tensors.
+/// Scattered sub-scales, pieces of base-3 digits, a scattered float, a grid, a row header, and separate tensors with whole
+/// codes and with codes across words.
 #[test]
 fn as_drawn_before() {
-    for stem in ["q4_K", "tq1_0", "iq1_m", "awq_4bit_g128"] {
+    for stem in ["q4_K", "tq1_0", "iq1_m", "iq3_xxs", "iq4_KS", "awq_4bit_g128", "gptq_3bit_g128"] {
         let path = common::root().join(format!("tests/snapshots/{stem}.txt"));
         common::compare(&path, &draw(&common::format(stem)));
     }

@@ -185,6 +185,7 @@ fn format_items(format: &PlannedFormat, support: &syn::Path) -> TokenStream {
         let pack = pack::pack(&format.decoder, class, &module);
         quote! {
             use super::#module;
+            use #support::bytemuck;
             #pack
         }
     });
