@@ -24,7 +24,8 @@ fn message(format: &'static Format) -> String {
 
 #[test]
 fn a_wrong_decoder_is_found() {
-    static RIGHT: OnceLock<fn(&[u8], &mut [f32])> = OnceLock::new();
+    type Decode = fn(&[u8], &mut [f32]);
+    static RIGHT: OnceLock<Decode> = OnceLock::new();
     fn decode(bytes: &[u8], out: &mut [f32]) {
         (RIGHT.get().unwrap())(bytes, out);
         let last = out.len() - 1;
@@ -38,7 +39,8 @@ fn a_wrong_decoder_is_found() {
 
 #[test]
 fn a_wrong_packer_is_found() {
-    static RIGHT: OnceLock<fn(&[&[u8]], &mut [u8])> = OnceLock::new();
+    type Pack = fn(&[&[u8]], &mut [u8]);
+    static RIGHT: OnceLock<Pack> = OnceLock::new();
     fn pack(rows: &[&[u8]], panel: &mut [u8]) {
         (RIGHT.get().unwrap())(rows, panel);
         if rows.len() == 16 {
