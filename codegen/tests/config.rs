@@ -123,3 +123,33 @@ fn what_is_missing_is_said() {
     let missing = message(Config::new().formats(Path::new("no-such-folder")));
     assert!(missing.starts_with("error: cannot list the folder") && missing.contains("no-such-folder"), "{missing}");
 }
+
+/// A scale for each pair of weights: no kernel takes that.
+const PAIRS: &str = r#"
+name    = "Pairs"
+doc     = "32 weights of 4 bits, an f16 scale for each two of them."
+weights = 32
+bytes   = 48
+index   = { pair = 2, lane = 1 }
+
+[fields]
+d  = { at = 0, type = "f16[16]" }
+qs = { at = 32, type = "u8[16]" }
+
+[code]
+planes = [{ from = "qs", item = { pair = 1 }, bit = { lane = 4 }, bits = 4 }]
+
+[scale]
+from = "d"
+item = { pair = 1 }
+"#;
+
+#[test]
+fn a_format_without_kernels_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("pairs.toml"), PAIRS).unwrap();
+    let files = generate(&Config::new().formats(folder.path()));
+    let registry = registry(&files);
+    let why = "none, because no lowering covers scales of fewer than 4 weights";
+    assert!(registry.contains("packed: None") && registry.contains(why), "{registry}");
+}

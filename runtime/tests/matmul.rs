@@ -24,12 +24,6 @@ fn golden() -> Vec<(PathBuf, Gguf, &'static Format)> {
     files.collect()
 }
 
-/// The numerics classes that a format has kernels for.
-fn numerics_of(format: &Format) -> impl Iterator<Item = Numerics> {
-    let has = |numerics| registry::kernels(format).iter().any(move |kernel| kernel.numerics == numerics);
-    Numerics::ALL.into_iter().filter(move |&numerics| has(numerics))
-}
-
 fn floats(file: &Gguf, name: &str) -> Vec<f32> {
     let bytes = file.bytes(file.tensor(name).unwrap(), BlockShape::F32).unwrap();
     bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
@@ -68,7 +62,7 @@ fn errors_stay_within_those_of_ggml() {
         let weights = Weights::pack(format, n, k, bytes, Pool::global()).unwrap();
         let (x, wanted) = (floats(&file, "activations"), floats(&file, "matmul.exact"));
         let ggml = file.value("golden.ggml_matmul_nmse").unwrap().as_f64().unwrap();
-        for numerics in numerics_of(format) {
+        for numerics in registry::numerics(format) {
             let limit = if numerics == Numerics::Exact { 1e-11 } else { 1.05 * ggml };
             let mut y = vec![0.0; wanted.len()];
             let request = Request { numerics, ..Request::default() };
