@@ -28,6 +28,15 @@ pub enum Error {
         detail: String,
     },
 
+    /// A file is not a safetensors file, a damaged one, or its tensors are not what a format needs.
+    #[error("{}: {detail}", path.display())]
+    SafeTensors {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and the remedy.
+        detail: String,
+    },
+
     /// A file has no tensor of that name.
     #[error("{}: no tensor {}; {hint}", path.display(), quoted(name))]
     UnknownTensor {

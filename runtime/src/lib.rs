@@ -29,6 +29,8 @@ pub mod matmul;
 pub mod measure;
 pub mod pool;
 pub mod registry;
+pub mod safetensors;
+mod storage;
 pub mod tune;
 pub mod weights;
 

@@ -181,7 +181,7 @@ fn control_characters_do_not_reach_the_message() {
 fn a_missing_file_and_a_folder_are_reported() {
     let message = |path: &str| Gguf::open(path).unwrap_err().to_string();
     assert!(message("no/such.gguf").starts_with("no/such.gguf: "));
-    assert!(message(env!("CARGO_MANIFEST_DIR")).ends_with("not a regular file; name a GGUF file"));
+    assert!(message(env!("CARGO_MANIFEST_DIR")).ends_with("not a regular file; name a model file"));
 }
 
 #[test]
