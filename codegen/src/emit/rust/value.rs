@@ -3,12 +3,12 @@
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
 
-use crate::ir::{Affine, Decoder, FloatKind, Op, Piece};
+use crate::ir::{Affine, Decoder, FloatKind, Home, Item, Known, Op, Piece, Storage};
 
-/// `pub fn decode(bytes: &[u8], out: &mut [f32])` over whole blocks, and the tables that it looks up.
+/// `pub fn decode(tensors: &[Tensor], row: usize, out: &mut [f32])` of one row, and the tables that it looks up.
 pub fn decode(decoder: &Decoder) -> TokenStream {
     let tables = tables(decoder);
-    let (bytes, weights) = (decoder.bytes, decoder.weights);
+    let weights = decoder.weights;
     let pieces = decoder.pieces.iter().map(|piece| {
         let store = |position: TokenStream| {
             let weight = name(piece.values.weight);
@@ -16,14 +16,46 @@ pub fn decode(decoder: &Decoder) -> TokenStream {
         };
         nest(piece, &needed(piece, &[piece.values.weight]), &store)
     });
+    let blocks = blocks(decoder, &quote!(let out = &mut outs[index]; #(#pieces)*));
     quote! {
         #tables
-        /// Decodes whole blocks.
-        pub fn decode(bytes: &[u8], out: &mut [f32]) {
-            let (blocks, _) = bytes.as_chunks::<#bytes>();
+        /// Decodes the first blocks of a row.
+        pub fn decode(tensors: &[Tensor], row: usize, out: &mut [f32]) {
             let (outs, _) = out.as_chunks_mut::<#weights>();
-            for (block, out) in blocks.iter().zip(outs) {
-                #(#pieces)*
+            let count = outs.len();
+            #blocks
+        }
+    }
+}
+
+/// Runs `body` for the first `count` blocks of row `row` of `tensors`; it finds the number of the block in `index`.
+pub fn blocks(decoder: &Decoder, body: &TokenStream) -> TokenStream {
+    match &decoder.storage {
+        &Storage::Rows { header, block } => {
+            let header = if header > 0 { quote!(let (header, blocks) = blocks.split_at(#header);) } else { quote!() };
+            quote! {
+                let blocks = tensors[0].row(row);
+                #header
+                let (blocks, _) = blocks.as_chunks::<#block>();
+                for (index, block) in blocks.iter().take(count).enumerate() { #body }
+            }
+        }
+        Storage::Tensors { known } => {
+            let digits = known.iter().filter_map(|digit| match digit {
+                Known::Block { .. } => None,
+                Known::Row { name, stride, size } => {
+                    let name = digit_name(name);
+                    let digit = if *stride == 1 { quote!(row) } else { quote!(row / #stride) };
+                    Some(if *size == 0 { quote!(let #name = #digit;) } else { quote!(let #name = #digit % #size;) })
+                }
+            });
+            let block = known.iter().filter(|digit| matches!(digit, Known::Block { .. })).map(|digit| {
+                let name = digit_name(digit.name());
+                quote!(let #name = index;)
+            });
+            quote! {
+                #(#digits)*
+                for index in 0..count { #(#block)* #body }
             }
         }
     }
@@ -85,6 +117,7 @@ pub fn nest(piece: &Piece, chosen: &[bool], inner: &dyn Fn(TokenStream) -> Token
     let position = Affine {
         at: piece.start as i64,
         terms: piece.loops.iter().enumerate().map(|(index, digit)| (index, digit.stride as i64)).collect(),
+        ..Affine::default()
     };
     let mut body = inner(affine(piece, &position));
     for depth in (0..=piece.loops.len()).rev() {
@@ -122,21 +155,17 @@ fn digit_name(name: &str) -> Ident {
 
 /// An affine map as a `usize` expression; terms with negative strides come last, so that no intermediate value is negative.
 pub fn affine(piece: &Piece, map: &Affine) -> TokenStream {
+    let loops = map.terms.iter().map(|&(index, stride)| (piece.loops[index].name.as_str(), stride));
+    let terms = map.known.iter().map(|(name, stride)| (name.as_str(), *stride)).chain(loops);
+    let (added, taken): (Vec<_>, Vec<_>) = terms.partition(|&(_, stride)| stride > 0);
+    let term = |(name, stride): (&str, i64)| {
+        let (digit, size) = (digit_name(name), Literal::i64_unsuffixed(stride.abs()));
+        if stride.abs() == 1 { quote!(#digit) } else { quote!(#size * #digit) }
+    };
     let at = Literal::i64_unsuffixed(map.at);
-    let mut sum = if map.at != 0 || map.terms.iter().all(|&(_, stride)| stride < 0) { Some(quote!(#at)) } else { None };
-    for negative in [false, true] {
-        for &(index, stride) in map.terms.iter().filter(|(_, stride)| (*stride < 0) == negative) {
-            let digit = digit_name(&piece.loops[index].name);
-            let size = Literal::i64_unsuffixed(stride.abs());
-            let term = if stride.abs() == 1 { quote!(#digit) } else { quote!(#size * #digit) };
-            sum = Some(match sum {
-                None => term,
-                Some(sum) if negative => quote!(#sum - #term),
-                Some(sum) => quote!(#sum + #term),
-            });
-        }
-    }
-    sum.unwrap_or_else(|| quote!(0))
+    let start = if map.at != 0 || added.is_empty() { Some(quote!(#at)) } else { None };
+    let sum = start.into_iter().chain(added.into_iter().map(term)).reduce(|sum, term| quote!(#sum + #term));
+    taken.into_iter().map(term).fold(sum.unwrap_or_default(), |sum, term| quote!(#sum - #term))
 }
 
 /// Whether an operation is a 64-bit integer rather than a 32-bit one.
@@ -161,10 +190,13 @@ fn radix_bits(piece: &Piece, index: usize) -> u32 {
 
 fn operation(piece: &Piece, index: usize) -> TokenStream {
     match &piece.ops[index].op {
-        Op::Bits { byte, bytes, shift, bits } => bits_of(piece, byte, *bytes, shift, *bits),
-        Op::Trit { byte, digit } => {
-            let (byte, digit) = (affine(piece, byte), affine(piece, digit));
-            quote!(scalar::trit(block[#byte], #digit))
+        Op::Bits { item: item @ Item { stream: Some(axis), .. }, bytes, shift, bits } => {
+            stream(piece, item, *axis, *bytes, shift, *bits)
+        }
+        Op::Bits { item, bytes, shift, bits } => bits_of(piece, item, *bytes, shift, *bits),
+        Op::Trit { item, digit } => {
+            let (byte, digit) = (item_of(piece, item, 1), affine(piece, digit));
+            quote!(scalar::trit((#byte) as u8, #digit))
         }
         Op::Join(parts) => join(piece, parts, is_wide(piece, index)),
         Op::SignedToFloat { of, bits } => {
@@ -221,24 +253,13 @@ fn join(piece: &Piece, parts: &[(usize, u64)], wide: bool) -> TokenStream {
     if all_shifts { quote!(#(#terms)|*) } else { quote!(#(#terms)+*) }
 }
 
-fn bits_of(piece: &Piece, byte: &Affine, bytes: u32, shift: &Affine, bits: u32) -> TokenStream {
-    let at = affine(piece, byte);
-    let mut value = match bytes {
-        1 => quote!(u32::from(block[#at])),
-        2..=4 => {
-            let items = item_bytes(&at, bytes, 4);
-            quote!(u32::from_le_bytes([#(#items),*]))
-        }
-        _ => {
-            let items = item_bytes(&at, bytes, 8);
-            quote!(u64::from_le_bytes([#(#items),*]))
-        }
-    };
+fn bits_of(piece: &Piece, item: &Item, bytes: u32, shift: &Affine, bits: u32) -> TokenStream {
+    let mut value = item_of(piece, item, bytes);
     if *shift != Affine::default() {
         let shift = affine(piece, shift);
         value = quote!(#value >> (#shift));
     }
-    let fills = shift.terms.is_empty() && shift.at as u32 + bits == 8 * bytes;
+    let fills = shift.terms.is_empty() && shift.known.is_empty() && shift.at as u32 + bits == 8 * bytes;
     if !fills {
         let mask =
             if bytes > 4 { Literal::u64_unsuffixed((1 << bits) - 1) } else { Literal::u32_unsuffixed(u32::MAX >> (32 - bits)) };
@@ -247,12 +268,58 @@ fn bits_of(piece: &Piece, byte: &Affine, bytes: u32, shift: &Affine, bits: u32) 
     if bytes > 4 && bits <= 32 { quote!((#value) as u32) } else { value }
 }
 
-fn item_bytes(at: &TokenStream, bytes: u32, size: u32) -> Vec<TokenStream> {
+/// Bits that may run on past the end of an item. Items of a block or header lie side by side, so there the bytes are one stream.
+fn stream(piece: &Piece, item: &Item, axis: usize, bytes: u32, shift: &Affine, bits: u32) -> TokenStream {
+    let (at, shift) = (index_of(piece, item), affine(piece, shift));
+    let bits_literal = Literal::u32_unsuffixed(bits);
+    let value = match item.home {
+        Home::Tensor(tensor) => {
+            let (bytes, axes) = (Literal::u32_unsuffixed(bytes), item.at.len());
+            quote!(tensors[#tensor].stream::<#bytes, #axes>([#(#at),*], #axis, #shift, #bits_literal))
+        }
+        Home::Block => quote!(stored::stream(&block[#(#at)*..], #shift, #bits_literal)),
+        Home::Header => quote!(stored::stream(&header[#(#at)*..], #shift, #bits_literal)),
+    };
+    if bits <= 32 { quote!(#value as u32) } else { value }
+}
+
+/// The index of an item: one number in a block or header, one per axis of a tensor.
+fn index_of(piece: &Piece, item: &Item) -> Vec<TokenStream> {
+    item.at.iter().map(|at| affine(piece, at)).collect()
+}
+
+/// An item as an unsigned integer, 32 or 64 bits wide as it needs.
+fn item_of(piece: &Piece, item: &Item, bytes: u32) -> TokenStream {
+    let at = index_of(piece, item);
+    let bytes_of = |home: &str| bytes_at(&format_ident!("{home}"), &quote!(#(#at)*), bytes);
+    match item.home {
+        Home::Block => bytes_of("block"),
+        Home::Header => bytes_of("header"),
+        Home::Tensor(tensor) => {
+            let (size, axes) = (Literal::u32_unsuffixed(bytes), item.at.len());
+            let value = quote!(tensors[#tensor].item::<#size, #axes>([#(#at),*]));
+            if bytes > 4 { value } else { quote!((#value as u32)) }
+        }
+    }
+}
+
+fn bytes_at(home: &Ident, at: &TokenStream, bytes: u32) -> TokenStream {
     let byte = |index: u32| {
         let index = Literal::u32_unsuffixed(index);
-        quote!(block[#at + #index])
+        quote!(#home[#at + #index])
     };
-    (0..size).map(|index| if index < bytes { byte(index) } else { quote!(0) }).collect()
+    let items = |size: u32| (0..size).map(move |index| if index < bytes { byte(index) } else { quote!(0) });
+    match bytes {
+        1 => quote!(u32::from(#home[#at])),
+        2..=4 => {
+            let items = items(4);
+            quote!(u32::from_le_bytes([#(#items),*]))
+        }
+        _ => {
+            let items = items(8);
+            quote!(u64::from_le_bytes([#(#items),*]))
+        }
+    }
 }
 
 fn widen(kind: FloatKind, of: &Ident) -> TokenStream {
@@ -265,5 +332,6 @@ fn widen(kind: FloatKind, of: &Ident) -> TokenStream {
             quote!(scalar::power_of_two(#of, #bias))
         }
         FloatKind::Ue4m3 => quote!(scalar::ue4m3(#of)),
+        FloatKind::E4m3 => quote!(scalar::e4m3(#of)),
     }
 }
