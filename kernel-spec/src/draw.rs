@@ -5,7 +5,7 @@ mod words;
 
 use std::collections::BTreeSet;
 
-use crate::model::{Blocks, Field, Format, Piece, Storage, Tensors};
+use crate::model::{Blocks, Field, Format, Home, Piece, Storage, Tensors};
 
 use layout::Class;
 use words::{formula, map, parts, span};
@@ -44,7 +44,8 @@ fn heading(format: &Format) -> String {
         return format!("{}: separate tensors", format.name);
     };
     let weights = if blocks.weights == 1 { "weight" } else { "weights" };
-    format!("{}: {} {weights} in {} bytes, {bits} bits per weight", format.name, blocks.weights, blocks.bytes)
+    let row = if blocks.header == 0 { String::new() } else { format!(", after {} bytes a row", blocks.header) };
+    format!("{}: {} {weights} in {} bytes, {bits} bits per weight{row}", format.name, blocks.weights, blocks.bytes)
 }
 
 /// The digits of a weight's position, and which weights have them if the block has several pieces.
@@ -96,7 +97,7 @@ impl Page {
     fn blocks(&mut self, format: &Format, blocks: &Blocks) {
         let width = blocks.fields.iter().map(|field| field.name.len()).max().unwrap_or(0) + 2;
         let mut fields: Vec<_> = blocks.fields.iter().zip(layout::classes(format)).collect();
-        fields.sort_by_key(|(field, _)| field.at);
+        fields.sort_by_key(|(field, _)| (field.home == Home::Block, field.at));
         for (field, classes) in fields {
             let name = format!("{:width$}", field.name);
             self.gap();
@@ -156,12 +157,13 @@ impl Page {
     }
 }
 
-/// The bytes of a field and its type.
+/// The bytes of a field in its block or row, and its type.
 fn place(field: &Field) -> String {
     let size = field.element.bits() as usize / 8 * field.count.unwrap_or(1);
     let bytes = if size == 1 { "byte" } else { "bytes" };
     let count = field.count.map_or_else(String::new, |count| format!("[{count}]"));
-    format!("{bytes} {}, {}{count}", span(field.at, field.at + size - 1), field.element)
+    let of = if field.home == Home::Row { " of the row" } else { "" };
+    format!("{bytes} {}{of}, {}{count}", span(field.at, field.at + size - 1), field.element)
 }
 
 fn bits(low: u32, high: u32) -> String {

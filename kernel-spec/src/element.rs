@@ -9,7 +9,7 @@ use crate::model::Element;
 use crate::walk::At;
 
 /// Every element type under the name that cards use.
-const NAMES: [(&str, Element); 17] = [
+const NAMES: [(&str, Element); 18] = [
     ("u8", Element::Unsigned(8)),
     ("u16", Element::Unsigned(16)),
     ("u24", Element::Unsigned(24)),
@@ -27,6 +27,7 @@ const NAMES: [(&str, Element); 17] = [
     ("f32", Element::F32),
     ("e8m0", Element::E8m0),
     ("ue4m3", Element::Ue4m3),
+    ("e4m3", Element::E4m3),
 ];
 
 /// Most items in an array.
@@ -54,6 +55,7 @@ impl Element {
             Self::F32 => f64::from(f32::from_bits(bits as u32)),
             Self::E8m0 => power_of_two(bits as i32 - 127),
             Self::Ue4m3 => ue4m3(bits),
+            Self::E4m3 => e4m3(bits),
         }
     }
 }
@@ -65,10 +67,20 @@ const fn power_of_two(exponent: i32) -> f64 {
 
 /// Four exponent and three mantissa bits; bit 7 is ignored, but only 0x7F itself is zero: 0xFF is 480.
 fn ue4m3(bits: u64) -> f64 {
+    if bits == 0x7F { 0.0 } else { magnitude_e4m3(bits) }
+}
+
+/// A sign above four exponent and three mantissa bits; both patterns of all ones below the sign are NaN.
+fn e4m3(bits: u64) -> f64 {
+    let magnitude = if bits & 0x7F == 0x7F { f64::NAN } else { magnitude_e4m3(bits) };
+    if bits & 0x80 == 0 { magnitude } else { -magnitude }
+}
+
+/// Four exponent bits of bias 7 above three mantissa bits; exponent 0 is subnormal.
+fn magnitude_e4m3(bits: u64) -> f64 {
     let (exponent, mantissa) = ((bits >> 3 & 15) as i32, (bits & 7) as f64);
-    match (bits, exponent) {
-        (0x7F, _) => 0.0,
-        (_, 0) => mantissa * power_of_two(-9),
+    match exponent {
+        0 => mantissa * power_of_two(-9),
         _ => (8.0 + mantissa) * power_of_two(exponent - 10),
     }
 }
@@ -130,6 +142,11 @@ mod tests {
         assert_eq!(Element::Ue4m3.value(0xFF), 480.0);
         assert_eq!(Element::Ue4m3.value(0xFE), 448.0);
         assert_eq!(Element::Ue4m3.value(0x81), power_of_two(-9));
+        assert_eq!(Element::E4m3.value(0x7E), 448.0);
+        assert_eq!(Element::E4m3.value(0xB8), -1.0);
+        assert_eq!(Element::E4m3.value(0x81), -power_of_two(-9));
+        assert_eq!(Element::E4m3.value(0x80).to_bits(), (-0.0_f64).to_bits());
+        assert!(Element::E4m3.value(0x7F).is_nan() && Element::E4m3.value(0xFF).is_nan());
     }
 
     #[test]

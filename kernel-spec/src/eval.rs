@@ -4,8 +4,8 @@
 //! exactly in f64; every later operation is one f32 operation, rounded to nearest even.
 
 use crate::facts::stored_element;
-use crate::model::{Blocks, Digit, Format, Map, Number, Piece, Storage};
-use crate::reading::{Part, Reading};
+use crate::model::{Blocks, Digit, Element, Format, Home, Map, Number, Piece, Storage};
+use crate::reading::{Part, Reading, stretches};
 
 /// The value of a number for one weight.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -56,32 +56,53 @@ impl Weight {
     }
 }
 
-/// Decodes whole blocks.
+/// Decodes whole blocks of a format whose rows have no header.
 ///
 /// # Panics
-/// If the format is not of blocks, or `bytes` are not whole blocks.
+/// If the format is not of blocks, has row headers, or `bytes` are not whole blocks.
 #[must_use]
 pub fn decode_blocks(format: &Format, bytes: &[u8]) -> Vec<f32> {
     let blocks = blocks(format);
+    assert_eq!(blocks.header, 0, "rows with headers are decoded row by row");
     assert_eq!(bytes.len() % blocks.bytes, 0, "the bytes are not whole blocks");
-    let decode = |block| (0..blocks.weights).map(move |position| weight(format, block, position).value());
-    bytes.chunks(blocks.bytes).flat_map(decode).collect()
+    (0..bytes.len() / blocks.bytes * blocks.weights).map(|position| weight(format, bytes, position).value()).collect()
 }
 
-/// The five numbers of the weight at `position` of a block.
+/// Decodes whole rows of `k` weights, each after its header if the format has one.
 ///
 /// # Panics
-/// If the format is not of blocks, `block` is shorter than one, or `position` is not in it.
+/// If the format is not of blocks, `k` is 0 or not whole blocks, or `bytes` are not whole rows.
 #[must_use]
-pub fn weight(format: &Format, block: &[u8], position: usize) -> Weight {
+pub fn decode_rows(format: &Format, bytes: &[u8], k: usize) -> Vec<f32> {
     let blocks = blocks(format);
+    assert!(k > 0 && k.is_multiple_of(blocks.weights), "a row is not of whole blocks");
+    let row = blocks.row_bytes(k);
+    assert_eq!(bytes.len() % row, 0, "the bytes are not whole rows");
+    let decode = |row| (0..k).map(move |position| weight(format, row, position).value());
+    bytes.chunks(row).flat_map(decode).collect()
+}
+
+/// The five numbers of the weight at `position` of a row: its header, if the format has one, and its blocks up to that weight
+/// at least. Without headers a single block is such a row.
+///
+/// # Panics
+/// If the format is not of blocks, or `row` ends before the block of that weight does.
+#[must_use]
+pub fn weight(format: &Format, row: &[u8], position: usize) -> Weight {
+    let blocks = blocks(format);
+    let (block, position) = (position / blocks.weights, position % blocks.weights);
+    let block = &row[blocks.header + block * blocks.bytes..][..blocks.bytes];
     let inside = |piece: &&Piece| (piece.start..piece.end).contains(&position);
     let piece = format.pieces.iter().find(inside).expect("the position is in a piece");
     let spot = Spot {
         storage: &format.storage,
         position,
         digit: &|name| digit(&piece.digits, name, position - piece.start).unwrap_or(0),
-        fetch: &|field, index| fetch(blocks, block, field, index[0]),
+        fetch: &|field, index| {
+            let field = &blocks.fields[field];
+            let home = if field.home == Home::Row { row } else { block };
+            fetch(&home[field.at..], field.element, index[0])
+        },
     };
     spot.weight(format, piece)
 }
@@ -90,11 +111,10 @@ fn blocks(format: &Format) -> &Blocks {
     format.blocks().expect("the format is of blocks")
 }
 
-/// Item `index` of a field.
-fn fetch(blocks: &Blocks, block: &[u8], field: usize, index: usize) -> u64 {
-    let field = &blocks.fields[field];
-    let size = field.element.bits() as usize / 8;
-    little_endian(&block[field.at + index * size..][..size])
+/// Item `item` of an array.
+fn fetch(array: &[u8], element: Element, item: usize) -> u64 {
+    let size = element.bits() as usize / 8;
+    little_endian(&array[item * size..][..size])
 }
 
 fn little_endian(bytes: &[u8]) -> u64 {
@@ -104,7 +124,7 @@ fn little_endian(bytes: &[u8]) -> u64 {
 /// A separate tensor: its items, and how many there are along each axis, slowest first.
 #[derive(Clone, Copy, Debug)]
 pub struct Items<'d> {
-    /// Lengths of the axes.
+    /// Lengths of the axes; none for a tensor of a single item.
     pub shape: &'d [usize],
     /// The items, little-endian.
     pub bytes: &'d [u8],
@@ -125,8 +145,7 @@ pub fn decode_tensors(format: &Format, items: &[Items<'_>], rows: usize, columns
             digit: &|name| digit(&piece.digits, name, position).or(digit(&tensors.rows, name, row)).unwrap_or(0),
             fetch: &|field, index| {
                 let item = index.iter().zip(items[field].shape).fold(0, |item, (at, length)| item * length + at);
-                let size = tensors.tensors[field].element.bits() as usize / 8;
-                little_endian(&items[field].bytes[item * size..][..size])
+                fetch(items[field].bytes, tensors.tensors[field].element, item)
             },
         };
         spot.weight(format, piece).value()
@@ -196,15 +215,30 @@ impl Spot<'_> {
     /// What a reading takes, and how many values that can have; a whole item stands alone.
     fn read(&self, reading: &Reading<'_>) -> (u64, u64) {
         let index: Vec<usize> = reading.axes.iter().map(|axis| self.map(axis)).collect();
-        let item = (self.fetch)(reading.field, &index);
+        let item = |index: &[usize]| (self.fetch)(reading.field, index);
         match reading.part {
-            Part::Whole => (item, 1),
-            Part::Bits { bit, bits } => (item >> self.map(bit) & ((1 << bits) - 1), 1 << bits),
+            Part::Whole => (item(&index), 1),
+            Part::Bits { bit, bits } => (self.bits(reading, index, self.map(bit), bits), 1 << bits),
             Part::Trit(trit) => {
-                let shifted = (item * 3u64.pow(self.map(trit) as u32)) & 0xFF;
+                let shifted = (item(&index) * 3u64.pow(self.map(trit) as u32)) & 0xFF;
                 ((shifted * 3) >> 8, 3)
             }
         }
+    }
+
+    /// `bits` bits from bit `low` of the item at `index`, and of those that follow it in a stream.
+    fn bits(&self, reading: &Reading<'_>, mut index: Vec<usize>, low: usize, bits: u32) -> u64 {
+        let (mut value, mut taken, mut passed) = (0, 0, 0);
+        for stretch in stretches(low, bits, self.storage.element(reading.field).bits()) {
+            if let Some(axis) = reading.stream {
+                index[axis] += stretch.step - passed;
+                passed = stretch.step;
+            }
+            let part = (self.fetch)(reading.field, &index) >> stretch.low & ((1 << stretch.bits) - 1);
+            value |= part << taken;
+            taken += stretch.bits;
+        }
+        value
     }
 
     /// The value of a map, which the checker has proved to be in bounds.

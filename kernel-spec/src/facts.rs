@@ -68,7 +68,7 @@ impl Format {
         if number.outer.is_some() { None } else { self.own_values(number) }
     }
 
-    /// Storage cost: bits per weight of a block format.
+    /// Storage cost: bits per weight of a block format, without the header of a row.
     #[must_use]
     pub fn bits_per_weight(&self) -> Option<f64> {
         self.blocks().map(|blocks| 8.0 * blocks.bytes as f64 / blocks.weights as f64)

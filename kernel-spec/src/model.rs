@@ -38,28 +38,44 @@ pub enum Storage {
     Tensors(Tensors),
 }
 
-/// Storage as blocks of `bytes` bytes that hold `weights` neighbouring weights of a row.
+/// Storage as rows: a header of `header` bytes, then blocks of `bytes` bytes that hold `weights` neighbouring weights each.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Blocks {
+    /// Bytes at the start of each row, before its first block; 0 for most formats.
+    pub header: usize,
     /// Weights in a block.
     pub weights: usize,
     /// Bytes in a block.
     pub bytes: usize,
-    /// The parts of a block, in card order.
+    /// The parts of a block in card order, then those of the header.
     pub fields: Vec<Field>,
 }
 
-/// One part of a block: an item, or an array of items.
+/// What a field is a part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Home {
+    /// Each block has the field.
+    Block,
+    /// The header of a row has it: once for all blocks of the row.
+    Row,
+}
+
+/// One part of a block or of a row's header: an item, or an array of items.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Field {
     /// The name cards refer to.
     pub name: String,
-    /// Byte offset in the block.
+    /// Whether it lies in each block, or once in the header of the row.
+    pub home: Home,
+    /// Byte offset from the start of the block, or of the row.
     pub at: usize,
     /// Type of one item.
     pub element: Element,
     /// Items in an array; `None` for a single item.
     pub count: Option<usize>,
+    /// The items of the array continue each other as one stream of bits, lowest bit first: bit b of an item is bit `b % width` of
+    /// the item `b / width` places on.
+    pub stream: bool,
     /// The field holds redundant sums of neighbouring codes, which decoding ignores.
     pub sums: bool,
 }
@@ -80,8 +96,11 @@ pub struct Tensor {
     pub name: String,
     /// Type of one item.
     pub element: Element,
-    /// Index along each axis, slowest axis first.
+    /// Index along each axis, slowest axis first; without axes the tensor is one item for the whole matrix.
     pub axes: Vec<Map>,
+    /// The axis along which items continue each other as one stream of bits, lowest bit first: bit b of an item is bit
+    /// `b % width` of the item `b / width` places on.
+    pub stream: Option<usize>,
 }
 
 /// The type of a stored item; multi-byte items are little-endian.
@@ -101,6 +120,8 @@ pub enum Element {
     E8m0,
     /// Four exponent and three mantissa bits; bit 7 is ignored, exponent 0 is subnormal, and 0x7F (but not 0xFF) is 0.
     Ue4m3,
+    /// Sign, four exponent and three mantissa bits of bias 7; 0x7F and 0xFF are NaN, and nothing is infinite.
+    E4m3,
 }
 
 impl Element {
@@ -109,7 +130,7 @@ impl Element {
     pub const fn bits(self) -> u32 {
         match self {
             Self::Unsigned(bits) | Self::Signed(bits) => bits as u32,
-            Self::E8m0 | Self::Ue4m3 => 8,
+            Self::E8m0 | Self::Ue4m3 | Self::E4m3 => 8,
             Self::F16 | Self::Bf16 => 16,
             Self::F32 => 32,
         }
@@ -205,7 +226,7 @@ pub struct Plane {
 pub enum Run {
     /// `bits` bits from `bit` upwards.
     Bits {
-        /// The lowest bit.
+        /// The lowest bit, counted from the item that the plane names; past its end only where items make a stream.
         bit: Map,
         /// How many, 1 to 48.
         bits: u32,
@@ -245,6 +266,14 @@ impl Storage {
             Self::Blocks(blocks) => blocks.fields[field].element,
             Self::Tensors(tensors) => tensors.tensors[field].element,
         }
+    }
+}
+
+impl Blocks {
+    /// Bytes of a row of `k` weights, which are whole blocks.
+    #[must_use]
+    pub const fn row_bytes(&self, k: usize) -> usize {
+        self.header + k / self.weights * self.bytes
     }
 }
 

@@ -9,8 +9,10 @@ use crate::model::{Map, Number, Run, Storage, Stored};
 pub struct Reading<'m> {
     /// Index into the storage's fields or tensors.
     pub field: usize,
-    /// The maps that pick the item, one per axis; a field of a block has one axis.
+    /// The maps that pick the item, one per axis; a field has one axis.
     pub axes: &'m [Map],
+    /// The axis along which the bits go on past the end of the item, if they may.
+    pub stream: Option<usize>,
     /// Which part of the item.
     pub part: Part<'m>,
 }
@@ -22,13 +24,35 @@ pub enum Part<'m> {
     Whole,
     /// Some of its bits.
     Bits {
-        /// The lowest bit.
+        /// The lowest bit, counted from the start of the item.
         bit: &'m Map,
         /// How many.
         bits: u32,
     },
     /// A base-3 digit.
     Trit(&'m Map),
+}
+
+/// Bits of one item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stretch {
+    /// How many items after the first.
+    pub step: usize,
+    /// The lowest bit, in the item.
+    pub low: u32,
+    /// How many bits.
+    pub bits: u32,
+}
+
+/// The stretches of `bits` bits from bit `low` of a stream of items of `width` bits, lowest first; one if they end in the item
+/// in which they begin.
+pub fn stretches(low: usize, bits: u32, width: u32) -> impl Iterator<Item = Stretch> {
+    let item = width as usize;
+    let end = low + bits as usize;
+    (low / item..end.div_ceil(item)).map(move |step| {
+        let (start, stop) = (low.max(step * item), end.min((step + 1) * item));
+        Stretch { step, low: (start - step * item) as u32, bits: (stop - start) as u32 }
+    })
 }
 
 impl<'m> Reading<'m> {
@@ -62,20 +86,27 @@ impl Storage {
     pub fn readings<'m>(&'m self, number: &'m Number) -> Vec<Reading<'m>> {
         match &number.stored {
             Stored::Item { field, item } => {
-                vec![Reading { field: *field, axes: self.axes(*field, item), part: Part::Whole }]
+                vec![self.reading(*field, item, Part::Whole)]
             }
             Stored::Planes { planes, .. } => planes
                 .iter()
-                .map(|plane| Reading {
-                    field: plane.field,
-                    axes: self.axes(plane.field, &plane.item),
-                    part: match &plane.run {
+                .map(|plane| {
+                    let part = match &plane.run {
                         Run::Bits { bit, bits } => Part::Bits { bit, bits: *bits },
                         Run::Trit(trit) => Part::Trit(trit),
-                    },
+                    };
+                    self.reading(plane.field, &plane.item, part)
                 })
                 .collect(),
         }
+    }
+
+    fn reading<'m>(&'m self, field: usize, item: &'m Map, part: Part<'m>) -> Reading<'m> {
+        let stream = match self {
+            Self::Blocks(blocks) => blocks.fields[field].stream.then_some(0),
+            Self::Tensors(tensors) => tensors.tensors[field].stream,
+        };
+        Reading { field, axes: self.axes(field, item), stream, part }
     }
 
     /// A tensor has its own maps for all who read it; a field of a block is read through the reader's `item`.

@@ -15,7 +15,7 @@ pub struct Summary {
     pub bits_per_weight: Option<f64>,
     /// What kind of levels the format has.
     pub class: Class,
-    /// Every block starts at a multiple of this many bytes, and so does every field; `None` for separate tensors.
+    /// Every row, block and field starts at a multiple of this many bytes; `None` for separate tensors.
     pub alignment: Option<usize>,
     /// Facts of a format whose levels are integers in some unit.
     pub integers: Option<Integers>,
@@ -144,7 +144,7 @@ impl Format {
 
     fn alignment(&self) -> Option<usize> {
         let blocks = self.blocks()?;
-        Some(blocks.fields.iter().fold(blocks.bytes, |common, field| gcd(common, field.at)))
+        Some(blocks.fields.iter().fold(gcd(blocks.bytes, blocks.header), |common, field| gcd(common, field.at)))
     }
 }
 

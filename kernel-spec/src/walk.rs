@@ -143,6 +143,15 @@ impl<'t> Node<'t> {
         None
     }
 
+    /// A key that, where it is given, says that something holds.
+    pub(crate) fn flag(&self, sink: &mut Sink) -> Option<At<bool>> {
+        let DeValue::Boolean(value) = *self.value else {
+            self.mismatch(sink, "`true` or `false`");
+            return None;
+        };
+        Some(self.at(value))
+    }
+
     pub(crate) fn integer(&self, sink: &mut Sink, range: RangeInclusive<i64>) -> Option<At<i64>> {
         let DeValue::Integer(digits) = self.value else {
             self.mismatch(sink, "an integer");

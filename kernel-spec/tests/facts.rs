@@ -7,6 +7,8 @@ const DERIVED: &str = "
 AWQ-4bit-g128  linear5s  31 of 1, max 15, group 128
 BF16           float
 F16            float
+FP8-E4M3       float
+GPTQ-3bit-g128 linear4s  15 of 1, max 8, group 128
 GPTQ-4bit-g128 linear5s  31 of 1, max 16, group 128
 IQ1_M          palette3s 6 of 0.125, max 9, group 16
 IQ1_S          palette3s 6 of 0.125, max 9, group 32
@@ -15,8 +17,10 @@ IQ2_XS         palette3s 6 of 1, max 43, group 16
 IQ2_XXS        palette3s 6 of 1, max 43, group 32
 IQ3_S          palette4s 16 of 1, max 15, group 32
 IQ3_XXS        palette4s 16 of 1, max 62, group 32
+IQ4_KS         palette5s 32 of 1, max 127, group 32
 IQ4_NL         palette4s 16 of 1, max 127, group 32
 IQ4_XS         palette4s 16 of 1, max 127, group 32
+MLX-4bit-g64   linear4u  16 of 1, max 15, group 64, min per 64
 MXFP4          palette4s 15 of 1, max 12, group 32
 NF4            palette4s
 NVFP4          palette4s 15 of 1, max 12, group 16

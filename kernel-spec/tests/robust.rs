@@ -10,7 +10,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-use quantloom_spec::eval::decode_blocks;
+use quantloom_spec::eval::decode_rows;
 use quantloom_spec::gpu::read_dialect;
 use quantloom_spec::isa::{Isa, read_isa};
 use quantloom_spec::kernels::read_kernels;
@@ -36,7 +36,8 @@ fn try_all(text: &str) {
             assert!(!draw(&format).is_empty());
             assert!(!format.summary().to_string().is_empty());
             if let Some(blocks) = format.blocks() {
-                assert_eq!(decode_blocks(&format, &vec![0xA5; blocks.bytes]).len(), blocks.weights);
+                let row = vec![0xA5; blocks.row_bytes(blocks.weights)];
+                assert_eq!(decode_rows(&format, &row, blocks.weights).len(), blocks.weights);
             }
         }
     }
@@ -59,6 +60,8 @@ fn soup() -> impl Strategy<Value = String> {
         "bytes",
         "index",
         "rows",
+        "row",
+        "stream",
         "fields",
         "tensors",
         "code",

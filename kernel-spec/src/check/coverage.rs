@@ -4,7 +4,7 @@ use crate::diagnostic::{Sink, Span};
 use crate::grid::Values;
 use crate::model::Number;
 use crate::raw;
-use crate::reading::{Part, Reading};
+use crate::reading::{Part, Reading, stretches};
 
 use super::digits::Scope;
 use super::place;
@@ -84,23 +84,26 @@ impl<'c> Coverage<'c> {
     fn mark(&mut self, reading: &Reading<'_>, values: &Values<'_>, owner: Owner) -> Result<(), (String, Owner)> {
         let shape = &self.stores.shapes[reading.field];
         let lengths = shape.lengths.as_deref().unwrap_or_default();
-        let Some(item) = place::item(reading, values, lengths) else { return Ok(()) };
         let field = &mut self.fields[reading.field];
         let (low, bits) = match reading.part {
-            Part::Whole => (0, field.width),
-            Part::Bits { bit, bits } => (values.of(bit) as usize, bits as usize),
+            Part::Whole => (0, field.width as u32),
+            Part::Bits { bit, bits } => (values.of(bit) as usize, bits),
             Part::Trit(trit) => {
-                let trit = values.of(trit) as usize;
+                let (item, trit) = (place::item(reading, values, 0, lengths), values.of(trit) as usize);
+                let Ok(item) = item else { return Ok(()) };
                 claim(&mut field.trits[item * TRITS as usize + trit], owner)
                     .map_err(|first| (format!("base-3 digit {trit} of {}", shape.item_name(item)), first))?;
-                (0, field.width)
+                (0, field.width as u32)
             }
         };
         let is_trit = |owner: Owner| self.readers[owner.reader as usize].trit;
-        for bit in low..low + bits {
-            let slot = &mut field.owners[item * field.width + bit];
-            if !(is_trit(owner) && slot.is_some_and(is_trit)) {
-                claim(slot, owner).map_err(|first| (format!("bit {bit} of {}", shape.item_name(item)), first))?;
+        for stretch in stretches(low, bits, field.width as u32) {
+            let Ok(item) = place::item(reading, values, stretch.step, lengths) else { return Ok(()) };
+            for bit in stretch.low..stretch.low + stretch.bits {
+                let slot = &mut field.owners[item * field.width + bit as usize];
+                if !(is_trit(owner) && slot.is_some_and(is_trit)) {
+                    claim(slot, owner).map_err(|first| (format!("bit {bit} of {}", shape.item_name(item)), first))?;
+                }
             }
         }
         Ok(())

@@ -8,7 +8,7 @@ use crate::raw::{Card, Map, Storage, Term};
 use crate::walk::At;
 
 /// What an unbounded digit (the slowest one of separate tensors) runs up to while maps are tried out.
-const WINDOW: usize = 3;
+pub(crate) const WINDOW: usize = 3;
 
 /// The digits that numbers may use in one piece.
 #[derive(Debug)]

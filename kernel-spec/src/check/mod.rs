@@ -1,5 +1,6 @@
 //! From a card as written to the checked model.
 
+mod axes;
 mod coverage;
 mod digits;
 mod number;

@@ -8,14 +8,17 @@ use crate::reading::Reading;
 
 use super::digits::Scope;
 
-/// The number of the item that `reading` picks, or `None` if it lies outside the axes.
-pub(crate) fn item(reading: &Reading<'_>, values: &Values<'_>, lengths: &[usize]) -> Option<usize> {
+/// The number of the item that lies `step` items past the one that `reading` picks, along the axis of its stream if it has
+/// one; or the axis outside which it lies, with the index there.
+pub(crate) fn item(reading: &Reading<'_>, values: &Values<'_>, step: usize, lengths: &[usize]) -> Result<usize, (usize, i64)> {
     let mut item = 0;
-    for (axis, length) in reading.axes.iter().zip(lengths) {
-        let at = usize::try_from(values.of(axis)).ok().filter(|at| at < length)?;
-        item = item * length + at;
+    for (axis, (map, length)) in reading.axes.iter().zip(lengths).enumerate() {
+        let steps = if reading.stream == Some(axis) { step as i64 } else { 0 };
+        let at = values.of(map) + steps;
+        let index = usize::try_from(at).ok().filter(|index| index < length).ok_or((axis, at))?;
+        item = item * length + index;
     }
-    Some(item)
+    Ok(item)
 }
 
 /// Resolves a map whose digits must exist in every scope.

@@ -7,7 +7,7 @@ use crate::grid::Values;
 use crate::model::{Digit, Number};
 use crate::nearest::listing;
 use crate::raw;
-use crate::reading::{Part, Reading};
+use crate::reading::{Part, Reading, stretches};
 
 use super::digits::Scope;
 use super::place;
@@ -87,9 +87,14 @@ fn check_bounds(reading: &Reading<'_>, places: &raw::Spot, stores: &Stores, scop
         _ => format!("an item has bits 0 to {}", bits - 1),
     };
     for values in Values::all(scope.sizes(&reading.digits())) {
-        if place::item(reading, &values, lengths).is_none() {
-            let at = reading.axes.first().map_or(0, |axis| values.of(axis));
-            return outside_field(shape, lengths, at, &values, places.item, sink);
+        if let Err((axis, at)) = place::item(reading, &values, 0, lengths) {
+            return outside_field(shape, lengths[axis], at, &values, places.item, sink);
+        }
+        if let Some(fault) = outside_stream(reading, bits, lengths, &values) {
+            let error = sink.error(places.bit, format!("{fault} outside the stream of `{}`", shape.name.value));
+            error.label("counted from the item that the place names");
+            explain(&values, error);
+            return;
         }
         if let Some(fault) = outside_item(reading, bits, &values) {
             let error = sink.error(places.bit, format!("{fault} outside an item of `{}`", shape.name.value));
@@ -100,11 +105,11 @@ fn check_bounds(reading: &Reading<'_>, places: &raw::Spot, stores: &Stores, scop
     }
 }
 
-fn outside_field(shape: &Shape, lengths: &[usize], at: i64, values: &Values<'_>, span: Span, sink: &mut Sink) {
+fn outside_field(shape: &Shape, length: usize, at: i64, values: &Values<'_>, span: Span, sink: &mut Sink) {
     let name = &shape.name.value;
-    let holds = match lengths {
-        [1] => "holds one item, item 0".to_owned(),
-        _ => format!("holds items 0 to {}", lengths[0] - 1),
+    let holds = match length {
+        1 => "holds one item, item 0".to_owned(),
+        _ => format!("holds items 0 to {}", length - 1),
     };
     let error = sink.error(span, format!("item {at} is outside `{name}`"));
     error.label(format!("`{name}` {holds}"));
@@ -118,14 +123,28 @@ fn explain(values: &Values<'_>, error: &mut Diagnostic) {
     }
 }
 
+/// The bits that a reading takes beyond the stream in which its item lies, if any.
+fn outside_stream(reading: &Reading<'_>, width: u32, lengths: &[usize], values: &Values<'_>) -> Option<String> {
+    let (Part::Bits { bit, bits }, Some(_)) = (reading.part, reading.stream) else { return None };
+    let low = values.of(bit);
+    let outside = |low| stretches(low, bits, width).any(|stretch| place::item(reading, values, stretch.step, lengths).is_err());
+    usize::try_from(low).map_or(true, outside).then(|| run_of(low, bits))
+}
+
+/// Bits as the subject of a sentence.
+fn run_of(low: i64, bits: u32) -> String {
+    let high = low + i64::from(bits) - 1;
+    if low == high { format!("bit {low} is") } else { format!("bits {low} to {high} are") }
+}
+
 /// What a reading takes beyond its item, if anything.
 fn outside_item(reading: &Reading<'_>, width: u32, values: &Values<'_>) -> Option<String> {
     match reading.part {
         Part::Whole => None,
+        Part::Bits { .. } if reading.stream.is_some() => None,
         Part::Bits { bit, bits } => {
-            let (low, high) = (values.of(bit), values.of(bit) + i64::from(bits) - 1);
-            let which = if low == high { format!("bit {low} is") } else { format!("bits {low} to {high} are") };
-            (low < 0 || high >= i64::from(width)).then_some(which)
+            let low = values.of(bit);
+            (low < 0 || low + i64::from(bits) > i64::from(width)).then(|| run_of(low, bits))
         }
         Part::Trit(trit) => {
             let trit = values.of(trit);

@@ -1,16 +1,12 @@
 //! Fields of a block and separate tensors: where they lie and how many items they have.
 
 use crate::diagnostic::{Sink, Span};
-use crate::grid::Values;
-use crate::model::{Blocks, Element, Field, Map, Storage, Tensor, Tensors};
+use crate::model::{Blocks, Element, Field, Home, Storage, Tensor, Tensors};
 use crate::raw;
 use crate::walk::At;
 
+use super::axes;
 use super::digits::Scope;
-use super::place;
-
-/// Most items of a tensor over the window in which maps are tried out.
-const MAX_ITEMS: usize = 1 << 18;
 
 /// The storage of a card with what errors in its use need to know.
 pub(crate) struct Stores {
@@ -50,9 +46,9 @@ impl Shape {
 /// Resolves fields or tensors. Those that are wrong stay in the list, so that their readers are not reported too.
 pub(crate) fn check(storage: &raw::Storage, scopes: Option<&[Scope]>, sink: &mut Sink) -> Stores {
     match storage {
-        raw::Storage::Blocks { weights, bytes, fields } => {
+        raw::Storage::Blocks { weights, bytes, fields, header } => {
             let weights = weights.as_ref().map(|weights| weights.value);
-            blocks(weights, bytes.as_ref(), fields, sink)
+            blocks(weights, bytes.as_ref(), fields, header, sink)
         }
         raw::Storage::Tensors { tensors, .. } => separate(tensors, scopes.and_then(<[Scope]>::first), sink),
     }
@@ -61,34 +57,68 @@ pub(crate) fn check(storage: &raw::Storage, scopes: Option<&[Scope]>, sink: &mut
 /// Stands in for a type that the card does not give properly.
 const UNKNOWN: Element = Element::Unsigned(8);
 
-fn blocks(weights: Option<usize>, bytes: Option<&At<usize>>, fields: &[raw::Field], sink: &mut Sink) -> Stores {
+fn blocks(
+    weights: Option<usize>,
+    bytes: Option<&At<usize>>,
+    fields: &[raw::Field],
+    of_row: &[raw::Field],
+    sink: &mut Sink,
+) -> Stores {
+    let homes = fields.iter().map(|raw| (raw, Home::Block)).chain(of_row.iter().map(|raw| (raw, Home::Row)));
     let mut stores = Stores {
         storage: Storage::Blocks(Blocks {
+            header: extents(of_row).map_or(0, |extents| extents.iter().map(|extent| extent.end).max().unwrap_or(0)),
             weights: weights.unwrap_or(1),
             bytes: bytes.map_or(1, |bytes| bytes.value),
-            fields: fields.iter().map(field).collect(),
+            fields: homes.clone().map(|(raw, home)| field(raw, home)).collect(),
         }),
         shapes: Vec::new(),
     };
-    for raw in fields {
-        let kind = raw.kind.as_ref();
-        let lengths = kind.map(|kind| vec![kind.value.count.unwrap_or(1)]);
+    for (raw, _) in homes {
+        let lengths = raw.kind.as_ref().map(|kind| vec![kind.value.count.unwrap_or(1)]);
         stores.shapes.push(Shape { name: raw.name.clone(), lengths, sums: raw.sums });
         check_sums(raw, weights, sink);
+        check_stream(raw, sink);
     }
+    check_names(fields, of_row, sink);
     if let (Some(bytes), Some(extents)) = (bytes, extents(fields)) {
-        check_layout(bytes, extents, sink);
+        check_layout(Some(bytes), extents, sink);
+    }
+    if let Some(extents) = extents(of_row) {
+        check_layout(None, extents, sink);
     }
     stores
 }
 
-fn field(raw: &raw::Field) -> Field {
+fn field(raw: &raw::Field, home: Home) -> Field {
     Field {
         name: raw.name.value.clone(),
+        home,
         at: raw.at.as_ref().map_or(0, |at| at.value),
         element: raw.kind.as_ref().map_or(UNKNOWN, |kind| kind.value.element),
         count: raw.kind.as_ref().and_then(|kind| kind.value.count),
+        stream: raw.stream.as_ref().is_some_and(|stream| stream.value),
         sums: raw.sums.is_some(),
+    }
+}
+
+/// Numbers name a field whether it lies in the block or in the row.
+fn check_names(fields: &[raw::Field], of_row: &[raw::Field], sink: &mut Sink) {
+    for raw in of_row {
+        if let Some(first) = fields.iter().find(|field| field.name.value == raw.name.value) {
+            sink.error(raw.name.span, format!("two fields are called `{}`", raw.name.value))
+                .label("in the row")
+                .also(first.name.span, "in the block");
+        }
+    }
+}
+
+/// Only the items of an array follow each other.
+fn check_stream(raw: &raw::Field, sink: &mut Sink) {
+    let (Some(stream), Some(kind)) = (&raw.stream, &raw.kind) else { return };
+    if stream.value && kind.value.count.is_none() {
+        sink.error(stream.span, format!("`{}` is one item and makes no stream", raw.name.value))
+            .also(kind.span, "not an array");
     }
 }
 
@@ -124,17 +154,18 @@ fn extents(fields: &[raw::Field]) -> Option<Vec<Extent<'_>>> {
     Some(extents)
 }
 
-/// Fields follow each other without gap or overlap from the first byte of the block to the last.
-fn check_layout(bytes: &At<usize>, extents: Vec<Extent<'_>>, sink: &mut Sink) {
+/// Fields follow each other without gap or overlap from the first byte of the block to the last. The header of a row has no
+/// size of its own: it ends where its last field does.
+fn check_layout(bytes: Option<&At<usize>>, extents: Vec<Extent<'_>>, sink: &mut Sink) {
     let mut last: Option<Extent<'_>> = None;
     for extent in extents {
         let (name, end) = (&extent.field.name, last.as_ref().map_or(0, |last| last.end));
-        if extent.end > bytes.value {
+        if let Some(bytes) = bytes.filter(|bytes| extent.end > bytes.value) {
             sink.error(name.span, format!("field `{}` leaves the block", name.value))
                 .label(format!("covers bytes {} to {}", extent.start, extent.end - 1))
                 .also(bytes.span, "the block ends here");
         } else if extent.start > end {
-            gap(end, extent.start, name.span, sink);
+            gap(end, extent.start, name.span, bytes.is_none(), sink);
         }
         if let Some(last) = last.as_ref().filter(|last| extent.start < last.end) {
             sink.error(name.span, format!("fields `{}` and `{}` overlap", last.field.name.value, name.value))
@@ -146,14 +177,15 @@ fn check_layout(bytes: &At<usize>, extents: Vec<Extent<'_>>, sink: &mut Sink) {
         }
     }
     let end = last.map_or(0, |last| last.end);
-    if end < bytes.value {
-        gap(end, bytes.value, bytes.span, sink);
+    if let Some(bytes) = bytes.filter(|bytes| end < bytes.value) {
+        gap(end, bytes.value, bytes.span, false, sink);
     }
 }
 
-fn gap(start: usize, end: usize, span: Span, sink: &mut Sink) {
+fn gap(start: usize, end: usize, span: Span, of_row: bool, sink: &mut Sink) {
     let which = if end - start == 1 { format!("byte {start}") } else { format!("bytes {start} to {}", end - 1) };
-    sink.error(span, format!("no field holds {which}"));
+    let whose = if of_row { " of the row" } else { "" };
+    sink.error(span, format!("no field holds {which}{whose}"));
 }
 
 fn separate(tensors: &[raw::Tensor], scope: Option<&Scope>, sink: &mut Sink) -> Stores {
@@ -164,43 +196,18 @@ fn separate(tensors: &[raw::Tensor], scope: Option<&Scope>, sink: &mut Sink) -> 
         if let Some(kind) = raw.kind.as_ref().filter(|kind| kind.value.count.is_some()) {
             sink.error(kind.span, "the type of a tensor is that of one item").label("its axes say how many there are");
         }
-        let axes = raw.axes.as_ref().zip(scope).and_then(|(axes, scope)| resolve_axes(axes, scope, sink));
-        let lengths = axes.as_ref().zip(scope).and_then(|(axes, scope)| {
-            let span = raw.axes.as_ref().map_or(raw.name.span, |axes| axes.span);
-            lengths(axes, scope, span, sink)
-        });
+        let axes = raw.axes.as_ref().zip(scope).and_then(|(axes, scope)| axes::resolve(&axes.value, scope, sink));
+        let lengths = axes.as_ref().zip(scope).and_then(|(axes, scope)| axes::lengths(raw, axes, scope, sink));
         let lengths = lengths.filter(|_| raw.kind.is_some());
         stores.shapes.push(Shape { name: raw.name.clone(), lengths, sums: None });
-        let element = raw.kind.as_ref().map_or(UNKNOWN, |kind| kind.value.element);
-        resolved.push(Tensor { name: raw.name.value.clone(), element, axes: axes.unwrap_or_default() });
+        resolved.push(Tensor {
+            name: raw.name.value.clone(),
+            element: raw.kind.as_ref().map_or(UNKNOWN, |kind| kind.value.element),
+            axes: axes.unwrap_or_default(),
+            stream: raw.stream.as_ref().map(|stream| stream.value),
+        });
     }
     let rows = scope.map_or_else(Vec::new, |scope| scope.rows.clone());
     stores.storage = Storage::Tensors(Tensors { rows, tensors: resolved });
     stores
-}
-
-fn resolve_axes(axes: &At<Vec<raw::Map>>, scope: &Scope, sink: &mut Sink) -> Option<Vec<Map>> {
-    let maps: Vec<_> = axes.value.iter().map(|map| place::resolve(map, std::slice::from_ref(scope), sink)).collect();
-    maps.into_iter().collect()
-}
-
-/// How far each axis reaches over the window in which maps are tried out.
-fn lengths(axes: &[Map], scope: &Scope, span: Span, sink: &mut Sink) -> Option<Vec<usize>> {
-    let mut lengths = Vec::new();
-    for axis in axes {
-        let used = axis.digits().collect();
-        let reach = Values::all(scope.sizes(&used)).map(|values| values.of(axis));
-        let (low, high) = reach.fold((i64::MAX, i64::MIN), |(low, high), at| (low.min(at), high.max(at)));
-        let Some(length) = usize::try_from(low).and(usize::try_from(high + 1)).ok() else {
-            sink.error(span, format!("an axis reaches down to {low}"));
-            return None;
-        };
-        lengths.push(length);
-    }
-    let items = lengths.iter().try_fold(1usize, |items, length| items.checked_mul(*length));
-    if items.is_none_or(|items| items > MAX_ITEMS) {
-        sink.error(span, "the strides of these axes are too far apart");
-        return None;
-    }
-    Some(lengths)
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::grid::Values;
 use crate::model::{Digit, Format, Number, Piece, Storage};
-use crate::reading::{Part as Taken, Reading};
+use crate::reading::{Part as Taken, Reading, Stretch, stretches};
 
 use super::words::{Part, map, parts, span};
 
@@ -76,9 +76,9 @@ fn mark_all(format: &Format) -> (Vec<Owner<'_>>, Marked) {
         for (plane, reading) in format.storage.readings(part.number).into_iter().enumerate() {
             let pieces = &format.pieces[part.pieces.clone()];
             for values in pieces.iter().flat_map(|piece| Values::all(sizes(format, piece, &reading))) {
-                let item = reading.axes.iter().map(|axis| values.of(axis)).collect();
-                let mark = mark(format, &reading, &values, owners.len());
-                marked.entry((reading.field, item)).or_default().insert(mark);
+                for (item, mark) in marks(format, &reading, &values, owners.len()) {
+                    marked.entry((reading.field, item)).or_default().insert(mark);
+                }
             }
             owners.push(Owner { reading, name: name(format, &part, plane) });
         }
@@ -109,12 +109,23 @@ fn sizes<'f>(format: &'f Format, piece: &'f Piece, reading: &Reading<'_>) -> Vec
     digits.map(|digit| (digit.name.as_str(), digit.size.max(1))).collect()
 }
 
-fn mark(format: &Format, reading: &Reading<'_>, values: &Values<'_>, owner: usize) -> Mark {
-    let whole = Mark { low: 0, bits: format.storage.element(reading.field).bits(), owner, digits: Vec::new() };
-    let Taken::Bits { bit, bits } = reading.part else { return whole };
+/// What a reading takes at one place: of one item, or of several that make a stream.
+fn marks(format: &Format, reading: &Reading<'_>, values: &Values<'_>, owner: usize) -> Vec<(Vec<i64>, Mark)> {
+    let item: Vec<i64> = reading.axes.iter().map(|axis| values.of(axis)).collect();
+    let width = format.storage.element(reading.field).bits();
+    let Taken::Bits { bit, bits } = reading.part else {
+        return vec![(item, Mark { low: 0, bits: width, owner, digits: Vec::new() })];
+    };
     let picks = |(name, _): &(&str, i64)| bit.strides.contains_key(*name);
-    let digits = values.iter().filter(picks).map(|(name, value)| (name.to_owned(), value)).collect();
-    Mark { low: values.of(bit) as u32, bits, owner, digits }
+    let digits: Vec<_> = values.iter().filter(picks).map(|(name, value)| (name.to_owned(), value)).collect();
+    let mark = |stretch: Stretch| {
+        let mut item = item.clone();
+        if let Some(axis) = reading.stream {
+            item[axis] += stretch.step as i64;
+        }
+        (item, Mark { low: stretch.low, bits: stretch.bits, owner, digits: digits.clone() })
+    };
+    stretches(values.of(bit) as usize, bits, width).map(mark).collect()
 }
 
 /// What a plane is called: its number, its share of the number's bits, and the weights of its piece if there are several.

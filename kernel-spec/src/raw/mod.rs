@@ -11,6 +11,9 @@ pub(crate) use number::{Levels, MAX_BITS, Map, Number, Place, Plane, Run, Spot, 
 /// Most weights or bytes in a block, and the largest position in it.
 pub(crate) const MAX_BLOCK: u32 = 1 << 16;
 
+/// Largest number of an axis.
+const MAX_AXIS: u32 = 7;
+
 /// What a card says. An absent option was not given or has been reported as wrong; `sound` tells which.
 pub(crate) struct Card {
     pub name: Option<At<String>>,
@@ -27,17 +30,19 @@ pub(crate) struct Card {
     pub sound: bool,
 }
 
-/// The two kinds of storage.
+/// The two kinds of storage; the header is that of a row.
 pub(crate) enum Storage {
-    Blocks { weights: Option<At<usize>>, bytes: Option<At<usize>>, fields: Vec<Field> },
+    Blocks { weights: Option<At<usize>>, bytes: Option<At<usize>>, fields: Vec<Field>, header: Vec<Field> },
     Tensors { rows: Option<Map>, tensors: Vec<Tensor> },
 }
 
-/// A field of a block.
+/// A field of a block or of a row's header.
 pub(crate) struct Field {
     pub name: At<String>,
     pub at: Option<At<usize>>,
     pub kind: Option<At<ItemType>>,
+    /// Whether its items make one stream of bits, and where the card says so.
+    pub stream: Option<At<bool>>,
     /// Where the card says `sums`.
     pub sums: Option<Span>,
 }
@@ -47,6 +52,8 @@ pub(crate) struct Tensor {
     pub name: At<String>,
     pub kind: Option<At<ItemType>>,
     pub axes: Option<At<Vec<Map>>>,
+    /// The axis along which its items make one stream of bits.
+    pub stream: Option<At<usize>>,
 }
 
 /// A code with the index of the positions that it covers.
@@ -103,16 +110,18 @@ impl Piece {
 
 impl Storage {
     fn read(card: &mut Table<'_>, sink: &mut Sink) -> Option<Self> {
-        let keys = [card.get("fields"), card.get("tensors"), card.get("rows"), card.get("weights"), card.get("bytes")];
-        match keys {
-            [Some(fields), None, rows, ..] => {
+        let of_blocks = ["row", "weights", "bytes"].map(|key| card.get(key));
+        match [card.get("fields"), card.get("tensors"), card.get("rows")] {
+            [Some(fields), None, rows] => {
                 reject([rows], "is for cards with `tensors`", sink);
                 let mut size = |key| card.need(key).and_then(|node| node.count(sink, 1..=MAX_BLOCK));
                 let (weights, bytes) = (size("weights"), size("bytes"));
-                Some(Self::Blocks { weights, bytes, fields: read_all(&fields, sink, Field::read) })
+                let fields = read_all(&fields, sink, Field::read);
+                let header = card.get("row").map_or_else(Vec::new, |row| read_header(&row, sink));
+                Some(Self::Blocks { weights, bytes, fields, header })
             }
-            [None, Some(tensors), rows, weights, bytes] => {
-                reject([weights, bytes], "is for cards with `fields`", sink);
+            [None, Some(tensors), rows] => {
+                reject(of_blocks, "is for cards with `fields`", sink);
                 let rows = rows.or_else(|| card.need("rows")).and_then(|node| Map::read(&node, sink));
                 Some(Self::Tensors { rows, tensors: read_all(&tensors, sink, Tensor::read) })
             }
@@ -120,7 +129,7 @@ impl Storage {
                 sink.error(tensors.span, "a card has `fields` or `tensors`, not both").also(fields.span, "the fields");
                 None
             }
-            [None, None, ..] => {
+            [None, None, _] => {
                 sink.error(card.span, "the card says nothing of storage")
                     .help("give the parts of a block as `[fields]`, or separate tensors as `[tensors]`");
                 None
@@ -144,15 +153,29 @@ fn check_name(name: &At<String>, sink: &mut Sink) {
     check_identifier(At { span: name.span, value: &name.value }, false, sink);
 }
 
+/// The fields at the start of each row.
+fn read_header(node: &Node<'_>, sink: &mut Sink) -> Vec<Field> {
+    let before = sink.count();
+    let fields = read_all(node, sink, Field::read);
+    if fields.is_empty() && sink.count() == before {
+        sink.error(node.span, "the header of a row has at least one field");
+    }
+    for sums in fields.iter().filter_map(|field| field.sums) {
+        sink.error(sums, "`sums` goes with a field of a block").label("the header lies outside all blocks");
+    }
+    fields
+}
+
 impl Field {
     fn read(name: At<String>, node: &Node<'_>, sink: &mut Sink) -> Option<Self> {
         check_name(&name, sink);
         let mut table = node.table(sink, "a field")?;
         let at = table.need("at").and_then(|node| node.count(sink, 0..=MAX_BLOCK));
         let kind = read_kind(&mut table, sink);
+        let stream = table.get("stream").and_then(|node| node.flag(sink));
         let sums = table.get("sums").and_then(|node| node.choice(sink, &[("code", ())]));
         table.finish(sink);
-        Some(Self { name, at, kind, sums: sums.map(|at| at.span) })
+        Some(Self { name, at, kind, stream, sums: sums.map(|at| at.span) })
     }
 }
 
@@ -162,8 +185,9 @@ impl Tensor {
         let mut table = node.table(sink, "a tensor")?;
         let kind = read_kind(&mut table, sink);
         let axes = table.need("axes").and_then(|node| read_axes(&node, sink));
+        let stream = table.get("stream").and_then(|node| node.count(sink, 0..=MAX_AXIS));
         table.finish(sink);
-        Some(Self { name, kind, axes })
+        Some(Self { name, kind, axes, stream })
     }
 }
 
@@ -173,10 +197,11 @@ fn read_kind(table: &mut Table<'_>, sink: &mut Sink) -> Option<At<ItemType>> {
 }
 
 fn read_axes(node: &Node<'_>, sink: &mut Sink) -> Option<At<Vec<Map>>> {
-    let maps = node.list(sink)?.iter().map(|axis| Map::read(axis, sink)).collect::<Option<Vec<_>>>()?;
-    if maps.is_empty() {
-        sink.error(node.span, "a tensor has at least one axis");
+    let axes = node.list(sink)?;
+    if axes.len() > MAX_AXIS as usize + 1 {
+        sink.error(node.span, format!("a tensor has at most {} axes", MAX_AXIS + 1));
         return None;
     }
+    let maps = axes.iter().map(|axis| Map::read(axis, sink)).collect::<Option<Vec<_>>>()?;
     Some(At { span: node.span, value: maps })
 }

@@ -2,6 +2,7 @@
 
 mod exact;
 mod int8;
+mod item;
 mod kernel;
 mod pack;
 mod quads;
