@@ -27,6 +27,17 @@ pub fn ue4m3(bits: u32) -> f32 {
     }
 }
 
+/// A signed float of four exponent and three mantissa bits: no infinities, a magnitude of 0x7F is not a number.
+#[inline]
+#[must_use]
+pub fn e4m3(bits: u32) -> f32 {
+    if bits & 0x7f == 0x7f {
+        return f32::NAN;
+    }
+    let magnitude = ue4m3(bits & 0x7f);
+    if bits & 0x80 == 0 { magnitude } else { -magnitude }
+}
+
 /// Base-3 digit n of a byte that holds a base-3 fraction.
 #[inline]
 #[must_use]
@@ -53,5 +64,9 @@ mod tests {
         assert_eq!(super::ue4m3(0xff), 480.0);
         assert_eq!(super::ue4m3(0x7e), 448.0);
         assert_eq!(super::ue4m3(0x01), 1.0 / 512.0);
+        assert_eq!(super::e4m3(0xB8), -1.0);
+        assert_eq!(super::e4m3(0x7e), 448.0);
+        assert_eq!(super::e4m3(0x80).to_bits(), (-0.0_f32).to_bits());
+        assert!(super::e4m3(0x7f).is_nan() && super::e4m3(0xff).is_nan());
     }
 }

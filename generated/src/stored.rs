@@ -1,7 +1,88 @@
-//! Stored weights, as decoders and packers read them.
+//! Stored weights: what their bytes are for N rows of K weights, and how decoders and packers read them.
+
+/// How the weights of a format are stored.
+#[derive(Clone, Copy, Debug)]
+pub enum Storage {
+    /// Row after row: a header, and blocks.
+    Rows {
+        /// Bytes of the header; 0 for most formats.
+        header: usize,
+        /// Bytes of a block.
+        block: usize,
+    },
+    /// Separate tensors.
+    Tensors {
+        /// N must be a multiple of it.
+        rows: usize,
+        /// The tensors, in the order of the card.
+        tensors: &'static [Spec],
+    },
+}
+
+/// One of the separate tensors of a format.
+#[derive(Debug)]
+pub struct Spec {
+    /// What follows the name of a matrix in a file.
+    pub name: &'static str,
+    /// The type of its items, as cards call it.
+    pub element: &'static str,
+    /// Bytes of an item.
+    pub bytes: usize,
+    /// Its axes, slowest first.
+    pub axes: &'static [Axis],
+}
+
+/// How long an axis is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Axis {
+    /// So many items.
+    Fixed(usize),
+    /// `items` for every `per` rows.
+    Rows {
+        /// Rows.
+        per: usize,
+        /// Items.
+        items: usize,
+    },
+    /// `items` for every `per` weights of a row.
+    Columns {
+        /// Weights.
+        per: usize,
+        /// Items.
+        items: usize,
+    },
+}
+
+impl Axis {
+    /// Its length for N rows of K weights, which are multiples of what the format asks for; `None` if it is beyond all memory.
+    #[must_use]
+    pub fn length(self, n: usize, k: usize) -> Option<usize> {
+        match self {
+            Self::Fixed(items) => Some(items),
+            Self::Rows { per, items } => (n / per).checked_mul(items),
+            Self::Columns { per, items } => (k / per).checked_mul(items),
+        }
+    }
+}
 
 /// Most axes of a tensor.
 pub const MAX_AXES: usize = 8;
+
+impl Spec {
+    /// Bytes per weight, of a tensor that grows with rows and columns; 0 for others.
+    #[must_use]
+    pub fn bytes_per_weight(&self) -> f64 {
+        let (mut of_rows, mut of_columns) = (0.0, 0.0);
+        for axis in self.axes {
+            match *axis {
+                Axis::Fixed(_) => {}
+                Axis::Rows { per, items } => of_rows = items as f64 / per as f64,
+                Axis::Columns { per, items } => of_columns = items as f64 / per as f64,
+            }
+        }
+        self.bytes as f64 * of_rows * of_columns
+    }
+}
 
 /// A stored tensor: the rows of a block format, or one of the separate tensors of another.
 #[derive(Clone, Copy, Debug)]

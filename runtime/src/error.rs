@@ -105,6 +105,20 @@ pub enum Error {
         multiple: usize,
     },
 
+    /// N is not a whole number of the rows that a format stores together.
+    #[error(
+        "{format} needs N to be a multiple of {multiple}, and {n} is not; pad with rows of zeros to {}",
+        n.div_ceil((*multiple).max(1)).saturating_mul(*multiple)
+    )]
+    BadN {
+        /// Name of the format.
+        format: String,
+        /// The N that was given.
+        n: usize,
+        /// Rows that are stored together.
+        multiple: usize,
+    },
+
     /// No card has that name.
     #[error("no format is called {}; {hint}", quoted(name))]
     UnknownFormat {

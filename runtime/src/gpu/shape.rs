@@ -89,7 +89,7 @@ mod tests {
     use crate::gguf::BlockShape;
 
     const KERNELS: Kernels<'_> =
-        Kernels { source: "", tables: &[], block: BlockShape { weights: 32, bytes: 18 }, workgroup: 64, segment: 512 };
+        Kernels { source: "", tables: &[], block: BlockShape { header: 0, weights: 32, bytes: 18 }, workgroup: 64, segment: 512 };
 
     #[test]
     fn rows_are_cut_into_blocks_and_segments() {

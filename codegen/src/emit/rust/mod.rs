@@ -8,6 +8,7 @@ mod pack;
 mod quads;
 mod registry;
 mod stage;
+mod storage;
 mod tile;
 mod unit;
 mod value;
@@ -189,7 +190,10 @@ fn format_items(format: &PlannedFormat, support: &syn::Path) -> TokenStream {
         }
     });
     quote! {
+        use std::ops::Range;
+
         use #support::scalar;
+        use #support::stored::{self, Tensor};
         #decode
         #pack
     }

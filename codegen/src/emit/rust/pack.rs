@@ -11,7 +11,7 @@ use crate::lower::class::{Class, Min, Place, Root, Sub};
 /// `pub fn pack(rows: &[&[u8]], panel: &mut [u8])` of a format.
 pub fn pack(format: &Format, decoder: &Decoder, class: &Class, class_module: &Ident) -> TokenStream {
     let [piece] = &decoder.pieces[..] else { unreachable!("a class has one piece") };
-    let (bytes, weights) = (decoder.bytes, decoder.weights);
+    let weights = decoder.weights;
     let blocks = class.unit / class.block;
     let codes = extract_codes(format, piece);
     let scale = piece.values.scale.expect("a class has a scale");
@@ -23,20 +23,20 @@ pub fn pack(format: &Format, decoder: &Decoder, class: &Class, class_module: &Id
         };
         extract_part(piece, class, piece.values.min.expect("the class has a min"), sub, &Places::min(class))
     });
+    let body = value::blocks(decoder, &quote! {
+        let (unit, slot) = (&mut units[index / #blocks], index % #blocks);
+        let mut codes = [0; #weights];
+        #codes
+        #class_module::weave(unit, slot, lane, &codes);
+        #scales
+        #mins
+    });
     quote! {
         /// Packs up to 16 stored rows into a zeroed panel.
-        pub fn pack(rows: &[&[u8]], panel: &mut [u8]) {
+        pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u8]) {
             let units: &mut [#class_module::Packed] = bytemuck::cast_slice_mut(panel);
-            for (row, bytes) in rows.iter().enumerate() {
-                let (blocks, _) = bytes.as_chunks::<#bytes>();
-                for (index, block) in blocks.iter().enumerate() {
-                    let (unit, slot) = (&mut units[index / #blocks], index % #blocks);
-                    let mut codes = [0; #weights];
-                    #codes
-                    #class_module::weave(unit, slot, row, &codes);
-                    #scales
-                    #mins
-                }
+            for (lane, row) in rows.enumerate() {
+                #body
             }
         }
     }
@@ -82,7 +82,7 @@ fn extract_part(piece: &Piece, class: &Class, part: Part, sub: Option<Sub>, plac
         let count = run / group;
         quote! {
             for at in 0..#count {
-                unit.#roots[(slot * #block + #position) / #group + at][row] = #value;
+                unit.#roots[(slot * #block + #position) / #group + at][lane] = #value;
             }
         }
     });
@@ -95,9 +95,9 @@ fn extract_subs(piece: &Piece, class: &Class, stored: usize, sub: Sub, places: &
     let integer = sub_integer(&name(stored), sub);
     let (steps, pairs) = (class.span / class.step, class.span_pairs());
     let place = if places.pairs {
-        quote!(unit.#subs[step / #steps * #pairs + step % #steps / 2][row][step % #steps % 2])
+        quote!(unit.#subs[step / #steps * #pairs + step % #steps / 2][lane][step % #steps % 2])
     } else {
-        quote!(unit.#subs[step][row])
+        quote!(unit.#subs[step][lane])
     };
     shallow(piece, stored, step, &|position, run| {
         let count = run / step;
