@@ -6,7 +6,7 @@ use crate::model::{Element, Format, Number, Piece, Run, Storage, Stored};
 const LISTED_BITS: u32 = 16;
 
 /// Largest magnitude of an integer level.
-const MAX_LEVEL: f64 = 32768.0;
+pub(crate) const MAX_LEVEL: f64 = 32768.0;
 
 /// All values of `(code - zero) * sign`, as integers in a common unit.
 #[derive(Clone, Debug, PartialEq)]
@@ -102,7 +102,8 @@ fn distinct(values: &mut Vec<f64>) {
     values.dedup();
 }
 
-fn in_common_unit(levels: &[f64]) -> Option<IntegerLevels> {
+/// Values as integers in the largest power of two, at most 1, that divides them all; `None` if they are too large in it.
+pub(crate) fn in_common_unit(levels: &[f64]) -> Option<IntegerLevels> {
     let mut unit = 1.0;
     let mut scaled = levels.to_vec();
     loop {

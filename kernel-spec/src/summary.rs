@@ -6,7 +6,7 @@ use crate::facts::IntegerLevels;
 use crate::model::{Format, Number};
 
 /// Largest magnitude of a quantised activation.
-const MAX_ACTIVATION: u64 = 127;
+pub(crate) const MAX_ACTIVATION: u64 = 127;
 
 /// Facts that follow from a checked format.
 #[derive(Clone, Debug, PartialEq)]

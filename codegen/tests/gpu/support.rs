@@ -8,22 +8,30 @@ use quantloom_codegen::plan::{Card, Plan, PlannedFormat};
 use quantloom_spec::gpu::{Dialect, read_dialect};
 use quantloom_spec::{TableFolder, cards_dir, eval, read_format};
 
-/// Every block format of the shipped cards, and one that uses what they leave out.
+/// Every format of the shipped cards whose rows are blocks alone, and one that uses what they leave out.
 pub fn formats() -> Vec<PlannedFormat> {
     let folder = cards_dir().join("formats");
     let entries = folder.read_dir().unwrap_or_else(|why| panic!("{}: {why}", folder.display()));
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_file()).collect();
     paths.sort();
     let file = |path: &Path| path.file_name().unwrap().to_string_lossy().into_owned();
-    let shipped = paths.iter().map(|path| planned(&file(path), &fs::read_to_string(path).unwrap()));
-    shipped.chain([planned("odd.toml", include_str!("odd.toml"))]).collect()
+    let shipped = paths.iter().map(|path| card(&file(path), &fs::read_to_string(path).unwrap()));
+    let blocks = shipped.filter(|card| card.format.blocks().is_some_and(|blocks| blocks.header == 0));
+    blocks.map(plan).chain([planned("odd.toml", include_str!("odd.toml"))]).collect()
 }
 
 /// The format of a card.
 pub fn planned(file: &str, text: &str) -> PlannedFormat {
+    plan(card(file, text))
+}
+
+fn card(file: &str, text: &str) -> Card {
     let tables = TableFolder::new(cards_dir().join("tables"));
     let format = read_format(file, text, &tables).unwrap_or_else(|wrong| panic!("{wrong}"));
-    let card = Card { file: file.to_owned(), text: text.to_owned(), format };
+    Card { file: file.to_owned(), text: text.to_owned(), format }
+}
+
+fn plan(card: Card) -> PlannedFormat {
     let plan = Plan::new(vec![card], Vec::new(), Vec::new()).unwrap_or_else(|wrong| panic!("{wrong}"));
     plan.formats.into_iter().next().expect("one card is one format")
 }

@@ -7,6 +7,7 @@ mod number;
 mod place;
 mod rules;
 mod stores;
+mod sums;
 mod values;
 
 use crate::diagnostic::Sink;
@@ -42,6 +43,7 @@ pub(crate) fn check(card: &Card, tables: &dyn Tables, sink: &mut Sink) -> Option
     };
     if sink.count() == before && card.sound {
         check_coverage(card, &format, &stores, &scopes, sink);
+        sums::check(card, &format, sink);
     }
     Some(format)
 }

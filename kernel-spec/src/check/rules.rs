@@ -100,6 +100,9 @@ fn check_bounds(reading: &Reading<'_>, places: &raw::Spot, stores: &Stores, scop
             let error = sink.error(places.bit, format!("{fault} outside an item of `{}`", shape.name.value));
             error.label(holds);
             explain(&values, error);
+            if matches!(reading.part, Part::Bits { bit, .. } if values.of(bit) >= 0) {
+                error.help("items that continue each other bit by bit are a `stream`");
+            }
             return;
         }
     }

@@ -171,8 +171,7 @@ impl Field {
         check_name(&name, sink);
         let mut table = node.table(sink, "a field")?;
         let at = table.need("at").and_then(|node| node.count(sink, 0..=MAX_BLOCK));
-        let kind = read_kind(&mut table, sink);
-        let stream = table.get("stream").and_then(|node| node.flag(sink));
+        let (kind, stream) = read_items(&mut table, sink, |node, sink| node.flag(sink));
         let sums = table.get("sums").and_then(|node| node.choice(sink, &[("code", ())]));
         table.finish(sink);
         Some(Self { name, at, kind, stream, sums: sums.map(|at| at.span) })
@@ -183,17 +182,23 @@ impl Tensor {
     fn read(name: At<String>, node: &Node<'_>, sink: &mut Sink) -> Option<Self> {
         check_name(&name, sink);
         let mut table = node.table(sink, "a tensor")?;
-        let kind = read_kind(&mut table, sink);
+        let (kind, stream) = read_items(&mut table, sink, |node, sink| node.count(sink, 0..=MAX_AXIS));
         let axes = table.need("axes").and_then(|node| read_axes(&node, sink));
-        let stream = table.get("stream").and_then(|node| node.count(sink, 0..=MAX_AXIS));
         table.finish(sink);
         Some(Self { name, kind, axes, stream })
     }
 }
 
-fn read_kind(table: &mut Table<'_>, sink: &mut Sink) -> Option<At<ItemType>> {
-    let text = table.need("type")?.text(sink)?;
-    ItemType::read(text, sink)
+/// The type of the items and where they make a stream; without either, as when one is wrong, it is not known where items end.
+fn read_items<T>(
+    table: &mut Table<'_>,
+    sink: &mut Sink,
+    read: impl Fn(&Node<'_>, &mut Sink) -> Option<T>,
+) -> (Option<At<ItemType>>, Option<T>) {
+    let kind = table.need("type").and_then(|node| ItemType::read(node.text(sink)?, sink));
+    let Some(node) = table.get("stream") else { return (kind, None) };
+    let stream = read(&node, sink);
+    (kind.filter(|_| stream.is_some()), stream)
 }
 
 fn read_axes(node: &Node<'_>, sink: &mut Sink) -> Option<At<Vec<Map>>> {
