@@ -87,6 +87,20 @@ pub struct Tensors {
     pub rows: Vec<Digit>,
     /// The tensors, in card order.
     pub tensors: Vec<Tensor>,
+    /// Tensors that say again what the card says.
+    pub indices: Vec<Index>,
+}
+
+/// A tensor with an item for each k, which says again what follows from k itself; files may leave it out. Where it says anything
+/// else, the columns are stored in another order than the card's.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Index {
+    /// What follows the name of a matrix in files.
+    pub file: String,
+    /// Type of one item, an integer.
+    pub element: Element,
+    /// What the item of each k must be.
+    pub holds: Map,
 }
 
 /// One of the separate tensors.
@@ -94,6 +108,8 @@ pub struct Tensors {
 pub struct Tensor {
     /// The name cards refer to.
     pub name: String,
+    /// What follows the name of a matrix in files, after a dot.
+    pub file: String,
     /// Type of one item.
     pub element: Element,
     /// Index along each axis, slowest axis first; without axes the tensor is one item for the whole matrix.
