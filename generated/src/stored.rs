@@ -16,6 +16,8 @@ pub enum Storage {
         rows: usize,
         /// The tensors, in the order of the card.
         tensors: &'static [Spec],
+        /// Tensors that files may have beside them.
+        indices: &'static [Index],
     },
 }
 
@@ -30,6 +32,44 @@ pub struct Spec {
     pub bytes: usize,
     /// Its axes, slowest first.
     pub axes: &'static [Axis],
+}
+
+/// A tensor with an item for each k, which must be what follows from k: else columns are stored in another order.
+#[derive(Debug)]
+pub struct Index {
+    /// What follows the name of a matrix in a file.
+    pub name: &'static str,
+    /// The type of its items, as cards call it.
+    pub element: &'static str,
+    /// Bytes of an item.
+    pub bytes: usize,
+    /// The item for k = 0.
+    pub at: i64,
+    /// What the digits of k add.
+    pub digits: &'static [Digit],
+}
+
+/// What a digit of k adds to a number: `times * (k / stride % size)`, without the modulo if the size is 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Digit {
+    /// What one step of the digit adds to k.
+    pub stride: usize,
+    /// How many values it takes.
+    pub size: usize,
+    /// What one step adds to the number.
+    pub times: i64,
+}
+
+impl Index {
+    /// The item for `k`.
+    #[must_use]
+    pub fn of(&self, k: usize) -> i64 {
+        let value = |digit: &Digit| {
+            let steps = k / digit.stride;
+            digit.times * if digit.size == 0 { steps } else { steps % digit.size } as i64
+        };
+        self.at + self.digits.iter().map(value).sum::<i64>()
+    }
 }
 
 /// How long an axis is.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-pub use quantloom_kernels::stored::{Axis, Spec, Storage, Tensor};
+pub use quantloom_kernels::stored::{Axis, Index, Spec, Storage, Tensor};
 
 use crate::error::{Error, Result};
 use crate::registry::Format;

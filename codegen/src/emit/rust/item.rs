@@ -14,7 +14,7 @@ pub fn bits(piece: &Piece, item: &Item, bytes: u32, shift: &Affine, bits: u32) -
     let mut value = whole(piece, item, bytes);
     if *shift != Affine::default() {
         let shift = affine(piece, shift);
-        value = quote!(#value >> (#shift));
+        value = if let Home::Tensor(_) = item.home { quote!((#value) >> (#shift)) } else { quote!(#value >> (#shift)) };
     }
     let fills = shift.terms.is_empty() && shift.known.is_empty() && shift.at as u32 + bits == 8 * bytes;
     if !fills {
@@ -55,7 +55,7 @@ pub fn whole(piece: &Piece, item: &Item, bytes: u32) -> TokenStream {
         Home::Tensor(tensor) => {
             let (size, axes) = (Literal::u32_unsuffixed(bytes), item.at.len());
             let value = quote!(tensors[#tensor].item::<#size, #axes>([#(#at),*]));
-            if bytes > 4 { value } else { quote!((#value as u32)) }
+            if bytes > 4 { value } else { quote!(#value as u32) }
         }
     }
 }

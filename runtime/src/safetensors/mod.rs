@@ -3,6 +3,8 @@
 //! The header is parsed and checked by the crate `safetensors`: every tensor's bytes are as many as its type and shape ask for, and
 //! together they are the rest of the file.
 
+mod matrix;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -28,8 +30,6 @@ pub struct SafeTensors {
 /// A tensor of a file.
 #[derive(Clone, Copy, Debug)]
 pub struct Tensor<'f> {
-    /// Its name.
-    pub name: &'f str,
     /// The type of its items.
     pub kind: Kind,
     /// Lengths of its axes, slowest first.
@@ -123,18 +123,18 @@ impl SafeTensors {
 
     /// The tensor of that name, if there is one.
     #[must_use]
-    pub fn get<'f>(&'f self, name: &'f str) -> Option<Tensor<'f>> {
+    pub fn get(&self, name: &str) -> Option<Tensor<'_>> {
         let info = self.metadata.info(name)?;
         let (start, end) = info.data_offsets;
         let bytes = self.storage.get(self.data..)?.get(start..end)?;
-        Some(Tensor { name, kind: Kind(info.dtype), shape: &info.shape, bytes })
+        Some(Tensor { kind: Kind(info.dtype), shape: &info.shape, bytes })
     }
 
     /// The tensor of that name.
     ///
     /// # Errors
     /// [`Error::UnknownTensor`], with the nearest names, if there is none.
-    pub fn tensor<'f>(&'f self, name: &'f str) -> Result<Tensor<'f>> {
+    pub fn tensor(&self, name: &str) -> Result<Tensor<'_>> {
         self.get(name).ok_or_else(|| Error::UnknownTensor {
             path: self.path.clone(),
             name: name.to_owned(),
