@@ -68,7 +68,7 @@ impl Config {
         let isas = spec.isas.into_iter().map(|(_, isa)| isa).collect();
         let variants = spec.kernels.into_iter().flat_map(|(_, kernels)| kernels.variants);
         let variants = variants.filter(|variant| self.set == Set::All || variant.set == Set::Default).collect();
-        Plan::new(cards, isas, variants)
+        Ok(Plan::new(cards, isas, variants))
     }
 
     /// The generated files.

@@ -83,6 +83,12 @@ pub struct Values {
     pub weight: usize,
     /// The stored code, an unsigned integer.
     pub code: usize,
+    /// Its value, f32.
+    pub own: usize,
+    /// The zero, f32, if there is one.
+    pub zero: Option<usize>,
+    /// `(code - zero) * sign`, f32.
+    pub level: usize,
     /// The scale's own bits, if there is a scale: see [`Part`].
     pub scale: Option<Part>,
     /// The same for the min.

@@ -43,6 +43,7 @@ pub fn int8_direct_r16c1_p4096(
     weights: &[u8],
     units: usize,
     activations: &[u8],
+    palette: &abi::Palette,
     out: &mut [f32],
 ) {
     let tiles: &[Unit] = bytemuck::cast_slice(weights);
@@ -170,7 +171,7 @@ pub fn int8_direct_r16c1_p4096(
                                 let step = 0;
                                 let at_step = span * 1 + step;
                                 t0_0 = lanes::fma(
-                                    lanes::halves(&unit0.min_roots[at_step][part]),
+                                    lanes::halves(&unit0.min_roots[at_step * 32 / 32][part]),
                                     lanes::to_float(lanes::splat_i(columns.sums[at_step][0])),
                                     t0_0,
                                 );

@@ -47,6 +47,7 @@ pub fn int8_direct_r16c1_p4096(
     weights: &[u8],
     units: usize,
     activations: &[u8],
+    palette: &abi::Palette,
     out: &mut [f32],
 ) {
     let tiles: &[Unit] = bytemuck::cast_slice(weights);

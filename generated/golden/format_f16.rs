@@ -11,3 +11,20 @@ pub fn decode(bytes: &[u8], out: &mut [f32]) {
         out[0] = v1;
     }
 }
+use super::class_plain_g32_h1_a32_u32;
+/// Packs up to 16 stored rows into a zeroed panel.
+pub fn pack(rows: &[&[u8]], panel: &mut [u8]) {
+    let units: &mut [class_plain_g32_h1_a32_u32::Packed] = bytemuck::cast_slice_mut(
+        panel,
+    );
+    for (row, bytes) in rows.iter().enumerate() {
+        let (blocks, _) = bytes.as_chunks::<2>();
+        for (index, block) in blocks.iter().enumerate() {
+            let (unit, slot) = (&mut units[index / 32], index % 32);
+            let v0 = u32::from_le_bytes([block[0 + 0], block[0 + 1], 0, 0]);
+            for at in 0..1 {
+                unit.roots[(slot * 1 + 0) / 1 + at][row] = v0 as u16;
+            }
+        }
+    }
+}

@@ -36,3 +36,28 @@ pub fn decode(bytes: &[u8], out: &mut [f32]) {
         }
     }
 }
+use super::class_palette4z128_g32_h32_a32_u64;
+/// Packs up to 16 stored rows into a zeroed panel.
+pub fn pack(rows: &[&[u8]], panel: &mut [u8]) {
+    let units: &mut [class_palette4z128_g32_h32_a32_u64::Packed] = bytemuck::cast_slice_mut(
+        panel,
+    );
+    for (row, bytes) in rows.iter().enumerate() {
+        let (blocks, _) = bytes.as_chunks::<18>();
+        for (index, block) in blocks.iter().enumerate() {
+            let (unit, slot) = (&mut units[index / 2], index % 2);
+            let mut codes = [0; 32];
+            for half_digit in 0..2 {
+                for lane_digit in 0..16 {
+                    let v0 = u32::from(block[2 + lane_digit]) >> (4 * half_digit) & 15;
+                    codes[16 * half_digit + lane_digit] = v0 as u8;
+                }
+            }
+            class_palette4z128_g32_h32_a32_u64::weave(unit, slot, row, &codes);
+            let v2 = u32::from_le_bytes([block[0 + 0], block[0 + 1], 0, 0]);
+            for at in 0..1 {
+                unit.roots[(slot * 32 + 0) / 32 + at][row] = v2 as u16;
+            }
+        }
+    }
+}

@@ -50,3 +50,48 @@ pub fn decode(bytes: &[u8], out: &mut [f32]) {
         }
     }
 }
+use super::class_palette4z128_g32i_h256_a256_u256;
+/// Packs up to 16 stored rows into a zeroed panel.
+pub fn pack(rows: &[&[u8]], panel: &mut [u8]) {
+    let units: &mut [class_palette4z128_g32i_h256_a256_u256::Packed] = bytemuck::cast_slice_mut(
+        panel,
+    );
+    for (row, bytes) in rows.iter().enumerate() {
+        let (blocks, _) = bytes.as_chunks::<136>();
+        for (index, block) in blocks.iter().enumerate() {
+            let (unit, slot) = (&mut units[index / 1], index % 1);
+            let mut codes = [0; 256];
+            for pair_digit in 0..4 {
+                for odd_digit in 0..2 {
+                    for half_digit in 0..2 {
+                        for lane_digit in 0..16 {
+                            let v0 = u32::from(
+                                block[8 + 32 * pair_digit + 16 * odd_digit + lane_digit],
+                            ) >> (4 * half_digit) & 15;
+                            codes[64 * pair_digit + 32 * odd_digit + 16 * half_digit
+                                + lane_digit] = v0 as u8;
+                        }
+                    }
+                }
+            }
+            class_palette4z128_g32i_h256_a256_u256::weave(unit, slot, row, &codes);
+            let v7 = u32::from_le_bytes([block[0 + 0], block[0 + 1], 0, 0]);
+            for at in 0..1 {
+                unit.roots[(slot * 256 + 0) / 256 + at][row] = v7 as u16;
+            }
+            for pair_digit in 0..4 {
+                for odd_digit in 0..2 {
+                    let v2 = u32::from(block[4 + pair_digit]) >> (4 * odd_digit) & 15;
+                    let v3 = u32::from_le_bytes([block[2 + 0], block[2 + 1], 0, 0])
+                        >> (4 * pair_digit + 2 * odd_digit) & 3;
+                    let v4 = v2 | (v3 << 4);
+                    for at in 0..1 {
+                        let step = (slot * 256 + 64 * pair_digit + 32 * odd_digit) / 32
+                            + at;
+                        unit.scales[step][row] = (v4 as i32 * 1i32 + -32i32) as u8;
+                    }
+                }
+            }
+        }
+    }
+}

@@ -36,3 +36,28 @@ pub fn decode(bytes: &[u8], out: &mut [f32]) {
         }
     }
 }
+use super::class_palette4z64_g32_p128_32_a32_u128;
+/// Packs up to 16 stored rows into a zeroed panel.
+pub fn pack(rows: &[&[u8]], panel: &mut [u8]) {
+    let units: &mut [class_palette4z64_g32_p128_32_a32_u128::Packed] = bytemuck::cast_slice_mut(
+        panel,
+    );
+    for (row, bytes) in rows.iter().enumerate() {
+        let (blocks, _) = bytes.as_chunks::<17>();
+        for (index, block) in blocks.iter().enumerate() {
+            let (unit, slot) = (&mut units[index / 4], index % 4);
+            let mut codes = [0; 32];
+            for half_digit in 0..2 {
+                for lane_digit in 0..16 {
+                    let v0 = u32::from(block[1 + lane_digit]) >> (4 * half_digit) & 15;
+                    codes[16 * half_digit + lane_digit] = v0 as u8;
+                }
+            }
+            class_palette4z64_g32_p128_32_a32_u128::weave(unit, slot, row, &codes);
+            let v2 = u32::from(block[0]);
+            for at in 0..1 {
+                unit.roots[(slot * 32 + 0) / 32 + at][row] = v2 as u8;
+            }
+        }
+    }
+}

@@ -40,3 +40,33 @@ pub fn decode(bytes: &[u8], out: &mut [f32]) {
         }
     }
 }
+use super::class_palette4z64_g16e1_u16_a32_u64;
+/// Packs up to 16 stored rows into a zeroed panel.
+pub fn pack(rows: &[&[u8]], panel: &mut [u8]) {
+    let units: &mut [class_palette4z64_g16e1_u16_a32_u64::Packed] = bytemuck::cast_slice_mut(
+        panel,
+    );
+    for (row, bytes) in rows.iter().enumerate() {
+        let (blocks, _) = bytes.as_chunks::<36>();
+        for (index, block) in blocks.iter().enumerate() {
+            let (unit, slot) = (&mut units[index / 1], index % 1);
+            let mut codes = [0; 64];
+            for group_digit in 0..4 {
+                for half_digit in 0..2 {
+                    for lane_digit in 0..8 {
+                        let v0 = u32::from(block[4 + 8 * group_digit + lane_digit])
+                            >> (4 * half_digit) & 15;
+                        codes[16 * group_digit + 8 * half_digit + lane_digit] = v0 as u8;
+                    }
+                }
+            }
+            class_palette4z64_g16e1_u16_a32_u64::weave(unit, slot, row, &codes);
+            for group_digit in 0..4 {
+                let v2 = u32::from(block[group_digit]);
+                for at in 0..1 {
+                    unit.roots[(slot * 64 + 16 * group_digit) / 16 + at][row] = v2 as u8;
+                }
+            }
+        }
+    }
+}

@@ -20,3 +20,28 @@ pub fn decode(bytes: &[u8], out: &mut [f32]) {
         }
     }
 }
+use super::class_palette1z64_g32_h128_a32_u256;
+/// Packs up to 16 stored rows into a zeroed panel.
+pub fn pack(rows: &[&[u8]], panel: &mut [u8]) {
+    let units: &mut [class_palette1z64_g32_h128_a32_u256::Packed] = bytemuck::cast_slice_mut(
+        panel,
+    );
+    for (row, bytes) in rows.iter().enumerate() {
+        let (blocks, _) = bytes.as_chunks::<18>();
+        for (index, block) in blocks.iter().enumerate() {
+            let (unit, slot) = (&mut units[index / 2], index % 2);
+            let mut codes = [0; 128];
+            for byte_digit in 0..16 {
+                for lane_digit in 0..8 {
+                    let v0 = u32::from(block[2 + byte_digit]) >> (lane_digit) & 1;
+                    codes[8 * byte_digit + lane_digit] = v0 as u8;
+                }
+            }
+            class_palette1z64_g32_h128_a32_u256::weave(unit, slot, row, &codes);
+            let v4 = u32::from_le_bytes([block[0 + 0], block[0 + 1], 0, 0]);
+            for at in 0..1 {
+                unit.roots[(slot * 128 + 0) / 128 + at][row] = v4 as u16;
+            }
+        }
+    }
+}

@@ -41,3 +41,40 @@ pub fn decode(bytes: &[u8], out: &mut [f32]) {
         }
     }
 }
+use super::class_linear2z1_g256_h256_a256_u512;
+/// Packs up to 16 stored rows into a zeroed panel.
+pub fn pack(rows: &[&[u8]], panel: &mut [u8]) {
+    let units: &mut [class_linear2z1_g256_h256_a256_u512::Packed] = bytemuck::cast_slice_mut(
+        panel,
+    );
+    for (row, bytes) in rows.iter().enumerate() {
+        let (blocks, _) = bytes.as_chunks::<54>();
+        for (index, block) in blocks.iter().enumerate() {
+            let (unit, slot) = (&mut units[index / 2], index % 2);
+            let mut codes = [0; 256];
+            for digit_digit in 0..5 {
+                for lane_digit in 0..32 {
+                    let v0 = scalar::trit(block[lane_digit], digit_digit);
+                    codes[32 * digit_digit + lane_digit] = v0 as u8;
+                }
+            }
+            for digit_digit in 0..5 {
+                for lane_digit in 0..16 {
+                    let v0 = scalar::trit(block[32 + lane_digit], digit_digit);
+                    codes[160 + 16 * digit_digit + lane_digit] = v0 as u8;
+                }
+            }
+            for digit_digit in 0..4 {
+                for lane_digit in 0..4 {
+                    let v0 = scalar::trit(block[48 + lane_digit], digit_digit);
+                    codes[240 + 4 * digit_digit + lane_digit] = v0 as u8;
+                }
+            }
+            class_linear2z1_g256_h256_a256_u512::weave(unit, slot, row, &codes);
+            let v3 = u32::from_le_bytes([block[52 + 0], block[52 + 1], 0, 0]);
+            for at in 0..1 {
+                unit.roots[(slot * 256 + 0) / 256 + at][row] = v3 as u16;
+            }
+        }
+    }
+}

@@ -164,6 +164,8 @@ impl Format {
 pub struct Packed {
     /// The packed class, which formats share.
     pub class: &'static Class,
+    /// What the codes stand for, where the class leaves that to the format.
+    pub palette: Palette,
     /// Packs up to 16 stored rows, and of each so many blocks, to a panel, which must be zeroed: `(tensors, rows, blocks, panel)`,
     /// tensors as for [`Format::decode`].
     pub pack: fn(&[Tensor<'_>], Range<usize>, usize, &mut [u8]),
@@ -171,11 +173,27 @@ pub struct Packed {
     pub kernels: &'static [Kernel],
 }
 
+/// What the codes of a format stand for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Palette {
+    /// The byte of each code: its level plus the class's zero.
+    pub bytes: [u8; 32],
+    /// The f32 of each code.
+    pub floats: [f32; 16],
+}
+
+impl Palette {
+    /// Of a class whose codes stand for themselves.
+    pub const NONE: Self = Self { bytes: [0; 32], floats: [0.0; 16] };
+}
+
 /// The integers of one packed row: what a packing test compares.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Unpacked {
     /// One code per weight, unsigned as the kernel holds it.
     pub codes: Vec<u8>,
+    /// One integer zero point per group, if the class has them.
+    pub zeros: Vec<i32>,
     /// One integer scale per step, if the class has sub-scales.
     pub scales: Vec<i32>,
     /// One integer min per step, if the class has sub-mins.
@@ -199,8 +217,12 @@ pub struct Class {
     pub span: usize,
     /// Weights that share a weight scale and an activation scale.
     pub step: usize,
-    /// Subtracted from the packed code to give the level.
+    /// Subtracted from what a packed code stands for to give the level.
     pub zero: i32,
+    /// Weights that share an integer zero point of their own, which is subtracted too.
+    pub zero_group: Option<usize>,
+    /// Whether codes are looked up in [`Packed::palette`].
+    pub palette: bool,
     /// Takes one row out of a panel, as the integers that were packed.
     pub unpack: fn(&[u8], usize, &mut Unpacked),
 }
@@ -227,7 +249,7 @@ pub enum Parts {
         scales: usize,
         /// `[unit_weights / step][cols]` i32: `-zero` times the sum of the quants of a step, if the class's zero is not 0.
         bias: Option<usize>,
-        /// The sums of the quants of steps, if the class has mins.
+        /// The sums of the quants of steps, if the class has mins or zero points.
         sums: Option<(usize, Sums)>,
     },
 }
@@ -241,13 +263,13 @@ pub enum Sums {
     Pairs,
 }
 
-/// The body of a kernel: `(weights, units, activations, out)`. `weights` are one or more tiles, each of `rows / 16` packed panels of
+/// The body of a kernel: `(weights, units, activations, palette, out)`. `weights` are one or more tiles, each of `rows / 16` packed panels of
 /// `units` units; `activations` one or more column groups of as many units. To `out`, `[tiles][groups][cols][rows]` sums, the
 /// products are added, segment by segment.
 ///
 /// # Safety
 /// The processor must have the instruction set that the kernel names.
-pub type Run = unsafe fn(weights: &[u8], units: usize, activations: &[u8], out: &mut [f32]);
+pub type Run = unsafe fn(weights: &[u8], units: usize, activations: &[u8], palette: &Palette, out: &mut [f32]);
 
 /// How a kernel reads its weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use quantloom_kernels::abi::PANEL_ROWS;
+use quantloom_kernels::abi::{PANEL_ROWS, Palette};
 
 use crate::buffer::Buffer;
 use crate::error::{Error, Result};
@@ -69,6 +69,11 @@ impl Weights {
     #[must_use]
     pub fn class(&self) -> &'static Class {
         self.packed.class
+    }
+
+    /// What the codes stand for.
+    pub(crate) fn palette(&self) -> &'static Palette {
+        &self.packed.palette
     }
 
     /// Bytes of the packed form.

@@ -8,7 +8,7 @@ use quantloom::registry::{self, Format, Numerics};
 use quantloom::weights::Weights;
 use quantloom_kernels::abi::Unpacked;
 use quantloom_spec::eval::{self, Weight};
-use quantloom_spec::model::{self, Format as Card};
+use quantloom_spec::model::Format as Card;
 use quantloom_spec::{TableFolder, cards_dir, read_format};
 
 const SEGMENT: usize = 512;
@@ -18,6 +18,12 @@ fn packed_formats() -> Vec<(&'static Format, Card)> {
     let tables = TableFolder::new(cards_dir().join("tables"));
     let packed = registry::formats().filter(|format| format.packed.is_some());
     packed.map(|format| (format, read_format(format.name, format.card, &tables).unwrap())).collect()
+}
+
+/// The numerics classes that a format has kernels for.
+fn numerics_of(format: &Format) -> impl Iterator<Item = Numerics> {
+    let has = |numerics| registry::kernels(format).iter().any(move |kernel| kernel.numerics == numerics);
+    Numerics::ALL.into_iter().filter(move |&numerics| has(numerics))
 }
 
 /// One row of weights as the oracle sees them.
@@ -30,10 +36,6 @@ impl<'a> Row<'a> {
     fn new(format: &Format, card: &'a Card, bytes: &[u8]) -> Self {
         let of_block = |block| (0..format.block_weights).map(move |position| eval::weight(card, block, position));
         Self { card, weights: bytes.chunks(format.block_bytes).flat_map(of_block).collect() }
-    }
-
-    fn run(&self, number: &model::Number) -> usize {
-        self.card.run(&self.card.pieces[0], number)
     }
 
     /// `acc = fma(w, x, acc)` in K order from +0 within a segment; segment sums added left to right.
@@ -56,12 +58,12 @@ impl<'a> Row<'a> {
     /// `sum` plus one span: one activation scale.
     fn span(&self, weights: &[Weight], x: &[f32], sum: f32) -> f32 {
         let (quants, scale) = quantise(x);
-        let step = self.run(self.card.scale.as_ref().unwrap()).min(x.len());
+        let (step, unit) = (group(self.card).min(x.len()), unit(self.card));
         let steps = || weights.chunks(step).zip(quants.chunks(step));
         let mut t = 0.0_f32;
         for (weights, quants) in steps() {
-            let dot: i32 = weights.iter().zip(quants).map(|(weight, quant)| integer(weight.level()) * quant).sum();
-            t = weights[0].scale.unwrap().get().mul_add(dot as f32, t);
+            let dot: i32 = weights.iter().zip(quants).map(|(weight, quant)| integer(weight.level() / unit) * quant).sum();
+            t = (weights[0].scale.unwrap().get() * unit).mul_add(dot as f32, t);
         }
         let sums = || steps().map(|(weights, quants)| (weights[0].min.unwrap(), quants.iter().sum::<i32>()));
         match weights[0].min {
@@ -74,6 +76,23 @@ impl<'a> Row<'a> {
         }
         scale.mul_add(t, sum)
     }
+}
+
+/// Weights that share a scale.
+fn group(card: &Card) -> usize {
+    card.summary().integers.expect("the levels are integers").group
+}
+
+/// A power of two in which the levels are integers.
+fn unit(card: &Card) -> f32 {
+    card.integer_levels().expect("the levels are integers").unit
+}
+
+/// The largest power of two, at most 1, in which every scale under a root is an integer.
+fn scale_unit(card: &Card) -> f32 {
+    let values = card.own_values(card.scale.as_ref().unwrap()).unwrap();
+    let units = (0..24).map(|log| 0.5_f64.powi(log));
+    units.into_iter().find(|unit| values.iter().all(|value| (value / unit).fract() == 0.0)).unwrap() as f32
 }
 
 fn integer(value: f32) -> i32 {
@@ -101,7 +120,7 @@ fn kernels_compute_the_classes_as_they_are_defined() {
         let x = x.collect::<Vec<_>>();
         let rows = bytes.chunks(k / format.block_weights * format.block_bytes).map(|row| Row::new(format, &card, row));
         let rows = rows.collect::<Vec<_>>();
-        for numerics in Numerics::ALL {
+        for numerics in numerics_of(format) {
             let mut y = vec![0.0; 3 * n];
             let request = Request { numerics, ..Request::default() };
             matmul(&weights, &x, 3, &mut y, &request, Pool::global()).unwrap();
@@ -141,12 +160,24 @@ proptest! {
                 let mut found = Unpacked::default();
                 (packed.class.unpack)(bytemuck::cast_slice(&panel), index, &mut found);
                 let wanted = Row::new(format, &card, row);
-                let scale_run = wanted.run(card.scale.as_ref().unwrap()).min(packed.class.step);
                 for (position, weight) in wanted.weights.iter().enumerate() {
-                    let level = i32::from(found.codes[position]) - packed.class.zero;
-                    prop_assert_eq!(level, integer(weight.level()), "{} code {}", format.name, position);
-                    if position % scale_run == 0 && let Some(sub) = found.scales.get(position / packed.class.step) {
-                        prop_assert_eq!(*sub as f32, weight.scale.unwrap().own, "{} scale {}", format.name, position);
+                    match found.codes.get(position) {
+                        None => {
+                            let (found, wanted) = (found.roots[position], weight.value());
+                            let same = found.to_bits() == wanted.to_bits() || (found.is_nan() && wanted.is_nan());
+                            prop_assert!(same, "{}: {found} for {wanted}", format.name);
+                        }
+                        Some(&code) => {
+                            let byte = if packed.class.palette { packed.palette.bytes[usize::from(code)] } else { code };
+                            let zeros = packed.class.zero_group.map_or(0, |group| found.zeros[position / group]);
+                            let level = i32::from(byte) - packed.class.zero - zeros;
+                            let unit = unit(&card);
+                            prop_assert_eq!(level, integer(weight.level() / unit), "{} code {}", format.name, position);
+                        }
+                    }
+                    if let Some(sub) = found.scales.get(position / packed.class.step) {
+                        let own = weight.scale.unwrap().own / scale_unit(&card);
+                        prop_assert_eq!(*sub as f32, own, "{} scale {}", format.name, position);
                     }
                     if let Some(sub) = found.mins.get(position / packed.class.step) {
                         prop_assert_eq!(*sub as f32, weight.min.unwrap().own.abs(), "{} min {}", format.name, position);

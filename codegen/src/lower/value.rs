@@ -52,18 +52,21 @@ impl Lowering<'_> {
     /// `scale * ((code - zero) * sign) + min`, in the order that the language fixes.
     fn weight(&mut self, piece: &model::Piece) -> Values {
         let code = self.stored_bits(&piece.code);
-        let mut weight = self.own(&piece.code, code);
+        let own = self.own(&piece.code, code);
+        let mut weight = own;
         if let Some(outer) = &piece.code.outer {
             weight = self.under(outer, weight);
         }
-        if let Some(zero) = &self.format.zero {
+        let zero = self.format.zero.as_ref().map(|zero| {
             let zero = self.number(zero).0;
             weight = self.push(Op::Sub(weight, zero));
-        }
+            zero
+        });
         if let Some(sign) = &self.format.sign {
             let sign = self.number(sign).0;
             weight = self.push(Op::Mul(weight, sign));
         }
+        let level = weight;
         let scale = self.format.scale.as_ref().map(|scale| {
             let (value, part) = self.number(scale);
             weight = self.push(Op::Mul(value, weight));
@@ -74,7 +77,7 @@ impl Lowering<'_> {
             weight = self.push(Op::Add(weight, value));
             part
         });
-        Values { weight, code, scale, min }
+        Values { weight, code, own, zero, level, scale, min }
     }
 
     /// The value of a number, and its two levels.

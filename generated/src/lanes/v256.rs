@@ -6,6 +6,12 @@ use core::arch::x86_64::*;
 pub type I = __m256i;
 /// 8 lanes of f32.
 pub type F = __m256;
+/// 16 bytes to look up, in each half of a vector.
+pub type Palette = __m256i;
+/// 32 bytes to look up, in two palettes.
+pub type Palette32 = [Palette; 2];
+/// 16 f32 to look up.
+pub type Table = [__m256; 2];
 /// Lanes of a vector.
 pub const LANES: usize = 8;
 
@@ -43,6 +49,43 @@ super::vocabulary! { "avx2,fma,f16c":
     fn add_i(a: I, b: I) -> I { _mm256_add_epi32(a, b) }
     /// Rounds to nearest even.
     fn to_float(a: I) -> F { _mm256_cvtepi32_ps(a) }
+    /// A palette of 16.
+    fn palette(bytes: &[u8; 32]) -> Palette { palette_32(bytes)[0] }
+    /// A palette of 32.
+    fn palette_32(bytes: &[u8; 32]) -> Palette32 {
+        // SAFETY: the reference covers the 32 bytes that are read.
+        let halves = unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) };
+        [_mm256_permute2x128_si256::<0x00>(halves, halves), _mm256_permute2x128_si256::<0x11>(halves, halves)]
+    }
+    /// The palette's byte for each byte under 16.
+    fn look_up(palette: Palette, codes: I) -> I { _mm256_shuffle_epi8(palette, codes) }
+    /// The palette's byte for each byte under 32.
+    fn look_up_32(palette: Palette32, codes: I) -> I {
+        let [low, high] = palette.map(|half| _mm256_shuffle_epi8(half, codes));
+        _mm256_blendv_epi8(low, high, _mm256_slli_epi16::<3>(codes))
+    }
+    /// A table of f32.
+    fn table(values: &[f32; 16]) -> Table {
+        let (halves, _) = values.as_chunks();
+        [floats(&halves[0]), floats(&halves[1])]
+    }
+    /// The table's number for the four bits that start at bit `SHIFT` of each lane.
+    fn pick<const SHIFT: i32>(table: Table, codes: I) -> F {
+        let codes = _mm256_srli_epi32::<SHIFT>(codes);
+        let [low, high] = table.map(|half| _mm256_permutevar8x32_ps(half, codes));
+        _mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32::<28>(codes)))
+    }
+    /// The byte that starts at bit `SHIFT` of each lane as a signed float of four exponent and three mantissa bits. Its bits are
+    /// those of an f32 whose exponent is 120 too small; a magnitude of 0x7F is not a number.
+    fn e4m3<const SHIFT: i32>(a: I) -> F {
+        let byte = _mm256_srli_epi32::<SHIFT>(a);
+        let magnitude = _mm256_and_si256(byte, _mm256_set1_epi32(0x7f));
+        let sign = _mm256_slli_epi32::<24>(_mm256_and_si256(byte, _mm256_set1_epi32(0x80)));
+        let bits = _mm256_or_si256(sign, _mm256_slli_epi32::<20>(magnitude));
+        let value = mul(_mm256_castsi256_ps(bits), splat_f(f32::from_bits(247 << 23)));
+        let nan = _mm256_cmpeq_epi32(magnitude, _mm256_set1_epi32(0x7f));
+        _mm256_blendv_ps(value, splat_f(f32::NAN), _mm256_castsi256_ps(nan))
+    }
     /// The unsigned byte that starts at bit `SHIFT` of each lane.
     fn byte<const SHIFT: i32>(a: I) -> F {
         to_float(_mm256_and_si256(_mm256_srli_epi32::<SHIFT>(a), _mm256_set1_epi32(0xff)))
@@ -53,6 +96,8 @@ super::vocabulary! { "avx2,fma,f16c":
     fn high_half(a: I) -> F { to_float(_mm256_srli_epi32::<16>(a)) }
     /// `a * b + c`, rounded once.
     fn fma(a: F, b: F, c: F) -> F { _mm256_fmadd_ps(a, b, c) }
+    /// `a - b * c`, rounded once.
+    fn sub_product(a: F, b: F, c: F) -> F { _mm256_fnmadd_ps(b, c, a) }
     /// `a * b`.
     fn mul(a: F, b: F) -> F { _mm256_mul_ps(a, b) }
     /// `a + b`.
@@ -83,6 +128,29 @@ super::vocabulary! { "avx2,fma,f16c":
     fn halves(values: &[u16; 8]) -> F {
         // SAFETY: the reference covers the 16 bytes that are read.
         _mm256_cvtph_ps(unsafe { _mm_loadu_si128(values.as_ptr().cast()) })
+    }
+    /// Loads upper halves of f32.
+    fn bfloats(values: &[u16; 8]) -> F {
+        // SAFETY: the reference covers the 16 bytes that are read.
+        let halves = unsafe { _mm_loadu_si128(values.as_ptr().cast()) };
+        _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(halves)))
+    }
+    /// `2^(x - BIAS)` of each byte x, in two factors because an f32's exponent does not reach its subnormals.
+    fn powers_of_two<const BIAS: i32>(values: &[u8; 8]) -> F {
+        let x = unsigned(values);
+        let half = _mm256_srli_epi32::<1>(x);
+        let power = |exponent, bias| {
+            _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_add_epi32(exponent, _mm256_set1_epi32(bias))))
+        };
+        mul(power(half, (254 - BIAS) / 2), power(_mm256_sub_epi32(x, half), (255 - BIAS) / 2))
+    }
+    /// Loads unsigned floats of four exponent and three mantissa bits: as halves they are 256 times too small; 0x7F is 0.
+    fn ue4m3(values: &[u8; 8]) -> F {
+        // SAFETY: the reference covers the 8 bytes that are read.
+        let bytes = _mm_cvtepu8_epi16(unsafe { _mm_loadl_epi64(values.as_ptr().cast()) });
+        let half = _mm_slli_epi16::<7>(_mm_and_si128(bytes, _mm_set1_epi16(0x7f)));
+        let none = _mm_cmpeq_epi16(bytes, _mm_set1_epi16(0x7f));
+        mul(_mm256_cvtph_ps(_mm_andnot_si128(none, half)), splat_f(256.0))
     }
     /// Loads unsigned bytes into lanes.
     fn unsigned(values: &[u8; 8]) -> I {

@@ -4,6 +4,12 @@
 pub type I = u32;
 /// One f32.
 pub type F = f32;
+/// 16 bytes to look up.
+pub type Palette = [u8; 16];
+/// 32 bytes to look up.
+pub type Palette32 = [u8; 32];
+/// 16 f32 to look up.
+pub type Table = [f32; 16];
 /// Lanes of a vector.
 pub const LANES: usize = 1;
 
@@ -81,6 +87,48 @@ pub fn to_float(a: I) -> F {
     a.cast_signed() as f32
 }
 
+/// A palette of 16.
+#[inline]
+pub fn palette(bytes: &[u8; 32]) -> Palette {
+    std::array::from_fn(|index| bytes[index])
+}
+
+/// A palette of 32.
+#[inline]
+pub fn palette_32(bytes: &[u8; 32]) -> Palette32 {
+    *bytes
+}
+
+/// The palette's byte for each byte under 16.
+#[inline]
+pub fn look_up(palette: Palette, codes: I) -> I {
+    u32::from_le_bytes(codes.to_le_bytes().map(|code| palette[usize::from(code & 15)]))
+}
+
+/// The palette's byte for each byte under 32.
+#[inline]
+pub fn look_up_32(palette: Palette32, codes: I) -> I {
+    u32::from_le_bytes(codes.to_le_bytes().map(|code| palette[usize::from(code & 31)]))
+}
+
+/// A table of f32.
+#[inline]
+pub fn table(values: &[f32; 16]) -> Table {
+    *values
+}
+
+/// The table's number for the four bits that start at bit `SHIFT` of the lane.
+#[inline]
+pub fn pick<const SHIFT: u32>(table: Table, codes: I) -> F {
+    table[((codes >> SHIFT) & 15) as usize]
+}
+
+/// The byte that starts at bit `SHIFT` of the lane as a signed float of four exponent and three mantissa bits.
+#[inline]
+pub fn e4m3<const SHIFT: u32>(a: I) -> F {
+    crate::scalar::e4m3((a >> SHIFT) & 0xff)
+}
+
 /// The unsigned byte that starts at bit `SHIFT` of the lane.
 #[inline]
 pub fn byte<const SHIFT: u32>(a: I) -> F {
@@ -103,6 +151,12 @@ pub fn high_half(a: I) -> F {
 #[inline]
 pub fn fma(a: F, b: F, c: F) -> F {
     a.mul_add(b, c)
+}
+
+/// `a - b * c`, rounded once.
+#[inline]
+pub fn sub_product(a: F, b: F, c: F) -> F {
+    (-b).mul_add(c, a)
 }
 
 /// `a * b`.
@@ -151,6 +205,24 @@ pub fn store_floats(values: &mut [f32; 1], a: F) {
 #[inline]
 pub fn halves(values: &[u16; 1]) -> F {
     crate::scalar::f16(u32::from(values[0]))
+}
+
+/// Loads the upper half of an f32.
+#[inline]
+pub fn bfloats(values: &[u16; 1]) -> F {
+    f32::from_bits(u32::from(values[0]) << 16)
+}
+
+/// `2^(x - BIAS)` of the byte x.
+#[inline]
+pub fn powers_of_two<const BIAS: i32>(values: &[u8; 1]) -> F {
+    crate::scalar::power_of_two(u32::from(values[0]), BIAS)
+}
+
+/// Loads an unsigned float of four exponent and three mantissa bits; 0x7F is 0.
+#[inline]
+pub fn ue4m3(values: &[u8; 1]) -> F {
+    crate::scalar::ue4m3(u32::from(values[0]))
 }
 
 /// Loads an unsigned byte.

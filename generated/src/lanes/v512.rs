@@ -6,6 +6,12 @@ use core::arch::x86_64::*;
 pub type I = __m512i;
 /// 16 lanes of f32.
 pub type F = __m512;
+/// 16 bytes to look up, in each quarter of a vector.
+pub type Palette = __m512i;
+/// 32 bytes to look up, in two palettes.
+pub type Palette32 = [Palette; 2];
+/// 16 f32 to look up.
+pub type Table = __m512;
 /// Lanes of a vector.
 pub const LANES: usize = 16;
 
@@ -46,6 +52,37 @@ super::vocabulary! { "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16
     fn add_i(a: I, b: I) -> I { _mm512_add_epi32(a, b) }
     /// Rounds to nearest even.
     fn to_float(a: I) -> F { _mm512_cvtepi32_ps(a) }
+    /// A palette of 16.
+    fn palette(bytes: &[u8; 32]) -> Palette { palette_32(bytes)[0] }
+    /// A palette of 32.
+    fn palette_32(bytes: &[u8; 32]) -> Palette32 {
+        // SAFETY: the reference covers the 32 bytes that are read.
+        let halves = unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) };
+        [_mm256_castsi256_si128(halves), _mm256_extracti128_si256::<1>(halves)].map(|half| _mm512_broadcast_i32x4(half))
+    }
+    /// The palette's byte for each byte under 16.
+    fn look_up(palette: Palette, codes: I) -> I { _mm512_shuffle_epi8(palette, codes) }
+    /// The palette's byte for each byte under 32.
+    fn look_up_32(palette: Palette32, codes: I) -> I {
+        let upper = _mm512_test_epi8_mask(codes, _mm512_set1_epi8(16));
+        let low = _mm512_shuffle_epi8(palette[0], codes);
+        _mm512_mask_shuffle_epi8(low, upper, palette[1], codes)
+    }
+    /// A table of f32.
+    fn table(values: &[f32; 16]) -> Table { floats(values) }
+    /// The table's number for the four bits that start at bit `SHIFT` of each lane.
+    fn pick<const SHIFT: u32>(table: Table, codes: I) -> F { _mm512_permutexvar_ps(_mm512_srli_epi32::<SHIFT>(codes), table) }
+    /// The byte that starts at bit `SHIFT` of each lane as a signed float of four exponent and three mantissa bits. Its bits are
+    /// those of an f32 whose exponent is 120 too small; a magnitude of 0x7F is not a number.
+    fn e4m3<const SHIFT: u32>(a: I) -> F {
+        let byte = _mm512_srli_epi32::<SHIFT>(a);
+        let magnitude = _mm512_and_si512(byte, _mm512_set1_epi32(0x7f));
+        let sign = _mm512_slli_epi32::<24>(_mm512_and_si512(byte, _mm512_set1_epi32(0x80)));
+        let bits = _mm512_or_si512(sign, _mm512_slli_epi32::<20>(magnitude));
+        let value = mul(_mm512_castsi512_ps(bits), splat_f(f32::from_bits(247 << 23)));
+        let nan = _mm512_cmpeq_epi32_mask(magnitude, _mm512_set1_epi32(0x7f));
+        _mm512_mask_blend_ps(nan, value, splat_f(f32::NAN))
+    }
     /// The unsigned byte that starts at bit `SHIFT` of each lane.
     fn byte<const SHIFT: u32>(a: I) -> F {
         to_float(_mm512_and_si512(_mm512_srli_epi32::<SHIFT>(a), _mm512_set1_epi32(0xff)))
@@ -56,6 +93,8 @@ super::vocabulary! { "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16
     fn high_half(a: I) -> F { to_float(_mm512_srli_epi32::<16>(a)) }
     /// `a * b + c`, rounded once.
     fn fma(a: F, b: F, c: F) -> F { _mm512_fmadd_ps(a, b, c) }
+    /// `a - b * c`, rounded once.
+    fn sub_product(a: F, b: F, c: F) -> F { _mm512_fnmadd_ps(b, c, a) }
     /// `a * b`.
     fn mul(a: F, b: F) -> F { _mm512_mul_ps(a, b) }
     /// `a + b`.
@@ -86,6 +125,29 @@ super::vocabulary! { "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16
     fn halves(values: &[u16; 16]) -> F {
         // SAFETY: the reference covers the 32 bytes that are read.
         _mm512_cvtph_ps(unsafe { _mm256_loadu_si256(values.as_ptr().cast()) })
+    }
+    /// Loads upper halves of f32.
+    fn bfloats(values: &[u16; 16]) -> F {
+        // SAFETY: the reference covers the 32 bytes that are read.
+        let halves = unsafe { _mm256_loadu_si256(values.as_ptr().cast()) };
+        _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(halves)))
+    }
+    /// `2^(x - BIAS)` of each byte x, in two factors because an f32's exponent does not reach its subnormals.
+    fn powers_of_two<const BIAS: i32>(values: &[u8; 16]) -> F {
+        let x = unsigned(values);
+        let half = _mm512_srli_epi32::<1>(x);
+        let power = |exponent, bias| {
+            _mm512_castsi512_ps(_mm512_slli_epi32::<23>(_mm512_add_epi32(exponent, _mm512_set1_epi32(bias))))
+        };
+        mul(power(half, (254 - BIAS) / 2), power(_mm512_sub_epi32(x, half), (255 - BIAS) / 2))
+    }
+    /// Loads unsigned floats of four exponent and three mantissa bits: as halves they are 256 times too small; 0x7F is 0.
+    fn ue4m3(values: &[u8; 16]) -> F {
+        // SAFETY: the reference covers the 16 bytes that are read.
+        let bytes = _mm256_cvtepu8_epi16(unsafe { _mm_loadu_si128(values.as_ptr().cast()) });
+        let half = _mm256_slli_epi16::<7>(_mm256_and_si256(bytes, _mm256_set1_epi16(0x7f)));
+        let none = _mm256_cmpeq_epi16(bytes, _mm256_set1_epi16(0x7f));
+        mul(_mm512_cvtph_ps(_mm256_andnot_si256(none, half)), splat_f(256.0))
     }
     /// Loads unsigned bytes into lanes.
     fn unsigned(values: &[u8; 16]) -> I {

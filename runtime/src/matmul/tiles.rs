@@ -82,8 +82,9 @@ impl<'a> Walk<'a> {
             sums.clear();
             sums.resize(tiles.len() * groups.len() * cols * rows, 0.0);
             let weights = self.weights.tiles(tiles.start, rows, tiles.len());
+            let (units, palette) = (self.weights.units(), self.weights.palette());
             // SAFETY: the kernel was chosen because its instruction set is available.
-            unsafe { (self.kernel.run)(weights, self.weights.units(), self.groups.range(groups.clone()), sums) };
+            unsafe { (self.kernel.run)(weights, units, self.groups.range(groups.clone()), palette, sums) };
             // Column by column: rows of a column lie side by side, columns on pages of their own.
             let columns = groups.len() * cols;
             for column in 0..columns {

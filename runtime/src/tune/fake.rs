@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use quantloom_kernels::abi::Activations;
+use quantloom_kernels::abi::{Activations, Palette};
 
 use crate::matmul::candidates;
 use crate::measure::synthetic;
@@ -44,9 +44,9 @@ pub fn entry(weights: &Weights, threads: usize) -> Entry {
 pub fn wrong_kernel(weights: &Weights) -> &'static Kernel {
     /// A function pointer cannot hold it.
     static RIGHT: OnceLock<&'static Kernel> = OnceLock::new();
-    unsafe fn run(weights: &[u8], units: usize, activations: &[u8], out: &mut [f32]) {
+    unsafe fn run(weights: &[u8], units: usize, activations: &[u8], palette: &Palette, out: &mut [f32]) {
         // SAFETY: every processor runs this kernel.
-        unsafe { (RIGHT.get().unwrap().run)(weights, units, activations, out) };
+        unsafe { (RIGHT.get().unwrap().run)(weights, units, activations, palette, out) };
         out[0] = f32::from_bits(out[0].to_bits() ^ 1);
     }
     let right = *RIGHT.get_or_init(|| kernels(weights)[0]);

@@ -6,7 +6,7 @@ use quote::{format_ident, quote};
 use super::int8::{Source, cell};
 use super::tile::{Tile, each};
 use super::{quads, value};
-use crate::lower::class::Min;
+use crate::lower::class::{Codes, LINE, Min, PANEL_ROWS};
 
 impl Tile<'_> {
     /// One unit from packed memory: every weight decoded to f32, `take(quad, index)` then using the vectors `weight0`, `weight1`, ...
@@ -14,7 +14,9 @@ impl Tile<'_> {
     pub fn exact_weights(&self, take: &dyn Fn(usize, usize) -> TokenStream) -> TokenStream {
         let class = self.class;
         let (chunk, step) = (class.chunk(), class.step);
-        if step >= chunk {
+        if class.codes == Codes::None {
+            self.plain_weights(take)
+        } else if step >= chunk {
             let (scales, quads) = (self.exact_scales(), self.exact_quads(0..chunk / 4, take));
             let lines = self.exact_lines();
             let chunks = step / chunk;
@@ -29,6 +31,26 @@ impl Tile<'_> {
             });
             each("at_chunk", class.unit / chunk, quote!(#lines #(#steps)*))
         }
+    }
+
+    /// Every weight a root: `chunk` of them a turn.
+    fn plain_weights(&self, take: &dyn Fn(usize, usize) -> TokenStream) -> TokenStream {
+        let class = self.class;
+        let (chunk, bytes) = (class.chunk(), PANEL_ROWS * class.root.bytes());
+        let weights = (0..chunk).map(|at| {
+            let weights = (0..self.vectors).map(|vector| {
+                let (name, unit, part) = (format_ident!("weight{vector}"), format_ident!("unit{vector}"), self.width.part());
+                let (index, value) =
+                    (quote!(at_chunk * #chunk + #at), self.root(vector, "roots", &quote!(at_chunk * #chunk + #at), 1.0));
+                let starts_line = self.streams && (at * bytes).is_multiple_of(LINE);
+                let ahead = starts_line
+                    .then(|| quads::prefetch_line(self.width, &quote!(bytemuck::bytes_of(&#unit.roots[#index][#part]))));
+                quote!(#ahead let #name = #value;)
+            });
+            let taken = take(at / 4, at % 4);
+            quote!({ #(#weights)* #taken })
+        });
+        each("at_chunk", class.unit / chunk, quote!(#(#weights)*))
     }
 
     /// The code lines of chunk `at_chunk`.
@@ -65,10 +87,19 @@ impl Tile<'_> {
         let values = (0..self.vectors).map(|vector| {
             let root = self.step_root(vector);
             let (scale, value) = (format_ident!("scale{vector}"), self.packed_scale(vector));
-            let min = self.exact_min(vector);
-            quote!(#root let #scale = #value; #min)
+            let (zero, min) = (self.exact_zero(vector), self.exact_min(vector));
+            quote!(#root let #scale = #value; #zero #min)
         });
         quote!(#(#values)*)
+    }
+
+    /// What is subtracted from every byte of step `at_step`, if that is not a constant.
+    fn exact_zero(&self, vector: usize) -> Option<TokenStream> {
+        let (name, step, constant) = (format_ident!("zero{vector}"), self.class.step, value::float(self.class.zero as f32));
+        self.class.zero_group.map(|group| {
+            let zeros = self.zeros(vector, &quote!(at_step * #step / #group));
+            quote!(let #name = lanes::add(#zeros, lanes::splat_f(#constant));)
+        })
     }
 
     fn exact_min(&self, vector: usize) -> TokenStream {
@@ -78,7 +109,8 @@ impl Tile<'_> {
         match class.min {
             None => quote!(),
             Some(Min::Flat) => {
-                let min = self.root(vector, "min_roots", &quote!(at_step), 1.0);
+                let (step, group) = (class.step, class.root_group);
+                let min = self.root(vector, "min_roots", &quote!(at_step * #step / #group), 1.0);
                 quote!(let #name = #min;)
             }
             Some(Min::Sub(sub)) => {
@@ -98,8 +130,15 @@ impl Tile<'_> {
         let (weight, quad, scale) =
             (format_ident!("weight{vector}"), format_ident!("quad{vector}"), format_ident!("scale{vector}"));
         let shift = proc_macro2::Literal::usize_unsuffixed(8 * index);
-        let mut level = quote!(lanes::byte::<#shift>(#quad));
-        if self.class.zero != 0 {
+        let mut level = match self.class.codes {
+            Codes::Floats(_) => quote!(lanes::pick::<#shift>(palette, #quad)),
+            Codes::E4m3 => quote!(lanes::e4m3::<#shift>(#quad)),
+            Codes::Linear | Codes::Bytes(_) | Codes::None => quote!(lanes::byte::<#shift>(#quad)),
+        };
+        if self.class.zero_group.is_some() {
+            let zero = format_ident!("zero{vector}");
+            level = quote!(lanes::sub(#level, #zero));
+        } else if self.class.zero != 0 {
             let zero = value::float(self.class.zero as f32);
             level = quote!(lanes::sub(#level, lanes::splat_f(#zero)));
         }

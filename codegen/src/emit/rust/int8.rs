@@ -78,8 +78,9 @@ impl Tile<'_> {
             quote!(#(let mut #dots = #first;)* #(let mut #others = lanes::zero_i();)*)
         });
         let scales = (0..self.vectors).map(|vector| {
-            let (scale, value) = (format_ident!("scale{vector}"), self.step_scale(source, vector));
-            quote!(let #scale = #value;)
+            let (scale, value, zeros) =
+                (format_ident!("scale{vector}"), self.step_scale(source, vector), self.step_zeros(source, vector));
+            quote!(let #scale = #value; #zeros)
         });
         let flush = self.cells(
             |t, vector, column| {
@@ -87,11 +88,39 @@ impl Tile<'_> {
                 let mut others = self.other_dots(column);
                 let whole =
                     others.swap_remove(vector).into_iter().fold(quote!(#dot), |sum, other| quote!(lanes::add_i(#sum, #other)));
-                quote!(#t = lanes::fma(#scale, lanes::to_float(#whole), #t);)
+                let whole = self.less_zeros(vector, column, quote!(lanes::to_float(#whole)));
+                quote!(#t = lanes::fma(#scale, #whole, #t);)
             },
             "t",
         );
         (quote!(let at_step = (#at) / #step; #start), quote!(#(#scales)* #flush))
+    }
+
+    /// The zero points of step `at_step` as f32, if the class has them.
+    fn step_zeros(&self, source: Source, vector: usize) -> Option<TokenStream> {
+        let (name, step) = (format_ident!("zeros{vector}"), self.class.step);
+        self.class.zero_group.map(|group| match source {
+            Source::Packed => {
+                let zeros = self.zeros(vector, &quote!(at_step * #step / #group));
+                quote!(let #name = #zeros;)
+            }
+            Source::Stage => quote!(let #name = lanes::floats(&stage.zeros[at_step * #step / #group][#vector]);),
+        })
+    }
+
+    /// The zero points of a group as f32.
+    pub fn zeros(&self, vector: usize, index: &TokenStream) -> TokenStream {
+        let (unit, part) = (format_ident!("unit{vector}"), self.width.part());
+        quote!(lanes::to_float(lanes::signed(&#unit.zeros[#index][#part])))
+    }
+
+    /// `dot - zero * sum of quants`: all three are integers below 2^24, so that the f32 operation is exact.
+    fn less_zeros(&self, vector: usize, column: usize, dot: TokenStream) -> TokenStream {
+        if self.class.zero_group.is_none() {
+            return dot;
+        }
+        let zeros = format_ident!("zeros{vector}");
+        quote!(lanes::sub_product(#dot, #zeros, lanes::to_float(lanes::splat_i(columns.sums[at_step][#column]))))
     }
 
     /// The accumulators of a column beside the first, by vector.
@@ -120,7 +149,7 @@ impl Tile<'_> {
 
     /// How many quads' pair sums fit 16 bits.
     fn pair_budget(&self) -> usize {
-        i16::MAX as usize / (2 * 127 * self.class.max_code as usize)
+        i16::MAX as usize / (2 * 127 * self.class.max_byte as usize)
     }
 
     /// Loads the lines of a body if they come from packed memory, and multiplies its quads.
@@ -211,7 +240,7 @@ impl Tile<'_> {
             return quote!();
         }
         let (span, group) = (class.span, class.root_group);
-        let unit_value = class.sub_scale.map_or(1.0, |sub| sub.unit);
+        let unit_value = class.scale_factor();
         let roots = (0..self.vectors).map(|vector| {
             let name = format_ident!("root{vector}");
             let root = self.root(vector, "roots", &quote!(span * #span / #group), unit_value);
@@ -223,9 +252,16 @@ impl Tile<'_> {
     /// `unit{vector}.{field}[index]` as f32, times a constant.
     pub fn root(&self, vector: usize, field: &str, index: &TokenStream, unit_value: f32) -> TokenStream {
         let (unit, field, part) = (format_ident!("unit{vector}"), format_ident!("{field}"), self.width.part());
+        let place = quote!(&#unit.#field[#index][#part]);
         let load = match self.class.root {
-            Root::F16 => quote!(lanes::halves(&#unit.#field[#index][#part])),
-            Root::F32 => quote!(lanes::floats(&#unit.#field[#index][#part])),
+            Root::F16 => quote!(lanes::halves(#place)),
+            Root::Bf16 => quote!(lanes::bfloats(#place)),
+            Root::F32 => quote!(lanes::floats(#place)),
+            Root::E8m0 { bias } => {
+                let bias = proc_macro2::Literal::i32_unsuffixed(bias);
+                quote!(lanes::powers_of_two::<#bias>(#place))
+            }
+            Root::Ue4m3 => quote!(lanes::ue4m3(#place)),
         };
         if unit_value == 1.0 {
             return load;
@@ -246,8 +282,8 @@ impl Tile<'_> {
     pub fn step_root(&self, vector: usize) -> Option<TokenStream> {
         let (class, name) = (self.class, format_ident!("root{vector}"));
         let (step, group) = (class.step, class.root_group);
-        class.sub_scale.filter(|_| group >= class.span).map(|sub| {
-            let root = self.root(vector, "roots", &quote!(at_step * #step / #group), sub.unit);
+        class.sub_scale.filter(|_| group >= class.span).map(|_| {
+            let root = self.root(vector, "roots", &quote!(at_step * #step / #group), class.scale_factor());
             quote!(let #name = #root;)
         })
     }
@@ -257,10 +293,10 @@ impl Tile<'_> {
         let class = self.class;
         let (step, group) = (class.step, class.root_group);
         match class.sub_scale {
-            None => self.root(vector, "roots", &quote!(at_step * #step / #group), 1.0),
+            None => self.root(vector, "roots", &quote!(at_step * #step / #group), class.scale_factor()),
             Some(sub) => {
                 let root = if class.root_group < class.span {
-                    self.root(vector, "roots", &quote!(at_step * #step / #group), sub.unit)
+                    self.root(vector, "roots", &quote!(at_step * #step / #group), class.scale_factor())
                 } else {
                     let root = format_ident!("root{vector}");
                     quote!(#root)
@@ -287,12 +323,12 @@ impl Tile<'_> {
     }
 
     fn flat_mins(&self, source: Source) -> TokenStream {
-        let steps = self.class.span / self.class.step;
+        let (steps, step, group) = (self.class.span / self.class.step, self.class.step, self.class.root_group);
         let add = self.cells(
             |t, vector, column| {
                 let min = match source {
-                    Source::Packed => self.root(vector, "min_roots", &quote!(at_step), 1.0),
-                    Source::Stage => quote!(lanes::floats(&stage.min_roots[at_step][#vector])),
+                    Source::Packed => self.root(vector, "min_roots", &quote!(at_step * #step / #group), 1.0),
+                    Source::Stage => quote!(lanes::floats(&stage.min_roots[at_step * #step / #group][#vector])),
                 };
                 quote!(#t = lanes::fma(#min, lanes::to_float(lanes::splat_i(columns.sums[at_step][#column])), #t);)
             },

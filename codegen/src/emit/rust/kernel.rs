@@ -7,8 +7,8 @@ use quote::{format_ident, quote};
 
 use super::int8::{Source, cell};
 use super::tile::Tile;
-use super::{Width, unit};
-use crate::lower::class::{Class, PANEL_ROWS, SEGMENT};
+use super::{Width, quads, unit};
+use crate::lower::class::{Class, Codes, PANEL_ROWS, SEGMENT};
 
 /// A kernel for one class and instruction set.
 pub struct Kernel<'a> {
@@ -48,7 +48,7 @@ impl<'a> Kernel<'a> {
         quote! {
             #(#docs)*
             #features
-            pub fn #name(weights: &[u8], units: usize, activations: &[u8], out: &mut [f32]) {
+            pub fn #name(weights: &[u8], units: usize, activations: &[u8], palette: &abi::Palette, out: &mut [f32]) {
                 #body
             }
         }
@@ -93,10 +93,12 @@ impl<'a> Kernel<'a> {
             quote!(let mut stages = [#stage::zeroed(); #segment];)
         });
         let work = self.each_part(self.work());
+        let palette = quads::palette(tile.class);
         quote! {
             let tiles: &[Unit] = bytemuck::cast_slice(weights);
             let groups: &[#columns] = bytemuck::cast_slice(activations);
             let outs: &mut [[[[[f32; #lanes]; #parts]; #vectors]; #cols]] = bytemuck::cast_slice_mut(out);
+            #palette
             #order
             #stages
             for first in (0..units).step_by(#segment) {
@@ -206,6 +208,10 @@ impl<'a> Kernel<'a> {
 
     /// Without these the scales of each unit would be waited for: they are as far away as the codes.
     fn prefetch_heads(&self) -> TokenStream {
+        // Where every weight is a root, they are asked for one by one.
+        if self.tile.class.codes == Codes::None {
+            return quote!();
+        }
         let head = self.tile.class.head_bytes();
         let heads = (0..self.tile.vectors).map(|vector| {
             let unit = format_ident!("unit{vector}");

@@ -66,7 +66,8 @@ pub fn files(plan: &Plan, support: &str) -> Vec<SourceFile> {
     let support: syn::Path = syn::parse_str(support).expect("the support path is a Rust path");
     let mut files = Vec::new();
     for (name, class) in &plan.classes {
-        for (isa, numerics) in plan.isas.iter().flat_map(|isa| Numerics::ALL.map(|numerics| (isa, numerics))) {
+        let pairs = plan.isas.iter().flat_map(|isa| Numerics::ALL.map(|numerics| (isa, numerics)));
+        for (isa, numerics) in pairs.filter(|(_, numerics)| class.has(*numerics)) {
             let origin = format!("class {name} for {}, {}", isa.name, numerics.name());
             let module = kernel_module(name, isa, numerics);
             files.push(file(&module.to_string(), &origin, kernels(plan, class, isa, numerics, &support)));
@@ -183,7 +184,7 @@ fn format_items(format: &PlannedFormat, support: &syn::Path) -> TokenStream {
     let decode = value::decode(&format.decoder);
     let pack = format.class.as_ref().map(|(name, class)| {
         let module = class_module(name);
-        let pack = pack::pack(&format.card.format, &format.decoder, class, &module);
+        let pack = pack::pack(&format.decoder, class, &module);
         quote! {
             use super::#module;
             #pack

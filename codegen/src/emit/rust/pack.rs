@@ -1,20 +1,28 @@
 //! Packers: stored rows to packed panels. A format extracts its integers; its class weaves them into lines.
 
-use proc_macro2::{Ident, TokenStream};
-use quantloom_spec::model::{Element, Format, Stored};
+use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
 
+use super::unit;
 use super::value::{self, lets, name, needed};
-use crate::ir::{Decoder, FloatKind, Op, Part, Piece};
-use crate::lower::class::{Class, Min, Place, Root, Sub};
+use crate::ir::{Decoder, Op, Part, Piece};
+use crate::lower::class::{Class, Codes, Min, Place, Root, Source, Sub};
 
-/// `pub fn pack(rows: &[&[u8]], panel: &mut [u8])` of a format.
-pub fn pack(format: &Format, decoder: &Decoder, class: &Class, class_module: &Ident) -> TokenStream {
-    let [piece] = &decoder.pieces[..] else { unreachable!("a class has one piece") };
+/// `pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u8])` of a format.
+pub fn pack(decoder: &Decoder, class: &Class, class_module: &Ident) -> TokenStream {
+    // The pieces of a block that has several differ in their codes alone.
+    let piece = &decoder.pieces[0];
     let weights = decoder.weights;
     let blocks = class.unit / class.block;
-    let codes = extract_codes(format, piece);
-    let scale = piece.values.scale.expect("a class has a scale");
+    let (index, codes) = (level_codes(class), decoder.pieces.iter().map(|piece| extract_codes(class, piece)));
+    let weave = (class.codes != Codes::None).then(|| {
+        quote! {
+            let mut codes = [0; #weights];
+            #(#codes)*
+            #class_module::weave(unit, slot, lane, &codes);
+        }
+    });
+    let scale = piece.values.scale.unwrap_or(Part { stored: None, root: piece.values.own });
     let scales = extract_part(piece, class, scale, class.sub_scale, &Places::scale(class));
     let mins = class.min.map(|min| {
         let sub = match min {
@@ -23,16 +31,22 @@ pub fn pack(format: &Format, decoder: &Decoder, class: &Class, class_module: &Id
         };
         extract_part(piece, class, piece.values.min.expect("the class has a min"), sub, &Places::min(class))
     });
-    let body = value::blocks(decoder, &quote! {
+    let zeros = class.zero_group.map(|group| {
+        let zero = piece.values.zero.expect("the class has zero points");
+        let value = name(zero);
+        extract(piece, class, zero, group, &format_ident!("zeros"), &quote!(#value as i8 as u8))
+    });
+    let body = quote! {
         let (unit, slot) = (&mut units[index / #blocks], index % #blocks);
-        let mut codes = [0; #weights];
-        #codes
-        #class_module::weave(unit, slot, lane, &codes);
+        #weave
         #scales
         #mins
-    });
+        #zeros
+    };
+    let body = value::blocks(decoder, &body);
     quote! {
-        /// Packs up to 16 stored rows into a zeroed panel.
+        #index
+        /// Packs the first blocks of up to 16 rows into a zeroed panel.
         pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u8]) {
             let units: &mut [#class_module::Packed] = bytemuck::cast_slice_mut(panel);
             for (lane, row) in rows.enumerate() {
@@ -42,18 +56,30 @@ pub fn pack(format: &Format, decoder: &Decoder, class: &Class, class_module: &Id
     }
 }
 
+/// The code of each level, by the byte that is the level in two's complement.
+fn level_codes(class: &Class) -> Option<TokenStream> {
+    let Source::Level { levels, .. } = &class.source else { return None };
+    let code = |byte: u8| levels.iter().position(|level| level.cast_unsigned() == byte).unwrap_or_default() as u8;
+    let codes = (0..=255).map(code).map(Literal::u8_unsuffixed);
+    Some(quote!(static CODES: [u8; 256] = [#(#codes),*];))
+}
+
 /// Fills `codes` with the code of each weight; a signed code becomes unsigned by flipping its top bit.
-fn extract_codes(format: &Format, piece: &Piece) -> TokenStream {
-    let flip = match &format.pieces[0].code.stored {
-        Stored::Item { field, .. } => match format.element(*field) {
-            Element::Signed(bits) => Some(1_u8 << (bits - 1)),
-            _ => None,
-        },
-        Stored::Planes { .. } => None,
+fn extract_codes(class: &Class, piece: &Piece) -> TokenStream {
+    let (wanted, value) = match &class.source {
+        Source::Code { signed_bits } => {
+            let code = name(piece.values.code);
+            let flip = signed_bits.map(|bits| 1_u8 << (bits - 1));
+            (piece.values.code, flip.map_or_else(|| quote!(#code as u8), |flip| quote!(#code as u8 ^ #flip)))
+        }
+        Source::Level { unit, .. } => {
+            let wanted = if class.zero_group.is_some() { piece.values.own } else { piece.values.level };
+            let (level, scale) = (name(wanted), value::float(1.0 / unit));
+            let integer = if *unit == 1.0 { quote!(#level) } else { quote!((#level * #scale)) };
+            (wanted, quote!(CODES[usize::from(#integer as i8 as u8)]))
+        }
     };
-    let code = name(piece.values.code);
-    let value = flip.map_or_else(|| quote!(#code as u8), |flip| quote!(#code as u8 ^ #flip));
-    value::nest(piece, &needed(piece, &[piece.values.code]), &|position| quote!(codes[#position] = #value;))
+    value::nest(piece, &needed(piece, &[wanted]), &|position| quote!(codes[#position] = #value;))
 }
 
 /// Where the two levels of a scale or a min go.
@@ -76,18 +102,23 @@ impl Places {
 }
 
 fn extract_part(piece: &Piece, class: &Class, part: Part, sub: Option<Sub>, places: &Places) -> TokenStream {
-    let (block, group, roots) = (class.block, places.root_group, &places.roots);
     let (source, value) = root_value(piece, class, part.root);
-    let root = shallow(piece, source, group, &|position, run| {
+    let root = extract(piece, class, source, places.root_group, &places.roots, &value);
+    let subs = sub.zip(part.stored).map(|(sub, stored)| extract_subs(piece, class, stored, sub, places));
+    quote!(#root #subs)
+}
+
+/// Puts the value of each group of weights where it belongs: `unit.field[group][row]`.
+fn extract(piece: &Piece, class: &Class, source: usize, group: usize, field: &Ident, value: &TokenStream) -> TokenStream {
+    let block = class.block;
+    shallow(piece, source, group, &|position, run| {
         let count = run / group;
         quote! {
             for at in 0..#count {
-                unit.#roots[(slot * #block + #position) / #group + at][lane] = #value;
+                unit.#field[(slot * #block + #position) / #group + at][lane] = #value;
             }
         }
-    });
-    let subs = sub.zip(part.stored).map(|(sub, stored)| extract_subs(piece, class, stored, sub, places));
-    quote!(#root #subs)
+    })
 }
 
 fn extract_subs(piece: &Piece, class: &Class, stored: usize, sub: Sub, places: &Places) -> TokenStream {
@@ -128,15 +159,25 @@ fn sub_integer(stored: &Ident, sub: Sub) -> TokenStream {
 
 /// The operation to compute for a root, and the expression that is stored.
 fn root_value(piece: &Piece, class: &Class, root: usize) -> (usize, TokenStream) {
-    match (class.root, &piece.ops[root].op) {
-        (Root::F16, &Op::Widen(FloatKind::F16, bits)) => {
-            let bits_name = name(bits);
-            (bits, quote!(#bits_name as u16))
+    let held = if class.root == Root::F32 { None } else { stored_bits(piece, root) };
+    match held {
+        Some(bits) => {
+            let (bits_name, ty) = (name(bits), unit::root_type(class.root));
+            (bits, quote!(#bits_name as #ty))
         }
-        _ => {
+        None => {
             let value = name(root);
             (root, quote!(#value))
         }
+    }
+}
+
+/// The operation whose bits are widened to a root; the step that it is multiplied by is the class's.
+fn stored_bits(piece: &Piece, root: usize) -> Option<usize> {
+    match piece.ops[root].op {
+        Op::Widen(_, bits) => Some(bits),
+        Op::Times(of, _) => stored_bits(piece, of),
+        _ => None,
     }
 }
 
@@ -155,21 +196,25 @@ fn shallow(piece: &Piece, wanted: usize, group: usize, store: &dyn Fn(TokenStrea
 
 /// The class's side: `Packed`, `weave` and `unpack`.
 pub fn class(class: &Class) -> TokenStream {
-    let (packed, weave, unpack) = (packed(class), weave(class), unpack(class));
+    let (packed, unpack) = (packed(class), unpack(class));
+    let weave = (class.codes != Codes::None).then(|| weave(class));
     quote!(#packed #weave #unpack)
 }
 
 /// A unit as packers see it: rows side by side.
 fn packed(class: &Class) -> TokenStream {
-    let root = root_type(class);
+    let root = unit::root_type(class.root);
     let (roots, min_roots, pairs) = (class.roots(), class.min_roots(), class.min_pairs());
     let min_roots = (min_roots > 0).then(|| quote!(pub min_roots: [[#root; 16]; #min_roots],));
+    let zeros = class.zeros();
+    let zeros = (zeros > 0).then(|| quote!(pub zeros: [[u8; 16]; #zeros],));
     let scales = class.sub_scale.map(|_| {
         let steps = class.steps();
         quote!(pub scales: [[u8; 16]; #steps],)
     });
     let mins = (pairs > 0).then(|| quote!(pub mins: [[[u8; 2]; 16]; #pairs],));
     let (lines, bodies) = (class.body_lines(), class.unit / class.body());
+    let codes = (lines > 0).then(|| quote!(pub codes: [[[[u8; 4]; 16]; #lines]; #bodies],));
     let pad = class.unit_bytes() - class.content_bytes();
     let pad = (pad > 0).then(|| quote!(_pad: [u8; #pad],));
     quote! {
@@ -179,18 +224,12 @@ fn packed(class: &Class) -> TokenStream {
         pub struct Packed {
             pub roots: [[#root; 16]; #roots],
             #min_roots
+            #zeros
             #scales
             #mins
-            pub codes: [[[[u8; 4]; 16]; #lines]; #bodies],
+            #codes
             #pad
         }
-    }
-}
-
-fn root_type(class: &Class) -> TokenStream {
-    match class.root {
-        Root::F16 => quote!(u16),
-        Root::F32 => quote!(f32),
     }
 }
 
@@ -235,11 +274,25 @@ fn unpack(class: &Class) -> TokenStream {
         let (mask, Place { line, low, shift, .. }) = (mask(place), place);
         quote!(quads[#quad] |= (u32::from_le_bytes(lines[#line][row]) >> #shift & #mask) << #low;)
     });
-    let root = |value: TokenStream| match class.root {
-        Root::F16 => quote!(scalar::f16(u32::from(#value))),
-        Root::F32 => value,
+    let bits = quote!(u32::from(root[row]));
+    let roots = match class.root {
+        Root::F16 => quote!(scalar::f16(#bits)),
+        Root::Bf16 => quote!(f32::from_bits(#bits << 16)),
+        Root::F32 => quote!(root[row]),
+        Root::E8m0 { bias } => quote!(scalar::power_of_two(#bits, #bias)),
+        Root::Ue4m3 => quote!(scalar::ue4m3(#bits)),
     };
-    let roots = root(quote!(root[row]));
+    let zeros = (class.zeros() > 0)
+        .then(|| quote!(row_of.zeros.extend(unit.zeros.iter().map(|zero| i32::from(zero[row].cast_signed())));));
+    let codes = (class.codes != Codes::None).then(|| {
+        quote! {
+            for lines in &unit.codes {
+                let mut quads = [0_u32; #quads];
+                #(#moves)*
+                row_of.codes.extend(quads.iter().flat_map(|quad| quad.to_le_bytes()));
+            }
+        }
+    });
     let min_roots = (class.min_roots() > 0).then(|| quote!(row_of.min_roots.extend(unit.min_roots.iter().map(|root| #roots));));
     let scales = class.sub_scale.map(|sub| {
         let widen = if sub.signed { quote!(i32::from(scale[row].cast_signed())) } else { quote!(i32::from(scale[row])) };
@@ -260,13 +313,10 @@ fn unpack(class: &Class) -> TokenStream {
             for unit in units {
                 row_of.roots.extend(unit.roots.iter().map(|root| #roots));
                 #min_roots
+                #zeros
                 #scales
                 #mins
-                for lines in &unit.codes {
-                    let mut quads = [0_u32; #quads];
-                    #(#moves)*
-                    row_of.codes.extend(quads.iter().flat_map(|quad| quad.to_le_bytes()));
-                }
+                #codes
             }
         }
     }

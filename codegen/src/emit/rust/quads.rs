@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
 use super::Width;
-use crate::lower::class::Class;
+use crate::lower::class::{Class, Codes};
 
 /// Loads `count` lines from `codes[first]` on: `let line0 = lanes::line(...); ...`, each with its prefetch if there are any.
 pub fn load_lines(
@@ -30,13 +30,34 @@ pub fn load_lines(
 }
 
 /// One prefetch per line of memory: with narrow vectors, only where the first of them is read.
-fn prefetch_line(width: Width, line: &TokenStream) -> TokenStream {
+pub fn prefetch_line(width: Width, line: &TokenStream) -> TokenStream {
     let prefetch = quote!(prefetch(#line, ahead););
     if width.parts() == 1 { prefetch } else { quote!(if part == 0 { #prefetch }) }
 }
 
-/// The expression of quad `quad` of a body or a chunk, from lines that `load_lines` named.
+/// The bytes of quad `quad` of a body or a chunk that go into a dot: its codes, or what a palette has for them.
 pub fn quad(class: &Class, prefix: &str, quad: usize) -> TokenStream {
+    let codes = codes(class, prefix, quad);
+    match &class.codes {
+        Codes::Bytes(_) if class.bits() > 4 => quote!(lanes::look_up_32(palette, #codes)),
+        Codes::Bytes(_) => quote!(lanes::look_up(palette, #codes)),
+        _ => codes,
+    }
+}
+
+/// `let palette = ...` of a class that has one.
+pub fn palette(class: &Class) -> Option<TokenStream> {
+    let load = match &class.codes {
+        Codes::Bytes(_) if class.bits() > 4 => quote!(palette_32(&palette.bytes)),
+        Codes::Bytes(_) => quote!(palette(&palette.bytes)),
+        Codes::Floats(_) => quote!(table(&palette.floats)),
+        Codes::Linear | Codes::E4m3 | Codes::None => return None,
+    };
+    Some(quote!(let palette = lanes::#load;))
+}
+
+/// The expression of the codes of quad `quad`, from lines that `load_lines` named.
+fn codes(class: &Class, prefix: &str, quad: usize) -> TokenStream {
     let pieces = class.places(quad).into_iter().map(|place| {
         let line = format_ident!("{prefix}{}", place.line);
         field(&quote!(#line), place.bits, place.shift, place.low)

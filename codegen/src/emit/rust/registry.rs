@@ -8,8 +8,8 @@ use quantloom_spec::kernels::{Numerics, Schedule, Variant};
 use quote::{format_ident, quote};
 
 use super::kernel::Kernel;
-use super::{Width, class_module, format_module, kernel_module, numerics, operation, storage, unit};
-use crate::lower::class::Class;
+use super::{Width, class_module, format_module, kernel_module, numerics, operation, storage, unit, value};
+use crate::lower::class::{Class, Codes, PALETTE};
 use crate::plan::{Plan, PlannedFormat};
 
 /// Hash of each generated file's text, by its stem.
@@ -81,6 +81,8 @@ fn isa(isa: &Isa) -> TokenStream {
 fn class_row(name: &str, class: &Class) -> TokenStream {
     let (item, module) = (static_name(&class_module(name)), class_module(name));
     let (unit_weights, unit_bytes, span, step, zero) = (class.unit, class.unit_bytes(), class.span, class.step, class.zero);
+    let zero_group = class.zero_group.map_or_else(|| quote!(None), |group| quote!(Some(#group)));
+    let palette = matches!(class.codes, Codes::Bytes(_));
     quote! {
         static #item: abi::Class = abi::Class {
             name: #name,
@@ -89,6 +91,8 @@ fn class_row(name: &str, class: &Class) -> TokenStream {
             span: #span,
             step: #step,
             zero: #zero,
+            zero_group: #zero_group,
+            palette: #palette,
             unpack: super::#module::unpack,
         };
     }
@@ -103,10 +107,10 @@ fn format_row(plan: &Plan, planned: &PlannedFormat, hashes: &Hashes) -> TokenStr
     let hash = combine(hashes, planned, plan);
     let packed = planned.class.as_ref().map_or_else(
         || quote!(None),
-        |(class, _)| {
-            let kernels = kernel_rows(plan, planned, class, hashes);
-            let class = static_name(&class_module(class));
-            quote!(Some(abi::Packed { class: &#class, pack: super::#module::pack, kernels: &[#(#kernels),*] }))
+        |(name, class)| {
+            let kernels = kernel_rows(plan, planned, name, hashes);
+            let (class, palette) = (static_name(&class_module(name)), palette(class));
+            quote!(Some(abi::Packed { class: &#class, palette: #palette, pack: super::#module::pack, kernels: &[#(#kernels),*] }))
         },
     );
     quote! {
@@ -125,12 +129,28 @@ fn format_row(plan: &Plan, planned: &PlannedFormat, hashes: &Hashes) -> TokenStr
     }
 }
 
+/// The palette of a format.
+fn palette(class: &Class) -> TokenStream {
+    match &class.codes {
+        Codes::Linear | Codes::E4m3 | Codes::None => quote!(abi::Palette::NONE),
+        Codes::Bytes(bytes) => {
+            let bytes = (0..PALETTE).map(|code| bytes.get(code).copied().unwrap_or_default());
+            quote!(abi::Palette { bytes: [#(#bytes),*], ..abi::Palette::NONE })
+        }
+        Codes::Floats(floats) => {
+            let floats = (0..16).map(|code| value::float(floats.get(code).copied().unwrap_or_default()));
+            quote!(abi::Palette { floats: [#(#floats),*], ..abi::Palette::NONE })
+        }
+    }
+}
+
 /// The hash of everything that was generated for a format.
 fn combine(hashes: &Hashes, planned: &PlannedFormat, plan: &Plan) -> u64 {
     let mut stems = vec![format_module(planned).to_string()];
-    if let Some((class, _)) = &planned.class {
-        stems.push(class_module(class).to_string());
-        let modules = plan.isas.iter().flat_map(|isa| Numerics::ALL.map(|numerics| kernel_module(class, isa, numerics)));
+    if let Some((name, class)) = &planned.class {
+        stems.push(class_module(name).to_string());
+        let numerics = || Numerics::ALL.into_iter().filter(|&numerics| class.has(numerics));
+        let modules = plan.isas.iter().flat_map(|isa| numerics().map(|numerics| kernel_module(name, isa, numerics)));
         stems.extend(modules.map(|module| module.to_string()));
     }
     let text = stems.iter().map(|stem| format!("{stem}={:016x};", hashes[stem])).collect::<String>();
@@ -139,7 +159,10 @@ fn combine(hashes: &Hashes, planned: &PlannedFormat, plan: &Plan) -> u64 {
 
 fn kernel_rows(plan: &Plan, planned: &PlannedFormat, class: &str, hashes: &Hashes) -> Vec<TokenStream> {
     let rows = plan.isas.iter().flat_map(|isa| plan.variants_of(isa).map(move |variant| (isa, variant)));
-    rows.map(|(isa, variant)| kernel_row(planned, class, isa, variant, hashes)).collect()
+    let has = |numerics| planned.class.as_ref().is_some_and(|(_, class)| class.has(numerics));
+    rows.filter(|(_, variant)| has(variant.numerics))
+        .map(|(isa, variant)| kernel_row(planned, class, isa, variant, hashes))
+        .collect()
 }
 
 fn kernel_row(planned: &PlannedFormat, class_name: &str, isa: &Isa, variant: &Variant, hashes: &Hashes) -> TokenStream {

@@ -21,12 +21,14 @@ impl Tile<'_> {
             }
             Numerics::Int8 => {
                 let (quads, bodies, steps) = (class.body() / 4, class.unit / class.body(), class.steps());
-                let (pairs, roots) = (class.min_pairs(), class.min_roots());
+                let (pairs, roots, zeros) = (class.min_pairs(), class.min_roots(), class.zeros());
+                let zeros = (zeros > 0).then(|| quote!(zeros: [[[f32; #lanes]; #vectors]; #zeros],));
                 let mins = (pairs > 0).then(|| quote!(mins: [[[u8; #bytes]; #vectors]; #pairs],));
                 let min_roots = (roots > 0).then(|| quote!(min_roots: [[[f32; #lanes]; #vectors]; #roots],));
                 quote! {
                     quads: [[[[u8; #bytes]; #vectors]; #quads]; #bodies],
                     scales: [[[f32; #lanes]; #vectors]; #steps],
+                    #zeros
                     #mins
                     #min_roots
                 }
@@ -53,8 +55,9 @@ impl Tile<'_> {
         match numerics {
             Numerics::Exact => self.unpack_exact(),
             Numerics::Int8 => {
-                let (codes, scales, mins) = (self.unpack_quads(), self.unpack_scales(), self.unpack_mins());
-                quote!(#codes #scales #mins)
+                let (codes, scales) = (self.unpack_quads(), self.unpack_scales());
+                let (zeros, mins) = (self.unpack_zeros(), self.unpack_mins());
+                quote!(#codes #scales #zeros #mins)
             }
         }
     }
@@ -91,6 +94,14 @@ impl Tile<'_> {
             quote!({ #root lanes::store_floats(&mut stage.scales[at_step][#vector], #scale); })
         });
         each("at_step", self.class.steps(), quote!(#(#stores)*))
+    }
+
+    fn unpack_zeros(&self) -> Option<TokenStream> {
+        let stores = (0..self.vectors).map(|vector| {
+            let zeros = self.zeros(vector, &quote!(at));
+            quote!(lanes::store_floats(&mut stage.zeros[at][#vector], #zeros);)
+        });
+        (self.class.zeros() > 0).then(|| each("at", self.class.zeros(), quote!(#(#stores)*)))
     }
 
     fn unpack_mins(&self) -> TokenStream {

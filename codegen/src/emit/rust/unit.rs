@@ -5,16 +5,13 @@ use quantloom_spec::kernels::Numerics;
 use quote::quote;
 
 use super::Width;
-use crate::lower::class::{Class, Min, PANEL_ROWS, Root};
+use crate::lower::class::{Class, PANEL_ROWS, Root, Sums};
 
 /// `struct Unit`: the parts of a unit in the order of the packed layout, each with its rows split into vectors.
 pub fn weights(class: &Class, width: Width) -> TokenStream {
     let (lanes, parts) = (width.lanes, width.parts());
     let per_row = |element: TokenStream, count: usize| quote!([[[#element; #lanes]; #parts]; #count]);
-    let root = match class.root {
-        Root::F16 => quote!(u16),
-        Root::F32 => quote!(f32),
-    };
+    let root = root_type(class.root);
     let field = |name: &str, doc: &str, count: usize, element: TokenStream| {
         let (name, ty) = (quote::format_ident!("{name}"), per_row(element, count));
         (count > 0).then(|| quote!(#[doc = #doc] #name: #ty,))
@@ -23,10 +20,17 @@ pub fn weights(class: &Class, width: Width) -> TokenStream {
     let fields = [
         field("roots", " Root scales.", class.roots(), root.clone()),
         field("min_roots", " Root mins.", class.min_roots(), root),
+        field("zeros", " Zero points.", class.zeros(), quote!(u8)),
         field("scales", " Sub-scales, one a step.", subs, quote!(u8)),
         field("mins", " Sub-mins, two steps to a pair.", class.min_pairs(), quote!([u8; 2])),
     ];
     let (bytes, lines, bodies) = (4 * lanes, class.body_lines(), class.unit / class.body());
+    let codes = (lines > 0).then(|| {
+        quote! {
+            /// Code lines.
+            codes: [[[[u8; #bytes]; #parts]; #lines]; #bodies],
+        }
+    });
     let pad = class.unit_bytes() - class.content_bytes();
     let pad = (pad > 0).then(|| quote!(_pad: [u8; #pad],));
     let doc = format!(" {} weights of {PANEL_ROWS} rows.", class.unit);
@@ -36,10 +40,18 @@ pub fn weights(class: &Class, width: Width) -> TokenStream {
         #[derive(Clone, Copy, Pod, Zeroable)]
         struct Unit {
             #(#fields)*
-            /// Code lines.
-            codes: [[[[u8; #bytes]; #parts]; #lines]; #bodies],
+            #codes
             #pad
         }
+    }
+}
+
+/// The type that holds a root.
+pub fn root_type(root: Root) -> TokenStream {
+    match root {
+        Root::E8m0 { .. } | Root::Ue4m3 => quote!(u8),
+        Root::F16 | Root::Bf16 => quote!(u16),
+        Root::F32 => quote!(f32),
     }
 }
 
@@ -73,10 +85,10 @@ fn int8_fields(class: &Class, cols: usize) -> TokenStream {
             bias: [[i32; #cols]; #steps],
         }
     });
-    let sums = class.min.map(|min| {
-        let count = match min {
-            Min::Flat => steps,
-            Min::Sub(_) => class.min_pairs(),
+    let sums = class.sums().map(|sums| {
+        let count = match sums {
+            Sums::Whole => steps,
+            Sums::Pairs => class.min_pairs(),
         };
         quote! {
             /// Sums of the quants of steps.
@@ -113,9 +125,9 @@ pub fn layout(class: &Class, numerics: Numerics, cols: usize) -> TokenStream {
         Numerics::Exact => quote!(abi::Parts::Floats),
         Numerics::Int8 => {
             let bias = option((class.zero != 0).then(|| quote!(offset_of!(#name, bias))));
-            let sums = option(class.min.map(|min| match min {
-                Min::Flat => quote!((offset_of!(#name, sums), abi::Sums::Whole)),
-                Min::Sub(_) => quote!((offset_of!(#name, sums), abi::Sums::Pairs)),
+            let sums = option(class.sums().map(|sums| match sums {
+                Sums::Whole => quote!((offset_of!(#name, sums), abi::Sums::Whole)),
+                Sums::Pairs => quote!((offset_of!(#name, sums), abi::Sums::Pairs)),
             }));
             quote! {
                 abi::Parts::Int8 {
