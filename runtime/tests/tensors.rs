@@ -2,14 +2,16 @@
 
 mod support;
 
-use std::ops::Range;
 use std::path::PathBuf;
 
-use quantloom::Error;
 use quantloom::gguf::{BlockShape, Gguf};
-use quantloom::registry::{self, Format};
+use quantloom::matmul::{Request, matmul};
+use quantloom::pool::Pool;
+use quantloom::registry::{self, Format, Numerics};
 use quantloom::safetensors::SafeTensors;
 use quantloom::stored::Stored;
+use quantloom::weights::Weights;
+use support::products::{bits, every_kernel_agrees, nmse, numerics_of};
 use support::testdata;
 
 const PREFIX: &str = "model.layers.0.mlp.up_proj";
@@ -72,10 +74,6 @@ fn samples(mut test: impl FnMut(&Sample<'_>)) {
     });
 }
 
-fn bits(values: &[f32]) -> Vec<u32> {
-    values.iter().map(|value| value.to_bits()).collect()
-}
-
 #[test]
 fn decoding_matches_numpy_bit_for_bit() {
     samples(|sample| {
@@ -85,4 +83,31 @@ fn decoding_matches_numpy_bit_for_bit() {
         stored.decode(0..stored.n(), &mut found).unwrap();
         assert_eq!(bits(&found), bits(&sample.dequantized), "{}", sample.what);
     });
+}
+
+/// The bound of `int8` is that of quantising activations of this kind, with room for chance: the largest of 32 numbers with a normal
+/// distribution is about 2.1 of their deviations, of 256 about 2.8, so a step is at most 2.8/127, and its error 1/12 of its square.
+#[test]
+fn products_match_numpy() {
+    let mut tested = 0;
+    samples(|sample| {
+        let weights = Weights::pack_stored(&sample.stored, Pool::global()).unwrap();
+        for numerics in numerics_of(weights.format()) {
+            let mut y = vec![f32::NAN; sample.matmul.len()];
+            let request = Request { numerics, ..Request::default() };
+            let batch = sample.activations.len() / weights.k();
+            matmul(&weights, &sample.activations, batch, &mut y, &request, Pool::global()).unwrap();
+            let (error, limit) = (nmse(&y, &sample.matmul), if numerics == Numerics::Exact { 1e-11 } else { 1e-4 });
+            println!("{} {numerics} {error:e}", sample.what);
+            assert!(error <= limit, "{}: {numerics}: {error:e} over {limit:e}", sample.what);
+            tested += 1;
+        }
+    });
+    assert_eq!(tested, 7 + 5, "classes of kernels");
+}
+
+#[test]
+fn every_kernel_gives_the_same_bits() {
+    let pool = Pool::new(2);
+    samples(|sample| every_kernel_agrees(sample.what, &Weights::pack_stored(&sample.stored, &pool).unwrap(), &pool));
 }
