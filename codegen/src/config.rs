@@ -111,8 +111,7 @@ impl Config {
             return Err(Error::NoFormats);
         }
         let spec = Spec::read_from(&self.folders).map_err(Error::Cards)?;
-        let blocks = spec.formats.into_iter().filter(|(_, format)| format.blocks().is_some_and(|blocks| blocks.header == 0));
-        let cards = blocks.map(|(path, format)| card(&path, format)).collect::<Result<_, _>>()?;
+        let cards = spec.formats.into_iter().map(|(path, format)| card(&path, format)).collect::<Result<_, _>>()?;
         let mut isas = spec.isas.into_iter().map(|(_, isa)| isa).collect::<Vec<_>>();
         if let Some(targets) = &self.targets {
             let known = isas.iter().map(|isa| isa.name.clone()).collect::<BTreeSet<_>>();
@@ -123,7 +122,7 @@ impl Config {
         }
         let variants = spec.kernels.into_iter().flat_map(|(_, kernels)| kernels.variants);
         let variants = variants.filter(|variant| self.set == Set::All || variant.set == Set::Default).collect();
-        Plan::new(cards, isas, variants)
+        Ok(Plan::new(cards, isas, variants))
     }
 
     /// The generated files.

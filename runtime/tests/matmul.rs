@@ -31,7 +31,7 @@ fn floats(file: &Gguf, name: &str) -> Vec<f32> {
 
 fn stored<'a>(file: &'a Gguf, format: &Format, name: &str) -> (usize, usize, &'a [u8]) {
     let tensor = file.tensor(name).unwrap();
-    let shape = BlockShape { weights: format.block_weights, bytes: format.block_bytes };
+    let shape = BlockShape::of(format).unwrap();
     (tensor.rows(), tensor.k(), file.bytes(tensor, shape).unwrap())
 }
 
@@ -44,10 +44,10 @@ fn nmse(found: &[f32], wanted: &[f32]) -> f64 {
 fn decoding_matches_the_golden_files_bit_for_bit() {
     for (path, file, format) in golden() {
         for name in ["quantized", "random"] {
-            let (_, _, bytes) = stored(&file, format, name);
+            let (n, k, bytes) = stored(&file, format, name);
             let wanted = floats(&file, &format!("{name}.f32"));
             let mut found = vec![0.0; wanted.len()];
-            quantloom::decode(format, bytes, &mut found).unwrap();
+            quantloom::decode(format, n, k, bytes, &mut found).unwrap();
             let differ = found.iter().zip(&wanted).filter(|(a, b)| a.to_bits() != b.to_bits()).count();
             assert_eq!(differ, 0, "{}: {name}", path.display());
         }

@@ -32,16 +32,16 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let file = Gguf::open(&args.file)?;
     let tensor = file.tensor(&args.tensor)?;
     let stored = Stored::of(&file, tensor)?;
-    let shape = stored.shape();
-    let bytes = file.bytes(tensor, shape)?;
+    let bytes = file.bytes(tensor, stored.shape())?;
 
-    let blocks = (AT_ONCE / shape.weights).max(1);
-    let mut values = vec![0.0; blocks * shape.weights];
+    let (weights, unit) = stored.unit(tensor.k());
+    let units = (AT_ONCE / weights.max(1)).max(1);
+    let mut values = vec![0.0; units * weights];
     let mut out = FloatWriter::create(&args.output, &args.file)?;
     let progress = bar(bytes.len() as u64, "decoding");
-    for part in bytes.chunks(blocks * shape.bytes) {
-        let values = &mut values[..part.len() / shape.bytes * shape.weights];
-        stored.decode(part, values)?;
+    for part in bytes.chunks(units * unit) {
+        let values = &mut values[..part.len() / unit * weights];
+        stored.decode(weights, part, values)?;
         out.write(values)?;
         file.release(part);
         progress.inc(part.len() as u64);

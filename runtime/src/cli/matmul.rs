@@ -4,7 +4,7 @@ use std::num::NonZero;
 use std::path::PathBuf;
 
 use quantloom::Error;
-use quantloom::gguf::{Gguf, TensorInfo};
+use quantloom::gguf::{BlockShape, Gguf, TensorInfo};
 use quantloom::matmul::matmul;
 use quantloom::registry::Format;
 use quantloom::weights::Weights;
@@ -43,8 +43,8 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<(), Failure> {
     let file = Gguf::open(&args.file)?;
     let tensor = file.tensor(&args.tensor)?;
-    let format = quantised(&file, tensor)?;
-    let bytes = file.bytes(tensor, Stored::Blocks(format).shape())?;
+    let (format, shape) = quantised(&file, tensor)?;
+    let bytes = file.bytes(tensor, shape)?;
     let request = args.choice.request(format)?;
     let x = read_batch(args, tensor.k())?;
 
@@ -62,9 +62,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 }
 
 /// The format of a tensor that has kernels; plain f32 has none.
-fn quantised(file: &Gguf, tensor: &TensorInfo) -> Result<&'static Format, Failure> {
+fn quantised(file: &Gguf, tensor: &TensorInfo) -> Result<(&'static Format, BlockShape), Failure> {
     match Stored::of(file, tensor)? {
-        Stored::Blocks(format) => Ok(format),
+        Stored::Blocks(format, shape) => Ok((format, shape)),
         Stored::Plain => Err(Failure::Input(format!(
             "{}: tensor {:?} is plain f32, which has no kernels; name a quantised tensor",
             file.path().display(),

@@ -1,10 +1,10 @@
 //! The numerics classes as `docs/numerics.md` defines them, evaluated plainly from a checked card.
 
 use quantloom_kernels::abi::SEGMENT;
-use quantloom_spec::eval::{self, Value, Weight};
-use quantloom_spec::model::{self, Number};
+use quantloom_spec::eval::{self, Items, Value, Weight};
+use quantloom_spec::model::{self, Number, Storage};
 
-use crate::registry::Numerics;
+use crate::registry::{Format, Numerics};
 
 /// What a card means for products: the numerics classes, as they are defined.
 #[derive(Debug)]
@@ -35,14 +35,14 @@ pub struct Row<'a> {
 }
 
 impl<'a> Definition<'a> {
-    /// Of a card of blocks.
+    /// Of a card.
     #[must_use]
     pub fn new(card: &'a model::Format) -> Self {
         let integers = card.summary().integers;
         let own = |number: &Option<Number>| number.as_ref().map_or(1.0, |number| own_unit(card, number));
         let units =
             Units { level: integers.as_ref().map(|integers| integers.unit), scale: own(&card.scale), min: own(&card.min) };
-        let span = if card.blocks().is_some_and(|blocks| blocks.weights.is_multiple_of(256)) { 256 } else { 32 };
+        let span = integers.as_ref().map_or(32, |integers| integers.activation_block);
         Self { card, units, span, group: integers.map(|integers| integers.group) }
     }
 
@@ -52,17 +52,25 @@ impl<'a> Definition<'a> {
         self.units
     }
 
-    /// The row in `bytes`.
+    /// `n` rows of `k` weights of the card's format, as `bytes` store them.
     ///
     /// # Panics
-    /// If the card is not of blocks, or `bytes` are not whole ones.
+    /// If `bytes` are not as many as that takes.
     #[must_use]
-    pub fn row(&'a self, bytes: &[u8]) -> Row<'a> {
-        let blocks = self.card.blocks().expect("a card of blocks");
-        let bodies = bytes.len().checked_sub(blocks.header).filter(|bodies| bodies.is_multiple_of(blocks.bytes));
-        let k = bodies.expect("whole blocks") / blocks.bytes * blocks.weights;
-        let weights = (0..k).map(|position| eval::weight(self.card, bytes, position)).collect();
-        Row { definition: self, weights }
+    pub fn rows(&'a self, format: &Format, n: usize, k: usize, bytes: &[u8]) -> Vec<Row<'a>> {
+        let shapes = format.shapes(n, k).unwrap_or_default();
+        let items = items(&shapes, bytes);
+        let row = |row: usize| {
+            let weights = match &self.card.storage {
+                Storage::Blocks(blocks) => {
+                    let stored = &bytes[row * blocks.row_bytes(k)..][..blocks.row_bytes(k)];
+                    (0..k).map(|position| eval::weight(self.card, stored, position)).collect()
+                }
+                Storage::Tensors(_) => (0..k).map(|position| eval::tensor_weight(self.card, &items, row, position)).collect(),
+            };
+            Row { definition: self, weights }
+        };
+        (0..n).map(row).collect()
     }
 }
 
@@ -119,6 +127,20 @@ impl Row<'_> {
         }
         scale.mul_add(t, sum)
     }
+}
+
+/// Separate tensors of some shapes that lie one after the other; rows of blocks are a single one.
+///
+/// # Panics
+/// If `bytes` are fewer.
+pub fn items<'d>(shapes: &'d [(Vec<usize>, usize)], bytes: &'d [u8]) -> Vec<Items<'d>> {
+    let mut rest = bytes;
+    let take = |(shape, item): &'d (Vec<usize>, usize)| {
+        let (tensor, after) = rest.split_at(shape.iter().product::<usize>() * item);
+        rest = after;
+        Items { shape, bytes: tensor }
+    };
+    shapes.iter().map(take).collect()
 }
 
 /// A segment: `sum = fma(w, x, sum)` in K order from +0.

@@ -1,6 +1,7 @@
 //! The packed form against the card.
 
 use quantloom_kernels::abi::{PANEL_ROWS, Unpacked};
+use quantloom_kernels::scalar;
 
 use super::definition::{Row, Units, integer};
 use super::samples::Random;
@@ -28,19 +29,17 @@ pub fn packing(format: &'static Format) -> Result<usize, Failure> {
     let mut random = Random(4);
     let mut compared = 0;
     for (rows, blocks) in shapes(format) {
-        let row_bytes = blocks * format.block_bytes;
-        let bytes = random.bytes(rows * row_bytes);
-        let stored = bytes.chunks(row_bytes).collect::<Vec<_>>();
-        let units = (blocks * format.block_weights).div_ceil(packed.class.unit_weights);
-        let mut panel = vec![0_u64; units * packed.class.unit_bytes / 8];
-        (packed.pack)(&stored, bytemuck::cast_slice_mut(&mut panel));
-        for (index, row) in stored.iter().enumerate() {
+        let (n, k) = (rows.next_multiple_of(format.row_multiple()), blocks * format.block_weights);
+        let bytes = random.bytes(format.stored_bytes(n, k).unwrap_or_default());
+        let tensors = format.split(n, k, &bytes).ok_or_else(|| Failure::new(format, "its bytes are not as many as it says"))?;
+        let mut panel = vec![0_u64; k.div_ceil(packed.class.unit_weights) * packed.class.unit_bytes / 8];
+        (packed.pack)(&tensors, 0..rows, blocks, bytemuck::cast_slice_mut(&mut panel));
+        for (index, row) in definition.rows(format, n, k, &bytes).iter().take(rows).enumerate() {
             let mut found = Unpacked::default();
             (packed.class.unpack)(bytemuck::cast_slice(&panel), index, &mut found);
-            let row = definition.row(row);
-            compare(packed, &found, &row, definition.units())
+            compare(packed, &found, row, definition.units())
                 .map_err(|what| Failure::new(format, format!("row {index} of {rows}: {what}")))?;
-            compared += row.weights().len();
+            compared += k;
         }
     }
     Ok(compared)
@@ -59,8 +58,11 @@ fn compare(packed: &Packed, found: &Unpacked, row: &Row<'_>, units: Units) -> Re
                 let wanted = integer(weight.level(), unit);
                 same("level", position, (i32::from(byte) - zero) as f32, wanted as f32)?;
             }
-            // Codes of floats: the products tell whether they are right.
-            (Some(_), None) => {}
+            (Some(&code), None) => {
+                let looked_up = || packed.palette.floats[usize::from(code) % packed.palette.floats.len()];
+                let found = if class.palette { looked_up() } else { scalar::e4m3(u32::from(code)) };
+                same("level", position, found, weight.level())?;
+            }
         }
         let subs = [("scale", &found.scales, weight.scale), ("min", &found.mins, weight.min)];
         for ((what, subs, number), unit) in subs.into_iter().zip([units.scale, units.min]) {

@@ -1,7 +1,7 @@
 //! The kernels against the definitions of their numerics classes.
 
 use super::definition::Row;
-use super::samples::{activations, moderate_blocks};
+use super::samples::{activations, moderate};
 use super::{Definition, Failure, card};
 use crate::matmul::{Request, candidates, matmul};
 use crate::pool::Pool;
@@ -28,9 +28,11 @@ pub fn products(format: &'static Format) -> Result<usize, Failure> {
     let definition = Definition::new(&card);
     let pool = Pool::new(2);
     let mut compared = 0;
-    for (n, blocks) in [(37, 1), (16, 3), (34, (1280 / format.block_weights).max(4))] {
-        let stored = moderate_blocks(format, &card, n * blocks)?;
-        let problem = Problem::new(format, &definition, n, &stored, &pool)?;
+    for (n, blocks) in [(37_usize, 1), (16, 3), (34, (1280 / format.block_weights).max(4))] {
+        let (n, k) = (n.next_multiple_of(format.row_multiple()), blocks * format.block_weights);
+        let stored = moderate(format, &card, n, k)?;
+        let weights = Weights::pack(format, n, k, &stored, &pool).map_err(|error| Failure::new(format, error))?;
+        let problem = Problem::new(&definition, weights, &stored, &pool);
         for numerics in registry::numerics(format) {
             compared += problem.check(numerics)?;
         }
@@ -47,21 +49,12 @@ struct Problem<'a> {
 }
 
 impl<'a> Problem<'a> {
-    fn new(
-        format: &'static Format,
-        definition: &'a Definition<'a>,
-        n: usize,
-        stored: &[u8],
-        pool: &'a Pool,
-    ) -> Result<Self, Failure> {
-        let row_bytes = stored.len() / n;
-        let k = row_bytes / format.block_bytes * format.block_weights;
-        let weights = Weights::pack(format, n, k, stored, pool).map_err(|error| Failure::new(format, error))?;
-        let rows = stored.chunks(row_bytes).map(|row| definition.row(row)).collect();
+    fn new(definition: &'a Definition<'a>, weights: Weights, stored: &[u8], pool: &'a Pool) -> Self {
+        let (n, k) = (weights.n(), weights.k());
         let distinct = activations(DISTINCT, k);
         let most = BATCHES.into_iter().max().unwrap_or(1);
         let x = distinct.iter().copied().cycle().take(most * k).collect();
-        Ok(Self { rows, weights, x, pool })
+        Self { rows: definition.rows(weights.format(), n, k, stored), weights, x, pool }
     }
 
     /// Compares all kernels of a class.

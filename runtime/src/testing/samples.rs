@@ -1,9 +1,12 @@
 //! Blocks and activations to test with: random ones, and those that are hard to get right.
 
-use quantloom_spec::model::{self, Element, Home};
+use quantloom_spec::model::{self, Blocks, Element, Home, Storage};
 
 use super::Failure;
 use crate::registry::Format;
+
+/// Bytes that fill hard blocks.
+pub const EVERYWHERE: [u8; 5] = [0x00, 0xFF, 0x55, 0xAA, 0x80];
 
 /// Numbers that repeat from run to run: splitmix64.
 pub struct Random(pub u64);
@@ -28,27 +31,29 @@ impl Random {
     }
 }
 
-/// Blocks in which a decoder meets every bit alone, all bits at once, and the special values of every float that the card has.
-pub fn hard_blocks(card: &model::Format) -> Vec<Vec<u8>> {
-    let Some(storage) = card.blocks() else { return Vec::new() };
+/// Rows of one block, headers included, in which a decoder meets every bit alone, all bits at once, and the special values of every
+/// float that the card has.
+pub fn hard_rows(blocks: &Blocks) -> Vec<Vec<u8>> {
+    let bytes = blocks.header + blocks.bytes;
     let mut random = Random(1);
-    let mut blocks = [0x00, 0xFF, 0x55, 0xAA, 0x80].map(|byte| vec![byte; storage.bytes]).to_vec();
-    blocks.extend((0..8 * storage.bytes).map(|bit| {
-        let mut block = vec![0; storage.bytes];
-        block[bit / 8] = 1 << (bit % 8);
-        block
+    let mut rows = EVERYWHERE.map(|byte| vec![byte; bytes]).to_vec();
+    rows.extend((0..8 * bytes).map(|bit| {
+        let mut row = vec![0; bytes];
+        row[bit / 8] = 1 << (bit % 8);
+        row
     }));
-    for field in storage.fields.iter().filter(|field| field.home == Home::Block) {
+    for field in &blocks.fields {
+        let at = if field.home == Home::Block { blocks.header + field.at } else { field.at };
         let size = field.element.bits() as usize / 8;
         for value in special_values(field.element) {
-            let mut block = random.bytes(storage.bytes);
-            for item in block[field.at..][..size * field.count.unwrap_or(1)].chunks_exact_mut(size) {
+            let mut row = random.bytes(bytes);
+            for item in row[at..][..size * field.count.unwrap_or(1)].chunks_exact_mut(size) {
                 item.copy_from_slice(&value.to_le_bytes()[..size]);
             }
-            blocks.push(block);
+            rows.push(row);
         }
     }
-    blocks
+    rows
 }
 
 /// The bits of floats at the ends of their ranges: zeros, subnormals, the smallest normal, one, infinity and what is beyond.
@@ -68,29 +73,76 @@ fn special_values(element: Element) -> &'static [u64] {
 /// The largest weight that products are tested with: sums of many of them times [`activations`] stay finite.
 const LARGEST: f32 = 1e4;
 
-/// `count` blocks of weights that are finite and not too large: random ones, and hard ones among them.
+/// The stored bytes of `n` rows of `k` weights that are finite and not too large: random ones, and hard ones among them.
 ///
 /// # Errors
-/// Random bits hardly ever make such a block.
-pub fn moderate_blocks(format: &Format, card: &model::Format, count: usize) -> Result<Vec<u8>, Failure> {
-    const DISTINCT: usize = 128;
-    const TRIES: usize = 1 << 14;
-    let mut weights = vec![0.0_f32; format.block_weights];
-    let mut moderate = |block: &[u8]| {
-        (format.decode)(block, &mut weights);
-        weights.iter().all(|weight| weight.abs() <= LARGEST)
-    };
-    let hard = hard_blocks(card).into_iter().filter(|block| moderate(block)).collect::<Vec<_>>();
+/// Random bits hardly ever make such weights.
+pub fn moderate(format: &'static Format, card: &model::Format, n: usize, k: usize) -> Result<Vec<u8>, Failure> {
     let mut random = Random(2);
-    let tries = (0..TRIES).map(|_| random.bytes(format.block_bytes));
-    let usual = tries.filter(|block| moderate(block)).take(DISTINCT).collect::<Vec<_>>();
-    if usual.is_empty() {
-        let what = format!("none of {TRIES} random blocks has weights up to {LARGEST}: nothing can be multiplied");
-        return Err(Failure::new(format, what));
+    match &card.storage {
+        Storage::Blocks(blocks) => {
+            let hard = hard_rows(blocks);
+            let rows = (0..n).map(|_| moderate_row(format, blocks, &hard, k / blocks.weights, &mut random));
+            rows.collect::<Option<Vec<_>>>().map(|rows| rows.concat()).ok_or_else(|| {
+                Failure::new(format, format!("random bits do not make weights up to {LARGEST}: nothing can be multiplied"))
+            })
+        }
+        Storage::Tensors(tensors) => {
+            let shapes = format.shapes(n, k).unwrap_or_default();
+            let items = |(shape, _): &(Vec<usize>, usize)| shape.iter().product::<usize>();
+            let tensors = tensors.tensors.iter().zip(&shapes);
+            Ok(tensors.flat_map(|(tensor, shape)| moderate_items(tensor.element, items(shape), &mut random)).collect())
+        }
     }
-    let mut pick = |blocks: &[Vec<u8>]| blocks[random.bits() as usize % blocks.len()].clone();
-    let blocks = (0..count).flat_map(|index| if index % 4 == 3 && !hard.is_empty() { pick(&hard) } else { pick(&usual) });
-    Ok(blocks.collect())
+}
+
+/// A header and blocks that are moderate under it; every fourth is hard, if there is such a one.
+fn moderate_row(
+    format: &'static Format,
+    blocks: &Blocks,
+    hard: &[Vec<u8>],
+    count: usize,
+    random: &mut Random,
+) -> Option<Vec<u8>> {
+    const HEADERS: usize = 256;
+    const TRIES: usize = 64;
+    let mut weights = vec![0.0; blocks.weights];
+    let mut fits = |row: &[u8]| {
+        let decoded = crate::decode(format, 1, blocks.weights, row, &mut weights);
+        decoded.is_ok() && weights.iter().all(|weight| weight.abs() <= LARGEST)
+    };
+    (0..HEADERS).find_map(|_| {
+        let head = random.bytes(blocks.header);
+        let mut row = head.clone();
+        for index in 0..count {
+            let candidates = (0..TRIES).map(|_| match index % 4 {
+                3 => hard[random.bits() as usize % hard.len()][blocks.header..].to_vec(),
+                _ => random.bytes(blocks.bytes),
+            });
+            row.extend(candidates.into_iter().find(|block| fits(&[&head[..], block].concat()))?);
+        }
+        Some(row)
+    })
+}
+
+/// Items of a separate tensor: any integers; floats of about 1/2, and some zeros and subnormals.
+fn moderate_items(element: Element, count: usize, random: &mut Random) -> Vec<u8> {
+    let size = element.bits() as usize / 8;
+    let item = |_| {
+        let bits = random.bits();
+        let half = match element {
+            Element::Unsigned(_) | Element::Signed(_) => bits,
+            Element::F16 => 0x3800 | bits & 0x3FF,
+            Element::Bf16 => 0x3F00 | bits & 0x7F,
+            Element::F32 => 0x3F00_0000 | bits & 0x7F_FFFF,
+            Element::E8m0 => 0x78 | bits & 7,
+            Element::E4m3 | Element::Ue4m3 => 0x30 | bits & 7,
+        };
+        // The first few special values are the small ones.
+        let special = special_values(element).get((bits >> 60) as usize).filter(|_| bits >> 56 & 7 == 0);
+        special.copied().filter(|_| (bits >> 60) < 5 && element != Element::E8m0).unwrap_or(half)
+    };
+    (0..count).map(item).flat_map(|item: u64| item.to_le_bytes().into_iter().take(size)).collect()
 }
 
 /// `batch` rows of `k` activations: some are zero, tiny, of very different sizes or at the limit of the quantised range, the rest

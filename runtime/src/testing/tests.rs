@@ -1,9 +1,11 @@
 //! The tests find what is wrong.
 
+use std::ops::Range;
 use std::sync::OnceLock;
 
 use super::*;
 use crate::registry::{Kernel, Numerics, Packed};
+use crate::stored::Tensor;
 use crate::tune::fake;
 
 /// The first format with kernels of both classes.
@@ -24,10 +26,10 @@ fn message(format: &'static Format) -> String {
 
 #[test]
 fn a_wrong_decoder_is_found() {
-    type Decode = fn(&[u8], &mut [f32]);
+    type Decode = fn(&[Tensor<'_>], usize, &mut [f32]);
     static RIGHT: OnceLock<Decode> = OnceLock::new();
-    fn decode(bytes: &[u8], out: &mut [f32]) {
-        (RIGHT.get().unwrap())(bytes, out);
+    fn decode(tensors: &[Tensor<'_>], row: usize, out: &mut [f32]) {
+        (RIGHT.get().unwrap())(tensors, row, out);
         let last = out.len() - 1;
         out[last] = f32::from_bits(out[last].to_bits() ^ 1);
     }
@@ -39,10 +41,10 @@ fn a_wrong_decoder_is_found() {
 
 #[test]
 fn a_wrong_packer_is_found() {
-    type Pack = fn(&[&[u8]], &mut [u8]);
+    type Pack = fn(&[Tensor<'_>], Range<usize>, usize, &mut [u8]);
     static RIGHT: OnceLock<Pack> = OnceLock::new();
-    fn pack(rows: &[&[u8]], panel: &mut [u8]) {
-        (RIGHT.get().unwrap())(rows, panel);
+    fn pack(tensors: &[Tensor<'_>], rows: Range<usize>, blocks: usize, panel: &mut [u8]) {
+        (RIGHT.get().unwrap())(tensors, rows.clone(), blocks, panel);
         if rows.len() == 16 {
             panel.iter_mut().for_each(|byte| *byte ^= 1);
         }
