@@ -1,6 +1,6 @@
 //! The packed form against the card.
 
-use quantloom_kernels::abi::{PANEL_ROWS, Unpacked};
+use quantloom_kernels::abi::{PANEL_ROWS, Palette, Unpacked};
 use quantloom_kernels::scalar;
 
 use super::definition::{Row, Units, integer};
@@ -59,8 +59,9 @@ fn compare(packed: &Packed, found: &Unpacked, row: &Row<'_>, units: Units) -> Re
                 same("level", position, (i32::from(byte) - zero) as f32, wanted as f32)?;
             }
             (Some(&code), None) => {
-                let looked_up = || packed.palette.floats[usize::from(code) % packed.palette.floats.len()];
-                let found = if class.palette { looked_up() } else { scalar::e4m3(u32::from(code)) };
+                let Palette { floats, .. } = &packed.palette;
+                let looked_up = || floats[usize::from(code) % floats.len()];
+                let found = if packed.palette == Palette::NONE { scalar::e4m3(u32::from(code)) } else { looked_up() };
                 same("level", position, found, weight.level())?;
             }
         }
