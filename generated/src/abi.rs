@@ -151,7 +151,8 @@ impl Format {
         let mut rest = bytes;
         let mut tensors = Vec::new();
         for (shape, item) in self.shapes(n, k)? {
-            let (tensor, after) = rest.split_at_checked(shape.iter().try_fold(item, |all, length| all.checked_mul(*length))?)?;
+            let (tensor, after) =
+                rest.split_at_checked(shape.iter().try_fold(item, |all, length| all.checked_mul(*length))?)?;
             tensors.push(Tensor::new(&shape, item, tensor)?);
             rest = after;
         }

@@ -11,8 +11,8 @@ use crate::pool::Pool;
 use crate::registry::{Isa, Numerics};
 use crate::stored::Stored;
 use crate::weights::Weights;
-pub use synthetic::synthetic;
 use synthetic::Random;
+pub use synthetic::synthetic;
 
 /// From this batch on, weights are used often enough that it does not matter where they come from.
 const REUSED: usize = 32;

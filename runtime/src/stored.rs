@@ -75,7 +75,12 @@ impl<'a> Stored<'a> {
     /// [`Error::Shape`] if there are no such rows, or `out` does not have one place per weight.
     pub fn decode(&self, rows: Range<usize>, out: &mut [f32]) -> Result<()> {
         if rows.start > rows.end || rows.end > self.n {
-            return Err(Error::Shape { what: "the stored matrix", unit: "rows", found: self.n, wanted: rows.end.max(rows.start) });
+            return Err(Error::Shape {
+                what: "the stored matrix",
+                unit: "rows",
+                found: self.n,
+                wanted: rows.end.max(rows.start),
+            });
         }
         let wanted = rows.len() * self.k;
         if out.len() != wanted {

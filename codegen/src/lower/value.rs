@@ -26,9 +26,8 @@ fn known(format: &Format, rows: &[Digit]) -> Vec<Known> {
 
 fn lower_piece(format: &Format, storage: &Storage, piece: &model::Piece, tables: &mut Vec<Vec<f32>>) -> Piece {
     let bounded = piece.digits.iter().filter(|digit| digit.size > 0);
-    let loops = bounded
-        .map(|digit| Loop { name: digit.name.clone(), size: digit.size, stride: digit.stride })
-        .collect::<Vec<_>>();
+    let loops =
+        bounded.map(|digit| Loop { name: digit.name.clone(), size: digit.size, stride: digit.stride }).collect::<Vec<_>>();
     let known: &[Known] = match storage {
         Storage::Rows { .. } => &[],
         Storage::Tensors { known } => known,

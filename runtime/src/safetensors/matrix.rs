@@ -98,7 +98,9 @@ impl SafeTensors {
         if !tensor.kind.holds(index.element) || items.len() != k {
             let (kind, found) = (tensor.kind, lengths(tensor.shape));
             let wanted = format!("{k} items of type {}", index.element);
-            return Err(self.wrong(format!("tensor {} is {found} of type {kind}, not {wanted}; convert it again", quoted(&full))));
+            return Err(
+                self.wrong(format!("tensor {} is {found} of type {kind}, not {wanted}; convert it again", quoted(&full)))
+            );
         }
         let item = |bytes: &[u8]| bytes.iter().rev().fold(0, |item, &byte| item << 8 | i64::from(byte));
         let wrong = items.map(item).enumerate().find(|&(k, item)| item != index.of(k));

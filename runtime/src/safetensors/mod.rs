@@ -138,17 +138,8 @@ impl SafeTensors {
         self.get(name).ok_or_else(|| Error::UnknownTensor {
             path: self.path.clone(),
             name: name.to_owned(),
-            hint: suggest(
-                name,
-                self.names().iter().map(String::as_str),
-                "`quantloom inspect` lists those that the file has",
-            ),
+            hint: suggest(name, self.names().iter().map(String::as_str), "`quantloom inspect` lists those that the file has"),
         })
-    }
-
-    /// Says that `consumed`, a part of a tensor's bytes, will not be read again soon: see [`crate::gguf::Gguf::release`].
-    pub fn release(&self, consumed: &[u8]) {
-        self.storage.release(consumed);
     }
 
     /// An error about this file; `detail` says what is wrong, and the remedy.
