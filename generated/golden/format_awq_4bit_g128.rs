@@ -6,13 +6,11 @@ use crate::stored::{self, Tensor};
 /// Decodes the first blocks of a row.
 pub fn decode(tensors: &[Tensor], row: usize, out: &mut [f32]) {
     let (outs, _) = out.as_chunks_mut::<128>();
-    let count = outs.len();
     let octet_digit = row / 8;
     let pair_digit = row / 2 % 4;
     let odd_digit = row % 2;
-    for index in 0..count {
+    for (index, out) in outs.iter_mut().enumerate() {
         let group_digit = index;
-        let out = &mut outs[index];
         let v2 = (tensors[1].item::<4, 2>([group_digit, octet_digit]) as u32)
             >> (4 * pair_digit + 16 * odd_digit) & 15;
         let v3 = v2 as f32;

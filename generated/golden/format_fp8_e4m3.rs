@@ -6,11 +6,9 @@ use crate::stored::{self, Tensor};
 /// Decodes the first blocks of a row.
 pub fn decode(tensors: &[Tensor], row: usize, out: &mut [f32]) {
     let (outs, _) = out.as_chunks_mut::<1>();
-    let count = outs.len();
     let row_digit = row;
-    for index in 0..count {
+    for (index, out) in outs.iter_mut().enumerate() {
         let k_digit = index;
-        let out = &mut outs[index];
         let v0 = tensors[0].item::<1, 2>([row_digit, k_digit]) as u32;
         let v1 = scalar::e4m3(v0);
         let v2 = tensors[1].item::<4, 2>([row_digit, 0]) as u32;

@@ -6,12 +6,10 @@ use crate::stored::{self, Tensor};
 /// Decodes the first blocks of a row.
 pub fn decode(tensors: &[Tensor], row: usize, out: &mut [f32]) {
     let (outs, _) = out.as_chunks_mut::<128>();
-    let count = outs.len();
     let band_digit = row / 32;
     let row_digit = row % 32;
-    for index in 0..count {
+    for (index, out) in outs.iter_mut().enumerate() {
         let group_digit = index;
-        let out = &mut outs[index];
         let v2 = tensors[1]
             .stream::<4, 2>([group_digit, 3 * band_digit], 1, 3 * row_digit, 3) as u32;
         let v3 = v2 as f32;

@@ -24,12 +24,10 @@ static TABLE_0: [f32; 16] = [
 /// Decodes the first blocks of a row.
 pub fn decode(tensors: &[Tensor], row: usize, out: &mut [f32]) {
     let (outs, _) = out.as_chunks_mut::<256>();
-    let count = outs.len();
     let blocks = tensors[0].row(row);
     let (header, blocks) = blocks.split_at(4);
     let (blocks, _) = blocks.as_chunks::<136>();
-    for (index, block) in blocks.iter().take(count).enumerate() {
-        let out = &mut outs[index];
+    for (index, (block, out)) in blocks.iter().zip(outs).enumerate() {
         let v10 = u32::from_le_bytes([
             header[0 + 0],
             header[0 + 1],

@@ -6,11 +6,9 @@ use crate::stored::{self, Tensor};
 /// Decodes the first blocks of a row.
 pub fn decode(tensors: &[Tensor], row: usize, out: &mut [f32]) {
     let (outs, _) = out.as_chunks_mut::<64>();
-    let count = outs.len();
     let row_digit = row;
-    for index in 0..count {
+    for (index, out) in outs.iter_mut().enumerate() {
         let group_digit = index;
-        let out = &mut outs[index];
         let v2 = tensors[1].item::<2, 2>([row_digit, group_digit]) as u32;
         let v3 = scalar::f16(v2);
         let v5 = tensors[2].item::<2, 2>([row_digit, group_digit]) as u32;
