@@ -114,6 +114,17 @@ pub enum Error {
         hint: String,
     },
 
+    /// The format has no kernels of a numerics class: the levels of `int8` are integers of 8 bits.
+    #[error("{format} has no class {wanted}, which needs levels that are integers of 8 bits; use {}", classes.join(" or "))]
+    NoClass {
+        /// Name of the format.
+        format: String,
+        /// The class.
+        wanted: String,
+        /// The classes that it has.
+        classes: Vec<String>,
+    },
+
     /// Nothing in the registry does what was asked on this processor.
     #[error("{format} has no kernel for {wanted}; {}", choices(available))]
     NoKernel {

@@ -57,6 +57,19 @@ pub fn kernels(format: &Format) -> &'static [Kernel] {
     format.packed.as_ref().map_or(&[], |packed| packed.kernels)
 }
 
+/// The numerics classes that a format has kernels for.
+#[must_use]
+pub fn numerics(format: &Format) -> Vec<Numerics> {
+    let has = |numerics: &Numerics| kernels(format).iter().any(|kernel| kernel.numerics == *numerics);
+    Numerics::ALL.into_iter().filter(has).collect()
+}
+
+/// The class to use when nobody names one: `int8` if the format has it.
+#[must_use]
+pub fn default_numerics(format: &Format) -> Numerics {
+    if numerics(format).contains(&Numerics::Int8) { Numerics::Int8 } else { Numerics::Exact }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,7 +11,6 @@ use quantloom::pool::Pool;
 use quantloom::registry::{self, Format, Kernel, Numerics};
 
 use super::Failure;
-use super::formats::numerics;
 
 /// More threads than any machine has.
 const MAX_THREADS: i64 = 4096;
@@ -40,7 +39,7 @@ impl Choice {
     /// A name that the registry does not have.
     pub fn request(&self, format: &'static Format) -> Result<Request, Failure> {
         let kernel = self.variant.as_deref().map(|name| kernel(format, name)).transpose()?;
-        let preferred = || kernel.map_or_else(|| default_numerics(format), |kernel| kernel.numerics);
+        let preferred = || kernel.map_or_else(|| registry::default_numerics(format), |kernel| kernel.numerics);
         Ok(Request {
             numerics: self.numerics.unwrap_or_else(preferred),
             isa: self.isa.as_deref().map(registry::isa_by_name).transpose()?,
@@ -54,11 +53,6 @@ impl Choice {
         let all = || thread::available_parallelism().map_or(1, NonZero::get);
         Pool::new(self.threads.map_or_else(all, usize::from))
     }
-}
-
-/// The class to use when nobody names one.
-fn default_numerics(format: &Format) -> Numerics {
-    if numerics(format).contains(&Numerics::Int8) { Numerics::Int8 } else { Numerics::Exact }
 }
 
 /// The kernel of that name, for `format`.

@@ -81,8 +81,8 @@ fn layers(defaults: &quantloom::defaults::Demo, pool: &Pool) -> Result<Vec<Probl
 }
 
 fn tune(problems: &[Problem], batches: &[usize], pool: &Pool) -> Result<Vec<Outcome>, Failure> {
-    let request = Request::default();
-    let jobs = problems.iter().map(|problem| Job { weights: &problem.matrix.weights, batches, request }).collect::<Vec<_>>();
+    let job = |weights| Job { weights, batches, request: Request::of(Weights::format(weights)) };
+    let jobs = problems.iter().map(|problem| job(&problem.matrix.weights)).collect::<Vec<_>>();
     let progress = bar((problems.len() * batches.len()) as u64, "tuning");
     let outcomes =
         Tuner::new(tune::choices()).tune_model(&jobs, pool, TUNING, &mut |step| progress.set_position(step.done as u64));
@@ -126,7 +126,7 @@ fn measure(problems: &[Problem], batches: &[usize], ceilings: &Ceilings, pool: &
 }
 
 fn line(weights: &Weights, stored: &[u8], batch: usize, ceilings: &Ceilings, pool: &Pool) -> Result<[String; 8], Failure> {
-    let request = Request::default();
+    let request = Request::of(weights.format());
     let work = Work::of(weights, batch);
     let (used, times) = Cold::new(weights.duplicate()?, batch)?.time(batch, &request, pool, LINE)?;
     let (ideal, limit) = work.ideal(request.numerics, ceilings);

@@ -5,7 +5,7 @@ use quantloom_kernels::abi::PANEL_ROWS;
 
 use super::Failure;
 use super::failure::print;
-use super::formats::{numerics, packed_bits};
+use super::formats::packed_bits;
 use super::table::{Align, Table};
 
 /// Draw the block of a format, and show how it is packed and which kernels it has
@@ -37,7 +37,7 @@ fn packing(format: &Format) -> String {
         return "No kernels were generated for it: it can be decoded only.\n".to_owned();
     };
     let class = packed.class;
-    let numerics: Vec<_> = numerics(format).into_iter().map(Numerics::name).collect();
+    let numerics: Vec<_> = registry::numerics(format).into_iter().map(Numerics::name).collect();
     [
         format!("packed as         {}", class.name),
         format!("unit              {} weights of {PANEL_ROWS} rows in {} bytes", class.unit_weights, class.unit_bytes),

@@ -41,12 +41,6 @@ pub fn packed_bits(packed: &Packed) -> f64 {
     bits(class.unit_bytes, class.unit_weights * PANEL_ROWS)
 }
 
-/// The numerics classes that a format has kernels for.
-pub fn numerics(format: &Format) -> Vec<Numerics> {
-    let has = |class: &Numerics| kernels(format).iter().any(|kernel| kernel.numerics == *class);
-    Numerics::ALL.into_iter().filter(has).collect()
-}
-
 fn text(formats: &[&Format]) -> String {
     let isas: Vec<_> = registry::isas().iter().copied().filter(|isa| has_kernels(formats, isa)).collect();
     let mut columns = vec![
@@ -76,7 +70,7 @@ fn count(format: &Format, isa: &Isa) -> usize {
 
 fn cells(format: &Format) -> [String; 7] {
     let packed = format.packed.as_ref();
-    let int8 = numerics(format).contains(&Numerics::Int8);
+    let int8 = registry::numerics(format).contains(&Numerics::Int8);
     [
         format.name.to_owned(),
         format.gguf.map_or_else(|| "-".to_owned(), |kind| kind.to_string()),
@@ -89,7 +83,7 @@ fn cells(format: &Format) -> [String; 7] {
 }
 
 fn json_of(format: &Format) -> Json {
-    let numerics: Vec<_> = numerics(format).into_iter().map(Numerics::name).collect();
+    let numerics: Vec<_> = registry::numerics(format).into_iter().map(Numerics::name).collect();
     let counts: BTreeMap<_, _> = registry::isas().iter().map(|isa| (isa.name, count(format, isa))).collect();
     json!({
         "name": format.name,

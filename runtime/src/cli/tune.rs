@@ -8,6 +8,7 @@ use quantloom::gguf::Gguf;
 use quantloom::matmul::Request;
 use quantloom::pool::Pool;
 use quantloom::tune::{self, Job, Outcome, Tuner};
+use quantloom::weights::Weights;
 use serde_json::{Value as Json, json};
 
 use super::Failure;
@@ -44,8 +45,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         return Err(Failure::input(format!("{}: no tensor has kernels to choose from", args.file.display())));
     }
     let batches = Defaults::get().bench.batches;
-    let request = Request::default();
-    let jobs = matrices.iter().map(|matrix| Job { weights: &matrix.weights, batches: &batches, request }).collect::<Vec<_>>();
+    let job = |weights| Job { weights, batches: &batches, request: Request::of(Weights::format(weights)) };
+    let jobs = matrices.iter().map(|matrix| job(&matrix.weights)).collect::<Vec<_>>();
     let progress = bar((jobs.len() * batches.len()) as u64, "tuning");
     let outcomes = Tuner::new(tune::choices()).tune_model(&jobs, pool, args.budget.unwrap_or(BUDGET), &mut |step| {
         progress.set_length(step.total as u64);

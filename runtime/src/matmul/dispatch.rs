@@ -10,7 +10,7 @@ use crate::weights::Weights;
 /// Chooses the kernel for a batch on a pool.
 ///
 /// # Errors
-/// [`Error::NoKernel`] if nothing on this processor does what was asked.
+/// [`Error::NoClass`] if the format lacks the numerics class, [`Error::NoKernel`] if nothing on this processor does what was asked.
 pub fn select(weights: &Weights, batch: usize, request: &Request, pool: &Pool) -> Result<Used> {
     if let Some(kernel) = request.kernel {
         return if runs(kernel, weights, request) {
@@ -31,7 +31,7 @@ pub fn select(weights: &Weights, batch: usize, request: &Request, pool: &Pool) -
 /// Every kernel of a class and instruction set that runs on these weights on this processor, in card order; never empty.
 ///
 /// # Errors
-/// [`Error::NoKernel`] if there is none, or the processor lacks the instruction set.
+/// [`Error::NoClass`] if the format lacks the class, [`Error::NoKernel`] if the processor lacks the instruction set.
 pub fn candidates(weights: &Weights, numerics: Numerics, isa: &'static Isa) -> Result<Vec<&'static Kernel>> {
     let kernels = registry::kernels(weights.format()).iter();
     let kernels = kernels.filter(|kernel| kernel.numerics == numerics && kernel.isa.name == isa.name).collect::<Vec<_>>();
@@ -53,6 +53,11 @@ fn runs(kernel: &Kernel, weights: &Weights, request: &Request) -> bool {
 }
 
 fn no_kernel(weights: &Weights, wanted: &str, numerics: Numerics) -> Error {
+    let classes = registry::numerics(weights.format());
+    if !classes.contains(&numerics) {
+        let classes = classes.into_iter().map(|class| class.name().to_owned()).collect();
+        return Error::NoClass { format: weights.format().name.to_owned(), wanted: numerics.name().to_owned(), classes };
+    }
     let available = || registry::kernels(weights.format()).iter().filter(|kernel| (kernel.isa.available)());
     let of_class = available().filter(|kernel| kernel.numerics == numerics).collect::<Vec<_>>();
     let instead = if of_class.is_empty() { available().collect() } else { of_class };

@@ -8,7 +8,7 @@ use std::fmt;
 
 use crate::error::{Error, Result};
 use crate::pool::Pool;
-use crate::registry::{Isa, Kernel, Numerics};
+use crate::registry::{self, Format, Isa, Kernel, Numerics};
 use crate::weights::Weights;
 
 pub(crate) use dispatch::default;
@@ -34,6 +34,12 @@ impl Default for Request {
 }
 
 impl Request {
+    /// What to ask for weights of a format when nobody says more: the class that it has, `int8` rather than `exact`.
+    #[must_use]
+    pub fn of(format: &Format) -> Self {
+        Self { numerics: registry::default_numerics(format), ..Self::default() }
+    }
+
     /// Threads that share the work on a pool; at least 1.
     #[must_use]
     pub fn threads_of(&self, pool: &Pool) -> usize {
@@ -86,8 +92,8 @@ pub struct Used {
 /// and the numerics class alone, to the last bit.
 ///
 /// # Errors
-/// [`Error::Batch`] or [`Error::Shape`] if `x` or `y` has another size, [`Error::NoKernel`] if nothing on this processor does what
-/// was asked, [`Error::NotFinite`] if an activation cannot be quantised, [`Error::OutOfMemory`].
+/// [`Error::Batch`] or [`Error::Shape`] if `x` or `y` has another size, [`Error::NoClass`] or [`Error::NoKernel`] if
+/// nothing on this processor does what was asked, [`Error::NotFinite`] if an activation cannot be quantised, [`Error::OutOfMemory`].
 pub fn matmul(weights: &Weights, x: &[f32], batch: usize, y: &mut [f32], request: &Request, pool: &Pool) -> Result<Used> {
     let (n, k) = (weights.n(), weights.k());
     if batch.checked_mul(k) != Some(x.len()) {

@@ -20,7 +20,7 @@ impl Class {
     pub fn of(format: &Format) -> Result<Self, Error> {
         let unsupported = |what: &str| Error::unsupported(format, what);
         let block = block_of(format);
-        if !(block.is_multiple_of(32) || 32 % block == 0) || SEGMENT % block != 0 {
+        if !(block.is_multiple_of(32) || LEAST_UNIT.is_multiple_of(block)) || !SEGMENT.is_multiple_of(block) {
             return Err(unsupported("blocks that neither divide a segment nor are divided by 32"));
         }
         let whole = |number: &Number| constant_run(format, number) >= block;
