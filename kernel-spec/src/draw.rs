@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use crate::model::{Blocks, Field, Format, Home, Piece, Storage, Tensors};
 
 use layout::Class;
-use words::{formula, map, parts, span};
+use words::{formula, parts, span};
 
 /// Columns of a terminal or page that the drawing fits.
 const COLUMNS: usize = 100;
@@ -44,7 +44,7 @@ fn heading(format: &Format) -> String {
         return format!("{}: separate tensors", format.name);
     };
     let weights = if blocks.weights == 1 { "weight" } else { "weights" };
-    let row = if blocks.header == 0 { String::new() } else { format!(", after {} bytes a row", blocks.header) };
+    let row = if blocks.header == 0 { String::new() } else { format!("; {} bytes before each row", blocks.header) };
     format!("{}: {} {weights} in {} bytes, {bits} bits per weight{row}", format.name, blocks.weights, blocks.bytes)
 }
 
@@ -105,7 +105,8 @@ impl Page {
                 let share = blocks.weights / field.count.unwrap_or(1);
                 self.line(&name, &format!("{}: sums of {share} codes each, never read", place(field)));
             } else {
-                self.field(&name, &place(field), &classes, field.count.is_some());
+                let item = if field.stream { "from item" } else { "item =" };
+                self.field(&name, &place(field), &classes, field.count.map(|_| item));
             }
         }
     }
@@ -113,43 +114,56 @@ impl Page {
     fn tensors(&mut self, format: &Format, tensors: &Tensors) {
         let width = tensors.tensors.iter().map(|tensor| tensor.name.len()).max().unwrap_or(0) + 2;
         for (tensor, classes) in tensors.tensors.iter().zip(layout::classes(format)) {
-            let axes: String = tensor.axes.iter().map(|axis| format!("[{}]", map(axis))).collect();
+            let item = match (tensor.stream, words::place(&tensor.axes)) {
+                (_, item) if item.is_empty() => ", one item".to_owned(),
+                (Some(axis), item) => format!(", from item {item} on along axis {axis}"),
+                (None, item) => format!(", item {item}"),
+            };
             self.gap();
-            self.field(&format!("{:width$}", tensor.name), &format!("{}, item {axes}", tensor.element), &classes, false);
+            self.field(&format!("{:width$}", tensor.name), &format!("{}{item}", tensor.element), &classes, None);
         }
     }
 
-    /// A field: one line if a single owner has whole items, else a picture of each class of items.
-    fn field(&mut self, name: &str, place: &str, classes: &[Class], array: bool) {
+    /// A field: one line if a single owner has whole items, else a picture of each class of items. The place of an array's
+    /// items comes after the words `item`.
+    fn field(&mut self, name: &str, place: &str, classes: &[Class], item: Option<&str>) {
         let indent = " ".repeat(name.len());
         let items: BTreeSet<&str> = classes.iter().flat_map(|class| &class.lines).map(|line| line.item.as_str()).collect();
-        let common = items.first().filter(|_| array && items.len() == 1);
-        let item = common.map_or_else(String::new, |item| format!(", item = {item}"));
+        let common = item.zip(items.first()).filter(|_| items.len() == 1);
+        let shown = common.map_or_else(String::new, |(words, item)| format!(", {words} {item}"));
         if let [Class { lines, .. }] = classes
             && let [line] = lines.as_slice()
         {
-            self.line(name, &format!("{place}{item}: {}", line.text));
+            self.line(name, &format!("{place}{shown}: {}", line.text));
             return;
         }
-        self.line(name, &format!("{place}{item}"));
+        self.line(name, &format!("{place}{shown}"));
         for class in classes {
             if classes.len() > 1 {
-                self.line(&indent, &words::items(&class.items));
+                self.line(&indent, &class.items);
             }
-            self.class(&indent, class, array && common.is_none());
+            self.class(&indent, class, item.filter(|_| common.is_none()));
         }
     }
 
     /// The bits of an item as a strip of letters, and what each letter stands for.
-    fn class(&mut self, indent: &str, class: &Class, show_item: bool) {
+    fn class(&mut self, indent: &str, class: &Class, item: Option<&str>) {
+        if class.strip.is_empty() {
+            for line in &class.lines {
+                let item = item.map_or_else(String::new, |words| format!(", {words} {}", line.item));
+                self.line(indent, &format!("{}{item}", line.text));
+            }
+            return;
+        }
         self.line(indent, &class.strip);
+        let letters = class.lines.iter().map(|line| line.letters.len()).max().unwrap_or(0);
         let places: Vec<String> = class.lines.iter().map(|line| bits(line.low, line.high)).collect();
         let width = places.iter().map(String::len).max().unwrap_or(0);
         let owners = class.lines.iter().map(|line| line.text.len()).max().unwrap_or(0);
         for (line, place) in class.lines.iter().zip(places) {
-            let head = format!("{indent}{}  {place:width$}  ", line.letter);
-            if show_item {
-                self.line(&format!("{head}{:owners$}  ", line.text), &format!("item = {}", line.item));
+            let head = format!("{indent}{:letters$}  {place:width$}  ", line.letters);
+            if let Some(words) = item {
+                self.line(&format!("{head}{:owners$}  ", line.text), &format!("{words} {}", line.item));
             } else {
                 self.line(&head, &line.text);
             }

@@ -41,6 +41,23 @@ impl fmt::Display for Element {
 }
 
 impl Element {
+    /// Width of an item in bits.
+    #[must_use]
+    pub const fn bits(self) -> u32 {
+        match self {
+            Self::Unsigned(bits) | Self::Signed(bits) => bits as u32,
+            Self::E8m0 | Self::Ue4m3 | Self::E4m3 => 8,
+            Self::F16 | Self::Bf16 => 16,
+            Self::F32 => 32,
+        }
+    }
+
+    /// Whether items are integers.
+    #[must_use]
+    pub const fn is_integer(self) -> bool {
+        matches!(self, Self::Unsigned(_) | Self::Signed(_))
+    }
+
     /// The exact value of the low `self.bits()` bits of `bits`; the others must be 0.
     #[must_use]
     pub fn value(self, bits: u64) -> f64 {

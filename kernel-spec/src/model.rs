@@ -1,7 +1,8 @@
 //! The checked model of a format card.
 //!
 //! Everything here has been proved consistent by the checker: names are resolved, every map stays inside its field, every
-//! stored bit is read exactly once, and every own value is exact in f32.
+//! stored bit is read exactly once, and every own value is exact in f32. The comments name the card's key for each part in
+//! quotes, and its limits and what holds without it.
 
 use std::collections::BTreeMap;
 
@@ -9,85 +10,87 @@ use std::collections::BTreeMap;
 /// `weight = scale * ((code - zero) * sign) + min`, where each absent part is left out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Format {
-    /// The name users write, such as the one GGUF tools print.
+    /// `name`: what users write, such as the name that GGUF tools print; a letter, then letters, digits, `_` and `-`. No two
+    /// cards have names that differ only in case or in `-` for `_`.
     pub name: String,
-    /// The format's type number in GGUF files, if it has one.
+    /// `gguf`: the format's type number in GGUF files, if it has one.
     pub gguf: Option<u32>,
-    /// One line that says what the format is.
+    /// `doc`: one line that says what the format is.
     pub doc: String,
-    /// Where the bytes lie.
+    /// `fields`, or `tensors` and `rows`: where the bytes lie.
     pub storage: Storage,
-    /// The pieces of a block in order of position; most formats have one.
+    /// `code` or each `[[code]]`: the pieces of a block in order of position; most formats have one.
     pub pieces: Vec<Piece>,
-    /// Subtracted from the code.
+    /// `zero`: subtracted from the code.
     pub zero: Option<Number>,
-    /// Multiplies `code - zero`.
+    /// `sign`: multiplies `code - zero`.
     pub sign: Option<Number>,
-    /// Multiplies `(code - zero) * sign`.
+    /// `scale`: multiplies `(code - zero) * sign`.
     pub scale: Option<Number>,
-    /// Added last.
+    /// `min`: added last.
     pub min: Option<Number>,
 }
 
 /// Where the bytes of a format lie.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Storage {
-    /// Rows of blocks of fixed size: GGUF.
+    /// `fields`: rows of blocks of fixed size, as in GGUF files.
     Blocks(Blocks),
-    /// Separate tensors for codes, scales and zero points: safetensors.
+    /// `tensors`: separate ones for codes, scales and zero points, as in safetensors files.
     Tensors(Tensors),
 }
 
 /// Storage as rows: a header of `header` bytes, then blocks of `bytes` bytes that hold `weights` neighbouring weights each.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Blocks {
-    /// Bytes at the start of each row, before its first block; 0 for most formats.
+    /// `row`: bytes at the start of each row, before its first block, which the fields of this table fill; 0 without it.
     pub header: usize,
-    /// Weights in a block.
+    /// `weights`: weights in a block, 1 to 65536.
     pub weights: usize,
-    /// Bytes in a block.
+    /// `bytes`: bytes in a block, 1 to 65536, which the fields of the block fill.
     pub bytes: usize,
-    /// The parts of a block in card order, then those of the header.
+    /// `fields.NAME` and `row.NAME`: the parts of a block in card order, then those of the header.
     pub fields: Vec<Field>,
 }
 
 /// What a field is a part of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Home {
-    /// Each block has the field.
+    /// `fields`: it lies in each block.
     Block,
-    /// The header of a row has it: once for all blocks of the row.
+    /// `row`: it lies in the header of a row, once for all blocks of the row.
     Row,
 }
 
 /// One part of a block or of a row's header: an item, or an array of items.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Field {
-    /// The name cards refer to.
+    /// The name that the card gives it; numbers refer to it with `from` or `super`. Blocks and rows share the names.
     pub name: String,
     /// Whether it lies in each block, or once in the header of the row.
     pub home: Home,
-    /// Byte offset from the start of the block, or of the row.
+    /// `at`: byte offset from the start of the block, or of the row.
     pub at: usize,
-    /// Type of one item.
+    /// `type`: what one item is.
     pub element: Element,
-    /// Items in an array; `None` for a single item.
+    /// `[n]` behind the type: items in an array, 1 to 65536; `None` for a single item.
     pub count: Option<usize>,
-    /// The items of the array continue each other as one stream of bits, lowest bit first: bit b of an item is bit `b % width` of
-    /// the item `b / width` places on.
+    /// `stream = true`: the items of the array continue each other as one stream of bits, lowest bit first. Bit b of an item is
+    /// then bit `b % width` of the item `b / width` places on, and a run of bits may lie in several items.
     pub stream: bool,
-    /// The field holds redundant sums of neighbouring codes, which decoding ignores.
+    /// `sums = "code"`: redundant sums of neighbouring codes, which decoding ignores. Each is over an equal share of the block.
     pub sums: bool,
 }
 
-/// Storage as separate tensors, addressed by digits of the row and of the position along k.
+/// Storage as separate tensors, addressed by digits of the row and of the position along k. The slowest digit of either has no
+/// bound; an axis uses at most one of the two, and has as many items for each of its values as its stride says.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tensors {
-    /// Digits of the row number, slowest first.
+    /// `rows`: digits of the row number, slowest first.
     pub rows: Vec<Digit>,
-    /// The tensors, in card order.
+    /// `tensors.NAME`: the tensors, in card order.
     pub tensors: Vec<Tensor>,
-    /// Tensors that say again what the card says.
+    /// `indices.NAME`: tensors that say again what follows from k.
     pub indices: Vec<Index>,
 }
 
@@ -95,78 +98,63 @@ pub struct Tensors {
 /// else, the columns are stored in another order than the card's.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Index {
-    /// What follows the name of a matrix in files.
+    /// Its name: what files write after the name of a matrix and a dot.
     pub file: String,
-    /// Type of one item, an integer.
+    /// `type`: what one item is, an integer.
     pub element: Element,
-    /// What the item of each k must be.
+    /// `holds`: what the item of each k must be.
     pub holds: Map,
 }
 
 /// One of the separate tensors.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tensor {
-    /// The name cards refer to.
+    /// The name that the card gives it; numbers refer to it with `from` or `super`.
     pub name: String,
-    /// What follows the name of a matrix in files, after a dot.
+    /// `name`, or else its name: what files write after the name of a matrix and a dot.
     pub file: String,
-    /// Type of one item.
+    /// `type`: what one item is.
     pub element: Element,
-    /// Index along each axis, slowest axis first; without axes the tensor is one item for the whole matrix.
+    /// `axes`: index along each axis, slowest axis first, at most 8. Without axes, `[]`, the tensor is one item for the whole
+    /// matrix; one whose axes use no digit of the position along k has an item per row.
     pub axes: Vec<Map>,
-    /// The axis along which items continue each other as one stream of bits, lowest bit first: bit b of an item is bit
-    /// `b % width` of the item `b / width` places on.
+    /// `stream`: the axis, counted from 0, along which items continue each other as one stream of bits, lowest bit first. Bit b
+    /// of an item is then bit `b % width` of the item `b / width` places on. The axis uses a digit without bound.
     pub stream: Option<usize>,
 }
 
 /// The type of a stored item; multi-byte items are little-endian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Element {
-    /// Unsigned integer of 8, 16, 24, 32, 40 or 48 bits.
+    /// `u8` to `u48`: unsigned integer of 8, 16, 24, 32, 40 or 48 bits.
     Unsigned(u8),
-    /// Two's-complement integer of 8, 16, 24, 32, 40 or 48 bits.
+    /// `i8` to `i48`: two's-complement integer of 8, 16, 24, 32, 40 or 48 bits.
     Signed(u8),
-    /// IEEE half precision.
+    /// `f16`: IEEE half precision.
     F16,
-    /// The upper half of an f32.
+    /// `bf16`: the upper half of an f32.
     Bf16,
-    /// IEEE single precision.
+    /// `f32`: IEEE single precision.
     F32,
-    /// An exponent: x is 2^(x - 127), also for 255.
+    /// `e8m0`: an exponent; x is 2^(x - 127), also for 255.
     E8m0,
-    /// Four exponent and three mantissa bits; bit 7 is ignored, exponent 0 is subnormal, and 0x7F (but not 0xFF) is 0.
+    /// `ue4m3`: four exponent and three mantissa bits of bias 7; bit 7 is ignored, exponent 0 is subnormal, and 0x7F (but not
+    /// 0xFF) is 0.
     Ue4m3,
-    /// Sign, four exponent and three mantissa bits of bias 7; 0x7F and 0xFF are NaN, and nothing is infinite.
+    /// `e4m3`: sign, four exponent and three mantissa bits of bias 7; exponent 0 is subnormal, 0x7F and 0xFF are NaN, and nothing
+    /// is infinite.
     E4m3,
-}
-
-impl Element {
-    /// Width of an item in bits.
-    #[must_use]
-    pub const fn bits(self) -> u32 {
-        match self {
-            Self::Unsigned(bits) | Self::Signed(bits) => bits as u32,
-            Self::E8m0 | Self::Ue4m3 | Self::E4m3 => 8,
-            Self::F16 | Self::Bf16 => 16,
-            Self::F32 => 32,
-        }
-    }
-
-    /// Whether items are integers.
-    #[must_use]
-    pub const fn is_integer(self) -> bool {
-        matches!(self, Self::Unsigned(_) | Self::Signed(_))
-    }
 }
 
 /// A run of positions in a block that share one digit structure.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Piece {
-    /// First weight of the piece.
+    /// `index.at`: first weight of the piece; 0 without it.
     pub start: usize,
     /// One past its last weight; of separate tensors, the stride of the slowest digit, at which everything repeats.
     pub end: usize,
-    /// Digits of `position - start`, slowest (largest stride) first; the last has stride 1.
+    /// `index`: digits of `position - start`, slowest (largest stride) first; each stride divides the one before, and the last is
+    /// 1. A card with one piece may give it beside `code`, one with several gives each its own.
     pub digits: Vec<Digit>,
     /// The code of a weight.
     pub code: Number,
@@ -175,53 +163,56 @@ pub struct Piece {
 /// One digit of a mixed-radix position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Digit {
-    /// The name cards refer to.
+    /// The name that the card gives it; maps refer to it.
     pub name: String,
     /// What one step of the digit adds to the position.
     pub stride: usize,
-    /// How many values the digit takes. For `Tensors` the slowest digit has no bound of its own: 0.
+    /// How many values the digit takes, which follows from the strides. Of separate tensors the slowest digit has no bound: 0.
     pub size: usize,
 }
 
-/// An affine map over digits: `at + sum of stride * digit`.
+/// An affine map over digits, `at + sum of stride * digit`: in a card a table of strides, or an integer for a constant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Map {
-    /// The constant.
+    /// `at`: the constant; 0 without it.
     pub at: i64,
-    /// Stride of each digit that the map mentions, by digit name; may be negative.
+    /// Stride of each digit that the map mentions, by digit name; may be negative, but not 0.
     pub strides: BTreeMap<String, i64>,
 }
 
 /// A number: stored bits, looked up, stepped, shifted and scaled: `super * (step * level(stored) + offset)`.
+///
+/// It is constant over the digits that it does not use; whoever uses a digit uses all slower ones of the same position.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Number {
-    /// The bits in storage.
+    /// `from` and `item`, or `planes`: the bits in storage.
     pub stored: Stored,
-    /// What each stored code stands for; absent: the code itself.
+    /// `levels`: what each stored code stands for; without it, the code itself.
     pub levels: Option<Levels>,
-    /// Multiplies the level. Absent means no multiplication.
+    /// `step`: multiplies the level, exactly. Without it nothing is multiplied.
     pub step: Option<f64>,
-    /// Added to `step * level`. Absent means no addition.
+    /// `offset`: added to `step * level`, exactly. Without it nothing is added.
     pub offset: Option<f64>,
-    /// Multiplies the whole, as one f32 multiplication.
+    /// `super`: multiplies the whole, as one f32 multiplication; a number, or the name of a field of which it is the only item.
+    /// Supers nest at most 4 deep.
     pub outer: Option<Box<Number>>,
 }
 
 /// The bits of a number.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Stored {
-    /// One whole item, read as its field's type.
+    /// `from`: one whole item, read as its field's type.
     Item {
         /// Index into the storage's fields or tensors.
         field: usize,
-        /// Which item.
+        /// `item`: which item of a field; 0 without it. A tensor has its `axes` instead.
         item: Map,
     },
-    /// Planes put together, the first lowest.
+    /// `planes`: put together, the first lowest, to at most 48 bits.
     Planes {
         /// At least one plane.
         planes: Vec<Plane>,
-        /// What the joined bits are; `None`: an unsigned integer.
+        /// `as`: what the joined bits are, which must have as many; `None`: an unsigned integer.
         element: Option<Element>,
     },
 }
@@ -229,9 +220,9 @@ pub enum Stored {
 /// One run of bits per digit value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plane {
-    /// Index into the storage's fields or tensors.
+    /// `from`: index into the storage's fields or tensors.
     pub field: usize,
-    /// Which item.
+    /// `item`: which item of a field; 0 without it. A tensor has its `axes` instead.
     pub item: Map,
     /// Which part of the item.
     pub run: Run,
@@ -242,12 +233,13 @@ pub struct Plane {
 pub enum Run {
     /// `bits` bits from `bit` upwards.
     Bits {
-        /// The lowest bit, counted from the item that the plane names; past its end only where items make a stream.
+        /// `bit`: the lowest bit, counted from the lowest of the item; 0 without it. It lies past the end of the item only
+        /// where items make a stream.
         bit: Map,
-        /// How many, 1 to 48.
+        /// `bits`: how many, 1 to 48.
         bits: u32,
     },
-    /// Base-3 digit n of a byte b: `((b * 3^n mod 256) * 3) >> 8`.
+    /// `trit`: base-3 digit n, 0 to 4, of a byte b: `((b * 3^n mod 256) * 3) >> 8`.
     Trit(Map),
 }
 
@@ -262,8 +254,8 @@ impl Run {
     }
 }
 
-/// The value of each code. With `width` over 1 a code stands for a vector: code c gives `values[c * width ..][..width]`
-/// to `width` neighbouring weights.
+/// The value of each code: in a card a list, or the name of a table. With `width` over 1 a code stands for a vector: code c
+/// gives `values[c * width ..][..width]` to `width` neighbouring weights.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Levels {
     /// Name of the table file, if the levels come from one.

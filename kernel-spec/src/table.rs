@@ -1,4 +1,4 @@
-//! Tables of levels that are too long for a card.
+//! Tables of levels that are too long for a card: vectors of a few letters, as rows of digits or as a set of all such rows.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,6 +12,9 @@ use crate::walk::{At, Table, read_document};
 /// Most neighbouring weights per code, and most codes.
 const MAX_WIDTH: u32 = 64;
 const MAX_ROWS: usize = 1 << 16;
+
+/// Most rows of which a set is written as bits.
+const MAX_COUNTED: usize = 1 << 20;
 
 /// Where cards find tables by name.
 pub trait Tables {
@@ -81,10 +84,18 @@ fn read_table(mut table: Table<'_>, name: &str, sink: &mut Sink) -> Option<Level
     table.need("doc").and_then(|node| node.line(sink));
     let width = table.need("width").and_then(|node| node.count(sink, 1..=MAX_WIDTH));
     let letters = read_letters(&mut table, sink);
-    let rows = table.need("rows").and_then(|node| node.text(sink));
+    let members = table.get("members");
+    let rows = if members.is_none() { table.need("rows") } else { table.get("rows") };
+    if let (Some(rows), Some(members)) = (&rows, &members) {
+        sink.error(members.span, "a table has `rows` or `members`, not both").also(rows.span, "the rows");
+    }
+    let text = members.as_ref().or(rows.as_ref()).and_then(|node| node.text(sink));
     table.finish(sink);
-    let (width, letters, rows) = (width?.value, letters?, rows?);
-    let values = read_rows(&rows, width, &letters, sink)?;
+    let (width, letters, text) = (width?.value, letters?, text?);
+    let values = match members {
+        Some(_) => read_members(&text, width, &letters, sink)?,
+        None => read_rows(&text, width, &letters, sink)?,
+    };
     Some(Levels { table: Some(name.to_owned()), width, values })
 }
 
@@ -122,6 +133,34 @@ fn read_rows(rows: &At<&str>, width: usize, letters: &[f32], sink: &mut Sink) ->
         }
     }
     Some(values)
+}
+
+/// The rows whose bits are 1, in counting order: bit i is the row of the digits of i, the first digit counting fastest.
+fn read_members(members: &At<&str>, width: usize, letters: &[f32], sink: &mut Sink) -> Option<Vec<f32>> {
+    let digits: Option<Vec<u32>> = members.value.split_whitespace().flat_map(str::chars).map(|c| c.to_digit(16)).collect();
+    let Some(digits) = digits else {
+        sink.error(members.span, "`members` must be hexadecimal digits");
+        return None;
+    };
+    let rows = letters.len().checked_pow(width as u32).filter(|rows| *rows <= MAX_COUNTED);
+    let Some(rows) = rows.filter(|rows| rows.div_ceil(4) == digits.len()) else {
+        let all = rows.map_or_else(|| format!("more than {MAX_COUNTED}"), |rows| rows.to_string());
+        sink.error(members.span, format!("{} hexadecimal digits are not one bit for each row", digits.len()))
+            .label(format!("there are {all} rows of {width} letters"));
+        return None;
+    };
+    let is_member = |row: &usize| digits[row / 4] >> (row % 4) & 1 == 1;
+    let chosen: Vec<usize> = (0..4 * digits.len()).filter(is_member).collect();
+    if chosen.is_empty() || chosen.len() > MAX_ROWS {
+        sink.error(members.span, format!("a table has 1 to {MAX_ROWS} rows")).label(format!("names {}", chosen.len()));
+        return None;
+    }
+    if chosen.iter().any(|row| *row >= rows) {
+        sink.error(members.span, format!("a bit is 1 behind the last of {rows} rows"));
+        return None;
+    }
+    let row = |row: usize| (0..width as u32).map(move |i| letters[row / letters.len().pow(i) % letters.len()]);
+    Some(chosen.into_iter().flat_map(row).collect())
 }
 
 /// Where row `n` is written; the whole text if it has escapes that hide the rows.

@@ -10,10 +10,11 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-use quantloom_spec::eval::decode_rows;
+use quantloom_spec::eval::{Items, decode_rows, decode_tensors};
 use quantloom_spec::gpu::read_dialect;
 use quantloom_spec::isa::{Isa, read_isa};
 use quantloom_spec::kernels::read_kernels;
+use quantloom_spec::model::Storage;
 use quantloom_spec::{Diagnostics, Tables, draw, read_format};
 
 /// The text of every card of this crate.
@@ -35,9 +36,17 @@ fn try_all(text: &str) {
         Ok(format) => {
             assert!(!draw(&format).is_empty());
             assert!(!format.summary().to_string().is_empty());
-            if let Some(blocks) = format.blocks() {
-                let row = vec![0xA5; blocks.row_bytes(blocks.weights)];
-                assert_eq!(decode_rows(&format, &row, blocks.weights).len(), blocks.weights);
+            match &format.storage {
+                Storage::Blocks(blocks) => {
+                    let row = vec![0xA5; blocks.row_bytes(blocks.weights)];
+                    assert_eq!(decode_rows(&format, &row, blocks.weights).len(), blocks.weights);
+                }
+                Storage::Tensors(tensors) => {
+                    let shapes = common::shapes(&format, tensors, 1);
+                    let bytes = vec![0xA5; 8 * shapes.iter().map(|shape| shape.iter().product::<usize>()).max().unwrap_or(0)];
+                    let items: Vec<Items<'_>> = shapes.iter().map(|shape| Items { shape, bytes: &bytes }).collect();
+                    assert_eq!(decode_tensors(&format, &items, 1, 1).len(), 1);
+                }
             }
         }
     }

@@ -2,6 +2,9 @@
 
 mod common;
 
+use proptest::prelude::*;
+use proptest::sample::select;
+
 use quantloom_spec::eval::{decode_blocks, decode_rows, weight};
 use quantloom_spec::read_format;
 
@@ -74,25 +77,51 @@ fn codes_across_bytes() {
     assert_eq!(decode_blocks(&format, &block), expected);
 }
 
-/// The same bytes as items of any width are the same stream.
-#[test]
-fn codes_wider_than_items() {
-    let mut next = noise(13);
-    let block: Vec<u8> = (0..12).map(|_| next()).collect();
-    let word = |i: usize| f32::from(block[3 * i]) + 256.0 * f32::from(block[3 * i + 1]) + 65536.0 * f32::from(block[3 * i + 2]);
-    for (element, count) in [("u8", 12), ("u16", 6), ("u24", 4), ("u32", 3), ("u48", 2)] {
-        let card = format!(
-            r#"
-name    = "Wide"
-doc     = "Four weights of 24 bits."
-weights = 4
-bytes   = 12
+/// A block of `weights` codes of `bits` bits one after another, as `count` items of a type.
+fn stream_card(weights: usize, bits: usize, element: &str, count: usize) -> String {
+    format!(
+        r#"
+name    = "Stream"
+doc     = "Codes one after another."
+weights = {weights}
+bytes   = {}
 index   = {{ lane = 1 }}
 fields.q    = {{ at = 0, type = "{element}[{count}]", stream = true }}
-code.planes = [{{ from = "q", bit = {{ lane = 24 }}, bits = 24 }}]
-"#
-        );
-        let format = read_format("wide.toml", &card, &common::tables()).unwrap_or_else(|wrong| panic!("{wrong}"));
-        assert_eq!(decode_blocks(&format, &block), [word(0), word(1), word(2), word(3)], "{element}");
+code.planes = [{{ from = "q", bit = {{ lane = {bits} }}, bits = {bits} }}]
+"#,
+        weights * bits / 8
+    )
+}
+
+/// Bit `bit` of little-endian bytes.
+fn bit(bytes: &[u8], bit: usize) -> u32 {
+    u32::from(bytes[bit / 8] >> (bit % 8) & 1)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// The same bytes as items of any width are the same stream, whether codes are narrower or wider than items.
+    #[test]
+    fn streams_do_not_show_their_items(bits in 1..=24_usize, width in select(vec![8, 16, 24, 32, 40, 48]), seed in any::<u64>()) {
+        let card = stream_card(2 * width, bits, &format!("u{width}"), 2 * bits);
+        let format = read_format("stream.toml", &card, &common::tables()).unwrap_or_else(|wrong| panic!("{wrong}"));
+        let mut next = noise(seed);
+        let block: Vec<u8> = (0..2 * width * bits / 8).map(|_| next()).collect();
+        let code = |i: usize| (0..bits).fold(0, |code, low| code | bit(&block, i * bits + low) << low);
+        let expected: Vec<f32> = (0..2 * width).map(|i| code(i) as f32).collect();
+        prop_assert_eq!(decode_blocks(&format, &block), expected);
+    }
+
+    /// A stream of codes one bit wider or narrower than their distance reads bits twice or not at all.
+    #[test]
+    fn streams_are_read_exactly_once(bits in 2..=23_usize, width in select(vec![8, 16, 32, 48]), wider in any::<bool>()) {
+        let card = stream_card(2 * width, bits, &format!("u{width}"), 2 * bits);
+        let other = if wider { bits + 1 } else { bits - 1 };
+        let card = card.replace(&format!("bits = {bits} }}]"), &format!("bits = {other} }}]"));
+        let wrong = read_format("stream.toml", &card, &common::tables()).unwrap_err();
+        let said = wrong.iter().next().unwrap().message().to_owned();
+        let expected = if wider { "outside the stream" } else { "nothing reads bit" };
+        prop_assert!(said.contains(expected) || said.contains("read twice"), "{}", said);
     }
 }

@@ -7,9 +7,9 @@ use crate::grid::Values;
 use crate::model::{Digit, Number};
 use crate::nearest::listing;
 use crate::raw;
-use crate::reading::{Part, Reading, stretches};
+use crate::reading::{Part, Reading};
 
-use super::digits::Scope;
+use super::digits::{Scope, WINDOW};
 use super::place;
 use super::stores::{Shape, Stores};
 
@@ -82,30 +82,33 @@ fn check_bounds(reading: &Reading<'_>, places: &raw::Spot, stores: &Stores, scop
         sink.error(places.whole, format!("a base-3 digit lies in a byte, and `{}` has {bits} bits", shape.name.value));
         return;
     }
-    let holds = match reading.part {
-        Part::Trit(_) => format!("a byte has base-3 digits 0 to {}", TRITS - 1),
-        _ => format!("an item has bits 0 to {}", bits - 1),
-    };
     for values in Values::all(scope.sizes(&reading.digits())) {
         if let Err((axis, at)) = place::item(reading, &values, 0, lengths) {
             return outside_field(shape, lengths[axis], at, &values, places.item, sink);
         }
-        if let Some(fault) = outside_stream(reading, bits, lengths, &values) {
-            let error = sink.error(places.bit, format!("{fault} outside the stream of `{}`", shape.name.value));
-            error.label("counted from the item that the place names");
-            explain(&values, error);
-            return;
-        }
-        if let Some(fault) = outside_item(reading, bits, &values) {
-            let error = sink.error(places.bit, format!("{fault} outside an item of `{}`", shape.name.value));
+        let fault = match reading.stream {
+            Some(axis) => outside_stream(reading, stream_bits(reading, axis, stores, &values), &values),
+            None => outside_item(reading, bits, &values),
+        };
+        if let Some((what, holds)) = fault {
+            let error = sink.error(places.bit, format!("{what} of `{}`", shape.name.value));
             error.label(holds);
             explain(&values, error);
-            if matches!(reading.part, Part::Bits { bit, .. } if values.of(bit) >= 0) {
+            if matches!(reading.part, Part::Bits { bit, .. } if reading.stream.is_none() && values.of(bit) >= 0) {
                 error.help("items that continue each other bit by bit are a `stream`");
             }
             return;
         }
     }
+}
+
+/// Bits from the start of the item that a reading picks to the end of its stream; of separate tensors, to where the items of the
+/// next value of the digit without bound begin.
+fn stream_bits(reading: &Reading<'_>, axis: usize, stores: &Stores, values: &Values<'_>) -> i64 {
+    let lengths = stores.shapes[reading.field].lengths.as_deref().unwrap_or_default();
+    let repeat = if stores.in_blocks() { lengths[axis] } else { lengths[axis] / WINDOW } as i64;
+    let items = repeat - values.of(&reading.axes[axis]) % repeat;
+    items * i64::from(stores.storage.element(reading.field).bits())
 }
 
 fn outside_field(shape: &Shape, length: usize, at: i64, values: &Values<'_>, span: Span, sink: &mut Sink) {
@@ -126,34 +129,34 @@ fn explain(values: &Values<'_>, error: &mut Diagnostic) {
     }
 }
 
-/// The bits that a reading takes beyond the stream in which its item lies, if any.
-fn outside_stream(reading: &Reading<'_>, width: u32, lengths: &[usize], values: &Values<'_>) -> Option<String> {
-    let (Part::Bits { bit, bits }, Some(_)) = (reading.part, reading.stream) else { return None };
-    let low = values.of(bit);
-    let outside = |low| stretches(low, bits, width).any(|stretch| place::item(reading, values, stretch.step, lengths).is_err());
-    usize::try_from(low).map_or(true, outside).then(|| run_of(low, bits))
+/// What a reading takes beyond the `length` bits of its stream, and what there is; `None` if all is inside.
+fn outside_stream(reading: &Reading<'_>, length: i64, values: &Values<'_>) -> Option<(String, String)> {
+    let Part::Bits { bit, bits } = reading.part else { return outside_item(reading, TRIT_BITS, values) };
+    let run = outside(values.of(bit), bits, length)?;
+    Some((format!("{run} outside the stream"), format!("from the item that the place names it has bits 0 to {}", length - 1)))
 }
 
-/// Bits as the subject of a sentence.
-fn run_of(low: i64, bits: u32) -> String {
-    let high = low + i64::from(bits) - 1;
-    if low == high { format!("bit {low} is") } else { format!("bits {low} to {high} are") }
-}
-
-/// What a reading takes beyond its item, if anything.
-fn outside_item(reading: &Reading<'_>, width: u32, values: &Values<'_>) -> Option<String> {
+/// What a reading takes beyond its item of `width` bits, and what there is; `None` if all is inside.
+fn outside_item(reading: &Reading<'_>, width: u32, values: &Values<'_>) -> Option<(String, String)> {
     match reading.part {
         Part::Whole => None,
-        Part::Bits { .. } if reading.stream.is_some() => None,
         Part::Bits { bit, bits } => {
-            let low = values.of(bit);
-            (low < 0 || low + i64::from(bits) > i64::from(width)).then(|| run_of(low, bits))
+            let run = outside(values.of(bit), bits, i64::from(width))?;
+            Some((format!("{run} outside an item"), format!("an item has bits 0 to {}", width - 1)))
         }
         Part::Trit(trit) => {
             let trit = values.of(trit);
-            (!(0..TRITS).contains(&trit)).then(|| format!("base-3 digit {trit} is"))
+            let holds = format!("a byte has base-3 digits 0 to {}", TRITS - 1);
+            (!(0..TRITS).contains(&trit)).then(|| (format!("base-3 digit {trit} is outside an item"), holds))
         }
     }
+}
+
+/// A run of bits as the subject of a sentence, if it is not within the first `length`.
+fn outside(low: i64, bits: u32, length: i64) -> Option<String> {
+    let high = low + i64::from(bits) - 1;
+    let run = if low == high { format!("bit {low} is") } else { format!("bits {low} to {high} are") };
+    (low < 0 || high >= length).then_some(run)
 }
 
 /// Every digit tells codes apart, unless a vector spans it.

@@ -1,14 +1,11 @@
 //! Integer sums of the numerics class `int8` cannot overflow. `docs/numerics.md` defines the class.
 
 use crate::diagnostic::Sink;
-use crate::facts::{MAX_LEVEL, in_common_unit};
+use crate::facts::{MAX_LEVEL, in_common_unit, stored_element};
 use crate::model::{Format, Number};
 use crate::raw::{self, Card};
 use crate::summary::MAX_ACTIVATION;
 use crate::walk::short;
-
-/// Largest magnitude of an integer min: what a 16-bit lane holds.
-const MAX_MIN: i32 = 32767;
 
 /// Most weights that share one activation scale.
 const MAX_SPAN: u64 = 256;
@@ -16,9 +13,8 @@ const MAX_SPAN: u64 = 256;
 /// Most levels of the class.
 const MAX_LEVELS: usize = 256;
 
-// The dot of a step and the sum of a span's mins fit 32 bits by these bounds alone.
+// Integers of 16 bits keep within 32 bits both the dot of a step and the sum of a span's mins.
 const _: () = assert!(MAX_LEVEL as u64 * MAX_ACTIVATION * MAX_SPAN < 1 << 31);
-const _: () = assert!(MAX_MIN as u64 * MAX_ACTIVATION * MAX_SPAN < 1 << 31);
 
 /// Checks the mins of a format whose levels the class takes: integers under a root are multiplied with sums of activations.
 pub(crate) fn check(card: &Card, format: &Format, sink: &mut Sink) {
@@ -30,15 +26,16 @@ pub(crate) fn check(card: &Card, format: &Format, sink: &mut Sink) {
 }
 
 fn check_min(raw: &raw::Number, min: &Number, format: &Format, sink: &mut Sink) {
-    let Some(values) = format.own_values(min) else { return };
-    let fits = |integers: Vec<i32>| integers.iter().all(|integer| integer.abs() <= MAX_MIN);
-    if in_common_unit(&values).is_some_and(|integers| fits(integers.values)) {
-        return;
-    }
+    let reach = match format.own_values(min) {
+        Some(values) if in_common_unit(&values).is_some() => return,
+        Some(values) => format!("they reach {}", short(largest_integer(&values))),
+        None if stored_element(&format.storage, min).is_some_and(|element| !element.is_integer()) => return,
+        None => "they have more than 16 bits".to_owned(),
+    };
     let written = raw.step.as_ref().or(raw.offset.as_ref()).map_or(raw.stored.span(), |at| at.span);
     sink.error(written, "the integers of `min` can overflow the sums of class `int8`")
-        .label(format!("they reach {}", short(largest_integer(&values))))
-        .note(format!("{MAX_SPAN} of them times {MAX_ACTIVATION} are summed in 32 bits; each must be at most {MAX_MIN}"));
+        .label(reach)
+        .note(format!("{MAX_SPAN} of them times {MAX_ACTIVATION} are summed in 32 bits; each must be at most {MAX_LEVEL}"));
 }
 
 /// The largest magnitude of values in the largest power of two, at most 1, in which they all are integers.

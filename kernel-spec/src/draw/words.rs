@@ -56,6 +56,11 @@ pub(super) fn map(map: &Map) -> String {
     text
 }
 
+/// `[4 + 64 hi][lane]`: an item by its index along each axis.
+pub(super) fn place(axes: &[Map]) -> String {
+    axes.iter().map(|axis| format!("[{}]", map(axis))).collect()
+}
+
 fn term(stride: i64, name: &str) -> String {
     if stride == 1 { name.to_owned() } else { format!("{stride} {name}") }
 }
@@ -131,7 +136,7 @@ pub(super) fn items(items: &[Vec<i64>]) -> String {
     let flat: Option<Vec<usize>> = items.iter().map(|index| usize::try_from(*index.first()?).ok()).collect();
     match flat {
         Some(flat) if items.iter().all(|index| index.len() == 1) => runs(&flat),
-        _ => format!("{} items", items.len()),
+        _ => format!("{} item{}", items.len(), if items.len() == 1 { "" } else { "s" }),
     }
 }
 

@@ -6,7 +6,7 @@ pub mod gguf;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use quantloom_spec::model::Format;
+use quantloom_spec::model::{Digit, Format, Map, Tensors};
 use quantloom_spec::{Spec, TableFolder};
 
 /// The folder of this crate.
@@ -27,6 +27,18 @@ pub fn format(stem: &str) -> Format {
     let formats = spec().formats;
     let found = formats.into_iter().find(|(path, _)| path.file_stem().is_some_and(|name| name == stem));
     found.unwrap_or_else(|| panic!("no card {stem}")).1
+}
+
+/// The shape of each tensor of a matrix in which the slowest digits of rows and columns take `repeats` values.
+pub fn shapes(format: &Format, tensors: &Tensors, repeats: usize) -> Vec<Vec<usize>> {
+    let digits = || tensors.rows.iter().chain(&format.pieces[0].digits);
+    let length = |axis: &Map| {
+        let stride = |digit: &Digit| axis.strides.get(&digit.name).map_or(0, |stride| (*stride).max(0) as usize);
+        let unbounded = digits().find(|digit| digit.size == 0 && stride(digit) > 0);
+        let reach = || axis.at as usize + digits().map(|digit| stride(digit) * digit.size.saturating_sub(1)).sum::<usize>();
+        unbounded.map_or_else(|| reach() + 1, |digit| repeats * stride(digit))
+    };
+    tensors.tensors.iter().map(|tensor| tensor.axes.iter().map(length).collect()).collect()
 }
 
 /// Compares a text with a file of this crate; with `BLESS` set, writes the file.
