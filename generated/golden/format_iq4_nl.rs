@@ -24,11 +24,9 @@ static TABLE_0: [f32; 16] = [
 /// Decodes the first blocks of a row.
 pub fn decode(tensors: &[Tensor], row: usize, out: &mut [f32]) {
     let (outs, _) = out.as_chunks_mut::<32>();
-    let count = outs.len();
     let blocks = tensors[0].row(row);
     let (blocks, _) = blocks.as_chunks::<18>();
-    for (index, block) in blocks.iter().take(count).enumerate() {
-        let out = &mut outs[index];
+    for (index, (block, out)) in blocks.iter().zip(outs).enumerate() {
         let v2 = u32::from_le_bytes([block[0 + 0], block[0 + 1], 0, 0]);
         let v3 = scalar::f16(v2);
         for half_digit in 0..2 {

@@ -24,11 +24,9 @@ static TABLE_0: [f32; 16] = [
 /// Decodes the first blocks of a row.
 pub fn decode(tensors: &[Tensor], row: usize, out: &mut [f32]) {
     let (outs, _) = out.as_chunks_mut::<256>();
-    let count = outs.len();
     let blocks = tensors[0].row(row);
     let (blocks, _) = blocks.as_chunks::<136>();
-    for (index, block) in blocks.iter().take(count).enumerate() {
-        let out = &mut outs[index];
+    for (index, (block, out)) in blocks.iter().zip(outs).enumerate() {
         let v7 = u32::from_le_bytes([block[0 + 0], block[0 + 1], 0, 0]);
         let v8 = scalar::f16(v7);
         for pair_digit in 0..4 {

@@ -6,11 +6,9 @@ use crate::stored::{self, Tensor};
 /// Decodes the first blocks of a row.
 pub fn decode(tensors: &[Tensor], row: usize, out: &mut [f32]) {
     let (outs, _) = out.as_chunks_mut::<128>();
-    let count = outs.len();
     let blocks = tensors[0].row(row);
     let (blocks, _) = blocks.as_chunks::<18>();
-    for (index, block) in blocks.iter().take(count).enumerate() {
-        let out = &mut outs[index];
+    for (index, (block, out)) in blocks.iter().zip(outs).enumerate() {
         let v4 = u32::from_le_bytes([block[0 + 0], block[0 + 1], 0, 0]);
         let v5 = scalar::f16(v4);
         for byte_digit in 0..16 {

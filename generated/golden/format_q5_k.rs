@@ -6,11 +6,9 @@ use crate::stored::{self, Tensor};
 /// Decodes the first blocks of a row.
 pub fn decode(tensors: &[Tensor], row: usize, out: &mut [f32]) {
     let (outs, _) = out.as_chunks_mut::<256>();
-    let count = outs.len();
     let blocks = tensors[0].row(row);
     let (blocks, _) = blocks.as_chunks::<176>();
-    for (index, block) in blocks.iter().take(count).enumerate() {
-        let out = &mut outs[index];
+    for (index, (block, out)) in blocks.iter().zip(outs).enumerate() {
         let v8 = u32::from_le_bytes([block[0 + 0], block[0 + 1], 0, 0]);
         let v9 = scalar::f16(v8);
         let v17 = u32::from_le_bytes([block[2 + 0], block[2 + 1], 0, 0]);

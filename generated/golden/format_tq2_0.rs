@@ -6,11 +6,9 @@ use crate::stored::{self, Tensor};
 /// Decodes the first blocks of a row.
 pub fn decode(tensors: &[Tensor], row: usize, out: &mut [f32]) {
     let (outs, _) = out.as_chunks_mut::<256>();
-    let count = outs.len();
     let blocks = tensors[0].row(row);
     let (blocks, _) = blocks.as_chunks::<66>();
-    for (index, block) in blocks.iter().take(count).enumerate() {
-        let out = &mut outs[index];
+    for (index, (block, out)) in blocks.iter().zip(outs).enumerate() {
         let v3 = u32::from_le_bytes([block[64 + 0], block[64 + 1], 0, 0]);
         let v4 = scalar::f16(v3);
         for half_digit in 0..2 {

@@ -148,6 +148,13 @@ impl Page {
 
     /// The bits of an item as a strip of letters, and what each letter stands for.
     fn class(&mut self, indent: &str, class: &Class, item: Option<&str>) {
+        if class.strip.is_empty() {
+            for line in &class.lines {
+                let item = item.map_or_else(String::new, |words| format!(", {words} {}", line.item));
+                self.line(indent, &format!("{}{item}", line.text));
+            }
+            return;
+        }
         self.line(indent, &class.strip);
         let letters = class.lines.iter().map(|line| line.letters.len()).max().unwrap_or(0);
         let places: Vec<String> = class.lines.iter().map(|line| bits(line.low, line.high)).collect();

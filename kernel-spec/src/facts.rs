@@ -21,7 +21,8 @@ impl Format {
     /// How many neighbouring weights share the value of `number` (its supers included) in `piece`: the smallest stride that its
     /// maps use, but not less than the width of its vectors; the length of the piece when it uses no digit.
     ///
-    /// Digits of rows do not count: they tell rows apart, not weights of a row.
+    /// Digits of rows do not count: they tell rows apart, not weights of a row. Of separate tensors a piece is one value of the
+    /// slowest digit, so that a number for whole rows has that length too.
     #[must_use]
     pub fn run(&self, piece: &Piece, number: &Number) -> usize {
         let run_of = |number: &Number| {

@@ -90,7 +90,7 @@ pub struct Tensors {
     pub rows: Vec<Digit>,
     /// `tensors.NAME`: the tensors, in card order.
     pub tensors: Vec<Tensor>,
-    /// `indices.NAME`: tensors that say again what the card says.
+    /// `indices.NAME`: tensors that say again what follows from k.
     pub indices: Vec<Index>,
 }
 
@@ -98,7 +98,7 @@ pub struct Tensors {
 /// else, the columns are stored in another order than the card's.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Index {
-    /// The name that the card gives it: what follows the name of a matrix in files, after a dot.
+    /// Its name: what files write after the name of a matrix and a dot.
     pub file: String,
     /// `type`: what one item is, an integer.
     pub element: Element,
@@ -111,7 +111,7 @@ pub struct Index {
 pub struct Tensor {
     /// The name that the card gives it; numbers refer to it with `from` or `super`.
     pub name: String,
-    /// `name`: what follows the name of a matrix in files, after a dot; without it, the name that the card gives the tensor.
+    /// `name`, or else its name: what files write after the name of a matrix and a dot.
     pub file: String,
     /// `type`: what one item is.
     pub element: Element,

@@ -4,6 +4,7 @@ mod support;
 
 use std::path::PathBuf;
 
+use quantloom::Error;
 use quantloom::gguf::{BlockShape, Gguf};
 use quantloom::matmul::{Request, matmul};
 use quantloom::pool::Pool;
@@ -11,6 +12,7 @@ use quantloom::registry::{self, Format, Numerics};
 use quantloom::safetensors::SafeTensors;
 use quantloom::stored::Stored;
 use quantloom::weights::Weights;
+use serde_json::Value as Json;
 use support::products::{bits, every_kernel_agrees, nmse, numerics_of};
 use support::testdata;
 
@@ -110,4 +112,112 @@ fn products_match_numpy() {
 fn every_kernel_gives_the_same_bits() {
     let pool = Pool::new(2);
     samples(|sample| every_kernel_agrees(sample.what, &Weights::pack_stored(&sample.stored, &pool).unwrap(), &pool));
+}
+
+/// A file of `testdata/tensors` with another header; `edit` may change the bytes behind it too.
+fn edited(file: &str, edit: impl FnOnce(&mut Json, &mut Vec<u8>)) -> Result<SafeTensors, Error> {
+    let bytes = std::fs::read(path(file)).unwrap();
+    let (length, rest) = bytes.split_first_chunk().unwrap();
+    let (header, data) = rest.split_at(u64::from_le_bytes(*length) as usize);
+    let (mut header, mut data) = (serde_json::from_slice(header).unwrap(), data.to_vec());
+    edit(&mut header, &mut data);
+    let header = header.to_string().into_bytes();
+    let bytes = [&(header.len() as u64).to_le_bytes()[..], &header, &data].concat();
+    SafeTensors::from_bytes("model.safetensors", bytes)
+}
+
+/// The one-line message of what must be refused.
+fn message<T: std::fmt::Debug>(refused: Result<T, Error>) -> String {
+    let message = refused.expect_err("refused").to_string();
+    assert_eq!(message.lines().count(), 1, "{message}");
+    message
+}
+
+/// The message for the 4-bit GPTQ matrix in a changed file.
+fn refused(edit: impl FnOnce(&mut Json, &mut Vec<u8>)) -> String {
+    message(edited("gptq_4bit_g128.safetensors", edit).unwrap().matrix(format("GPTQ-4bit-g128"), PREFIX, None))
+}
+
+fn rename(header: &mut Json, from: &str, to: &str) {
+    let tensors = header.as_object_mut().unwrap();
+    let tensor = tensors.remove(&format!("{PREFIX}.{from}")).unwrap();
+    tensors.insert(format!("{PREFIX}.{to}"), tensor);
+}
+
+#[test]
+fn tensors_that_do_not_fit_are_refused() {
+    let missing = refused(|header, _| rename(header, "qzeros", "zeros"));
+    let wanted = format!("model.safetensors: no tensor \"{PREFIX}.qzeros\"; did you mean \"{PREFIX}.zeros\"?");
+    assert!(missing.starts_with(&wanted[..wanted.len() - 1]), "{missing}");
+    assert_eq!(
+        refused(|header, _| header[format!("{PREFIX}.scales")]["dtype"] = "BF16".into()),
+        format!(
+            "model.safetensors: tensor \"{PREFIX}.scales\" has items of type BF16, but GPTQ-4bit-g128 reads f16 there; name the \
+             format it was stored in"
+        )
+    );
+    assert_eq!(
+        refused(|header, _| header[format!("{PREFIX}.scales")]["shape"] = [4, 50].into()),
+        format!(
+            "model.safetensors: tensor \"{PREFIX}.scales\" has the shape 4x50, but 40 rows of 640 weights in GPTQ-4bit-g128 need \
+             5x40; name the format and shape it was stored in"
+        )
+    );
+    assert_eq!(
+        refused(|header, data| {
+            let start = header[format!("{PREFIX}.g_idx")]["data_offsets"][0].as_u64().unwrap() as usize;
+            data[start + 4 * 130] = 3;
+        }),
+        format!(
+            "model.safetensors: tensor \"{PREFIX}.g_idx\" holds 3 for column 130, not 1: its columns are in another order \
+             (act-order), which no format here has; quantise again without it"
+        )
+    );
+    let short = refused(|header, _| header[format!("{PREFIX}.g_idx")]["dtype"] = "F32".into());
+    assert!(short.contains("is 640 of type F32, not 640 items of type u32"), "{short}");
+}
+
+#[test]
+fn an_order_that_is_left_out_is_the_plain_one() {
+    let file = edited("gptq_4bit_g128.safetensors", |header, _| rename(header, "g_idx", "unused")).unwrap();
+    assert_eq!(file.matrix(format("GPTQ-4bit-g128"), PREFIX, None).unwrap().k(), 640);
+}
+
+#[test]
+fn shapes_that_a_format_cannot_have_are_refused() {
+    let open = |name: &str| SafeTensors::open(path(name)).unwrap();
+    let (words, flat) = (open("gptq_4bit_g128.safetensors"), open("nf4.safetensors"));
+    let in_words = |shape| message(words.matrix(format("GPTQ-4bit-g128"), PREFIX, Some(shape)));
+    assert!(in_words((41, 640)).contains("needs N to be a multiple of 8, and 41 is not"));
+    assert!(in_words((48, 640)).contains("has the shape 80x40, but 48 rows of 640 weights in GPTQ-4bit-g128 need 80x48"));
+    let stored = |name, n, k| message(Stored::new(format(name), n, k, &[]));
+    assert!(
+        stored("GPTQ-4bit-g128", 41, 640)
+            .ends_with("needs N to be a multiple of 8, and 41 is not; pad with rows of zeros to 48")
+    );
+    assert!(stored("GPTQ-3bit-g128", 48, 640).contains("a multiple of 32"));
+    assert!(stored("GPTQ-4bit-g128", 40, 600).contains("needs K to be a multiple of 128, and 600 is not"));
+    assert!(stored("IQ4_KS", 3, 600).contains("needs K to be a multiple of 256"));
+    assert!(stored("IQ4_KS", 3, 512).contains("stored weights: 0 bytes given, 828 needed"), "{}", stored("IQ4_KS", 3, 512));
+    let unsaid = message(flat.matrix(format("NF4"), PREFIX, None));
+    assert!(unsaid.ends_with("do not say how many rows and columns it has; give its shape (`--shape NxK`)"), "{unsaid}");
+    let wrong = message(flat.matrix(format("NF4"), PREFIX, Some((32, 320))));
+    assert!(wrong.contains("has the shape 5280x1, but 32 rows of 320 weights in NF4 need 32x160"), "{wrong}");
+    let blocks = message(words.matrix(format("Q8_0"), PREFIX, None));
+    assert!(blocks.contains("Q8_0 is stored in blocks, not in separate tensors"), "{blocks}");
+    let few = message(Stored::from_tensors(format("NF4"), 2, 64, &[&[]]));
+    assert_eq!(few, "stored weights: 1 tensors given, 2 needed; check the shape that goes with it");
+}
+
+#[test]
+fn damaged_files_are_refused() {
+    let open = |bytes: &[u8]| message(SafeTensors::from_bytes("model.safetensors", bytes.to_vec()));
+    let whole = std::fs::read(path("mlx_4bit_g64.safetensors")).unwrap();
+    assert!(open(&whole[..whole.len() - 1]).contains("it was cut short or changed; fetch or convert it again"));
+    assert!(open(&whole[..100]).contains("the file ends before its header does"));
+    assert!(open(b"GGUF").contains("it is not a safetensors file"));
+    assert!(open(&[&[0xff; 8][..], &whole[8..]].concat()).contains("it is not a safetensors file"));
+    assert!(open(&[&whole[..8], b"?", &whole[9..]].concat()).contains("its header is wrong"));
+    let grown = message(edited("nf4.safetensors", |header, _| header["matmul"]["shape"] = [5, 34].into()));
+    assert!(grown.contains("not as many as its type and shape ask for"), "{grown}");
 }

@@ -11,13 +11,16 @@ use super::words::{self, Part, map, parts, span};
 /// Most runs of one plane in an item that are drawn one by one.
 const MAX_RUNS: usize = 4;
 
+/// Most classes of items of a stream that are drawn one by one.
+const MAX_CLASSES: usize = 8;
+
 /// Items of a field whose bits have the same owners.
 pub(super) struct Class {
     /// Which items these are.
     pub items: String,
     /// The owners, lowest bit first.
     pub lines: Vec<Line>,
-    /// A letter for each bit, highest first.
+    /// A letter for each bit, highest first; empty for a stream that is too long to draw.
     pub strip: String,
 }
 
@@ -64,6 +67,9 @@ type Marks = BTreeSet<Mark>;
 /// The marks on all items, by field and by index along each axis.
 type Marked = BTreeMap<(usize, Vec<i64>), Marks>;
 
+/// Items by their index along each axis, and the marks that they share.
+type Alike<'m> = (Vec<Vec<i64>>, &'m Marks);
+
 /// The classes of items of each field or tensor, by first item.
 pub(super) fn classes(format: &Format) -> Vec<Vec<Class>> {
     let (owners, marked) = mark_all(format);
@@ -71,12 +77,25 @@ pub(super) fn classes(format: &Format) -> Vec<Vec<Class>> {
         Storage::Blocks(blocks) => blocks.fields.len(),
         Storage::Tensors(tensors) => tensors.tensors.len(),
     };
-    let class = |field: usize, (items, marks): (Vec<Vec<i64>>, &Marks)| {
+    let class = |field: usize, (items, marks): Alike<'_>| {
         let letters = letters(&marked, field, marks, &owners);
         let (lines, strip) = lines(marks, &letters, &owners, format.storage.element(field).bits());
         Class { items: place(marks, &owners).unwrap_or_else(|| words::items(&items)), lines, strip }
     };
-    (0..fields).map(|field| alike(&marked, field).into_iter().map(|marks| class(field, marks)).collect()).collect()
+    let classes = |field: usize| {
+        let of_field = |owner: &&Owner<'_>| owner.reading.field == field;
+        let stream = owners.iter().filter(of_field).any(|owner| owner.reading.stream.is_some());
+        let limit = if stream { MAX_CLASSES } else { usize::MAX };
+        match alike(&marked, field, limit) {
+            Some(classes) => classes.into_iter().map(|marks| class(field, marks)).collect(),
+            None => vec![Class {
+                items: String::new(),
+                lines: owners.iter().filter(of_field).map(Line::rule).collect(),
+                strip: String::new(),
+            }],
+        }
+    };
+    (0..fields).map(classes).collect()
 }
 
 /// All owners, and what they take of each item of each field.
@@ -98,16 +117,17 @@ fn mark_all(format: &Format) -> (Vec<Owner<'_>>, Marked) {
     (owners, marked)
 }
 
-/// The items of a field that have the same marks.
-fn alike(marked: &Marked, field: usize) -> Vec<(Vec<Vec<i64>>, &Marks)> {
-    let mut classes: Vec<(Vec<Vec<i64>>, &Marks)> = Vec::new();
+/// The items of a field that have the same marks; `None` if there are more than `limit` kinds.
+fn alike(marked: &Marked, field: usize, limit: usize) -> Option<Vec<Alike<'_>>> {
+    let mut classes: Vec<Alike<'_>> = Vec::new();
     for ((_, item), marks) in marked.iter().filter(|((other, _), _)| *other == field) {
-        match classes.iter_mut().find(|(_, others)| *others == marks) {
-            Some((items, _)) => items.push(item.clone()),
+        match classes.iter().position(|(_, others)| *others == marks) {
+            Some(class) => classes[class].0.push(item.clone()),
+            None if classes.len() == limit => return None,
             None => classes.push((vec![item.clone()], marks)),
         }
     }
-    classes
+    Some(classes)
 }
 
 /// The digits that a reading uses, with the values to draw: of an unbounded digit, one.
@@ -235,6 +255,17 @@ impl Line {
         };
         let item = owner.reading.axes.first().map_or_else(String::new, map);
         Self { letters: letter.to_string(), low: mark.low, high: mark.low, text, item }
+    }
+
+    /// All runs of an owner in a stream.
+    fn rule(owner: &Owner<'_>) -> Self {
+        let name = owner.name(0, None);
+        let text = match owner.reading.part {
+            Taken::Bits { bit, .. } => format!("{name} at bit {}", map(bit)),
+            Taken::Whole | Taken::Trit(_) => name,
+        };
+        let item = owner.reading.axes.first().map_or_else(String::new, map);
+        Self { letters: String::new(), low: 0, high: 0, text, item }
     }
 
     /// Takes in a run that ends at bit `high`.

@@ -142,11 +142,6 @@ impl SafeTensors {
         })
     }
 
-    /// Says that `consumed`, a part of a tensor's bytes, will not be read again soon: see [`crate::gguf::Gguf::release`].
-    pub fn release(&self, consumed: &[u8]) {
-        self.storage.release(consumed);
-    }
-
     /// An error about this file; `detail` says what is wrong, and the remedy.
     pub(crate) fn wrong(&self, detail: impl Into<String>) -> Error {
         Error::SafeTensors { path: self.path.clone(), detail: detail.into() }

@@ -4,7 +4,7 @@ use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
 
 use super::unit;
-use super::value::{self, lets, name, needed};
+use super::value::{self, Walk, lets, name, needed};
 use crate::ir::{Decoder, Op, Part, Piece};
 use crate::lower::class::{Class, Codes, Min, Place, Root, Source, Sub};
 
@@ -39,7 +39,7 @@ pub fn pack(decoder: &Decoder, class: &Class, class_module: &Ident) -> TokenStre
         #mins
         #zeros
     };
-    let body = value::blocks(decoder, &body);
+    let body = value::blocks(decoder, Walk::Count, &body);
     quote! {
         #index
         /// Packs the first blocks of up to 16 rows into a zeroed panel.

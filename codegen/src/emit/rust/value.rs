@@ -17,28 +17,40 @@ pub fn decode(decoder: &Decoder) -> TokenStream {
         };
         nest(piece, &needed(piece, &[piece.values.weight]), &store)
     });
-    let blocks = blocks(decoder, &quote!(let out = &mut outs[index]; #(#pieces)*));
+    let blocks = blocks(decoder, Walk::Outputs, &quote!(#(#pieces)*));
     quote! {
         #tables
         /// Decodes the first blocks of a row.
         pub fn decode(tensors: &[Tensor], row: usize, out: &mut [f32]) {
             let (outs, _) = out.as_chunks_mut::<#weights>();
-            let count = outs.len();
             #blocks
         }
     }
 }
 
-/// Runs `body` for the first `count` blocks of row `row` of `tensors`; it finds the number of the block in `index`.
-pub fn blocks(decoder: &Decoder, body: &TokenStream) -> TokenStream {
+/// Which blocks of a row a loop walks over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Walk {
+    /// The first `count`.
+    Count,
+    /// One for each of `outs`, which the body finds in `out`.
+    Outputs,
+}
+
+/// Runs `body` for blocks of row `row` of `tensors`; it finds the number of the block in `index`.
+pub fn blocks(decoder: &Decoder, walk: Walk, body: &TokenStream) -> TokenStream {
     match &decoder.storage {
         &Storage::Rows { header, block } => {
-            let header = if header > 0 { quote!(let (header, blocks) = blocks.split_at(#header);) } else { quote!() };
+            let header = (header > 0).then(|| quote!(let (header, blocks) = blocks.split_at(#header);));
+            let walk = match walk {
+                Walk::Count => quote!((index, block) in blocks.iter().take(count).enumerate()),
+                Walk::Outputs => quote!((index, (block, out)) in blocks.iter().zip(outs).enumerate()),
+            };
             quote! {
                 let blocks = tensors[0].row(row);
                 #header
                 let (blocks, _) = blocks.as_chunks::<#block>();
-                for (index, block) in blocks.iter().take(count).enumerate() { #body }
+                for #walk { #body }
             }
         }
         Storage::Tensors { known } => {
@@ -54,9 +66,13 @@ pub fn blocks(decoder: &Decoder, body: &TokenStream) -> TokenStream {
                 let name = digit_name(digit.name());
                 quote!(let #name = index;)
             });
+            let walk = match walk {
+                Walk::Count => quote!(index in 0..count),
+                Walk::Outputs => quote!((index, out) in outs.iter_mut().enumerate()),
+            };
             quote! {
                 #(#digits)*
-                for index in 0..count { #(#block)* #body }
+                for #walk { #(#block)* #body }
             }
         }
     }
