@@ -64,12 +64,11 @@ impl Config {
     /// A card cannot be read or is wrong; every wrong card is reported.
     pub fn plan(&self) -> Result<Plan, Error> {
         let spec = Spec::read(&self.cards).map_err(Error::Cards)?;
-        let blocks = spec.formats.into_iter().filter(|(_, format)| format.blocks().is_some_and(|blocks| blocks.header == 0));
-        let cards = blocks.map(|(path, format)| card(&path, format)).collect::<Result<_, _>>()?;
+        let cards = spec.formats.into_iter().map(|(path, format)| card(&path, format)).collect::<Result<_, _>>()?;
         let isas = spec.isas.into_iter().map(|(_, isa)| isa).collect();
         let variants = spec.kernels.into_iter().flat_map(|(_, kernels)| kernels.variants);
         let variants = variants.filter(|variant| self.set == Set::All || variant.set == Set::Default).collect();
-        Plan::new(cards, isas, variants)
+        Ok(Plan::new(cards, isas, variants))
     }
 
     /// The generated files.

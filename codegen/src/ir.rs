@@ -1,19 +1,66 @@
 //! The neutral form of a format: how one weight's value follows from stored bits.
 //!
 //! It names no target. A [`Decoder`] is a nest of loops over the digits of a position in a block and a list of operations, each
-//! tied to the innermost loop that it depends on, so that every target hoists what a group of weights shares.
+//! tied to the innermost loop that it depends on, so that every target hoists what a group of weights shares. Weights in separate
+//! tensors have blocks too: the stretches of K after which their layout repeats.
 
 /// The value of every weight of a block.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decoder {
     /// Weights in a block.
     pub weights: usize,
-    /// Bytes in a block.
-    pub bytes: usize,
+    /// Where blocks are stored.
+    pub storage: Storage,
     /// Tables that [`Op::Level`] looks up, each a flat list of f32.
     pub tables: Vec<Vec<f32>>,
     /// The pieces of a block, in order of position.
     pub pieces: Vec<Piece>,
+}
+
+/// Where the blocks of a row are stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// One after the other, behind the header of the row.
+    Rows {
+        /// Bytes of the header; 0 for most formats.
+        header: usize,
+        /// Bytes of a block.
+        block: usize,
+    },
+    /// In separate tensors; what is known of a weight before its block is begun says where.
+    Tensors {
+        /// Digits of the row number and the number of the block.
+        known: Vec<Known>,
+    },
+}
+
+/// A digit that is known before a block is begun.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// The number of the block, under the name that the card gives the slowest digit of a position.
+    Block {
+        /// The digit's name.
+        name: String,
+    },
+    /// A digit of the row number: `row / stride`, modulo `size` unless that is 0.
+    Row {
+        /// The digit's name.
+        name: String,
+        /// What one step adds to the row number.
+        stride: usize,
+        /// How many values it takes; 0: no bound.
+        size: usize,
+    },
+}
+
+impl Known {
+    /// The digit's name in the card.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Block { name } | Self::Row { name, .. } => name,
+        }
+    }
 }
 
 /// A run of positions with one loop nest.
@@ -80,21 +127,21 @@ pub struct Node {
 /// One operation. Operands are indices of earlier operations of the piece. Every f32 operation rounds to nearest even by itself.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Op {
-    /// `bits` bits of the little-endian integer of `bytes` bytes at `byte`, from bit `shift` upwards.
+    /// `bits` bits of an item, from bit `shift` upwards.
     Bits {
-        /// Byte offset in the block.
-        byte: Affine,
-        /// Size of the integer, 1 to 6.
+        /// The item, a little-endian integer.
+        item: Item,
+        /// Its size, 1 to 6.
         bytes: u32,
-        /// Lowest bit.
+        /// Lowest bit; past the end of the item only if it is part of a stream.
         shift: Affine,
         /// How many bits.
         bits: u32,
     },
-    /// Base-3 digit n of the byte b at `byte`: `((b * 3^n mod 256) * 3) >> 8`.
+    /// Base-3 digit n of the byte b: `((b * 3^n mod 256) * 3) >> 8`.
     Trit {
-        /// Byte offset in the block.
-        byte: Affine,
+        /// The byte.
+        item: Item,
         /// n.
         digit: Affine,
     },
@@ -134,6 +181,37 @@ pub enum Op {
     Sub(usize, usize),
 }
 
+/// Where an item is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// What it is a part of.
+    pub home: Home,
+    /// The byte offset in a block or header; in a tensor the index along each axis, slowest first.
+    pub at: Vec<Affine>,
+    /// The axis along which items continue each other as one stream of bits: bit b is bit `b % width` of the item `b / width` places
+    /// on.
+    pub stream: Option<usize>,
+}
+
+/// What an item is a part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Home {
+    /// The block.
+    Block,
+    /// The header of the row.
+    Header,
+    /// A separate tensor: its place in the card.
+    Tensor(usize),
+}
+
+impl Item {
+    /// How many loops must be open for the place to be known.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        self.at.iter().map(Affine::depth).max().unwrap_or(0)
+    }
+}
+
 /// How stored bits are a floating-point number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FloatKind {
@@ -150,15 +228,19 @@ pub enum FloatKind {
     },
     /// Four exponent and three mantissa bits; 0x7F is 0, exponent 0 is subnormal, and bit 7 counts for nothing else.
     Ue4m3,
+    /// Sign, four exponent and three mantissa bits; 0x7F and 0xFF are no numbers, exponent 0 is subnormal.
+    E4m3,
 }
 
-/// `at + sum of stride * digit`, digits by their loop's index.
+/// `at + sum of stride * digit`: digits that are loops, by their index, and digits that are known before.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Affine {
     /// The constant.
     pub at: i64,
     /// (loop, stride) in loop order; strides are not 0.
     pub terms: Vec<(usize, i64)>,
+    /// (name of a [`Known`] digit, stride) in their order; strides are not 0.
+    pub known: Vec<(String, i64)>,
 }
 
 impl Affine {

@@ -6,7 +6,6 @@ use quantloom_spec::isa::Isa;
 use quantloom_spec::kernels::Variant;
 use quantloom_spec::model::Format;
 
-use crate::Error;
 use crate::ir::Decoder;
 use crate::lower::class::Class;
 use crate::lower::value;
@@ -48,15 +47,13 @@ pub struct PlannedFormat {
 
 impl Plan {
     /// Plans the kernels for the cards.
-    ///
-    /// # Errors
-    /// A card cannot be decoded block by block.
-    pub fn new(cards: Vec<Card>, mut isas: Vec<Isa>, variants: Vec<Variant>) -> Result<Self, Error> {
+    #[must_use]
+    pub fn new(cards: Vec<Card>, mut isas: Vec<Isa>, variants: Vec<Variant>) -> Self {
         isas.sort_by(|a, b| (a.rank, &a.name).cmp(&(b.rank, &b.name)));
         let mut classes = BTreeMap::new();
         let mut formats = Vec::new();
         for card in cards {
-            let decoder = value::decoder(&card.format)?;
+            let decoder = value::decoder(&card.format);
             let class = Class::of(&card.format).ok().map(|class| (class.name(), class));
             if let Some((name, class)) = &class {
                 classes.entry(name.clone()).or_insert_with(|| class.clone());
@@ -64,7 +61,7 @@ impl Plan {
             formats.push(PlannedFormat { card, decoder, class });
         }
         formats.sort_by(|a, b| a.card.file.cmp(&b.card.file));
-        Ok(Self { formats, classes, isas, variants })
+        Self { formats, classes, isas, variants }
     }
 
     /// The variants of an instruction set.

@@ -10,7 +10,7 @@ pub struct Packed {
     pub min_roots: [[u16; 16]; 1],
     pub codes: [[[[u8; 4]; 16]; 4]; 1],
 }
-/// Puts the codes of block `slot` of a unit into row `row`.
+/// Puts the codes of run `slot` of a unit into row `row`.
 pub fn weave(unit: &mut Packed, slot: usize, row: usize, codes: &[u8; 32]) {
     let first = slot * 32 / 32;
     for (lines, codes) in unit.codes[first..].iter_mut().zip(codes.as_chunks::<32>().0) {

@@ -12,7 +12,7 @@ pub struct Packed {
     pub mins: [[[u8; 2]; 16]; 4],
     pub codes: [[[[u8; 4]; 16]; 4]; 8],
 }
-/// Puts the codes of block `slot` of a unit into row `row`.
+/// Puts the codes of run `slot` of a unit into row `row`.
 pub fn weave(unit: &mut Packed, slot: usize, row: usize, codes: &[u8; 256]) {
     let first = slot * 256 / 32;
     for (lines, codes) in unit.codes[first..].iter_mut().zip(codes.as_chunks::<32>().0) {

@@ -9,7 +9,7 @@ pub struct Packed {
     pub roots: [[u16; 16]; 2],
     pub codes: [[[[u8; 4]; 16]; 1]; 8],
 }
-/// Puts the codes of block `slot` of a unit into row `row`.
+/// Puts the codes of run `slot` of a unit into row `row`.
 pub fn weave(unit: &mut Packed, slot: usize, row: usize, codes: &[u8; 128]) {
     let first = slot * 128 / 32;
     for (lines, codes) in unit.codes[first..].iter_mut().zip(codes.as_chunks::<32>().0) {

@@ -13,6 +13,9 @@
 //! what is there.
 
 use std::fmt;
+use std::ops::Range;
+
+use crate::stored::{Spec, Storage, Tensor};
 
 /// Rows that are interleaved in packed weights.
 pub const PANEL_ROWS: usize = 16;
@@ -88,16 +91,73 @@ pub struct Format {
     pub drawing: &'static str,
     /// Its type number in GGUF files.
     pub gguf: Option<u32>,
-    /// Weights in a stored block: K must be a multiple of it.
+    /// Weights in a block, or after which the layout of separate tensors repeats: K must be a multiple of it.
     pub block_weights: usize,
-    /// Bytes in a stored block.
-    pub block_bytes: usize,
-    /// Decodes whole blocks: `bytes.len() / block_bytes` blocks to as many times `block_weights` values.
-    pub decode: fn(&[u8], &mut [f32]),
+    /// How the weights are stored.
+    pub storage: Storage,
+    /// Decodes the first `out.len() / block_weights` blocks of a row: `(tensors, row, out)`. The rows of a format of blocks are one
+    /// tensor, `[N][bytes of a row]`.
+    pub decode: fn(&[Tensor<'_>], usize, &mut [f32]),
     /// The packed form, if kernels were generated for the format.
     pub packed: Option<Packed>,
     /// Changes when the card, the generator or the kernels change.
     pub hash: u64,
+}
+
+impl Format {
+    /// Stored bits per weight of a matrix so large that what is stored once per row or once for all counts for nothing.
+    #[must_use]
+    pub fn bits_per_weight(&self) -> f64 {
+        8.0 * match self.storage {
+            Storage::Rows { block, .. } => block as f64 / self.block_weights as f64,
+            Storage::Tensors { tensors, .. } => tensors.iter().map(Spec::bytes_per_weight).sum(),
+        }
+    }
+
+    /// What N must be a multiple of.
+    #[must_use]
+    pub fn row_multiple(&self) -> usize {
+        match self.storage {
+            Storage::Rows { .. } => 1,
+            Storage::Tensors { rows, .. } => rows,
+        }
+    }
+
+    /// Bytes of `n` rows of `k` weights; `None` if they are beyond all memory.
+    #[must_use]
+    pub fn stored_bytes(&self, n: usize, k: usize) -> Option<usize> {
+        let bytes = |(shape, item): (Vec<usize>, usize)| shape.into_iter().try_fold(item, usize::checked_mul);
+        self.shapes(n, k)?.into_iter().try_fold(0, |all: usize, tensor| all.checked_add(bytes(tensor)?))
+    }
+
+    /// The tensors of `n` rows of `k` weights: the shape, and the bytes of an item. `None` if one is beyond all memory.
+    #[must_use]
+    pub fn shapes(&self, n: usize, k: usize) -> Option<Vec<(Vec<usize>, usize)>> {
+        match self.storage {
+            Storage::Rows { header, block } => {
+                let row = (k / self.block_weights).checked_mul(block)?.checked_add(header)?;
+                Some(vec![(vec![n, row], 1)])
+            }
+            Storage::Tensors { tensors, .. } => {
+                let shape = |spec: &Spec| spec.axes.iter().map(|axis| axis.length(n, k)).collect::<Option<_>>();
+                tensors.iter().map(|spec| Some((shape(spec)?, spec.bytes))).collect()
+            }
+        }
+    }
+
+    /// Takes apart the tensors of `n` rows of `k` weights that lie one after the other; `None` if `bytes` are not as many.
+    #[must_use]
+    pub fn split<'a>(&self, n: usize, k: usize, bytes: &'a [u8]) -> Option<Vec<Tensor<'a>>> {
+        let mut rest = bytes;
+        let mut tensors = Vec::new();
+        for (shape, item) in self.shapes(n, k)? {
+            let (tensor, after) =
+                rest.split_at_checked(shape.iter().try_fold(item, |all, length| all.checked_mul(*length))?)?;
+            tensors.push(Tensor::new(&shape, item, tensor)?);
+            rest = after;
+        }
+        rest.is_empty().then_some(tensors)
+    }
 }
 
 /// How a format is packed, and the kernels that run on it.
@@ -107,8 +167,9 @@ pub struct Packed {
     pub class: &'static Class,
     /// What the codes stand for, where the class leaves that to the format.
     pub palette: Palette,
-    /// Packs one panel: up to 16 stored rows of equal length, whole blocks, to a panel. The panel must be zeroed.
-    pub pack: fn(&[&[u8]], &mut [u8]),
+    /// Packs up to 16 stored rows, and of each so many blocks, to a panel, which must be zeroed: `(tensors, rows, blocks, panel)`,
+    /// tensors as for [`Format::decode`].
+    pub pack: fn(&[Tensor<'_>], Range<usize>, usize, &mut [u8]),
     /// The kernels that run the format, in card order.
     pub kernels: &'static [Kernel],
 }

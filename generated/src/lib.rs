@@ -7,6 +7,7 @@ pub mod abi;
 pub mod activations;
 pub mod lanes;
 pub mod scalar;
+pub mod stored;
 
 /// The generated modules: one per format, per packed class, and per class, instruction set and numerics class.
 #[allow(missing_docs, unused, clippy::all, clippy::pedantic)]

@@ -136,21 +136,28 @@ pub struct Items<'d> {
 /// If the format is not of separate tensors, or a tensor is too small.
 #[must_use]
 pub fn decode_tensors(format: &Format, items: &[Items<'_>], rows: usize, columns: usize) -> Vec<f32> {
+    let places = (0..rows).flat_map(|row| (0..columns).map(move |position| (row, position)));
+    places.map(|(row, position)| tensor_weight(format, items, row, position).value()).collect()
+}
+
+/// The five numbers of the weight at `position` of row `row` of separate tensors, which are in card order.
+///
+/// # Panics
+/// If the format is not of separate tensors, or a tensor is too small.
+#[must_use]
+pub fn tensor_weight(format: &Format, items: &[Items<'_>], row: usize, position: usize) -> Weight {
     let Storage::Tensors(tensors) = &format.storage else { panic!("the format is of separate tensors") };
     let piece = &format.pieces[0];
-    let decode = |row: usize, position: usize| {
-        let spot = Spot {
-            storage: &format.storage,
-            position,
-            digit: &|name| digit(&piece.digits, name, position).or(digit(&tensors.rows, name, row)).unwrap_or(0),
-            fetch: &|field, index| {
-                let item = index.iter().zip(items[field].shape).fold(0, |item, (at, length)| item * length + at);
-                fetch(items[field].bytes, tensors.tensors[field].element, item)
-            },
-        };
-        spot.weight(format, piece).value()
+    let spot = Spot {
+        storage: &format.storage,
+        position,
+        digit: &|name| digit(&piece.digits, name, position).or(digit(&tensors.rows, name, row)).unwrap_or(0),
+        fetch: &|field, index| {
+            let item = index.iter().zip(items[field].shape).fold(0, |item, (at, length)| item * length + at);
+            fetch(items[field].bytes, tensors.tensors[field].element, item)
+        },
     };
-    (0..rows).flat_map(|row| (0..columns).map(move |position| (row, position))).map(|(row, at)| decode(row, at)).collect()
+    spot.weight(format, piece)
 }
 
 /// The value of a digit of `position`, if there is such a digit.

@@ -90,6 +90,20 @@ pub struct Tensors {
     pub rows: Vec<Digit>,
     /// `tensors.NAME`: the tensors, in card order.
     pub tensors: Vec<Tensor>,
+    /// `indices.NAME`: tensors that say again what follows from k.
+    pub indices: Vec<Index>,
+}
+
+/// A tensor with an item for each k, which says again what follows from k itself; files may leave it out. Where it says anything
+/// else, the columns are stored in another order than the card's.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Index {
+    /// Its name: what files write after the name of a matrix and a dot.
+    pub file: String,
+    /// `type`: what one item is, an integer.
+    pub element: Element,
+    /// `holds`: what the item of each k must be.
+    pub holds: Map,
 }
 
 /// One of the separate tensors.
@@ -97,6 +111,8 @@ pub struct Tensors {
 pub struct Tensor {
     /// The name that the card gives it; numbers refer to it with `from` or `super`.
     pub name: String,
+    /// `name`, or else its name: what files write after the name of a matrix and a dot.
+    pub file: String,
     /// `type`: what one item is.
     pub element: Element,
     /// `axes`: index along each axis, slowest axis first, at most 8. Without axes, `[]`, the tensor is one item for the whole

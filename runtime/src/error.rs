@@ -28,6 +28,15 @@ pub enum Error {
         detail: String,
     },
 
+    /// A file is not a safetensors file, a damaged one, or its tensors are not what a format needs.
+    #[error("{}: {detail}", path.display())]
+    SafeTensors {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and the remedy.
+        detail: String,
+    },
+
     /// A file has no tensor of that name.
     #[error("{}: no tensor {}; {hint}", path.display(), quoted(name))]
     UnknownTensor {
@@ -93,6 +102,20 @@ pub enum Error {
         /// The K that was given.
         k: usize,
         /// Weights of a block.
+        multiple: usize,
+    },
+
+    /// N is not a whole number of the rows that a format stores together.
+    #[error(
+        "{format} needs N to be a multiple of {multiple}, and {n} is not; pad with rows of zeros to {}",
+        n.div_ceil((*multiple).max(1)).saturating_mul(*multiple)
+    )]
+    BadN {
+        /// Name of the format.
+        format: String,
+        /// The N that was given.
+        n: usize,
+        /// Rows that are stored together.
         multiple: usize,
     },
 

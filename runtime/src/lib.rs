@@ -7,7 +7,7 @@
 //! let file = Gguf::open("model.gguf")?;
 //! let tensor = file.tensor("output.weight")?;
 //! let format = registry::format_by_gguf(tensor.kind).expect("a format with a card");
-//! let bytes = file.bytes(tensor, BlockShape { weights: format.block_weights, bytes: format.block_bytes })?;
+//! let bytes = file.bytes(tensor, BlockShape::of(format).expect("GGUF stores blocks"))?;
 //! let weights = Weights::pack(format, tensor.rows(), tensor.k(), bytes, Pool::global())?;
 //!
 //! let x = vec![0.5; weights.k()];
@@ -29,26 +29,19 @@ pub mod matmul;
 pub mod measure;
 pub mod pool;
 pub mod registry;
+pub mod safetensors;
+mod storage;
+pub mod stored;
 pub mod tune;
 pub mod weights;
 
 pub use error::{Error, Result};
 use registry::Format;
 
-/// Decodes whole blocks of a format to f32.
+/// Decodes `n` rows of `k` weights to f32; `bytes` are as [`stored::Stored::new`] takes them.
 ///
 /// # Errors
-/// [`Error::Shape`] if `bytes` is not whole blocks or `out` does not have one place per weight.
-pub fn decode(format: &'static Format, bytes: &[u8], out: &mut [f32]) -> Result<()> {
-    let blocks = bytes.len() / format.block_bytes;
-    if !bytes.len().is_multiple_of(format.block_bytes) {
-        let wanted = (blocks + 1) * format.block_bytes;
-        return Err(Error::Shape { what: "stored weights", unit: "bytes", found: bytes.len(), wanted });
-    }
-    if out.len() != blocks * format.block_weights {
-        let wanted = blocks * format.block_weights;
-        return Err(Error::Shape { what: "the decoded weights", unit: "values", found: out.len(), wanted });
-    }
-    (format.decode)(bytes, out);
-    Ok(())
+/// As [`stored::Stored::new`], and [`Error::Shape`] if `out` does not have one place per weight.
+pub fn decode(format: &'static Format, n: usize, k: usize, bytes: &[u8], out: &mut [f32]) -> Result<()> {
+    stored::Stored::new(format, n, k, bytes)?.decode(0..n, out)
 }

@@ -1,54 +1,24 @@
 //! Measuring multiplications: weights to measure with, times, and how far they are from the machine's ceilings.
 
+mod synthetic;
+
 use std::time::{Duration, Instant};
 
 use crate::error::Result;
 use crate::machine::{Ceilings, Facts};
 use crate::matmul::{Request, Used, matmul};
 use crate::pool::Pool;
-use crate::registry::{Format, Isa, Numerics};
+use crate::registry::{Isa, Numerics};
+use crate::stored::Stored;
 use crate::weights::Weights;
+use synthetic::Random;
+pub use synthetic::synthetic;
 
 /// From this batch on, weights are used often enough that it does not matter where they come from.
 const REUSED: usize = 32;
 /// Memory that copies of weights may take, and how many there may be: small ones leave the caches of a core with fewer.
 const MOST_BYTES: usize = 1 << 30;
 const MOST_COPIES: usize = 256;
-
-/// Bytes that are blocks of a format with finite, moderate weights: `n * k` of them, the same on every call.
-///
-/// # Errors
-/// Never for a format of the registry; a decoder that refuses its own blocks is reported as it says.
-pub fn synthetic(format: &'static Format, n: usize, k: usize) -> Result<Vec<u8>> {
-    const DISTINCT: usize = 64;
-    let mut random = Random(1);
-    let mut weights = vec![0.0; format.block_weights];
-    let mut blocks = Vec::with_capacity(DISTINCT * format.block_bytes);
-    while blocks.len() < DISTINCT * format.block_bytes {
-        let block = (0..format.block_bytes).map(|_| random.byte()).collect::<Vec<_>>();
-        crate::decode(format, &block, &mut weights)?;
-        let largest = weights
-            .iter()
-            .fold(0.0, |largest: f32, weight| if weight.is_finite() { largest.max(weight.abs()) } else { f32::INFINITY });
-        if (1e-3..1e3).contains(&largest) {
-            blocks.extend_from_slice(&block);
-        }
-    }
-    // An odd stride, so that neighbouring rows differ.
-    let count = n * k / format.block_weights;
-    let block = |index: usize| &blocks[index * 37 % DISTINCT * format.block_bytes..][..format.block_bytes];
-    Ok((0..count).flat_map(|index| block(index + index / DISTINCT)).copied().collect())
-}
-
-/// Numbers that repeat from run to run.
-struct Random(u64);
-
-impl Random {
-    fn byte(&mut self) -> u8 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 56) as u8
-    }
-}
 
 /// `batch` rows of `k` activations between -1 and 1, the same on every call.
 #[must_use]
@@ -177,22 +147,13 @@ pub enum Limit {
 ///
 /// # Errors
 /// What decoding reports.
-pub fn unfused(
-    format: &'static Format,
-    stored: &[u8],
-    k: usize,
-    batch: usize,
-    isa: &Isa,
-    most: usize,
-    pool: &Pool,
-) -> Result<f64> {
-    let row_bytes = k / format.block_weights * format.block_bytes;
-    let rows = stored.len() / row_bytes;
-    let measured = rows.min(most);
+pub fn unfused(stored: &Stored<'_>, batch: usize, isa: &Isa, most: usize, pool: &Pool) -> Result<f64> {
+    let (n, k) = (stored.n(), stored.k());
+    let measured = n.min(most);
     let x = activations(batch, k);
     let work = |row: usize| {
         let mut weights = vec![0.0; k];
-        let decoded = crate::decode(format, &stored[row * row_bytes..][..row_bytes], &mut weights);
+        let decoded = stored.decode(row..row + 1, &mut weights);
         // SAFETY: callers name an instruction set that is available, as dispatch does.
         let sum = x.chunks_exact(k).map(|x| unsafe { (isa.dot)(&weights, x) }).sum::<f32>();
         std::hint::black_box((decoded.is_ok(), sum));
@@ -201,24 +162,12 @@ pub fn unfused(
         pool.run(measured, work);
         Ok(())
     })?;
-    Ok(times.median.as_secs_f64() * rows as f64 / measured as f64)
+    Ok(times.median.as_secs_f64() * n as f64 / measured as f64)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::registry;
-
-    #[test]
-    fn synthetic_weights_are_finite() {
-        for format in registry::formats() {
-            let bytes = synthetic(format, 3, 4 * format.block_weights).unwrap();
-            let mut weights = vec![f32::NAN; 12 * format.block_weights];
-            crate::decode(format, &bytes, &mut weights).unwrap();
-            assert!(weights.iter().all(|weight| weight.abs() < 1e3), "{}", format.name);
-            assert!(weights.iter().any(|&weight| weight != 0.0), "{}", format.name);
-        }
-    }
 
     #[test]
     fn the_slower_ceiling_is_the_limit() {

@@ -8,6 +8,7 @@ use crate::buffer::Buffer;
 use crate::error::{Error, Result};
 use crate::pool::Pool;
 use crate::registry::{Class, Format, Packed};
+use crate::stored::Stored;
 
 /// A weight matrix of N rows of K weights in its packed layout, which every kernel of its format reads.
 #[derive(Debug)]
@@ -22,26 +23,26 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// Packs `n` stored rows of `k` weights, row after row in `bytes`.
+    /// Packs `n` stored rows of `k` weights; `bytes` are as [`Stored::new`] takes them.
     ///
     /// # Errors
-    /// [`Error::BadK`] if a row is not whole blocks, [`Error::Shape`] if `bytes` is not `n` rows, [`Error::NoKernel`] if the format
-    /// has no packed form, [`Error::OutOfMemory`].
+    /// As [`Stored::new`] and [`Weights::pack_stored`].
     pub fn pack(format: &'static Format, n: usize, k: usize, bytes: &[u8], pool: &Pool) -> Result<Self> {
+        Self::pack_stored(&Stored::new(format, n, k, bytes)?, pool)
+    }
+
+    /// Packs a stored matrix.
+    ///
+    /// # Errors
+    /// [`Error::NoKernel`] if the format has no packed form, [`Error::OutOfMemory`].
+    pub fn pack_stored(stored: &Stored<'_>, pool: &Pool) -> Result<Self> {
+        let (format, n, k) = (stored.format(), stored.n(), stored.k());
         let packed = packed_form(format)?;
-        if !k.is_multiple_of(format.block_weights) {
-            return Err(Error::BadK { format: format.name.to_owned(), k, multiple: format.block_weights });
-        }
-        let row_bytes = k / format.block_weights * format.block_bytes;
-        let wanted = row_bytes.checked_mul(n).ok_or(Error::OutOfMemory { bytes: usize::MAX })?;
-        if bytes.len() != wanted {
-            return Err(Error::Shape { what: "stored weights", unit: "bytes", found: bytes.len(), wanted });
-        }
         let panel_bytes = panel_bytes(packed.class, k);
         let len = panel_count(packed, n).checked_mul(panel_bytes).ok_or(Error::OutOfMemory { bytes: usize::MAX })?;
         let mut panels = Buffer::zeroed(len).map_err(|_| Error::OutOfMemory { bytes: len })?;
-        if !bytes.is_empty() {
-            pack_panels(packed, bytes, row_bytes, panels.bytes_mut(), panel_bytes, pool);
+        if n > 0 && k > 0 {
+            pack_panels(packed, stored, panels.bytes_mut(), panel_bytes, pool);
         }
         Ok(Self { format, packed, n, k, panels: Arc::new(panels), first: 0 })
     }
@@ -84,7 +85,7 @@ impl Weights {
     /// Bytes of the stored form, scales included.
     #[must_use]
     pub fn stored_bytes(&self) -> usize {
-        self.n * (self.k / self.format.block_weights) * self.format.block_bytes
+        self.format.stored_bytes(self.n, self.k).unwrap_or(usize::MAX)
     }
 
     /// Units of a panel.
@@ -151,19 +152,16 @@ fn tile_rows(packed: &Packed) -> usize {
 }
 
 /// Packs 16 rows at a time, each panel on the thread that takes it.
-fn pack_panels(packed: &Packed, bytes: &[u8], row_bytes: usize, panels: &mut [u8], panel_bytes: usize, pool: &Pool) {
-    let rows = bytes.chunks(PANEL_ROWS * row_bytes);
+fn pack_panels(packed: &Packed, stored: &Stored<'_>, panels: &mut [u8], panel_bytes: usize, pool: &Pool) {
+    let blocks = stored.k() / stored.format().block_weights;
+    let firsts = (0..stored.n()).step_by(PANEL_ROWS);
     // Each panel is taken once, by one thread: the locks are never contended.
-    let jobs = rows.zip(panels.chunks_mut(panel_bytes)).map(|job| Mutex::new(Some(job))).collect::<Vec<_>>();
+    let jobs = firsts.zip(panels.chunks_mut(panel_bytes)).map(|job| Mutex::new(Some(job))).collect::<Vec<_>>();
     pool.run(jobs.len(), |index| {
         let job = jobs[index].lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        if let Some((rows, panel)) = job {
-            let mut views: [&[u8]; PANEL_ROWS] = [&[]; PANEL_ROWS];
-            let count = rows.len() / row_bytes;
-            for (view, row) in views.iter_mut().zip(rows.chunks_exact(row_bytes)) {
-                *view = row;
-            }
-            (packed.pack)(&views[..count], panel);
+        if let Some((first, panel)) = job {
+            let rows = first..stored.n().min(first + PANEL_ROWS);
+            (packed.pack)(stored.tensors(), rows, blocks, panel);
         }
     });
 }

@@ -190,7 +190,7 @@ fn a_format_without_int8_names_the_other_class() {
     for format in registry::formats().filter(|format| has(format, Numerics::Exact) && !has(format, Numerics::Int8)) {
         let Some(kind) = format.gguf else { continue };
         let k = format.block_weights;
-        let model = Writer::default().tensor("weights", &[k as u64], kind, &vec![0; format.block_bytes]);
+        let model = Writer::default().tensor("weights", &[k as u64], kind, &vec![0; format.stored_bytes(1, k).unwrap()]);
         let model = folder.file("model.gguf", &model.build());
         let input = folder.file("x.f32", &vec![0; 4 * k]);
         let out = folder.path("y.f32");

@@ -1,5 +1,8 @@
 //! The numerics classes as they are defined, evaluated plainly from the checked cards: what every kernel must give, bit for bit.
 
+use std::cell::LazyCell;
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
 use quantloom::matmul::{Request, matmul};
 use quantloom::measure::synthetic;
@@ -7,17 +10,21 @@ use quantloom::pool::Pool;
 use quantloom::registry::{self, Format, Numerics};
 use quantloom::weights::Weights;
 use quantloom_kernels::abi::Unpacked;
-use quantloom_spec::eval::{self, Weight};
-use quantloom_spec::model::Format as Card;
+use quantloom_kernels::scalar;
+use quantloom_spec::eval::{self, Items, Weight};
+use quantloom_spec::model::{self, Format as Card};
 use quantloom_spec::{TableFolder, cards_dir, read_format};
 
 const SEGMENT: usize = 512;
 
 /// Every format that has kernels, with its card.
-fn packed_formats() -> Vec<(&'static Format, Card)> {
-    let tables = TableFolder::new(cards_dir().join("tables"));
-    let packed = registry::formats().filter(|format| format.packed.is_some());
-    packed.map(|format| (format, read_format(format.name, format.card, &tables).unwrap())).collect()
+fn packed_formats() -> &'static [(&'static Format, Card)] {
+    static FORMATS: LazyLock<Vec<(&Format, Card)>> = LazyLock::new(|| {
+        let tables = TableFolder::new(cards_dir().join("tables"));
+        let packed = registry::formats().filter(|format| format.packed.is_some());
+        packed.map(|format| (format, read_format(format.name, format.card, &tables).unwrap())).collect()
+    });
+    &FORMATS
 }
 
 /// The numerics classes that a format has kernels for.
@@ -32,12 +39,24 @@ struct Row<'a> {
     weights: Vec<Weight>,
 }
 
-impl<'a> Row<'a> {
-    fn new(format: &Format, card: &'a Card, bytes: &[u8]) -> Self {
-        let of_block = |block| (0..format.block_weights).map(move |position| eval::weight(card, block, position));
-        Self { card, weights: bytes.chunks(format.block_bytes).flat_map(of_block).collect() }
-    }
+/// The rows of a stored matrix.
+fn rows<'a>(format: &Format, card: &'a Card, (n, k): (usize, usize), bytes: &[u8]) -> Vec<Row<'a>> {
+    let shapes = format.shapes(n, k).unwrap();
+    let mut rest = bytes;
+    let items = shapes.iter().map(|(shape, item)| {
+        let (tensor, after) = rest.split_at(shape.iter().product::<usize>() * item);
+        rest = after;
+        Items { shape, bytes: tensor }
+    });
+    let items = items.collect::<Vec<_>>();
+    let weight = |row: usize, position| match card.storage {
+        model::Storage::Blocks(_) => eval::weight(card, bytes.chunks(bytes.len() / n).nth(row).unwrap(), position),
+        model::Storage::Tensors(_) => eval::tensor_weight(card, &items, row, position),
+    };
+    (0..n).map(|row| Row { card, weights: (0..k).map(|position| weight(row, position)).collect() }).collect()
+}
 
+impl Row<'_> {
     /// `acc = fma(w, x, acc)` in K order from +0 within a segment; segment sums added left to right.
     fn exact(&self, x: &[f32]) -> f32 {
         let segments = self.weights.chunks(SEGMENT).zip(x.chunks(SEGMENT));
@@ -112,14 +131,13 @@ fn quantise(x: &[f32]) -> (Vec<i32>, f32) {
 #[test]
 fn kernels_compute_the_classes_as_they_are_defined() {
     for (format, card) in packed_formats() {
-        let (n, k) = (20, 1280.max(format.block_weights));
+        let (n, k) = (20_usize.next_multiple_of(format.row_multiple()), 1280.max(format.block_weights));
         let bytes = synthetic(format, n, k).unwrap();
         let weights = Weights::pack(format, n, k, &bytes, Pool::global()).unwrap();
         let x =
             (0..3 * k).map(|index| ((index * 7919 % 2003) as f32 / 1000.0 - 1.0) * 1.5_f32.powi(index as i32 / 97 % 20 - 10));
         let x = x.collect::<Vec<_>>();
-        let rows = bytes.chunks(k / format.block_weights * format.block_bytes).map(|row| Row::new(format, &card, row));
-        let rows = rows.collect::<Vec<_>>();
+        let rows = rows(format, card, (n, k), &bytes);
         for numerics in numerics_of(format) {
             let mut y = vec![0.0; 3 * n];
             let request = Request { numerics, ..Request::default() };
@@ -142,24 +160,25 @@ proptest! {
 
     /// What is packed comes back: codes, scales and mins of arbitrary blocks, whole panels and parts of one.
     #[test]
-    fn unpacking_gives_the_codes_back(seed in any::<u64>(), rows in 1_usize..=16, blocks in 1_usize..=5) {
+    fn unpacking_gives_the_codes_back(seed in any::<u64>(), count in 1_usize..=16, blocks in 1_usize..=5) {
         for (format, card) in packed_formats() {
             let packed = format.packed.as_ref().unwrap();
-            let row_bytes = blocks * format.block_bytes;
+            let (levels, listed) = (card.integer_levels(), card.levels().is_some());
+            let scale_unit = LazyCell::new(|| scale_unit(card));
+            let (n, k) = (count.next_multiple_of(format.row_multiple()), blocks * format.block_weights);
             let mut state = seed;
-            let bytes = (0..rows * row_bytes).map(|_| {
+            let bytes = (0..format.stored_bytes(n, k).unwrap()).map(|_| {
                 state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                 (state >> 56) as u8
             });
             let bytes = bytes.collect::<Vec<_>>();
-            let stored = bytes.chunks(row_bytes).collect::<Vec<_>>();
-            let units = (blocks * format.block_weights).div_ceil(packed.class.unit_weights);
+            let units = k.div_ceil(packed.class.unit_weights);
             let mut panel = vec![0_u64; units * packed.class.unit_bytes / 8];
-            (packed.pack)(&stored, bytemuck::cast_slice_mut(&mut panel));
-            for (index, row) in stored.iter().enumerate() {
+            let tensors = format.split(n, k, &bytes).unwrap();
+            (packed.pack)(&tensors, 0..count, blocks, bytemuck::cast_slice_mut(&mut panel));
+            for (index, wanted) in rows(format, card, (n, k), &bytes).into_iter().take(count).enumerate() {
                 let mut found = Unpacked::default();
                 (packed.class.unpack)(bytemuck::cast_slice(&panel), index, &mut found);
-                let wanted = Row::new(format, &card, row);
                 for (position, weight) in wanted.weights.iter().enumerate() {
                     match found.codes.get(position) {
                         None => {
@@ -167,16 +186,22 @@ proptest! {
                             let same = found.to_bits() == wanted.to_bits() || (found.is_nan() && wanted.is_nan());
                             prop_assert!(same, "{}: {found} for {wanted}", format.name);
                         }
+                        Some(&code) if levels.is_none() => {
+                            let looked_up = packed.palette.floats[usize::from(code % 16)];
+                            let found = if listed { looked_up } else { scalar::e4m3(u32::from(code)) };
+                            let same = found.to_bits() == weight.level().to_bits() || (found.is_nan() && weight.level().is_nan());
+                            prop_assert!(same, "{}: {found} for {}", format.name, weight.level());
+                        }
                         Some(&code) => {
                             let byte = if packed.class.palette { packed.palette.bytes[usize::from(code)] } else { code };
                             let zeros = packed.class.zero_group.map_or(0, |group| found.zeros[position / group]);
                             let level = i32::from(byte) - packed.class.zero - zeros;
-                            let unit = unit(&card);
+                            let unit = levels.as_ref().map_or(1.0, |levels| levels.unit);
                             prop_assert_eq!(level, integer(weight.level() / unit), "{} code {}", format.name, position);
                         }
                     }
                     if let Some(sub) = found.scales.get(position / packed.class.step) {
-                        let own = weight.scale.unwrap().own / scale_unit(&card);
+                        let own = weight.scale.unwrap().own / *scale_unit;
                         prop_assert_eq!(*sub as f32, own, "{} scale {}", format.name, position);
                     }
                     if let Some(sub) = found.mins.get(position / packed.class.step) {

@@ -73,7 +73,7 @@ fn tensors_have_their_shapes_and_bytes() {
     let bytes = file.bytes(plain, BlockShape::F32).unwrap();
     assert_eq!(floats(bytes), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
     let blocks = file.tensor("blocks").unwrap();
-    assert_eq!(file.bytes(blocks, BlockShape { weights: 32, bytes: 18 }).unwrap(), [0x5a; 72]);
+    assert_eq!(file.bytes(blocks, BlockShape { header: 0, weights: 32, bytes: 18 }).unwrap(), [0x5a; 72]);
     let scalar = file.tensor("scalar").unwrap();
     assert_eq!((scalar.k(), scalar.rows()), (1, 1));
     assert_eq!(floats(file.bytes(scalar, BlockShape::F32).unwrap()), [7.0]);
@@ -161,11 +161,11 @@ fn bytes_that_are_not_there_are_refused() {
     let file = open(file).unwrap();
     let large = file.tensor("large").unwrap();
     let message = |shape| file.bytes(large, shape).unwrap_err().to_string();
-    assert!(message(BlockShape { weights: 32, bytes: 34 }).contains("the file ends at"));
-    assert!(message(BlockShape { weights: 32, bytes: usize::MAX }).contains("whole blocks"));
-    assert!(message(BlockShape { weights: 0, bytes: 1 }).contains("whole blocks"));
+    assert!(message(BlockShape { header: 0, weights: 32, bytes: 34 }).contains("the file ends at"));
+    assert!(message(BlockShape { header: 0, weights: 32, bytes: usize::MAX }).contains("whole blocks"));
+    assert!(message(BlockShape { header: 0, weights: 0, bytes: 1 }).contains("whole blocks"));
     assert_eq!(
-        message(BlockShape { weights: 256, bytes: 1 }),
+        message(BlockShape { header: 0, weights: 256, bytes: 1 }),
         r#"file.gguf: tensor "large": rows of 32 weights are not whole blocks of 256; convert the model again"#
     );
 }
@@ -181,7 +181,7 @@ fn control_characters_do_not_reach_the_message() {
 fn a_missing_file_and_a_folder_are_reported() {
     let message = |path: &str| Gguf::open(path).unwrap_err().to_string();
     assert!(message("no/such.gguf").starts_with("no/such.gguf: "));
-    assert!(message(env!("CARGO_MANIFEST_DIR")).ends_with("not a regular file; name a GGUF file"));
+    assert!(message(env!("CARGO_MANIFEST_DIR")).ends_with("not a regular file; name a model file"));
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn golden_files_are_whole() {
     for path in files("golden") {
         let file = Gguf::open(&path).unwrap();
         let number = |key| file.value(key).unwrap().as_u64().unwrap() as usize;
-        let stored = BlockShape { weights: number("golden.block_elements"), bytes: number("golden.block_bytes") };
+        let stored = BlockShape { header: 0, weights: number("golden.block_elements"), bytes: number("golden.block_bytes") };
         for (name, k, rows, shape) in [
             ("source", 512, 16, BlockShape::F32),
             ("quantized", 512, 16, stored),

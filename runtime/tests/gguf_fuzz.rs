@@ -55,7 +55,7 @@ fn exercise(bytes: Vec<u8>) {
     let Ok(file) = Gguf::from_bytes("file.gguf", bytes) else {
         return;
     };
-    for shape in [BlockShape::F32, BlockShape { weights: 32, bytes: 18 }] {
+    for shape in [BlockShape::F32, BlockShape { header: 0, weights: 32, bytes: 18 }] {
         for tensor in file.tensors() {
             if let Ok(bytes) = file.bytes(tensor, shape) {
                 file.release(bytes);

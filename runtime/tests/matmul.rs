@@ -1,12 +1,15 @@
 //! Results of the kernels: against the golden files, and bit for bit against each other.
 
+mod support;
+
 use std::path::{Path, PathBuf};
 
 use quantloom::gguf::{BlockShape, Gguf};
-use quantloom::matmul::{Request, candidates, matmul};
+use quantloom::matmul::{Request, matmul};
 use quantloom::pool::Pool;
 use quantloom::registry::{self, Format, Numerics};
 use quantloom::weights::Weights;
+use support::products::{Random, every_kernel_agrees, nmse, numerics_of};
 
 /// Every golden file whose format has kernels.
 fn golden() -> Vec<(PathBuf, Gguf, &'static Format)> {
@@ -24,12 +27,6 @@ fn golden() -> Vec<(PathBuf, Gguf, &'static Format)> {
     files.collect()
 }
 
-/// The numerics classes that a format has kernels for.
-fn numerics_of(format: &Format) -> impl Iterator<Item = Numerics> {
-    let has = |numerics| registry::kernels(format).iter().any(move |kernel| kernel.numerics == numerics);
-    Numerics::ALL.into_iter().filter(move |&numerics| has(numerics))
-}
-
 fn floats(file: &Gguf, name: &str) -> Vec<f32> {
     let bytes = file.bytes(file.tensor(name).unwrap(), BlockShape::F32).unwrap();
     bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
@@ -37,23 +34,18 @@ fn floats(file: &Gguf, name: &str) -> Vec<f32> {
 
 fn stored<'a>(file: &'a Gguf, format: &Format, name: &str) -> (usize, usize, &'a [u8]) {
     let tensor = file.tensor(name).unwrap();
-    let shape = BlockShape { weights: format.block_weights, bytes: format.block_bytes };
+    let shape = BlockShape::of(format).unwrap();
     (tensor.rows(), tensor.k(), file.bytes(tensor, shape).unwrap())
-}
-
-fn nmse(found: &[f32], wanted: &[f32]) -> f64 {
-    let error: f64 = found.iter().zip(wanted).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum();
-    error / wanted.iter().map(|b| f64::from(*b).powi(2)).sum::<f64>()
 }
 
 #[test]
 fn decoding_matches_the_golden_files_bit_for_bit() {
     for (path, file, format) in golden() {
         for name in ["quantized", "random"] {
-            let (_, _, bytes) = stored(&file, format, name);
+            let (n, k, bytes) = stored(&file, format, name);
             let wanted = floats(&file, &format!("{name}.f32"));
             let mut found = vec![0.0; wanted.len()];
-            quantloom::decode(format, bytes, &mut found).unwrap();
+            quantloom::decode(format, n, k, bytes, &mut found).unwrap();
             let differ = found.iter().zip(&wanted).filter(|(a, b)| a.to_bits() != b.to_bits()).count();
             assert_eq!(differ, 0, "{}: {name}", path.display());
         }
@@ -81,40 +73,20 @@ fn errors_stay_within_those_of_ggml() {
     assert!(tested >= 8, "{tested}");
 }
 
-/// Numbers that repeat from run to run.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u32 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as u32
-    }
-
-    fn unit(&mut self) -> f32 {
-        self.next() as f32 / (1_u64 << 30) as f32 - 1.0
-    }
-}
-
 /// `n` rows of `k` weights: the golden blocks, in an order of our own; half are random bytes, and some are zeros, scales included.
 fn rows(file: &Gguf, format: &Format, n: usize, k: usize) -> Vec<u8> {
-    let zeros = vec![0; format.block_bytes];
+    let block_bytes = BlockShape::of(format).unwrap().bytes;
+    let zeros = vec![0; block_bytes];
     let [quantized, arbitrary] = ["quantized", "random"].map(|name| stored(file, format, name).2);
     let pools = [quantized, arbitrary, arbitrary, &zeros];
     let mut random = Random(k as u64);
     let blocks = (0..n * k / format.block_weights).flat_map(|_| {
         let pool = pools[random.next() as usize % pools.len()];
-        let block = random.next() as usize % (pool.len() / format.block_bytes);
-        pool[block * format.block_bytes..][..format.block_bytes].to_vec()
+        let block = random.next() as usize % (pool.len() / block_bytes);
+        pool[block * block_bytes..][..block_bytes].to_vec()
     });
     blocks.collect()
 }
-
-fn bits(values: &[f32]) -> Vec<u32> {
-    values.iter().map(|value| value.to_bits()).collect()
-}
-
-/// The largest batch that is compared.
-const BATCH: usize = 256;
 
 /// Every kernel, batch size and thread count gives the bits of the scalar kernel, one row at a time.
 #[test]
@@ -124,50 +96,7 @@ fn every_kernel_gives_the_same_bits() {
         for (n, blocks) in [(37, 1), (16, 3), (34, 1280 / format.block_weights)] {
             let k = blocks * format.block_weights;
             let weights = Weights::pack(format, n, k, &rows(&file, format, n, k), &pool).unwrap();
-            let mut random = Random(7);
-            let mut x = (0..BATCH * k).map(|_| random.unit()).collect::<Vec<_>>();
-            adversarial(&mut x, k);
-            for numerics in numerics_of(format) {
-                let scalar = registry::isas()[0];
-                let one = Request { numerics, isa: Some(scalar), kernel: None, threads: 1 };
-                let mut wanted = vec![0.0; BATCH * n];
-                for (x, y) in x.chunks(k).zip(wanted.chunks_mut(n)) {
-                    matmul(&weights, x, 1, y, &one, &pool).unwrap();
-                }
-                for isa in registry::isas().iter().filter(|isa| (isa.available)()) {
-                    for kernel in candidates(&weights, numerics, isa).unwrap() {
-                        for batch in [1, 2, 3, 4, 5, 6, 7, 8, 9, 31, 32, 33, BATCH] {
-                            for threads in [1, 2] {
-                                let request = Request { numerics, isa: None, kernel: Some(kernel), threads };
-                                let mut y = vec![f32::NAN; batch * n];
-                                matmul(&weights, &x[..batch * k], batch, &mut y, &request, &pool).unwrap();
-                                let same = bits(&y) == bits(&wanted[..batch * n]);
-                                assert!(
-                                    same,
-                                    "{}: {} n {n} k {k} batch {batch} threads {threads}",
-                                    path.display(),
-                                    kernel.name
-                                );
-                            }
-                        }
-                    }
-                }
-            }
+            every_kernel_agrees(&path.display().to_string(), &weights, &pool);
         }
-    }
-}
-
-/// Rows that are zero, tiny, huge or all at the limit of the quantised range.
-fn adversarial(x: &mut [f32], k: usize) {
-    let patterns: [&dyn Fn(usize) -> f32; 6] = [
-        &|_| 0.0,
-        &|_| 1e-42,
-        &|index| if index % 2 == 0 { 1.0 } else { -1.0 },
-        &|index| if index == 3 { 1e30 } else { 1e-30 },
-        &|_| -1.0,
-        &|index| if index % 32 < 16 { 0.0 } else { 3.0 },
-    ];
-    for (row, pattern) in x.chunks_mut(k).zip(patterns) {
-        row.iter_mut().enumerate().for_each(|(index, value)| *value = pattern(index));
     }
 }

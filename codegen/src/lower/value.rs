@@ -1,32 +1,38 @@
 //! Lowers a checked format to the operations that give the value of a weight.
 
-use quantloom_spec::model::{self, Element, Format, Map, Number, Plane, Run, Stored};
+use quantloom_spec::model::{self, Digit, Element, Format, Home, Map, Number, Plane, Run, Stored};
 
-use crate::Error;
-use crate::ir::{Affine, Decoder, FloatKind, Loop, Node, Op, Part, Piece, Values};
+use crate::ir::{self, Affine, Decoder, FloatKind, Item, Known, Loop, Node, Op, Part, Piece, Storage, Values};
 
-/// The decoder of a block format.
-///
-/// # Errors
-/// The format lives in separate tensors, or its rows have headers, streams or types that no operation reads yet.
-pub fn decoder(format: &Format) -> Result<Decoder, Error> {
-    let blocks = format.blocks().ok_or_else(|| Error::unsupported(format, "separate tensors have no block decoder"))?;
-    let strange = |field: &model::Field| field.stream || field.element == Element::E4m3;
-    if blocks.header > 0 || blocks.fields.iter().any(strange) {
-        return Err(Error::unsupported(format, "row headers, streams and signed 8-bit floats"));
-    }
+/// The decoder of a format.
+#[must_use]
+pub fn decoder(format: &Format) -> Decoder {
+    let storage = match &format.storage {
+        model::Storage::Blocks(blocks) => Storage::Rows { header: blocks.header, block: blocks.bytes },
+        model::Storage::Tensors(tensors) => Storage::Tensors { known: known(format, &tensors.rows) },
+    };
+    let weights = format.pieces.last().map_or(1, |piece| piece.end);
     let mut tables = Vec::new();
-    let pieces = format.pieces.iter().map(|piece| lower_piece(format, piece, &mut tables)).collect();
-    Ok(Decoder { weights: blocks.weights, bytes: blocks.bytes, tables, pieces })
+    let pieces = format.pieces.iter().map(|piece| lower_piece(format, &storage, piece, &mut tables)).collect();
+    Decoder { weights, storage, tables, pieces }
 }
 
-fn lower_piece(format: &Format, piece: &model::Piece, tables: &mut Vec<Vec<f32>>) -> Piece {
-    let loops = piece
-        .digits
-        .iter()
-        .map(|digit| Loop { name: digit.name.clone(), size: digit.size, stride: digit.stride })
-        .collect::<Vec<_>>();
-    let mut lowering = Lowering { format, loops: &loops, tables, ops: Vec::new() };
+/// The digits that separate tensors know before a block is begun: those of the row, and the unbounded one of the position.
+fn known(format: &Format, rows: &[Digit]) -> Vec<Known> {
+    let block = format.pieces.iter().flat_map(|piece| &piece.digits).filter(|digit| digit.size == 0);
+    let row = |digit: &Digit| Known::Row { name: digit.name.clone(), stride: digit.stride, size: digit.size };
+    rows.iter().map(row).chain(block.map(|digit| Known::Block { name: digit.name.clone() })).collect()
+}
+
+fn lower_piece(format: &Format, storage: &Storage, piece: &model::Piece, tables: &mut Vec<Vec<f32>>) -> Piece {
+    let bounded = piece.digits.iter().filter(|digit| digit.size > 0);
+    let loops =
+        bounded.map(|digit| Loop { name: digit.name.clone(), size: digit.size, stride: digit.stride }).collect::<Vec<_>>();
+    let known: &[Known] = match storage {
+        Storage::Rows { .. } => &[],
+        Storage::Tensors { known } => known,
+    };
+    let mut lowering = Lowering { format, known, loops: &loops, tables, ops: Vec::new() };
     let values = lowering.weight(piece);
     let ops = lowering.ops;
     Piece { start: piece.start, loops, ops, values }
@@ -35,6 +41,7 @@ fn lower_piece(format: &Format, piece: &model::Piece, tables: &mut Vec<Vec<f32>>
 /// The operations of one piece, as they are made.
 struct Lowering<'a> {
     format: &'a Format,
+    known: &'a [Known],
     loops: &'a [Loop],
     tables: &'a mut Vec<Vec<f32>>,
     ops: Vec<Node>,
@@ -93,7 +100,11 @@ impl Lowering<'_> {
     /// The stored bits of a number, as an unsigned integer.
     fn stored_bits(&mut self, number: &Number) -> usize {
         match &number.stored {
-            Stored::Item { field, item } => self.item_bits(*field, item),
+            Stored::Item { field, item } => {
+                let bits = self.format.element(*field).bits();
+                let item = Item { stream: None, ..self.item(*field, item) };
+                self.push(Op::Bits { item, bytes: bits / 8, shift: Affine::default(), bits })
+            }
             Stored::Planes { planes, .. } => {
                 let parts = planes.iter().map(|plane| (self.plane(plane), plane.run.radix())).collect::<Vec<_>>();
                 if let [(only, _)] = parts[..] {
@@ -110,23 +121,17 @@ impl Lowering<'_> {
         }
     }
 
-    fn item_bits(&mut self, field: usize, item: &Map) -> usize {
-        let bits = self.format.element(field).bits();
-        let byte = self.byte_of(field, item);
-        self.push(Op::Bits { byte, bytes: bits / 8, shift: Affine::default(), bits })
-    }
-
     fn plane(&mut self, plane: &Plane) -> usize {
-        let byte = self.byte_of(plane.field, &plane.item);
+        let item = self.item(plane.field, &plane.item);
         match &plane.run {
             Run::Bits { bit, bits } => {
                 let bytes = self.format.element(plane.field).bits() / 8;
                 let shift = self.affine(bit);
-                self.push(Op::Bits { byte, bytes, shift, bits: *bits })
+                self.push(Op::Bits { item, bytes, shift, bits: *bits })
             }
             Run::Trit(digit) => {
                 let digit = self.affine(digit);
-                self.push(Op::Trit { byte, digit })
+                self.push(Op::Trit { item, digit })
             }
         }
     }
@@ -168,7 +173,7 @@ impl Lowering<'_> {
             Some(Element::F32) => Op::Widen(FloatKind::F32, stored),
             Some(Element::E8m0) => Op::Widen(FloatKind::E8m0 { bias: 127 }, stored),
             Some(Element::Ue4m3) => Op::Widen(FloatKind::Ue4m3, stored),
-            Some(Element::E4m3) => unreachable!("lowering starts from types that it knows"),
+            Some(Element::E4m3) => Op::Widen(FloatKind::E4m3, stored),
         })
     }
 
@@ -178,33 +183,49 @@ impl Lowering<'_> {
             self.tables.len() - 1
         });
         let terms = self.loops.iter().enumerate().filter(|(_, digit)| digit.stride < levels.width);
-        let lane = Affine { at: 0, terms: terms.map(|(index, digit)| (index, digit.stride as i64)).collect() };
+        let lane = Affine { terms: terms.map(|(index, digit)| (index, digit.stride as i64)).collect(), ..Affine::default() };
         self.push(Op::Level { table, width: levels.width, code, lane })
     }
 
-    fn byte_of(&self, field: usize, item: &Map) -> Affine {
-        let blocks = self.format.blocks().expect("lowering starts from blocks");
-        let field = &blocks.fields[field];
-        let size = i64::from(field.element.bits() / 8);
-        let mut byte = self.affine(item);
-        byte.at = byte.at * size + field.at as i64;
-        for (_, stride) in &mut byte.terms {
-            *stride *= size;
+    /// An item of a field or tensor; `item` counts for fields only, because a tensor has maps of its own.
+    fn item(&self, field: usize, item: &Map) -> Item {
+        match &self.format.storage {
+            model::Storage::Blocks(blocks) => {
+                let field = &blocks.fields[field];
+                let home = match field.home {
+                    Home::Block => ir::Home::Block,
+                    Home::Row => ir::Home::Header,
+                };
+                let size = i64::from(field.element.bits() / 8);
+                let mut byte = self.affine(item);
+                byte.at = byte.at * size + field.at as i64;
+                byte.terms.iter_mut().for_each(|(_, stride)| *stride *= size);
+                Item { home, at: vec![byte], stream: field.stream.then_some(0) }
+            }
+            model::Storage::Tensors(tensors) => {
+                let tensor = &tensors.tensors[field];
+                let at = tensor.axes.iter().map(|axis| self.affine(axis)).collect();
+                Item { home: ir::Home::Tensor(field), at, stream: tensor.stream }
+            }
         }
-        byte
     }
 
     fn affine(&self, map: &Map) -> Affine {
-        let term = |(index, digit): (usize, &Loop)| map.strides.get(&digit.name).map(|&stride| (index, stride));
-        let terms = self.loops.iter().enumerate().filter_map(term).filter(|&(_, stride)| stride != 0).collect();
-        Affine { at: map.at, terms }
+        let stride = |name: &str| map.strides.get(name).copied().filter(|&stride| stride != 0);
+        let loops = self.loops.iter().map(|digit| digit.name.as_str());
+        let known = self.known.iter().map(Known::name);
+        Affine {
+            at: map.at,
+            terms: loops.enumerate().filter_map(|(index, name)| Some((index, stride(name)?))).collect(),
+            known: known.filter_map(|name| Some((name.to_owned(), stride(name)?))).collect(),
+        }
     }
 
     fn push(&mut self, op: Op) -> usize {
         let known = |index: &usize| self.ops[*index].depth;
         let depth = match &op {
-            Op::Bits { byte, shift, .. } => byte.depth().max(shift.depth()),
-            Op::Trit { byte, digit } => byte.depth().max(digit.depth()),
+            Op::Bits { item, shift, .. } => item.depth().max(shift.depth()),
+            Op::Trit { item, digit } => item.depth().max(digit.depth()),
             Op::Join(parts) => parts.iter().map(|(part, _)| known(part)).max().unwrap_or(0),
             Op::Level { code, lane, .. } => known(code).max(lane.depth()),
             Op::SignedToFloat { of, .. } => known(of),

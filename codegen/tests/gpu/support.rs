@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use quantloom_codegen::ir::Storage;
 use quantloom_codegen::lower::class::SEGMENT;
 use quantloom_codegen::plan::{Card, Plan, PlannedFormat};
 use quantloom_spec::gpu::{Dialect, read_dialect};
@@ -32,8 +33,16 @@ fn card(file: &str, text: &str) -> Card {
 }
 
 fn plan(card: Card) -> PlannedFormat {
-    let plan = Plan::new(vec![card], Vec::new(), Vec::new()).unwrap_or_else(|wrong| panic!("{wrong}"));
+    let plan = Plan::new(vec![card], Vec::new(), Vec::new());
     plan.formats.into_iter().next().expect("one card is one format")
+}
+
+/// Bytes of a stored block.
+pub fn block_bytes(format: &PlannedFormat) -> usize {
+    match format.decoder.storage {
+        Storage::Rows { block, .. } => block,
+        Storage::Tensors { .. } => panic!("separate tensors have no blocks"),
+    }
 }
 
 /// A shipped GPU dialect.
@@ -58,7 +67,7 @@ pub fn random<'a>(format: &'a PlannedFormat, dialect: &Dialect, dice: &mut Dice)
     let (rows, k) = (dialect.workgroup + 3, 3 * SEGMENT + 256);
     let (mut bytes, mut weights) = (Vec::new(), Vec::new());
     while weights.len() < rows * k {
-        let block: Vec<u8> = (0..format.decoder.bytes).map(|_| dice.roll() as u8).collect();
+        let block: Vec<u8> = (0..block_bytes(format)).map(|_| dice.roll() as u8).collect();
         let decoded = eval::decode_blocks(&format.card.format, &block);
         // Sums stay far from overflow.
         if decoded.iter().all(|weight| weight.abs() < 1e9) {

@@ -1,12 +1,13 @@
 //! Fields of a block and separate tensors: where they lie and how many items they have.
 
 use crate::diagnostic::{Sink, Span};
-use crate::model::{Blocks, Element, Field, Home, Storage, Tensor, Tensors};
+use crate::model::{Blocks, Element, Field, Home, Index, Storage, Tensor, Tensors};
 use crate::raw;
 use crate::walk::At;
 
 use super::axes;
 use super::digits::Scope;
+use super::place;
 
 /// The storage of a card with what errors in its use need to know.
 pub(crate) struct Stores {
@@ -50,7 +51,7 @@ pub(crate) fn check(storage: &raw::Storage, scopes: Option<&[Scope]>, sink: &mut
             let weights = weights.as_ref().map(|weights| weights.value);
             blocks(weights, bytes.as_ref(), fields, header, sink)
         }
-        raw::Storage::Tensors { tensors, .. } => separate(tensors, scopes.and_then(<[Scope]>::first), sink),
+        raw::Storage::Tensors { tensors, indices, .. } => separate(tensors, indices, scopes.and_then(<[Scope]>::first), sink),
     }
 }
 
@@ -188,10 +189,8 @@ fn gap(start: usize, end: usize, span: Span, of_row: bool, sink: &mut Sink) {
     sink.error(span, format!("no field holds {which}{whose}"));
 }
 
-fn separate(tensors: &[raw::Tensor], scope: Option<&Scope>, sink: &mut Sink) -> Stores {
-    let mut stores =
-        Stores { storage: Storage::Tensors(Tensors { rows: Vec::new(), tensors: Vec::new() }), shapes: Vec::new() };
-    let mut resolved = Vec::new();
+fn separate(tensors: &[raw::Tensor], of_k: &[raw::Index], scope: Option<&Scope>, sink: &mut Sink) -> Stores {
+    let (mut shapes, mut resolved) = (Vec::new(), Vec::new());
     for raw in tensors {
         if let Some(kind) = raw.kind.as_ref().filter(|kind| kind.value.count.is_some()) {
             sink.error(kind.span, "the type of a tensor is that of one item").label("its axes say how many there are");
@@ -199,15 +198,30 @@ fn separate(tensors: &[raw::Tensor], scope: Option<&Scope>, sink: &mut Sink) -> 
         let axes = raw.axes.as_ref().zip(scope).and_then(|(axes, scope)| axes::resolve(&axes.value, scope, sink));
         let lengths = axes.as_ref().zip(scope).and_then(|(axes, scope)| axes::lengths(raw, axes, scope, sink));
         let lengths = lengths.filter(|_| raw.kind.is_some());
-        stores.shapes.push(Shape { name: raw.name.clone(), lengths, sums: None });
+        shapes.push(Shape { name: raw.name.clone(), lengths, sums: None });
         resolved.push(Tensor {
             name: raw.name.value.clone(),
+            file: raw.file.clone().unwrap_or_else(|| raw.name.value.clone()),
             element: raw.kind.as_ref().map_or(UNKNOWN, |kind| kind.value.element),
             axes: axes.unwrap_or_default(),
             stream: raw.stream.as_ref().map(|stream| stream.value),
         });
     }
+    let indices = scope.map_or_else(Vec::new, |scope| of_k.iter().filter_map(|raw| index(raw, scope, sink)).collect());
     let rows = scope.map_or_else(Vec::new, |scope| scope.rows.clone());
-    stores.storage = Storage::Tensors(Tensors { rows, tensors: resolved });
-    stores
+    Stores { storage: Storage::Tensors(Tensors { rows, tensors: resolved, indices }), shapes }
+}
+
+/// A tensor that says again what follows from k: an integer made of the digits of k.
+fn index(raw: &raw::Index, scope: &Scope, sink: &mut Sink) -> Option<Index> {
+    let (kind, holds) = (raw.kind.as_ref()?, raw.holds.as_ref()?);
+    if !kind.value.element.is_integer() || kind.value.count.is_some() {
+        sink.error(kind.span, format!("`{}` holds an integer for each k", raw.name.value));
+    }
+    for term in holds.terms.iter().filter(|term| scope.rows.iter().any(|digit| digit.name == term.digit.value)) {
+        sink.error(term.digit.span, format!("`{}` is a digit of the row", term.digit.value))
+            .label("an index has an item for each k");
+    }
+    let holds = place::resolve(holds, std::slice::from_ref(scope), sink)?;
+    Some(Index { file: raw.name.value.clone(), element: kind.value.element, holds })
 }

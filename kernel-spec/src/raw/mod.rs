@@ -33,7 +33,7 @@ pub(crate) struct Card {
 /// The two kinds of storage; the header is that of a row.
 pub(crate) enum Storage {
     Blocks { weights: Option<At<usize>>, bytes: Option<At<usize>>, fields: Vec<Field>, header: Vec<Field> },
-    Tensors { rows: Option<Map>, tensors: Vec<Tensor> },
+    Tensors { rows: Option<Map>, tensors: Vec<Tensor>, indices: Vec<Index> },
 }
 
 /// A field of a block or of a row's header.
@@ -52,8 +52,17 @@ pub(crate) struct Tensor {
     pub name: At<String>,
     pub kind: Option<At<ItemType>>,
     pub axes: Option<At<Vec<Map>>>,
+    /// What files call it, if that is not its name.
+    pub file: Option<String>,
     /// The axis along which its items make one stream of bits.
     pub stream: Option<At<usize>>,
+}
+
+/// A tensor that says again what follows from k.
+pub(crate) struct Index {
+    pub name: At<String>,
+    pub kind: Option<At<ItemType>>,
+    pub holds: Option<Map>,
 }
 
 /// A code with the index of the positions that it covers.
@@ -111,9 +120,10 @@ impl Piece {
 impl Storage {
     fn read(card: &mut Table<'_>, sink: &mut Sink) -> Option<Self> {
         let of_blocks = ["row", "weights", "bytes"].map(|key| card.get(key));
+        let indices = card.get("indices");
         match [card.get("fields"), card.get("tensors"), card.get("rows")] {
             [Some(fields), None, rows] => {
-                reject([rows], "is for cards with `tensors`", sink);
+                reject([rows, indices], "is for cards with `tensors`", sink);
                 let mut size = |key| card.need(key).and_then(|node| node.count(sink, 1..=MAX_BLOCK));
                 let (weights, bytes) = (size("weights"), size("bytes"));
                 let fields = read_all(&fields, sink, Field::read);
@@ -123,7 +133,8 @@ impl Storage {
             [None, Some(tensors), rows] => {
                 reject(of_blocks, "is for cards with `fields`", sink);
                 let rows = rows.or_else(|| card.need("rows")).and_then(|node| Map::read(&node, sink));
-                Some(Self::Tensors { rows, tensors: read_all(&tensors, sink, Tensor::read) })
+                let indices = indices.map_or_else(Vec::new, |indices| read_all(&indices, sink, Index::read));
+                Some(Self::Tensors { rows, tensors: read_all(&tensors, sink, Tensor::read), indices })
             }
             [Some(fields), Some(tensors), ..] => {
                 sink.error(tensors.span, "a card has `fields` or `tensors`, not both").also(fields.span, "the fields");
@@ -184,8 +195,20 @@ impl Tensor {
         let mut table = node.table(sink, "a tensor")?;
         let (kind, stream) = read_items(&mut table, sink, |node, sink| node.count(sink, 0..=MAX_AXIS));
         let axes = table.need("axes").and_then(|node| read_axes(&node, sink));
+        let file = table.get("name").and_then(|node| node.line(sink));
         table.finish(sink);
-        Some(Self { name, kind, axes, stream })
+        Some(Self { name, kind, axes, file, stream })
+    }
+}
+
+impl Index {
+    fn read(name: At<String>, node: &Node<'_>, sink: &mut Sink) -> Option<Self> {
+        check_name(&name, sink);
+        let mut table = node.table(sink, "an index")?;
+        let kind = read_kind(&mut table, sink);
+        let holds = table.need("holds").and_then(|node| Map::read(&node, sink));
+        table.finish(sink);
+        Some(Self { name, kind, holds })
     }
 }
 
@@ -195,10 +218,14 @@ fn read_items<T>(
     sink: &mut Sink,
     read: impl Fn(&Node<'_>, &mut Sink) -> Option<T>,
 ) -> (Option<At<ItemType>>, Option<T>) {
-    let kind = table.need("type").and_then(|node| ItemType::read(node.text(sink)?, sink));
+    let kind = read_kind(table, sink);
     let Some(node) = table.get("stream") else { return (kind, None) };
     let stream = read(&node, sink);
     (kind.filter(|_| stream.is_some()), stream)
+}
+
+fn read_kind(table: &mut Table<'_>, sink: &mut Sink) -> Option<At<ItemType>> {
+    ItemType::read(table.need("type")?.text(sink)?, sink)
 }
 
 fn read_axes(node: &Node<'_>, sink: &mut Sink) -> Option<At<Vec<Map>>> {

@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 
 use quantloom::gguf::Gguf;
+use quantloom::stored;
 
 use super::Failure;
 use super::failure::tell;
 use super::files::FloatWriter;
 use super::progress::bar;
+use super::source::{Model, Source};
 use super::stored::Stored;
 
 /// Weights that are decoded at a time, about.
@@ -17,31 +19,55 @@ const AT_ONCE: usize = 1 << 16;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: quantloom decode model.gguf blk.0.attn_q.weight -o attn_q.f32")]
 pub struct Args {
-    /// The model
-    #[arg(value_name = "FILE.gguf")]
-    file: PathBuf,
-    /// Name of a tensor in it
-    tensor: String,
+    #[command(flatten)]
+    source: Source,
     /// Where to write
     #[arg(short, long, value_name = "OUT.f32")]
     output: PathBuf,
 }
 
-/// Decodes a tensor, some blocks at a time.
+/// Decodes a matrix, a part at a time.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let file = Gguf::open(&args.file)?;
-    let tensor = file.tensor(&args.tensor)?;
-    let stored = Stored::of(&file, tensor)?;
-    let shape = stored.shape();
-    let bytes = file.bytes(tensor, shape)?;
+    match args.source.open()? {
+        Model::Gguf(file) => blocks(args, &file),
+        Model::SafeTensors(file) => rows(args, &args.source.matrix(&file)?),
+    }
+}
 
-    let blocks = (AT_ONCE / shape.weights).max(1);
-    let mut values = vec![0.0; blocks * shape.weights];
-    let mut out = FloatWriter::create(&args.output, &args.file)?;
+/// Decodes separate tensors, some rows at a time.
+fn rows(args: &Args, stored: &stored::Stored<'_>) -> Result<(), Failure> {
+    let (n, k) = (stored.n(), stored.k());
+    let at_once = (AT_ONCE / k.max(1)).max(1);
+    let mut values = vec![0.0; at_once * k];
+    let mut out = FloatWriter::create(&args.output, &args.source.file)?;
+    let progress = bar(n as u64, "decoding");
+    for first in (0..n).step_by(at_once) {
+        let rows = first..n.min(first + at_once);
+        let values = &mut values[..rows.len() * k];
+        progress.inc(rows.len() as u64);
+        stored.decode(rows, values)?;
+        out.write(values)?;
+    }
+    out.finish()?;
+    progress.finish_and_clear();
+    tell(&format!("{n} rows of {k} weights, decoded from {}", stored.format().name));
+    Ok(())
+}
+
+/// Decodes a tensor of blocks, some blocks at a time.
+fn blocks(args: &Args, file: &Gguf) -> Result<(), Failure> {
+    let tensor = file.tensor(&args.source.tensor)?;
+    let stored = Stored::of(file, tensor)?;
+    let bytes = file.bytes(tensor, stored.shape())?;
+
+    let (weights, unit) = stored.unit(tensor.k());
+    let units = (AT_ONCE / weights.max(1)).max(1);
+    let mut values = vec![0.0; units * weights];
+    let mut out = FloatWriter::create(&args.output, &args.source.file)?;
     let progress = bar(bytes.len() as u64, "decoding");
-    for part in bytes.chunks(blocks * shape.bytes) {
-        let values = &mut values[..part.len() / shape.bytes * shape.weights];
-        stored.decode(part, values)?;
+    for part in bytes.chunks(units * unit) {
+        let values = &mut values[..part.len() / unit * weights];
+        stored.decode(weights, part, values)?;
         out.write(values)?;
         file.release(part);
         progress.inc(part.len() as u64);

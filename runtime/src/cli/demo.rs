@@ -9,6 +9,7 @@ use quantloom::matmul::{Request, Source};
 use quantloom::measure::{Cold, Limit, Work, synthetic, unfused};
 use quantloom::pool::Pool;
 use quantloom::registry::{self, Format};
+use quantloom::stored::Stored;
 use quantloom::tune::{self, Job, Outcome, Status, Tuner};
 use quantloom::weights::Weights;
 
@@ -130,7 +131,8 @@ fn line(weights: &Weights, stored: &[u8], batch: usize, ceilings: &Ceilings, poo
     let work = Work::of(weights, batch);
     let (used, times) = Cold::new(weights.duplicate()?, batch)?.time(batch, &request, pool, LINE)?;
     let (ideal, limit) = work.ideal(request.numerics, ceilings);
-    let unfused = unfused(weights.format(), stored, weights.k(), batch, used.kernel.isa, UNFUSED_ROWS, pool)?;
+    let stored = Stored::new(weights.format(), weights.n(), weights.k(), stored)?;
+    let unfused = unfused(&stored, batch, used.kernel.isa, UNFUSED_ROWS, pool)?;
     let seconds = times.median.as_secs_f64();
     let (amount, unit) = match limit {
         Limit::Memory => (work.packed_bytes as f64 / 1e9, "GB/s"),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use quantloom::gguf::BlockShape;
 use quantloom::registry::{self, Format, Isa, Numerics, Packed, kernels};
 use quantloom_kernels::abi::PANEL_ROWS;
 use serde_json::{Value as Json, json};
@@ -74,12 +75,17 @@ fn cells(format: &Format) -> [String; 7] {
     [
         format.name.to_owned(),
         format.gguf.map_or_else(|| "-".to_owned(), |kind| kind.to_string()),
-        format!("{:.2}", bits(format.block_bytes, format.block_weights)),
+        format!("{:.2}", format.bits_per_weight()),
         packed.map_or_else(|| "-".to_owned(), |packed| format!("{:.2}", packed_bits(packed))),
         format.block_weights.to_string(),
-        format.block_bytes.to_string(),
+        block_bytes(format).map_or_else(|| "-".to_owned(), |bytes| bytes.to_string()),
         if int8 { "yes" } else { "no" }.to_owned(),
     ]
+}
+
+/// Bytes of a block; separate tensors have none.
+fn block_bytes(format: &Format) -> Option<usize> {
+    BlockShape::of(format).map(|shape| shape.bytes)
 }
 
 fn json_of(format: &Format) -> Json {
@@ -89,10 +95,10 @@ fn json_of(format: &Format) -> Json {
         "name": format.name,
         "doc": format.doc,
         "gguf": format.gguf,
-        "bits_per_weight": bits(format.block_bytes, format.block_weights),
+        "bits_per_weight": format.bits_per_weight(),
         "packed_bits_per_weight": format.packed.as_ref().map(packed_bits),
         "block_weights": format.block_weights,
-        "block_bytes": format.block_bytes,
+        "block_bytes": block_bytes(format),
         "numerics": numerics,
         "kernels": counts,
     })

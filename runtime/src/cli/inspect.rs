@@ -1,5 +1,7 @@
 //! `quantloom inspect`: what a model file holds.
 
+mod separate;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -9,6 +11,7 @@ use serde_json::{Map, Value as Json, json};
 use super::Failure;
 use super::failure::print;
 use super::metadata;
+use super::source::Model;
 use super::stored::Stored;
 use super::table::{Align, Table, shown};
 
@@ -16,8 +19,7 @@ use super::table::{Align, Table, shown};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: quantloom inspect model.gguf")]
 pub struct Args {
-    /// The model
-    #[arg(value_name = "FILE.gguf")]
+    /// The model: a GGUF or safetensors file
     file: PathBuf,
     /// Print JSON
     #[arg(long)]
@@ -26,7 +28,10 @@ pub struct Args {
 
 /// Prints the file's lists.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let file = Gguf::open(&args.file)?;
+    let file = match Model::open(&args.file)? {
+        Model::Gguf(file) => file,
+        Model::SafeTensors(file) => return print(&separate::list(&file, args.json)),
+    };
     let tensors = file.tensors().iter().map(|tensor| Row::new(&file, tensor));
     let tensors: Vec<_> = tensors.collect::<Result<_, _>>()?;
     if args.json { print(&format!("{:#}\n", json_of(&file, &tensors))) } else { print(&text(&file, &tensors)) }

@@ -4,15 +4,15 @@ use std::num::NonZero;
 use std::path::PathBuf;
 
 use quantloom::Error;
-use quantloom::gguf::{Gguf, TensorInfo};
 use quantloom::matmul::matmul;
-use quantloom::registry::Format;
+use quantloom::stored;
 use quantloom::weights::Weights;
 
 use super::Failure;
 use super::args::Choice;
 use super::failure::tell;
 use super::files::{FloatWriter, read_floats};
+use super::source::{Model, Source};
 use super::stored::Stored;
 
 /// Multiply activations by a tensor: Y = X * W^T
@@ -21,11 +21,8 @@ use super::stored::Stored;
 
 Example: quantloom matmul model.gguf output.weight --input x.f32 --batch 4 -o y.f32")]
 pub struct Args {
-    /// The model
-    #[arg(value_name = "FILE.gguf")]
-    file: PathBuf,
-    /// Name of a tensor in it
-    tensor: String,
+    #[command(flatten)]
+    source: Source,
     /// The activations
     #[arg(long, value_name = "X.f32")]
     input: PathBuf,
@@ -41,30 +38,35 @@ pub struct Args {
 
 /// Packs the tensor, multiplies, and says which kernel did it.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let file = Gguf::open(&args.file)?;
-    let tensor = file.tensor(&args.tensor)?;
-    let format = quantised(&file, tensor)?;
-    let bytes = file.bytes(tensor, Stored::Blocks(format).shape())?;
-    let request = args.choice.request(format)?;
-    let x = read_batch(args, tensor.k())?;
+    let model = args.source.open()?;
+    let stored = matrix(&model, &args.source)?;
+    let request = args.choice.request(stored.format())?;
+    let x = read_batch(args, stored.k())?;
 
     let pool = args.choice.pool();
-    let weights = Weights::pack(format, tensor.rows(), tensor.k(), bytes, &pool)?;
-    file.release(bytes);
+    let weights = Weights::pack_stored(&stored, &pool)?;
+    drop(model);
     let mut y = output(args.batch.get(), weights.n())?;
     let used = matmul(&weights, &x, args.batch.get(), &mut y, &request, &pool)?;
 
-    let mut out = FloatWriter::create(&args.output, &args.file)?;
+    let mut out = FloatWriter::create(&args.output, &args.source.file)?;
     out.write(&y)?;
     out.finish()?;
     tell(&format!("{} rows of {} values by {} ({})", args.batch, weights.n(), used.kernel.name, used.source));
     Ok(())
 }
 
-/// The format of a tensor that has kernels; plain f32 has none.
-fn quantised(file: &Gguf, tensor: &TensorInfo) -> Result<&'static Format, Failure> {
+/// The matrix to multiply by; plain f32 has no kernels.
+fn matrix<'f>(model: &'f Model, source: &Source) -> Result<stored::Stored<'f>, Failure> {
+    let file = match model {
+        Model::SafeTensors(file) => return source.matrix(file),
+        Model::Gguf(file) => file,
+    };
+    let tensor = file.tensor(&source.tensor)?;
     match Stored::of(file, tensor)? {
-        Stored::Blocks(format) => Ok(format),
+        Stored::Blocks(format, shape) => {
+            Ok(stored::Stored::new(format, tensor.rows(), tensor.k(), file.bytes(tensor, shape)?)?)
+        }
         Stored::Plain => Err(Failure::Input(format!(
             "{}: tensor {:?} is plain f32, which has no kernels; name a quantised tensor",
             file.path().display(),

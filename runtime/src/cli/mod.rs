@@ -18,6 +18,7 @@ mod metadata;
 mod model;
 mod progress;
 mod results;
+mod source;
 mod stored;
 mod table;
 mod tune;

@@ -28,8 +28,8 @@ impl Matrix {
     /// # Errors
     /// The file does not hold them.
     pub fn stored<'a>(&self, file: &'a Gguf) -> Result<&'a [u8], Failure> {
-        let shape = Stored::Blocks(self.weights.format()).shape();
-        Ok(file.bytes(file.tensor(&self.name)?, shape)?)
+        let tensor = file.tensor(&self.name)?;
+        Ok(file.bytes(tensor, Stored::of(file, tensor)?.shape())?)
     }
 }
 
@@ -40,9 +40,9 @@ impl Matrix {
 pub fn matrices(file: &Gguf, pool: &Pool) -> Result<Vec<Matrix>, Failure> {
     let mut matrices = Vec::new();
     for tensor in file.tensors() {
-        let Stored::Blocks(format) = Stored::of(file, tensor)? else { continue };
+        let Stored::Blocks(format, shape) = Stored::of(file, tensor)? else { continue };
         if format.packed.is_some() && tensor.dims.len() > 1 {
-            let bytes = file.bytes(tensor, Stored::Blocks(format).shape())?;
+            let bytes = file.bytes(tensor, shape)?;
             let weights = Weights::pack(format, tensor.rows(), tensor.k(), bytes, pool)?;
             file.release(bytes);
             matrices.push(Matrix { name: tensor.name.clone(), weights });

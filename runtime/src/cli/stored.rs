@@ -13,13 +13,17 @@ pub enum Stored {
     /// Little-endian f32.
     Plain,
     /// Blocks of a format.
-    Blocks(&'static Format),
+    Blocks(&'static Format, BlockShape),
 }
 
 impl Stored {
     /// What the type number `kind` stands for, if anything.
     pub fn of_kind(kind: u32) -> Option<Self> {
-        if kind == PLAIN { Some(Self::Plain) } else { registry::format_by_gguf(kind).map(Self::Blocks) }
+        if kind == PLAIN {
+            return Some(Self::Plain);
+        }
+        let format = registry::format_by_gguf(kind)?;
+        BlockShape::of(format).map(|shape| Self::Blocks(format, shape))
     }
 
     /// How a tensor of `file` is stored.
@@ -38,23 +42,30 @@ impl Stored {
     pub fn name(self) -> &'static str {
         match self {
             Self::Plain => "F32",
-            Self::Blocks(format) => format.name,
+            Self::Blocks(format, _) => format.name,
         }
     }
 
-    /// Weights and bytes of a block.
+    /// What makes a row of a given length a number of bytes.
     pub fn shape(self) -> BlockShape {
         match self {
             Self::Plain => BlockShape::F32,
-            Self::Blocks(format) => BlockShape { weights: format.block_weights, bytes: format.block_bytes },
+            Self::Blocks(_, shape) => shape,
         }
     }
 
-    /// Decodes whole blocks to `values`, which has one place per weight.
+    /// The weights and bytes of the smallest part of a row of `k` weights that can be decoded by itself: a block, unless the
+    /// row has a header.
+    pub fn unit(self, k: usize) -> (usize, usize) {
+        let BlockShape { header, weights, bytes } = self.shape();
+        if header == 0 { (weights, bytes) } else { (k, header + k / weights * bytes) }
+    }
+
+    /// Decodes units of `k` weights to `values`, which has one place per weight.
     ///
     /// # Errors
     /// As [`quantloom::decode`].
-    pub fn decode(self, bytes: &[u8], values: &mut [f32]) -> Result<()> {
+    pub fn decode(self, k: usize, bytes: &[u8], values: &mut [f32]) -> Result<()> {
         match self {
             Self::Plain => {
                 let (stored, _) = bytes.as_chunks();
@@ -63,7 +74,7 @@ impl Stored {
                 }
                 Ok(())
             }
-            Self::Blocks(format) => quantloom::decode(format, bytes, values),
+            Self::Blocks(format, _) => quantloom::decode(format, values.len().checked_div(k).unwrap_or(0), k, bytes, values),
         }
     }
 }

@@ -14,7 +14,6 @@
 
 mod cursor;
 mod parse;
-mod storage;
 mod tensor;
 mod value;
 
@@ -24,7 +23,7 @@ pub use tensor::{BlockShape, TensorInfo};
 pub use value::{Array, Value};
 
 use crate::error::{Error, Result, quoted, suggest};
-use storage::Storage;
+use crate::storage::Storage;
 
 /// An open file: its metadata, its tensors, and their bytes.
 #[derive(Debug)]

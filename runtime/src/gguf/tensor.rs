@@ -1,5 +1,8 @@
 //! What a file says of a tensor, and how many bytes that makes.
 
+use crate::registry::Format;
+use crate::stored::Storage;
+
 /// A tensor as its file lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -34,7 +37,7 @@ impl TensorInfo {
             return None;
         }
         let blocks = self.k().checked_div(shape.weights)?;
-        blocks.checked_mul(shape.bytes)?.checked_mul(self.rows())
+        blocks.checked_mul(shape.bytes)?.checked_add(shape.header)?.checked_mul(self.rows())
     }
 }
 
@@ -43,9 +46,11 @@ fn size(dim: u64) -> usize {
     usize::try_from(dim).unwrap_or(usize::MAX)
 }
 
-/// The stored block of a format: what turns a shape into a number of bytes.
+/// The stored rows of a format: what turns a shape into a number of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlockShape {
+    /// Bytes of a row before its first block; 0 for most formats.
+    pub header: usize,
     /// Weights in a block, at least 1.
     pub weights: usize,
     /// Bytes in a block.
@@ -54,5 +59,14 @@ pub struct BlockShape {
 
 impl BlockShape {
     /// Plain f32.
-    pub const F32: Self = Self { weights: 1, bytes: 4 };
+    pub const F32: Self = Self { header: 0, weights: 1, bytes: 4 };
+
+    /// Of a format; `None` if it is stored in separate tensors, which GGUF files do not have.
+    #[must_use]
+    pub fn of(format: &Format) -> Option<Self> {
+        match format.storage {
+            Storage::Rows { header, block } => Some(Self { header, weights: format.block_weights, bytes: block }),
+            Storage::Tensors { .. } => None,
+        }
+    }
 }

@@ -88,8 +88,13 @@ mod tests {
     use super::*;
     use crate::gguf::BlockShape;
 
-    const KERNELS: Kernels<'_> =
-        Kernels { source: "", tables: &[], block: BlockShape { weights: 32, bytes: 18 }, workgroup: 64, segment: 512 };
+    const KERNELS: Kernels<'_> = Kernels {
+        source: "",
+        tables: &[],
+        block: BlockShape { header: 0, weights: 32, bytes: 18 },
+        workgroup: 64,
+        segment: 512,
+    };
 
     #[test]
     fn rows_are_cut_into_blocks_and_segments() {

@@ -7,7 +7,7 @@
 //! # fn main() -> quantloom::gpu::Result<()> {
 //! # let (source, bytes, x) = ("", [0], [0.0]);
 //! let device = Device::open()?;
-//! let block = BlockShape { weights: 32, bytes: 18 };
+//! let block = BlockShape { header: 0, weights: 32, bytes: 18 };
 //! let kernels = Kernels { source, tables: &[], block, workgroup: 64, segment: 512 };
 //! let module = Module::new(&device, &kernels, device.fma())?;
 //! let weights = module.load(&bytes, 4096, 4096)?;

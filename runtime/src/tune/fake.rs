@@ -11,9 +11,10 @@ use crate::registry::{self, Kernel, Numerics};
 use crate::tune::{Digest, Entry, Key, Origin};
 use crate::weights::Weights;
 
-/// `n` rows of `blocks` blocks of the first format that has kernels.
+/// `n` rows of `blocks` blocks of the first format that has kernels and any number of rows.
 pub fn weights(n: usize, blocks: usize) -> Weights {
-    let format = registry::formats().find(|format| !registry::kernels(format).is_empty()).unwrap();
+    let format =
+        registry::formats().find(|format| !registry::kernels(format).is_empty() && format.row_multiple() == 1).unwrap();
     let k = blocks * format.block_weights;
     Weights::pack(format, n, k, &synthetic(format, n, k).unwrap(), Pool::global()).unwrap()
 }

@@ -34,7 +34,7 @@ pub fn kernels<'a>(format: &PlannedFormat, dialect: &Dialect, source: &'a str, t
 }
 
 fn block(format: &PlannedFormat) -> BlockShape {
-    BlockShape { weights: format.decoder.weights, bytes: format.decoder.bytes }
+    BlockShape { header: 0, weights: format.decoder.weights, bytes: block_bytes(format) }
 }
 
 /// Both stored tensors of every golden file.

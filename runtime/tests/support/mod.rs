@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses its part of this")]
 
+pub mod products;
+
 use std::path::PathBuf;
 
 /// Type numbers of metadata values.

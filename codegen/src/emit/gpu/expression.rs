@@ -6,12 +6,13 @@ use quantloom_spec::model::Format;
 
 use super::{FloatOp, Language};
 use crate::Error;
-use crate::ir::{Affine, Decoder, FloatKind, Op, Piece};
+use crate::ir::{Affine, FloatKind, Home, Item, Op, Piece};
 
 /// Prints the operations of one piece.
 pub(super) struct Printer<'a, L> {
     pub format: &'a Format,
-    pub decoder: &'a Decoder,
+    /// Bytes of a stored block.
+    pub block: usize,
     pub piece: &'a Piece,
     pub language: &'a L,
 }
@@ -47,11 +48,11 @@ impl<L: Language> Printer<'_, L> {
 
     fn operation(&self, index: usize) -> Result<String, Error> {
         if self.width(index) > 32 {
-            return Err(Error::unsupported(self.format, "stored integers of more than 32 bits on a graphics processor"));
+            return Err(self.unsupported("stored integers of more than 32 bits"));
         }
         Ok(match &self.piece.ops[index].op {
-            Op::Bits { byte, bytes, shift, bits } => self.bits(byte, *bytes, shift, *bits),
-            Op::Trit { byte, digit } => format!("trit({}, {})", self.item(byte, 1), self.affine(digit)),
+            Op::Bits { item, bytes, shift, bits } => self.bits(self.byte(item)?, *bytes, shift, *bits),
+            Op::Trit { item, digit } => format!("trit({}, {})", self.item(self.byte(item)?, 1), self.affine(digit)),
             Op::Join(parts) => join(parts),
             Op::SignedToFloat { of, bits: 32 } => format!("f32(i32({}))", name(*of)),
             Op::SignedToFloat { of, bits } => {
@@ -59,7 +60,7 @@ impl<L: Language> Printer<'_, L> {
                 format!("f32(i32({} << {spare}u) >> {spare}u)", name(*of))
             }
             Op::ToFloat(of) => format!("f32({})", name(*of)),
-            Op::Widen(kind, of) => widen(*kind, &name(*of)),
+            Op::Widen(kind, of) => self.widen(*kind, &name(*of))?,
             Op::Level { table, width, code, lane } => self.level(*table, *width, *code, lane),
             Op::Times(a, constant) => self.language.float(FloatOp::Mul, &self.operand(*a), &literal(*constant)),
             Op::Plus(a, constant) => self.language.float(FloatOp::Add, &self.operand(*a), &literal(*constant)),
@@ -67,6 +68,18 @@ impl<L: Language> Printer<'_, L> {
             Op::Add(a, b) => self.language.float(FloatOp::Add, &self.operand(*a), &self.operand(*b)),
             Op::Sub(a, b) => self.language.float(FloatOp::Sub, &self.operand(*a), &self.operand(*b)),
         })
+    }
+
+    fn unsupported(&self, what: &str) -> Error {
+        Error::unsupported(self.format, &format!("{what} on a graphics processor"))
+    }
+
+    /// The byte of the block at which an item begins.
+    fn byte<'i>(&self, item: &'i Item) -> Result<&'i Affine, Error> {
+        match item {
+            Item { home: Home::Block, at, stream: None } => Ok(&at[0]),
+            _ => Err(self.unsupported("row headers and streams of bits")),
+        }
     }
 
     /// Bits that an integer may have set, counted from the lowest; 0 for an f32.
@@ -117,8 +130,19 @@ impl<L: Language> Printer<'_, L> {
     /// The largest power of two that divides every place that an item can have in storage.
     fn alignment(&self, byte: &Affine) -> u64 {
         let strides = byte.terms.iter().map(|&(_, stride)| stride.unsigned_abs());
-        let all = strides.fold(self.decoder.bytes as u64 | byte.at.unsigned_abs(), |all, stride| all | stride);
+        let all = strides.fold(self.block as u64 | byte.at.unsigned_abs(), |all, stride| all | stride);
         1 << all.trailing_zeros()
+    }
+
+    fn widen(&self, kind: FloatKind, of: &str) -> Result<String, Error> {
+        Ok(match kind {
+            FloatKind::F16 => format!("f16({of})"),
+            FloatKind::Bf16 => format!("bits_as_f32({of} << 16u)"),
+            FloatKind::F32 => format!("bits_as_f32({of})"),
+            FloatKind::E8m0 { bias } => format!("power_of_two({of}, {bias})"),
+            FloatKind::Ue4m3 => format!("ue4m3({of})"),
+            FloatKind::E4m3 => return Err(self.unsupported("signed 8-bit floats")),
+        })
     }
 
     fn level(&self, table: usize, width: usize, code: usize, lane: &Affine) -> String {
@@ -150,7 +174,7 @@ impl<L: Language> Printer<'_, L> {
 }
 
 fn moved(byte: &Affine, by: u32) -> Affine {
-    Affine { at: byte.at + i64::from(by), terms: byte.terms.clone() }
+    Affine { at: byte.at + i64::from(by), ..byte.clone() }
 }
 
 fn masked(value: &str, bits: u32) -> String {
@@ -166,16 +190,6 @@ fn join(parts: &[(usize, u64)]) -> String {
         _ => format!("{} * {weight}u", name(part)),
     });
     terms.collect::<Vec<_>>().join(if shifts { " | " } else { " + " })
-}
-
-fn widen(kind: FloatKind, of: &str) -> String {
-    match kind {
-        FloatKind::F16 => format!("f16({of})"),
-        FloatKind::Bf16 => format!("bits_as_f32({of} << 16u)"),
-        FloatKind::F32 => format!("bits_as_f32({of})"),
-        FloatKind::E8m0 { bias } => format!("power_of_two({of}, {bias})"),
-        FloatKind::Ue4m3 => format!("ue4m3({of})"),
-    }
 }
 
 /// A finite f32, exactly.

@@ -9,7 +9,7 @@
 //!   bits.
 //! - `reduce`: adds the partial sums of a row from the first segment to the last, starting from +0.
 //!
-//! What is computed comes from the [`Decoder`]; how a language spells it from a `Language`; the rest of the text from a template.
+//! What is computed comes from the [`crate::ir::Decoder`]; how a language spells it from a `Language`; the rest of the text from a template.
 
 mod expression;
 mod nest;
@@ -20,7 +20,7 @@ use tera::{Context, Tera};
 
 use crate::Error;
 use crate::emit::rust::MARKER;
-use crate::ir::Decoder;
+use crate::ir::Storage;
 use crate::lower::class::SEGMENT;
 use crate::plan::PlannedFormat;
 use nest::Nest;
@@ -69,11 +69,12 @@ pub(super) fn module(
     language: &impl Language,
     template: &str,
 ) -> Result<Module, Error> {
-    let nest = Nest { format: &format.card.format, decoder: &format.decoder, language };
+    let block = block_bytes(format)?;
+    let nest = Nest { format: &format.card.format, decoder: &format.decoder, block, language };
     let decode = nest.print(&|weight| format!("output[first + {}] = {};", weight.position, weight.value))?;
     let gemv = nest.print(&|weight| format!("sum = fused({}, x[k + {}], sum);", weight.operand, weight.position))?;
     let tables = Tables::of(&format.decoder);
-    let mut context = sizes(format, dialect)?;
+    let mut context = sizes(format, block, dialect)?;
     context.insert("marker", &format!("{MARKER} from formats/{}: do not edit.", format.card.file));
     context.insert("name", &format.card.format.name);
     context.insert("doc", &format.card.format.doc);
@@ -87,9 +88,19 @@ pub(super) fn module(
     Ok(Module { text, tables: tables.words })
 }
 
+/// Bytes of a stored block, for formats that are rows of blocks and nothing else.
+fn block_bytes(format: &PlannedFormat) -> Result<usize, Error> {
+    match format.decoder.storage {
+        Storage::Rows { header: 0, block } => Ok(block),
+        Storage::Rows { .. } | Storage::Tensors { .. } => {
+            Err(Error::unsupported(&format.card.format, "row headers and separate tensors on a graphics processor"))
+        }
+    }
+}
+
 /// The numbers that a template prints.
-fn sizes(format: &PlannedFormat, dialect: &Dialect) -> Result<Context, Error> {
-    let Decoder { weights, bytes, .. } = format.decoder;
+fn sizes(format: &PlannedFormat, block: usize, dialect: &Dialect) -> Result<Context, Error> {
+    let weights = format.decoder.weights;
     if !SEGMENT.is_multiple_of(weights) {
         let what = format!("blocks of {weights} weights, which straddle segments of {SEGMENT}");
         return Err(Error::unsupported(&format.card.format, &what));
@@ -97,7 +108,7 @@ fn sizes(format: &PlannedFormat, dialect: &Dialect) -> Result<Context, Error> {
     let mut context = Context::new();
     context.insert("workgroup", &dialect.workgroup);
     context.insert("block_weights", &weights);
-    context.insert("block_bytes", &bytes);
+    context.insert("block_bytes", &block);
     context.insert("segment", &SEGMENT);
     context.insert("segment_blocks", &(SEGMENT / weights));
     Ok(context)

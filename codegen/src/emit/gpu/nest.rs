@@ -17,6 +17,8 @@ const OUTER: usize = 2;
 pub(super) struct Nest<'a, L> {
     pub format: &'a Format,
     pub decoder: &'a Decoder,
+    /// Bytes of a stored block.
+    pub block: usize,
     pub language: &'a L,
 }
 
@@ -52,8 +54,8 @@ impl<L: Language> Nest<'_, L> {
 
     fn piece(&self, piece: &Piece, use_weight: Use<'_>, lines: &mut Lines) -> Result<(), Error> {
         let terms = piece.loops.iter().enumerate().map(|(index, digit)| (index, digit.stride as i64)).collect();
-        let position = Affine { at: piece.start as i64, terms };
-        let printer = Printer { format: self.format, decoder: self.decoder, piece, language: self.language };
+        let position = Affine { at: piece.start as i64, terms, ..Affine::default() };
+        let printer = Printer { format: self.format, block: self.block, piece, language: self.language };
         for depth in 0..=piece.loops.len() {
             if let Some(outer) = depth.checked_sub(1) {
                 let digit = &piece.loops[outer];

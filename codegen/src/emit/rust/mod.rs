@@ -2,11 +2,13 @@
 
 mod exact;
 mod int8;
+mod item;
 mod kernel;
 mod pack;
 mod quads;
 mod registry;
 mod stage;
+mod storage;
 mod tile;
 mod unit;
 mod value;
@@ -189,7 +191,10 @@ fn format_items(format: &PlannedFormat, support: &syn::Path) -> TokenStream {
         }
     });
     quote! {
+        use std::ops::Range;
+
         use #support::scalar;
+        use #support::stored::{self, Tensor};
         #decode
         #pack
     }

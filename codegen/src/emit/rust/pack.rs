@@ -4,24 +4,20 @@ use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
 
 use super::unit;
-use super::value::{self, lets, name, needed};
+use super::value::{self, Walk, lets, name, needed};
 use crate::ir::{Decoder, Op, Part, Piece};
 use crate::lower::class::{Class, Codes, Min, Place, Root, Source, Sub};
 
-/// `pub fn pack(rows: &[&[u8]], panel: &mut [u8])` of a format.
+/// `pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u8])` of a format.
 pub fn pack(decoder: &Decoder, class: &Class, class_module: &Ident) -> TokenStream {
     // The pieces of a block that has several differ in their codes alone.
     let piece = &decoder.pieces[0];
-    let (bytes, weights) = (decoder.bytes, decoder.weights);
     let blocks = class.unit / class.block;
-    let (index, codes) = (level_codes(class), decoder.pieces.iter().map(|piece| extract_codes(class, piece)));
-    let weave = (class.codes != Codes::None).then(|| {
-        quote! {
-            let mut codes = [0; #weights];
-            #(#codes)*
-            #class_module::weave(unit, slot, row, &codes);
-        }
-    });
+    let index = level_codes(class);
+    let (codes, weave) = match class.codes {
+        Codes::None => (None, None),
+        _ => gather(decoder, class, class_module),
+    };
     let scale = piece.values.scale.unwrap_or(Part { stored: None, root: piece.values.own });
     let scales = extract_part(piece, class, scale, class.sub_scale, &Places::scale(class));
     let mins = class.min.map(|min| {
@@ -36,23 +32,46 @@ pub fn pack(decoder: &Decoder, class: &Class, class_module: &Ident) -> TokenStre
         let value = name(zero);
         extract(piece, class, zero, group, &format_ident!("zeros"), &quote!(#value as i8 as u8))
     });
+    let body = quote! {
+        let (unit, slot) = (&mut units[index / #blocks], index % #blocks);
+        #weave
+        #scales
+        #mins
+        #zeros
+    };
+    let body = value::blocks(decoder, Walk::Count, &body);
     quote! {
         #index
-        /// Packs up to 16 stored rows into a zeroed panel.
-        pub fn pack(rows: &[&[u8]], panel: &mut [u8]) {
+        /// Packs the first blocks of up to 16 rows into a zeroed panel.
+        pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u8]) {
             let units: &mut [#class_module::Packed] = bytemuck::cast_slice_mut(panel);
-            for (row, bytes) in rows.iter().enumerate() {
-                let (blocks, _) = bytes.as_chunks::<#bytes>();
-                for (index, block) in blocks.iter().enumerate() {
-                    let (unit, slot) = (&mut units[index / #blocks], index % #blocks);
-                    #weave
-                    #scales
-                    #mins
-                    #zeros
-                }
+            for (lane, row) in rows.enumerate() {
+                #codes
+                #body
             }
         }
     }
+}
+
+/// The codes of a row on their way into lines: what holds them where one block is not enough, and what each block does.
+fn gather(decoder: &Decoder, class: &Class, class_module: &Ident) -> (Option<TokenStream>, Option<TokenStream>) {
+    let (run, block) = (class.run(), class.block);
+    let zeroed = quote!(let mut codes = [0; #run];);
+    if run == block {
+        let codes = decoder.pieces.iter().map(|piece| extract_codes(class, piece, None));
+        return (None, Some(quote!(#zeroed #(#codes)* #class_module::weave(unit, slot, lane, &codes);)));
+    }
+    let blocks = run / block;
+    let first = quote!(index % #blocks * #block);
+    let codes = decoder.pieces.iter().map(|piece| extract_codes(class, piece, Some(&first)));
+    let weave = quote! {
+        #(#codes)*
+        if index % #blocks == #blocks - 1 || index == count - 1 {
+            #class_module::weave(unit, slot / #blocks, lane, &codes);
+            codes = [0; #run];
+        }
+    };
+    (Some(zeroed), Some(weave))
 }
 
 /// The code of each level, by the byte that is the level in two's complement.
@@ -63,8 +82,8 @@ fn level_codes(class: &Class) -> Option<TokenStream> {
     Some(quote!(static CODES: [u8; 256] = [#(#codes),*];))
 }
 
-/// Fills `codes` with the code of each weight; a signed code becomes unsigned by flipping its top bit.
-fn extract_codes(class: &Class, piece: &Piece) -> TokenStream {
+/// Fills `codes`, from `first` on, with the code of each weight; a signed code becomes unsigned by flipping its top bit.
+fn extract_codes(class: &Class, piece: &Piece, first: Option<&TokenStream>) -> TokenStream {
     let (wanted, value) = match &class.source {
         Source::Code { signed_bits } => {
             let code = name(piece.values.code);
@@ -78,7 +97,8 @@ fn extract_codes(class: &Class, piece: &Piece) -> TokenStream {
             (wanted, quote!(CODES[usize::from(#integer as i8 as u8)]))
         }
     };
-    value::nest(piece, &needed(piece, &[wanted]), &|position| quote!(codes[#position] = #value;))
+    let first = first.map(|first| quote!(#first +));
+    value::nest(piece, &needed(piece, &[wanted]), &|position| quote!(codes[#first #position] = #value;))
 }
 
 /// Where the two levels of a scale or a min go.
@@ -114,7 +134,7 @@ fn extract(piece: &Piece, class: &Class, source: usize, group: usize, field: &Id
         let count = run / group;
         quote! {
             for at in 0..#count {
-                unit.#field[(slot * #block + #position) / #group + at][row] = #value;
+                unit.#field[(slot * #block + #position) / #group + at][lane] = #value;
             }
         }
     })
@@ -125,9 +145,9 @@ fn extract_subs(piece: &Piece, class: &Class, stored: usize, sub: Sub, places: &
     let integer = sub_integer(&name(stored), sub);
     let (steps, pairs) = (class.span / class.step, class.span_pairs());
     let place = if places.pairs {
-        quote!(unit.#subs[step / #steps * #pairs + step % #steps / 2][row][step % #steps % 2])
+        quote!(unit.#subs[step / #steps * #pairs + step % #steps / 2][lane][step % #steps % 2])
     } else {
-        quote!(unit.#subs[step][row])
+        quote!(unit.#subs[step][lane])
     };
     shallow(piece, stored, step, &|position, run| {
         let count = run / step;
@@ -244,16 +264,16 @@ fn mask(place: Place) -> u32 {
 
 /// Puts one row's codes of a block into the lines of its unit, four codes at a time.
 fn weave(class: &Class) -> TokenStream {
-    let (block, body) = (class.block, class.body());
+    let (run, body) = (class.run(), class.body());
     let quads = body / 4;
     let moves = places(class).map(|(quad, place)| {
         let (mask, Place { line, low, shift, .. }) = (mask(place), place);
         quote!(put(&mut lines[#line][row], quads[#quad] >> #low & #mask, #shift);)
     });
     quote! {
-        /// Puts the codes of block `slot` of a unit into row `row`.
-        pub fn weave(unit: &mut Packed, slot: usize, row: usize, codes: &[u8; #block]) {
-            let first = slot * #block / #body;
+        /// Puts the codes of run `slot` of a unit into row `row`.
+        pub fn weave(unit: &mut Packed, slot: usize, row: usize, codes: &[u8; #run]) {
+            let first = slot * #run / #body;
             for (lines, codes) in unit.codes[first..].iter_mut().zip(codes.as_chunks::<#body>().0) {
                 let quads: [u32; #quads] = std::array::from_fn(|quad| u32::from_le_bytes(codes.as_chunks().0[quad]));
                 #(#moves)*

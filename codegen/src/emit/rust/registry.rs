@@ -8,7 +8,7 @@ use quantloom_spec::kernels::{Numerics, Schedule, Variant};
 use quote::{format_ident, quote};
 
 use super::kernel::Kernel;
-use super::{Width, class_module, format_module, kernel_module, numerics, operation, unit, value};
+use super::{Width, class_module, format_module, kernel_module, numerics, operation, storage, unit, value};
 use crate::lower::class::{Class, Codes, PALETTE};
 use crate::plan::{Plan, PlannedFormat};
 
@@ -26,7 +26,7 @@ pub fn registry(plan: &Plan, support: &syn::Path, hashes: &Hashes) -> TokenStrea
     let formats = plan.formats.iter().map(|format| format_row(plan, format, hashes));
     let format_refs = plan.formats.iter().map(|format| static_name(&format_module(format)));
     quote! {
-        use #support::{abi, activations};
+        use #support::{abi, activations, stored};
 
         /// The instruction sets that kernels were generated for, lowest rank first.
         pub static ISAS: &[&abi::Isa] = &[#(#isa_refs),*];
@@ -101,7 +101,7 @@ fn class_row(name: &str, class: &Class) -> TokenStream {
 fn format_row(plan: &Plan, planned: &PlannedFormat, hashes: &Hashes) -> TokenStream {
     let (format, module) = (&planned.card.format, format_module(planned));
     let (item, name, doc, card) = (static_name(&module), &format.name, &format.doc, &planned.card.text);
-    let (weights, bytes) = (planned.decoder.weights, planned.decoder.bytes);
+    let (weights, storage) = (planned.decoder.weights, storage::row(format));
     let gguf = format.gguf.map_or_else(|| quote!(None), |number| quote!(Some(#number)));
     let drawing = format!("{}\n{}", quantloom_spec::draw(format), format.summary());
     let hash = combine(hashes, planned, plan);
@@ -121,7 +121,7 @@ fn format_row(plan: &Plan, planned: &PlannedFormat, hashes: &Hashes) -> TokenStr
             drawing: #drawing,
             gguf: #gguf,
             block_weights: #weights,
-            block_bytes: #bytes,
+            storage: #storage,
             decode: super::#module::decode,
             packed: #packed,
             hash: #hash,

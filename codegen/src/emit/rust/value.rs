@@ -3,12 +3,13 @@
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
 
-use crate::ir::{Affine, Decoder, FloatKind, Op, Piece};
+use super::item;
+use crate::ir::{Affine, Decoder, FloatKind, Known, Op, Piece, Storage};
 
-/// `pub fn decode(bytes: &[u8], out: &mut [f32])` over whole blocks, and the tables that it looks up.
+/// `pub fn decode(tensors: &[Tensor], row: usize, out: &mut [f32])` of one row, and the tables that it looks up.
 pub fn decode(decoder: &Decoder) -> TokenStream {
     let tables = tables(decoder);
-    let (bytes, weights) = (decoder.bytes, decoder.weights);
+    let weights = decoder.weights;
     let pieces = decoder.pieces.iter().map(|piece| {
         let store = |position: TokenStream| {
             let weight = name(piece.values.weight);
@@ -16,14 +17,62 @@ pub fn decode(decoder: &Decoder) -> TokenStream {
         };
         nest(piece, &needed(piece, &[piece.values.weight]), &store)
     });
+    let blocks = blocks(decoder, Walk::Outputs, &quote!(#(#pieces)*));
     quote! {
         #tables
-        /// Decodes whole blocks.
-        pub fn decode(bytes: &[u8], out: &mut [f32]) {
-            let (blocks, _) = bytes.as_chunks::<#bytes>();
+        /// Decodes the first blocks of a row.
+        pub fn decode(tensors: &[Tensor], row: usize, out: &mut [f32]) {
             let (outs, _) = out.as_chunks_mut::<#weights>();
-            for (block, out) in blocks.iter().zip(outs) {
-                #(#pieces)*
+            #blocks
+        }
+    }
+}
+
+/// Which blocks of a row a loop walks over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Walk {
+    /// The first `count`.
+    Count,
+    /// One for each of `outs`, which the body finds in `out`.
+    Outputs,
+}
+
+/// Runs `body` for blocks of row `row` of `tensors`; it finds the number of the block in `index`.
+pub fn blocks(decoder: &Decoder, walk: Walk, body: &TokenStream) -> TokenStream {
+    match &decoder.storage {
+        &Storage::Rows { header, block } => {
+            let header = (header > 0).then(|| quote!(let (header, blocks) = blocks.split_at(#header);));
+            let walk = match walk {
+                Walk::Count => quote!((index, block) in blocks.iter().take(count).enumerate()),
+                Walk::Outputs => quote!((index, (block, out)) in blocks.iter().zip(outs).enumerate()),
+            };
+            quote! {
+                let blocks = tensors[0].row(row);
+                #header
+                let (blocks, _) = blocks.as_chunks::<#block>();
+                for #walk { #body }
+            }
+        }
+        Storage::Tensors { known } => {
+            let digits = known.iter().filter_map(|digit| match digit {
+                Known::Block { .. } => None,
+                Known::Row { name, stride, size } => {
+                    let name = digit_name(name);
+                    let digit = if *stride == 1 { quote!(row) } else { quote!(row / #stride) };
+                    Some(if *size == 0 { quote!(let #name = #digit;) } else { quote!(let #name = #digit % #size;) })
+                }
+            });
+            let block = known.iter().filter(|digit| matches!(digit, Known::Block { .. })).map(|digit| {
+                let name = digit_name(digit.name());
+                quote!(let #name = index;)
+            });
+            let walk = match walk {
+                Walk::Count => quote!(index in 0..count),
+                Walk::Outputs => quote!((index, out) in outs.iter_mut().enumerate()),
+            };
+            quote! {
+                #(#digits)*
+                for #walk { #(#block)* #body }
             }
         }
     }
@@ -85,6 +134,7 @@ pub fn nest(piece: &Piece, chosen: &[bool], inner: &dyn Fn(TokenStream) -> Token
     let position = Affine {
         at: piece.start as i64,
         terms: piece.loops.iter().enumerate().map(|(index, digit)| (index, digit.stride as i64)).collect(),
+        ..Affine::default()
     };
     let mut body = inner(affine(piece, &position));
     for depth in (0..=piece.loops.len()).rev() {
@@ -122,21 +172,17 @@ fn digit_name(name: &str) -> Ident {
 
 /// An affine map as a `usize` expression; terms with negative strides come last, so that no intermediate value is negative.
 pub fn affine(piece: &Piece, map: &Affine) -> TokenStream {
+    let loops = map.terms.iter().map(|&(index, stride)| (piece.loops[index].name.as_str(), stride));
+    let terms = map.known.iter().map(|(name, stride)| (name.as_str(), *stride)).chain(loops);
+    let (added, taken): (Vec<_>, Vec<_>) = terms.partition(|&(_, stride)| stride > 0);
+    let term = |(name, stride): (&str, i64)| {
+        let (digit, size) = (digit_name(name), Literal::i64_unsuffixed(stride.abs()));
+        if stride.abs() == 1 { quote!(#digit) } else { quote!(#size * #digit) }
+    };
     let at = Literal::i64_unsuffixed(map.at);
-    let mut sum = if map.at != 0 || map.terms.iter().all(|&(_, stride)| stride < 0) { Some(quote!(#at)) } else { None };
-    for negative in [false, true] {
-        for &(index, stride) in map.terms.iter().filter(|(_, stride)| (*stride < 0) == negative) {
-            let digit = digit_name(&piece.loops[index].name);
-            let size = Literal::i64_unsuffixed(stride.abs());
-            let term = if stride.abs() == 1 { quote!(#digit) } else { quote!(#size * #digit) };
-            sum = Some(match sum {
-                None => term,
-                Some(sum) if negative => quote!(#sum - #term),
-                Some(sum) => quote!(#sum + #term),
-            });
-        }
-    }
-    sum.unwrap_or_else(|| quote!(0))
+    let start = if map.at != 0 || added.is_empty() { Some(quote!(#at)) } else { None };
+    let sum = start.into_iter().chain(added.into_iter().map(term)).reduce(|sum, term| quote!(#sum + #term));
+    taken.into_iter().map(term).fold(sum.unwrap_or_default(), |sum, term| quote!(#sum - #term))
 }
 
 /// Whether an operation is a 64-bit integer rather than a 32-bit one.
@@ -161,10 +207,10 @@ fn radix_bits(piece: &Piece, index: usize) -> u32 {
 
 fn operation(piece: &Piece, index: usize) -> TokenStream {
     match &piece.ops[index].op {
-        Op::Bits { byte, bytes, shift, bits } => bits_of(piece, byte, *bytes, shift, *bits),
-        Op::Trit { byte, digit } => {
-            let (byte, digit) = (affine(piece, byte), affine(piece, digit));
-            quote!(scalar::trit(block[#byte], #digit))
+        Op::Bits { item, bytes, shift, bits } => item::bits(piece, item, *bytes, shift, *bits),
+        Op::Trit { item, digit } => {
+            let (byte, digit) = (item::whole(piece, item, 1), affine(piece, digit));
+            quote!(scalar::trit(#byte as u8, #digit))
         }
         Op::Join(parts) => join(piece, parts, is_wide(piece, index)),
         Op::SignedToFloat { of, bits } => {
@@ -221,40 +267,6 @@ fn join(piece: &Piece, parts: &[(usize, u64)], wide: bool) -> TokenStream {
     if all_shifts { quote!(#(#terms)|*) } else { quote!(#(#terms)+*) }
 }
 
-fn bits_of(piece: &Piece, byte: &Affine, bytes: u32, shift: &Affine, bits: u32) -> TokenStream {
-    let at = affine(piece, byte);
-    let mut value = match bytes {
-        1 => quote!(u32::from(block[#at])),
-        2..=4 => {
-            let items = item_bytes(&at, bytes, 4);
-            quote!(u32::from_le_bytes([#(#items),*]))
-        }
-        _ => {
-            let items = item_bytes(&at, bytes, 8);
-            quote!(u64::from_le_bytes([#(#items),*]))
-        }
-    };
-    if *shift != Affine::default() {
-        let shift = affine(piece, shift);
-        value = quote!(#value >> (#shift));
-    }
-    let fills = shift.terms.is_empty() && shift.at as u32 + bits == 8 * bytes;
-    if !fills {
-        let mask =
-            if bytes > 4 { Literal::u64_unsuffixed((1 << bits) - 1) } else { Literal::u32_unsuffixed(u32::MAX >> (32 - bits)) };
-        value = quote!(#value & #mask);
-    }
-    if bytes > 4 && bits <= 32 { quote!((#value) as u32) } else { value }
-}
-
-fn item_bytes(at: &TokenStream, bytes: u32, size: u32) -> Vec<TokenStream> {
-    let byte = |index: u32| {
-        let index = Literal::u32_unsuffixed(index);
-        quote!(block[#at + #index])
-    };
-    (0..size).map(|index| if index < bytes { byte(index) } else { quote!(0) }).collect()
-}
-
 fn widen(kind: FloatKind, of: &Ident) -> TokenStream {
     match kind {
         FloatKind::F16 => quote!(scalar::f16(#of)),
@@ -265,5 +277,6 @@ fn widen(kind: FloatKind, of: &Ident) -> TokenStream {
             quote!(scalar::power_of_two(#of, #bias))
         }
         FloatKind::Ue4m3 => quote!(scalar::ue4m3(#of)),
+        FloatKind::E4m3 => quote!(scalar::e4m3(#of)),
     }
 }

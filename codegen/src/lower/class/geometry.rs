@@ -21,6 +21,12 @@ impl Class {
         self.chunk().max(self.step.min(32))
     }
 
+    /// Weights whose codes packers put into lines at once: a block, or as many as fill a body.
+    #[must_use]
+    pub fn run(&self) -> usize {
+        self.block.max(self.body())
+    }
+
     /// Code lines of a chunk.
     #[must_use]
     pub fn chunk_lines(&self) -> usize {

@@ -12,7 +12,7 @@ use memmap2::Mmap;
 const PAGE: usize = 4096;
 
 #[derive(Debug)]
-pub(super) enum Storage {
+pub(crate) enum Storage {
     Mapped(Mmap),
     Memory(Vec<u8>),
 }
@@ -22,7 +22,7 @@ impl Storage {
     pub fn map(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
         if !file.metadata()?.is_file() {
-            return Err(io::Error::other("not a regular file; name a GGUF file"));
+            return Err(io::Error::other("not a regular file; name a model file"));
         }
         // SAFETY: the mapping is read-only. Overwriting the file while it is open would break the promise, as for every reader
         // that maps its input; what writes models replaces files instead.

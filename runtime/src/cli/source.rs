@@ -1,0 +1,81 @@
+//! Where a matrix comes from: a model file, and which of its tensors.
+
+use std::path::{Path, PathBuf};
+
+use quantloom::Error;
+use quantloom::gguf::Gguf;
+use quantloom::registry;
+use quantloom::safetensors::SafeTensors;
+use quantloom::stored::Stored;
+
+use super::Failure;
+use super::args::shape;
+
+/// The ending of the names of safetensors files.
+const SAFETENSORS: &str = "safetensors";
+
+/// Which matrix of which file.
+#[derive(Debug, clap::Args)]
+pub struct Source {
+    /// The model: a GGUF or safetensors file
+    pub file: PathBuf,
+    /// Name of a tensor in it; of a safetensors file, what the names of a matrix's tensors begin with
+    pub tensor: String,
+    /// Format of the matrix, which safetensors files do not say
+    #[arg(long, value_name = "NAME")]
+    format: Option<String>,
+    /// Rows and columns, for a safetensors file that does not say them
+    #[arg(long, value_name = "NxK", value_parser = shape)]
+    shape: Option<(usize, usize)>,
+}
+
+/// An open model.
+#[derive(Debug)]
+pub enum Model {
+    /// A GGUF file.
+    Gguf(Gguf),
+    /// A safetensors file.
+    SafeTensors(SafeTensors),
+}
+
+impl Model {
+    /// Opens a file as what its name says it is: GGUF, unless it ends with `.safetensors`.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is something else.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let named = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(SAFETENSORS));
+        if named { SafeTensors::open(path).map(Self::SafeTensors) } else { Gguf::open(path).map(Self::Gguf) }
+    }
+}
+
+impl Source {
+    /// Opens the file.
+    ///
+    /// # Errors
+    /// As [`Model::open`], or the format or shape is given for a file that says them itself.
+    pub fn open(&self) -> Result<Model, Failure> {
+        let model = Model::open(&self.file)?;
+        if matches!(model, Model::Gguf(_)) && (self.format.is_some() || self.shape.is_some()) {
+            let file = self.file.display();
+            return Err(Failure::Input(format!(
+                "{file}: a GGUF file says itself what it holds; leave out --format and --shape"
+            )));
+        }
+        Ok(model)
+    }
+
+    /// The matrix in a safetensors file.
+    ///
+    /// # Errors
+    /// No or an unknown format, or tensors that are not what it needs.
+    pub fn matrix<'f>(&self, file: &'f SafeTensors) -> Result<Stored<'f>, Failure> {
+        let Some(name) = &self.format else {
+            let file = self.file.display();
+            return Err(Failure::Input(format!(
+                "{file}: safetensors files do not say the format of a matrix; name it with --format"
+            )));
+        };
+        Ok(file.matrix(registry::format_by_name(name)?, &self.tensor, self.shape)?)
+    }
+}

@@ -1,0 +1,226 @@
+//! Weights in separate tensors and rows with headers, from the files of `testdata/tensors`, which numpy computed.
+
+mod support;
+
+use std::path::PathBuf;
+
+use quantloom::Error;
+use quantloom::gguf::{BlockShape, Gguf};
+use quantloom::matmul::{Request, matmul};
+use quantloom::pool::Pool;
+use quantloom::registry::{self, Format, Numerics};
+use quantloom::safetensors::SafeTensors;
+use quantloom::stored::Stored;
+use quantloom::weights::Weights;
+use serde_json::Value as Json;
+use support::products::{bits, every_kernel_agrees, nmse, numerics_of};
+use support::testdata;
+
+const PREFIX: &str = "model.layers.0.mlp.up_proj";
+
+/// N and K, where a file does not say them.
+type Shape = Option<(usize, usize)>;
+
+/// A file of `testdata/tensors`, and its format.
+const FILES: [(&str, &str, Shape); 6] = [
+    ("gptq_4bit_g128", "GPTQ-4bit-g128", None),
+    ("gptq_3bit_g128", "GPTQ-3bit-g128", None),
+    ("awq_4bit_g128", "AWQ-4bit-g128", None),
+    ("mlx_4bit_g64", "MLX-4bit-g64", None),
+    ("nf4", "NF4", Some((33, 320))),
+    ("fp8_e4m3", "FP8-E4M3", None),
+];
+
+/// A matrix, and what numpy made of it.
+struct Sample<'a> {
+    what: &'a str,
+    stored: Stored<'a>,
+    dequantized: Vec<f32>,
+    activations: Vec<f32>,
+    matmul: Vec<f32>,
+}
+
+fn path(file: &str) -> PathBuf {
+    testdata("tensors").join(file)
+}
+
+fn format(name: &str) -> &'static Format {
+    registry::format_by_name(name).unwrap()
+}
+
+fn floats(bytes: &[u8]) -> Vec<f32> {
+    bytes.as_chunks().0.iter().copied().map(f32::from_le_bytes).collect()
+}
+
+/// Calls `test` with every sample.
+fn samples(mut test: impl FnMut(&Sample<'_>)) {
+    for (what, name, shape) in FILES {
+        let file = SafeTensors::open(path(&format!("{what}.safetensors"))).unwrap();
+        let values = |name: &str| floats(file.tensor(name).unwrap().bytes);
+        test(&Sample {
+            what,
+            stored: file.matrix(format(name), PREFIX, shape).unwrap(),
+            dequantized: values(&format!("{PREFIX}.dequantized")),
+            activations: values("activations"),
+            matmul: values("matmul"),
+        });
+    }
+    let file = Gguf::open(path("iq4_ks.gguf")).unwrap();
+    let tensor = file.tensor("quantized").unwrap();
+    let format = registry::format_by_gguf(tensor.kind).unwrap();
+    let bytes = file.bytes(tensor, BlockShape::of(format).unwrap()).unwrap();
+    let values = |name: &str| floats(file.bytes(file.tensor(name).unwrap(), BlockShape::F32).unwrap());
+    test(&Sample {
+        what: "iq4_ks",
+        stored: Stored::new(format, tensor.rows(), tensor.k(), bytes).unwrap(),
+        dequantized: values("quantized.f32"),
+        activations: values("activations"),
+        matmul: values("matmul.exact"),
+    });
+}
+
+#[test]
+fn decoding_matches_numpy_bit_for_bit() {
+    samples(|sample| {
+        let stored = &sample.stored;
+        assert_eq!(stored.n() * stored.k(), sample.dequantized.len(), "{}", sample.what);
+        let mut found = vec![f32::NAN; sample.dequantized.len()];
+        stored.decode(0..stored.n(), &mut found).unwrap();
+        assert_eq!(bits(&found), bits(&sample.dequantized), "{}", sample.what);
+    });
+}
+
+/// The bound of `int8` is that of quantising activations of this kind, with room for chance: the largest of 32 numbers with a normal
+/// distribution is about 2.1 of their deviations, of 256 about 2.8, so a step is at most 2.8/127, and its error 1/12 of its square.
+#[test]
+fn products_match_numpy() {
+    let mut tested = 0;
+    samples(|sample| {
+        let weights = Weights::pack_stored(&sample.stored, Pool::global()).unwrap();
+        for numerics in numerics_of(weights.format()) {
+            let mut y = vec![f32::NAN; sample.matmul.len()];
+            let request = Request { numerics, ..Request::default() };
+            let batch = sample.activations.len() / weights.k();
+            matmul(&weights, &sample.activations, batch, &mut y, &request, Pool::global()).unwrap();
+            let (error, limit) = (nmse(&y, &sample.matmul), if numerics == Numerics::Exact { 1e-11 } else { 1e-4 });
+            println!("{} {numerics} {error:e}", sample.what);
+            assert!(error <= limit, "{}: {numerics}: {error:e} over {limit:e}", sample.what);
+            tested += 1;
+        }
+    });
+    assert_eq!(tested, 7 + 5, "classes of kernels");
+}
+
+#[test]
+fn every_kernel_gives_the_same_bits() {
+    let pool = Pool::new(2);
+    samples(|sample| every_kernel_agrees(sample.what, &Weights::pack_stored(&sample.stored, &pool).unwrap(), &pool));
+}
+
+/// A file of `testdata/tensors` with another header; `edit` may change the bytes behind it too.
+fn edited(file: &str, edit: impl FnOnce(&mut Json, &mut Vec<u8>)) -> Result<SafeTensors, Error> {
+    let bytes = std::fs::read(path(file)).unwrap();
+    let (length, rest) = bytes.split_first_chunk().unwrap();
+    let (header, data) = rest.split_at(u64::from_le_bytes(*length) as usize);
+    let (mut header, mut data) = (serde_json::from_slice(header).unwrap(), data.to_vec());
+    edit(&mut header, &mut data);
+    let header = header.to_string().into_bytes();
+    let bytes = [&(header.len() as u64).to_le_bytes()[..], &header, &data].concat();
+    SafeTensors::from_bytes("model.safetensors", bytes)
+}
+
+/// The one-line message of what must be refused.
+fn message<T: std::fmt::Debug>(refused: Result<T, Error>) -> String {
+    let message = refused.expect_err("refused").to_string();
+    assert_eq!(message.lines().count(), 1, "{message}");
+    message
+}
+
+/// The message for the 4-bit GPTQ matrix in a changed file.
+fn refused(edit: impl FnOnce(&mut Json, &mut Vec<u8>)) -> String {
+    message(edited("gptq_4bit_g128.safetensors", edit).unwrap().matrix(format("GPTQ-4bit-g128"), PREFIX, None))
+}
+
+fn rename(header: &mut Json, from: &str, to: &str) {
+    let tensors = header.as_object_mut().unwrap();
+    let tensor = tensors.remove(&format!("{PREFIX}.{from}")).unwrap();
+    tensors.insert(format!("{PREFIX}.{to}"), tensor);
+}
+
+#[test]
+fn tensors_that_do_not_fit_are_refused() {
+    let missing = refused(|header, _| rename(header, "qzeros", "zeros"));
+    let wanted = format!("model.safetensors: no tensor \"{PREFIX}.qzeros\"; did you mean \"{PREFIX}.zeros\"?");
+    assert!(missing.starts_with(&wanted[..wanted.len() - 1]), "{missing}");
+    assert_eq!(
+        refused(|header, _| header[format!("{PREFIX}.scales")]["dtype"] = "BF16".into()),
+        format!(
+            "model.safetensors: tensor \"{PREFIX}.scales\" has items of type BF16, but GPTQ-4bit-g128 reads f16 there; name the \
+             format it was stored in"
+        )
+    );
+    assert_eq!(
+        refused(|header, _| header[format!("{PREFIX}.scales")]["shape"] = [4, 50].into()),
+        format!(
+            "model.safetensors: tensor \"{PREFIX}.scales\" has the shape 4x50, but 40 rows of 640 weights in GPTQ-4bit-g128 need \
+             5x40; name the format and shape it was stored in"
+        )
+    );
+    assert_eq!(
+        refused(|header, data| {
+            let start = header[format!("{PREFIX}.g_idx")]["data_offsets"][0].as_u64().unwrap() as usize;
+            data[start + 4 * 130] = 3;
+        }),
+        format!(
+            "model.safetensors: tensor \"{PREFIX}.g_idx\" holds 3 for column 130, not 1: its columns are in another order \
+             (act-order), which no format here has; quantise again without it"
+        )
+    );
+    let short = refused(|header, _| header[format!("{PREFIX}.g_idx")]["dtype"] = "F32".into());
+    assert!(short.contains("is 640 of type F32, not 640 items of type u32"), "{short}");
+}
+
+#[test]
+fn an_order_that_is_left_out_is_the_plain_one() {
+    let file = edited("gptq_4bit_g128.safetensors", |header, _| rename(header, "g_idx", "unused")).unwrap();
+    assert_eq!(file.matrix(format("GPTQ-4bit-g128"), PREFIX, None).unwrap().k(), 640);
+}
+
+#[test]
+fn shapes_that_a_format_cannot_have_are_refused() {
+    let open = |name: &str| SafeTensors::open(path(name)).unwrap();
+    let (words, flat) = (open("gptq_4bit_g128.safetensors"), open("nf4.safetensors"));
+    let in_words = |shape| message(words.matrix(format("GPTQ-4bit-g128"), PREFIX, Some(shape)));
+    assert!(in_words((41, 640)).contains("needs N to be a multiple of 8, and 41 is not"));
+    assert!(in_words((48, 640)).contains("has the shape 80x40, but 48 rows of 640 weights in GPTQ-4bit-g128 need 80x48"));
+    let stored = |name, n, k| message(Stored::new(format(name), n, k, &[]));
+    assert!(
+        stored("GPTQ-4bit-g128", 41, 640)
+            .ends_with("needs N to be a multiple of 8, and 41 is not; pad with rows of zeros to 48")
+    );
+    assert!(stored("GPTQ-3bit-g128", 48, 640).contains("a multiple of 32"));
+    assert!(stored("GPTQ-4bit-g128", 40, 600).contains("needs K to be a multiple of 128, and 600 is not"));
+    assert!(stored("IQ4_KS", 3, 600).contains("needs K to be a multiple of 256"));
+    assert!(stored("IQ4_KS", 3, 512).contains("stored weights: 0 bytes given, 828 needed"), "{}", stored("IQ4_KS", 3, 512));
+    let unsaid = message(flat.matrix(format("NF4"), PREFIX, None));
+    assert!(unsaid.ends_with("do not say how many rows and columns it has; give its shape (`--shape NxK`)"), "{unsaid}");
+    let wrong = message(flat.matrix(format("NF4"), PREFIX, Some((32, 320))));
+    assert!(wrong.contains("has the shape 5280x1, but 32 rows of 320 weights in NF4 need 32x160"), "{wrong}");
+    let blocks = message(words.matrix(format("Q8_0"), PREFIX, None));
+    assert!(blocks.contains("Q8_0 is stored in blocks, not in separate tensors"), "{blocks}");
+    let few = message(Stored::from_tensors(format("NF4"), 2, 64, &[&[]]));
+    assert_eq!(few, "stored weights: 1 tensors given, 2 needed; check the shape that goes with it");
+}
+
+#[test]
+fn damaged_files_are_refused() {
+    let open = |bytes: &[u8]| message(SafeTensors::from_bytes("model.safetensors", bytes.to_vec()));
+    let whole = std::fs::read(path("mlx_4bit_g64.safetensors")).unwrap();
+    assert!(open(&whole[..whole.len() - 1]).contains("it was cut short or changed; fetch or convert it again"));
+    assert!(open(&whole[..100]).contains("the file ends before its header does"));
+    assert!(open(b"GGUF").contains("it is not a safetensors file"));
+    assert!(open(&[&[0xff; 8][..], &whole[8..]].concat()).contains("it is not a safetensors file"));
+    assert!(open(&[&whole[..8], b"?", &whole[9..]].concat()).contains("its header is wrong"));
+    let grown = message(edited("nf4.safetensors", |header, _| header["matmul"]["shape"] = [5, 34].into()));
+    assert!(grown.contains("not as many as its type and shape ask for"), "{grown}");
+}
