@@ -20,6 +20,7 @@
 
 mod buffer;
 pub mod defaults;
+pub mod encode;
 mod error;
 pub mod gguf;
 #[cfg(any(feature = "wgpu", feature = "cuda"))]

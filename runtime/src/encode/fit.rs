@@ -1,0 +1,214 @@
+//! Scale and min of one group by weighted least squares: what they would be if they did not have to be stored.
+
+use super::coder::{Coder, Group, Picks};
+
+/// Lanes of sums, so that loops over them are vectorised.
+const LANES: usize = 8;
+
+/// Sums over a group with given levels: what least squares need.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sums {
+    /// `sum w (x - scale level - min)^2`.
+    pub error: f32,
+    /// `sum w x level`.
+    pub xl: f32,
+    /// `sum w level^2`.
+    pub ll: f32,
+    /// `sum w level`.
+    pub l: f32,
+}
+
+impl Sums {
+    /// The sums of a group whose weights have these levels.
+    pub fn of(group: Group<'_>, levels: &[f32], scale: f32, min: f32) -> Self {
+        let mut sums = [[0.0; LANES]; 4];
+        let mut add = |lane: usize, x: f32, w: f32, level: f32| {
+            let apart = x - scale * level - min;
+            sums[0][lane] += w * apart * apart;
+            sums[1][lane] += w * x * level;
+            sums[2][lane] += w * level * level;
+            sums[3][lane] += w * level;
+        };
+        let ((xs, x), (ws, w), (ls, l)) = (group.x.as_chunks(), group.w.as_chunks(), levels.as_chunks());
+        for ((x, w), l) in xs.iter().zip(ws).zip(ls) {
+            let (x, w, l): (&[f32; LANES], &[f32; LANES], &[f32; LANES]) = (x, w, l);
+            for lane in 0..LANES {
+                add(lane, x[lane], w[lane], l[lane]);
+            }
+        }
+        for (lane, ((x, w), l)) in x.iter().zip(w).zip(l).enumerate() {
+            add(lane, *x, *w, *l);
+        }
+        let [error, xl, ll, l] = sums.map(|lanes| lanes.iter().sum());
+        Self { error, xl, ll, l }
+    }
+}
+
+/// A scale and a min, and the weighted squared error with the best codes under them.
+#[derive(Clone, Copy, Debug)]
+pub struct Fit {
+    /// Multiplies levels.
+    pub scale: f32,
+    /// Added then.
+    pub min: f32,
+    /// `sum w (x - scale level - min)^2`.
+    pub error: f32,
+}
+
+/// Which scales and mins can be stored.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Scales of either sign make a difference.
+    pub both: bool,
+    /// There is a min.
+    pub min: bool,
+    /// Mins lie in this range.
+    pub mins: (f32, f32),
+}
+
+/// Memory for searches, used over and over.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    /// Levels of the group that is being looked at.
+    pub levels: Vec<f32>,
+    /// Its picks.
+    pub picks: Picks,
+}
+
+/// How many scales a search tries: first over the whole range, then near the best.
+#[derive(Clone, Copy, Debug)]
+struct Effort {
+    coarse: usize,
+    fine: usize,
+}
+
+/// Searches of quick coders can be long.
+const QUICK: Effort = Effort { coarse: 20, fine: 12 };
+/// Searches of slow coders cannot.
+const SLOW: Effort = Effort { coarse: 16, fine: 6 };
+
+/// Where the levels of the ends of a group's range are put first: both ends kept, only the lower, only the upper.
+const ANCHORS: [f32; 3] = [0.5, 0.0, 1.0];
+
+impl Coder {
+    /// The sums with the best codes under a scale and a min.
+    pub fn measure(&self, group: Group<'_>, scale: f32, min: f32, scratch: &mut Scratch) -> Sums {
+        scratch.levels.resize(group.x.len(), 0.0);
+        self.assign(group, scale, min, &mut scratch.levels, &mut scratch.picks, false);
+        Sums::of(group, &scratch.levels, scale, min)
+    }
+
+    /// The best scale and min of a group.
+    pub fn fit(&self, group: Group<'_>, bounds: Bounds, scratch: &mut Scratch) -> Fit {
+        let search = Search::new(self, group, bounds);
+        let effort = if self.is_slow() { SLOW } else { QUICK };
+        let mut best = Fit { scale: 0.0, min: 0.0, error: f32::INFINITY };
+        // From the scale at which nothing is clipped, and a little more, down to one that suits but the bulk of the weights.
+        let count = self.level_count().min(1 << 16) as f32;
+        let (high, low) = (1.0 + (2.0 / count).min(0.2), count / (count + 24.0));
+        let ratio = (low / high).powf(1.0 / (effort.coarse - 1) as f32);
+        let signs: &[f32] = if bounds.both { &[1.0, -1.0] } else { &[1.0] };
+        let anchors = if bounds.min { &ANCHORS[..] } else { &ANCHORS[..1] };
+        for sign in signs {
+            for anchor in anchors {
+                let start = search.widest(*sign);
+                for step in 0..effort.coarse {
+                    let scale = start * high * ratio.powi(step as i32);
+                    search.improve(scale, search.anchored(scale, *anchor), &mut best, scratch);
+                }
+            }
+        }
+        let around = best;
+        for step in 0..effort.fine {
+            let place = 2.0 * (step as f32 + 0.5) / effort.fine as f32 - 1.0;
+            let scale = around.scale * ratio.powf(place);
+            search.improve(scale, around.min, &mut best, scratch);
+        }
+        best
+    }
+}
+
+/// A search for the scale and min of a group.
+struct Search<'s> {
+    coder: &'s Coder,
+    group: Group<'s>,
+    bounds: Bounds,
+    /// Least and greatest value.
+    range: (f32, f32),
+    /// Least and greatest level.
+    ends: (f32, f32),
+    /// `sum w` and `sum w x`.
+    ones: (f32, f32),
+}
+
+impl<'s> Search<'s> {
+    fn new(coder: &'s Coder, group: Group<'s>, bounds: Bounds) -> Self {
+        let range = group.x.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), x| (low.min(*x), high.max(*x)));
+        Self { coder, group, bounds, range, ends: coder.ends(), ones: group.ones() }
+    }
+
+    /// The least scale of that sign at which no weight is beyond the last level.
+    fn widest(&self, sign: f32) -> f32 {
+        let (low, high) = self.range;
+        if self.bounds.min {
+            let (low, high) = (low.min(self.bounds.mins.1), high.max(self.bounds.mins.0));
+            return sign * (high - low) / (self.ends.1 - self.ends.0);
+        }
+        let (low, high) = if sign > 0.0 { (low, high) } else { (-high, -low) };
+        let end = |value: f32, end: f32| if end == 0.0 { 0.0 } else { value / end };
+        let widest = end(high, self.ends.1).max(end(low, self.ends.0));
+        let all = high.abs().max(low.abs()) / self.ends.0.abs().max(self.ends.1.abs());
+        sign * if widest > 0.0 { widest } else { all }
+    }
+
+    /// The min that puts the middle, or an end, of the levels there in the range.
+    fn anchored(&self, scale: f32, anchor: f32) -> f32 {
+        if !self.bounds.min {
+            return 0.0;
+        }
+        let (low, high) = self.range;
+        let level = self.ends.0 + anchor * (self.ends.1 - self.ends.0);
+        self.bound(low + anchor * (high - low) - scale * level)
+    }
+
+    fn bound(&self, min: f32) -> f32 {
+        min.max(self.bounds.mins.0).min(self.bounds.mins.1)
+    }
+
+    /// Takes the scale and min if they are better than `best`, and what least squares make of them if that is better still.
+    fn improve(&self, scale: f32, min: f32, best: &mut Fit, scratch: &mut Scratch) {
+        let (mut scale, mut min) = (scale, min);
+        let mut last = f32::INFINITY;
+        for _ in 0..3 {
+            let sums = self.coder.measure(self.group, scale, min, scratch);
+            if sums.error < best.error {
+                *best = Fit { scale, min, error: sums.error };
+            }
+            if sums.error >= last {
+                break;
+            }
+            last = sums.error;
+            let Some((next_scale, next_min)) = self.solve(sums) else { break };
+            if (next_scale, next_min) == (scale, min) || (next_scale < 0.0 && !self.bounds.both) {
+                break;
+            }
+            (scale, min) = (next_scale, next_min);
+        }
+    }
+
+    /// The scale and min that suit given levels best.
+    fn solve(&self, sums: Sums) -> Option<(f32, f32)> {
+        let (w, x) = self.ones;
+        let alone = |min: f32| (sums.ll > 0.0).then(|| ((sums.xl - min * sums.l) / sums.ll, min));
+        if !self.bounds.min {
+            return alone(0.0);
+        }
+        let determinant = sums.ll * w - sums.l * sums.l;
+        if determinant <= 1e-6 * sums.ll * w {
+            return None;
+        }
+        let min = (sums.ll * x - sums.l * sums.xl) / determinant;
+        let bound = self.bound(min);
+        if bound == min { Some(((sums.xl * w - sums.l * x) / determinant, min)) } else { alone(bound) }
+    }
+}
