@@ -143,6 +143,15 @@ pub enum Error {
         wanted: &'static str,
     },
 
+    /// A file of recipes cannot be used.
+    #[error("{}: {detail}", path.display())]
+    Recipe {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and the remedy.
+        detail: String,
+    },
+
     /// The search for codes cannot deal with the structure of a format.
     #[error("{format} cannot be encoded: {why}; choose another format")]
     NotEncodable {

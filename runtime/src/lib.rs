@@ -25,10 +25,12 @@ mod error;
 pub mod gguf;
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 pub mod gpu;
+pub mod imatrix;
 pub mod machine;
 pub mod matmul;
 pub mod measure;
 pub mod pool;
+pub mod recipes;
 pub mod registry;
 pub mod tune;
 pub mod weights;

@@ -14,7 +14,7 @@ use super::Failure;
 use super::formats::numerics;
 
 /// More threads than any machine has.
-const MAX_THREADS: i64 = 4096;
+pub const MAX_THREADS: i64 = 4096;
 
 /// Which kernel runs, on how many threads.
 #[derive(Debug, clap::Args)]

@@ -42,6 +42,14 @@ impl Stored {
         }
     }
 
+    /// Its type number in GGUF files, if it has one.
+    pub fn kind(self) -> Option<u32> {
+        match self {
+            Self::Plain => Some(PLAIN),
+            Self::Blocks(format) => format.gguf,
+        }
+    }
+
     /// Weights and bytes of a block.
     pub fn shape(self) -> BlockShape {
         match self {

@@ -161,6 +161,7 @@ impl Coder {
     }
 
     /// The best level of each weight. A thorough search takes longer, and leaves in `picks` what must be stored.
+    #[inline(always)]
     pub fn assign(&self, group: Group<'_>, scale: f32, min: f32, levels: &mut [f32], picks: &mut Picks, thorough: bool) {
         let inverse = 1.0 / scale;
         let inverse = if inverse.is_finite() { inverse } else { 0.0 };

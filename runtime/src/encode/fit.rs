@@ -1,6 +1,7 @@
 //! Scale and min of one group by weighted least squares: what they would be if they did not have to be stored.
 
 use super::coder::{Coder, Group, Picks};
+use super::wide::widest;
 
 /// Lanes of sums, so that loops over them are vectorised.
 const LANES: usize = 8;
@@ -20,6 +21,7 @@ pub struct Sums {
 
 impl Sums {
     /// The sums of a group whose weights have these levels.
+    #[inline(always)]
     pub fn of(group: Group<'_>, levels: &[f32], scale: f32, min: f32) -> Self {
         let mut sums = [[0.0; LANES]; 4];
         let mut add = |lane: usize, x: f32, w: f32, level: f32| {
@@ -87,6 +89,9 @@ const QUICK: Effort = Effort { coarse: 20, fine: 12 };
 /// Searches of slow coders cannot.
 const SLOW: Effort = Effort { coarse: 16, fine: 6 };
 
+/// An error so many times the least so far will not become the least.
+const HOPELESS: f32 = 1.5;
+
 /// Where the levels of the ends of a group's range are put first: both ends kept, only the lower, only the upper.
 const ANCHORS: [f32; 3] = [0.5, 0.0, 1.0];
 
@@ -94,8 +99,10 @@ impl Coder {
     /// The sums with the best codes under a scale and a min.
     pub fn measure(&self, group: Group<'_>, scale: f32, min: f32, scratch: &mut Scratch) -> Sums {
         scratch.levels.resize(group.x.len(), 0.0);
-        self.assign(group, scale, min, &mut scratch.levels, &mut scratch.picks, false);
-        Sums::of(group, &scratch.levels, scale, min)
+        widest(|| {
+            self.assign(group, scale, min, &mut scratch.levels, &mut scratch.picks, false);
+            Sums::of(group, &scratch.levels, scale, min)
+        })
     }
 
     /// The best scale and min of a group.
@@ -181,11 +188,11 @@ impl<'s> Search<'s> {
         let mut last = f32::INFINITY;
         for _ in 0..3 {
             let sums = self.coder.measure(self.group, scale, min, scratch);
+            if sums.error >= last || sums.error > HOPELESS * best.error {
+                break;
+            }
             if sums.error < best.error {
                 *best = Fit { scale, min, error: sums.error };
-            }
-            if sums.error >= last {
-                break;
             }
             last = sums.error;
             let Some((next_scale, next_min)) = self.solve(sums) else { break };

@@ -4,6 +4,8 @@ use std::sync::OnceLock;
 
 use quantloom_spec::model::Levels;
 
+use super::wide::widest;
+
 /// Vectors are padded to a multiple of this length, so that loops over them are vectorised.
 pub const LANES: usize = 8;
 
@@ -93,17 +95,19 @@ impl Grid {
     }
 
     fn best(&self, rows: impl Iterator<Item = u32>, target: &[f32], w: &[f32]) -> (u32, f32) {
-        let mut best = (0, f32::INFINITY);
-        for row in rows {
-            let distance = self.distance(row, target, w);
-            if distance < best.1 {
-                best = (row, distance);
+        widest(|| {
+            let mut best = (0, f32::INFINITY);
+            for row in rows {
+                let distance = self.distance(row, target, w);
+                if distance < best.1 {
+                    best = (row, distance);
+                }
             }
-        }
-        best
+            best
+        })
     }
 
-    #[inline]
+    #[inline(always)]
     fn distance(&self, row: u32, target: &[f32], w: &[f32]) -> f32 {
         let row = &self.rows[row as usize * self.stride..][..self.stride];
         let mut sums = [0.0; LANES];

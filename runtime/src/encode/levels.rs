@@ -63,7 +63,7 @@ impl Levels {
     }
 
     /// The level nearest to each `(x - min) * inverse`.
-    #[inline]
+    #[inline(always)]
     pub fn assign(&self, x: &[f32], inverse: f32, min: f32, levels: &mut [f32]) {
         match self {
             Self::Even { first, step, last, .. } => {

@@ -24,6 +24,7 @@ mod levels;
 mod own;
 mod region;
 mod signs;
+mod wide;
 
 use std::sync::{Mutex, PoisonError};
 
