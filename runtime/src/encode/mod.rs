@@ -24,6 +24,8 @@ mod levels;
 mod own;
 mod region;
 mod signs;
+#[cfg(test)]
+mod tests;
 mod wide;
 
 use std::sync::{Mutex, PoisonError};
@@ -183,6 +185,8 @@ impl Encoder {
             let group = Group { x, w: &work.w[start..][..self.region] };
             self.coder.assign(group, 1.0, 0.0, &mut work.levels[start..][..self.region], &mut work.scratch.picks, true);
             self.write_picks(start, &work.scratch.picks, bytes);
+            #[cfg(test)]
+            work.meant.extend_from_slice(&work.levels[start..][..self.region]);
             return;
         };
         let unit = unit_of(x);
@@ -205,6 +209,12 @@ impl Encoder {
             let (scale, min) = searcher.values(&found, part);
             self.coder.assign(*group, scale, min, &mut work.levels[at..][..self.group], &mut work.scratch.picks, true);
             self.write_picks(at, &work.scratch.picks, bytes);
+            #[cfg(test)]
+            {
+                let (scale, min) = Searcher { unit: 1.0, ..searcher }.values(&found, part);
+                let value = |level: &f32| if part.min.is_some() { scale * level + min } else { scale * level };
+                work.meant.extend(work.levels[at..][..self.group].iter().map(value));
+            }
         }
     }
 
@@ -227,6 +237,9 @@ struct Work {
     w: Vec<f32>,
     levels: Vec<f32>,
     scratch: Scratch,
+    /// The values that the blocks so far are meant to decode to.
+    #[cfg(test)]
+    meant: Vec<f32>,
 }
 
 /// Weights of a region, in which roots tie the groups together, and of a group, which shares a scale and a min.

@@ -16,10 +16,10 @@ pub enum Own {
     Wide {
         /// The stored type.
         element: Element,
-        /// Multiplies it.
-        step: f64,
-        /// Added then.
-        offset: f64,
+        /// Multiplies it, if there is one.
+        step: Option<f64>,
+        /// Added then, if there is one: without it, a zero keeps its sign.
+        offset: Option<f64>,
         /// The largest magnitude of a value to use.
         most: f64,
     },
@@ -41,8 +41,8 @@ impl Own {
             Stored::Item { field, .. } => Some(storage.element(*field)),
             Stored::Planes { element, .. } => *element,
         };
-        let (step, offset) = (number.step.unwrap_or(1.0), number.offset.unwrap_or(0.0));
-        let own = |level: f64| (step * level + offset) as f32;
+        let (step, offset) = (number.step, number.offset);
+        let own = |level: f64| stepped(step, offset, level);
         let mut listed: Vec<(f32, u64)> = match (&number.levels, element) {
             (Some(levels), _) if levels.width > 1 => return None,
             (Some(levels), _) => levels.values.iter().zip(0..).map(|(level, bits)| (own(f64::from(*level)), bits)).collect(),
@@ -90,9 +90,8 @@ impl Own {
             Self::Listed { values, .. } => (values[0], values[values.len() - 1]),
             Self::Wide { element, step, offset, most } => {
                 let least = if element.is_integer() && element.value(element.nearest(-1.0)) == 0.0 { 0.0 } else { -element.max() };
-                let (a, b) = (step * least + offset, step * element.max() + offset);
-                let ends = if a <= b { (a, b) } else { (b, a) };
-                (ends.0.max(-most) as f32, ends.1.min(*most) as f32)
+                let (a, b) = (stepped(*step, *offset, least), stepped(*step, *offset, element.max()));
+                (a.min(b).max(-*most as f32), a.max(b).min(*most as f32))
             }
         }
     }
@@ -107,8 +106,9 @@ impl Own {
                 self.at(if distance(below) <= distance(above) { below } else { above })
             }
             Self::Wide { element, step, offset, most } => {
-                let bits = element.nearest((wish.clamp(-most, *most) - offset) / step);
-                self.of_bits(bits)
+                let wish = wish.clamp(-most, *most);
+                let shifted = offset.map_or(wish, |offset| wish - offset);
+                self.of_bits(element.nearest(step.map_or(shifted, |step| shifted / step)))
             }
         }
     }
@@ -149,6 +149,12 @@ impl Own {
 
     fn of_bits(&self, bits: u64) -> Choice {
         let Self::Wide { element, step, offset, .. } = self else { return self.at(bits as usize) };
-        Choice { value: (step * element.value(bits) + offset) as f32, place: bits }
+        Choice { value: stepped(*step, *offset, element.value(bits)), place: bits }
     }
+}
+
+/// `step * level + offset`, where what is absent is left out.
+fn stepped(step: Option<f64>, offset: Option<f64>, level: f64) -> f32 {
+    let stepped = step.map_or(level, |step| step * level);
+    offset.map_or(stepped, |offset| stepped + offset) as f32
 }
