@@ -54,7 +54,9 @@ impl Imatrix {
         };
         let importance = sums.iter().enumerate().map(mean).collect::<Vec<_>>();
         match importance.iter().position(|value| !value.is_finite() || *value < 0.0) {
-            Some(column) => Err(self.wrong(&format!("column {column} of {} is not a mean of squares; make it anew", quoted(name)))),
+            Some(column) => {
+                Err(self.wrong(&format!("column {column} of {} is not a mean of squares; make it anew", quoted(name))))
+            }
             None => Ok(Some(importance)),
         }
     }

@@ -96,7 +96,10 @@ impl Coder {
             return Err("its codes, signs or zeros have supers");
         }
         let first = &format.pieces[0].code;
-        let alike = |number: &Number| (&number.levels, number.step, number.offset, number.codes()) == (&first.levels, first.step, first.offset, first.codes());
+        let alike = |number: &Number| {
+            (&number.levels, number.step, number.offset, number.codes())
+                == (&first.levels, first.step, first.offset, first.codes())
+        };
         if !format.pieces.iter().all(|piece| alike(&piece.code)) {
             return Err("its pieces have unlike codes");
         }

@@ -1,10 +1,7 @@
 //! Scale and min of one group by weighted least squares: what they would be if they did not have to be stored.
 
 use super::coder::{Coder, Group, Picks};
-use super::wide::widest;
-
-/// Lanes of sums, so that loops over them are vectorised.
-const LANES: usize = 8;
+use super::wide::{LANES, Loops, widest};
 
 /// Sums over a group with given levels: what least squares need.
 #[derive(Clone, Copy, Debug, Default)]
@@ -23,26 +20,53 @@ impl Sums {
     /// The sums of a group whose weights have these levels.
     #[inline(always)]
     pub fn of(group: Group<'_>, levels: &[f32], scale: f32, min: f32) -> Self {
-        let mut sums = [[0.0; LANES]; 4];
-        let mut add = |lane: usize, x: f32, w: f32, level: f32| {
-            let apart = x - scale * level - min;
-            sums[0][lane] += w * apart * apart;
-            sums[1][lane] += w * x * level;
-            sums[2][lane] += w * level * level;
-            sums[3][lane] += w * level;
-        };
         let ((xs, x), (ws, w), (ls, l)) = (group.x.as_chunks(), group.w.as_chunks(), levels.as_chunks());
+        let mut sums = [[0.0_f32; LANES]; 4];
         for ((x, w), l) in xs.iter().zip(ws).zip(ls) {
-            let (x, w, l): (&[f32; LANES], &[f32; LANES], &[f32; LANES]) = (x, w, l);
-            for lane in 0..LANES {
-                add(lane, x[lane], w[lane], l[lane]);
-            }
+            add(&mut sums, x, w, l, scale, min);
         }
-        for (lane, ((x, w), l)) in x.iter().zip(w).zip(l).enumerate() {
-            add(lane, *x, *w, *l);
+        let mut ends = [[0.0; LANES]; 3];
+        for (end, rest) in ends.iter_mut().zip([x, w, l]) {
+            end[..rest.len()].copy_from_slice(rest);
+        }
+        if !x.is_empty() {
+            add(&mut sums, &ends[0], &ends[1], &ends[2], scale, min);
         }
         let [error, xl, ll, l] = sums.map(|lanes| lanes.iter().sum());
         Self { error, xl, ll, l }
+    }
+}
+
+/// Adds some weights to the sums of [`Sums::of`], lane by lane.
+#[inline(always)]
+fn add(sums: &mut [[f32; LANES]; 4], x: &[f32; LANES], w: &[f32; LANES], level: &[f32; LANES], scale: f32, min: f32) {
+    for lane in 0..LANES {
+        let apart = x[lane] - scale * level[lane] - min;
+        let weighted = w[lane] * level[lane];
+        sums[0][lane] += w[lane] * apart * apart;
+        sums[1][lane] += weighted * x[lane];
+        sums[2][lane] += weighted * level[lane];
+        sums[3][lane] += weighted;
+    }
+}
+
+/// Choosing the best codes, and summing up.
+struct Measure<'m> {
+    coder: &'m Coder,
+    group: Group<'m>,
+    scale: f32,
+    min: f32,
+    scratch: &'m mut Scratch,
+}
+
+impl Loops for Measure<'_> {
+    type Result = Sums;
+
+    #[inline(always)]
+    fn run(self) -> Sums {
+        let Self { coder, group, scale, min, scratch } = self;
+        coder.assign(group, scale, min, &mut scratch.levels, &mut scratch.picks, false);
+        Sums::of(group, &scratch.levels, scale, min)
     }
 }
 
@@ -99,10 +123,7 @@ impl Coder {
     /// The sums with the best codes under a scale and a min.
     pub fn measure(&self, group: Group<'_>, scale: f32, min: f32, scratch: &mut Scratch) -> Sums {
         scratch.levels.resize(group.x.len(), 0.0);
-        widest(|| {
-            self.assign(group, scale, min, &mut scratch.levels, &mut scratch.picks, false);
-            Sums::of(group, &scratch.levels, scale, min)
-        })
+        widest(Measure { coder: self, group, scale, min, scratch })
     }
 
     /// The best scale and min of a group.

@@ -4,10 +4,7 @@ use std::sync::OnceLock;
 
 use quantloom_spec::model::Levels;
 
-use super::wide::widest;
-
-/// Vectors are padded to a multiple of this length, so that loops over them are vectorised.
-pub const LANES: usize = 8;
+use super::wide::{LANES, Loops, widest};
 
 /// Vectors near a point that a quick search looks at.
 const NEAR: usize = 32;
@@ -25,7 +22,7 @@ pub struct Grid {
     pub width: usize,
     /// The distinct values in the table, ascending.
     letters: Vec<f32>,
-    /// The vectors, each in `stride` lanes.
+    /// The vectors, each padded with zeros to `stride` lanes.
     rows: Vec<f32>,
     stride: usize,
     /// The vectors near each point, nearest first; empty if there are too many points.
@@ -95,16 +92,7 @@ impl Grid {
     }
 
     fn best(&self, rows: impl Iterator<Item = u32>, target: &[f32], w: &[f32]) -> (u32, f32) {
-        widest(|| {
-            let mut best = (0, f32::INFINITY);
-            for row in rows {
-                let distance = self.distance(row, target, w);
-                if distance < best.1 {
-                    best = (row, distance);
-                }
-            }
-            best
-        })
+        widest(Nearest { grid: self, rows, target, w })
     }
 
     #[inline(always)]
@@ -139,9 +127,13 @@ impl Grid {
     }
 
     fn is_at(&self, row: u32, point: usize) -> bool {
-        self.row(row).iter().rev().try_fold(point, |point, letter| {
-            (self.letters[point % self.letters.len()] == *letter).then_some(point / self.letters.len())
-        }).is_some()
+        self.row(row)
+            .iter()
+            .rev()
+            .try_fold(point, |point, letter| {
+                (self.letters[point % self.letters.len()] == *letter).then_some(point / self.letters.len())
+            })
+            .is_some()
     }
 
     /// The vectors near a point.
@@ -156,5 +148,29 @@ impl Grid {
         }
         near.sort_unstable_by(order);
         near.into_iter().map(|(_, row)| row).collect()
+    }
+}
+
+/// Looking for the row nearest to a target.
+struct Nearest<'n, R> {
+    grid: &'n Grid,
+    rows: R,
+    target: &'n [f32],
+    w: &'n [f32],
+}
+
+impl<R: Iterator<Item = u32>> Loops for Nearest<'_, R> {
+    type Result = (u32, f32);
+
+    #[inline(always)]
+    fn run(self) -> (u32, f32) {
+        let mut best = (0, f32::INFINITY);
+        for row in self.rows {
+            let distance = self.grid.distance(row, self.target, self.w);
+            if distance < best.1 {
+                best = (row, distance);
+            }
+        }
+        best
     }
 }

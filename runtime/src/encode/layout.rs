@@ -31,7 +31,8 @@ impl Slots {
         for piece in &format.pieces {
             let readings = format.storage.readings(of(piece));
             for position in piece.start..piece.end {
-                let place = readings.iter().map(|reading| part(format, piece, position, reading)).collect::<Option<Vec<_>>>()?;
+                let place =
+                    readings.iter().map(|reading| part(format, piece, position, reading)).collect::<Option<Vec<_>>>()?;
                 if parts.last() != Some(&place) {
                     parts.push(place);
                 }

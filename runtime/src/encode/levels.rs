@@ -8,6 +8,9 @@ const ROUND: f32 = 8_388_608.0;
 /// Levels up to so many are found by comparing with all midpoints.
 const COMPARED: usize = 32;
 
+/// Weights that are compared at a time.
+const AT_ONCE: usize = 64;
+
 /// The levels of a code, ascending.
 #[derive(Debug)]
 pub enum Levels {
@@ -76,9 +79,16 @@ impl Levels {
                 }
             }
             Self::Few { first, gaps, .. } => {
-                for (level, x) in levels.iter_mut().zip(x) {
-                    let target = (x - min) * inverse;
-                    *level = gaps.iter().fold(*first, |level, (middle, gap)| level + if target > *middle { *gap } else { 0.0 });
+                let mut buffer = [0.0; AT_ONCE];
+                for (levels, x) in levels.chunks_mut(AT_ONCE).zip(x.chunks(AT_ONCE)) {
+                    let targets = &mut buffer[..x.len()];
+                    targets.iter_mut().zip(x).for_each(|(target, x)| *target = (x - min) * inverse);
+                    levels.fill(*first);
+                    for &(middle, gap) in gaps {
+                        for (level, target) in levels.iter_mut().zip(&*targets) {
+                            *level += if *target > middle { gap } else { 0.0 };
+                        }
+                    }
                 }
             }
             Self::Many(own) => {

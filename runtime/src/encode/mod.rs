@@ -85,9 +85,8 @@ impl Encoder {
     fn compile(format: &model::Format) -> Result<Self, &'static str> {
         const UNEVEN: &str = "its codes, signs or zeros belong to groups of unlike length";
         let blocks = format.blocks().ok_or("its parts are separate tensors")?;
-        let slots = |number: &Option<Number>| {
-            number.as_ref().map(|number| Slots::new(format, |_| number).ok_or(UNEVEN)).transpose()
-        };
+        let slots =
+            |number: &Option<Number>| number.as_ref().map(|number| Slots::new(format, |_| number).ok_or(UNEVEN)).transpose();
         let code = Slots::new(format, |piece| &piece.code).ok_or(UNEVEN)?;
         let (sign, zero) = (slots(&format.sign)?, slots(&format.zero)?);
         let coder = Coder::new(format, &code, sign.as_ref(), zero.as_ref())?;

@@ -89,7 +89,8 @@ impl Own {
         match self {
             Self::Listed { values, .. } => (values[0], values[values.len() - 1]),
             Self::Wide { element, step, offset, most } => {
-                let least = if element.is_integer() && element.value(element.nearest(-1.0)) == 0.0 { 0.0 } else { -element.max() };
+                let least =
+                    if element.is_integer() && element.value(element.nearest(-1.0)) == 0.0 { 0.0 } else { -element.max() };
                 let (a, b) = (stepped(*step, *offset, least), stepped(*step, *offset, element.max()));
                 (a.min(b).max(-*most as f32), a.max(b).min(*most as f32))
             }

@@ -92,7 +92,11 @@ impl Searcher<'_> {
             }
             (bounds, _) => bounds,
         });
-        Bounds { both: self.min.is_none() && self.scale.is_signed() && !self.coder.is_symmetric(), min: self.min.is_some(), mins }
+        Bounds {
+            both: self.min.is_none() && self.scale.is_signed() && !self.coder.is_symmetric(),
+            min: self.min.is_some(),
+            mins,
+        }
     }
 
     fn error(&self, group: Group<'_>, found: &Found, part: &Part, scratch: &mut Scratch) -> f32 {
@@ -112,7 +116,8 @@ impl Searcher<'_> {
                 let own = self.scale.nearest(root, fit.scale, self.unit);
                 let scale = self.scale.value(root, own, self.unit);
                 let sums = self.coder.measure(*group, scale, fit.min, scratch);
-                let (min, error) = if self.min.is_some() { better_min(*group, scale, fit.min, sums) } else { (0.0, sums.error) };
+                let (min, error) =
+                    if self.min.is_some() { better_min(*group, scale, fit.min, sums) } else { (0.0, sums.error) };
                 found.parts.push(Part { scale: own, min: None, error });
                 mins.push(min);
             }
@@ -181,7 +186,14 @@ impl Searcher<'_> {
         }
     }
 
-    fn take_if_better(&self, groups: &[Group<'_>], found: &mut Found, root: Choice, min: Option<Choice>, scratch: &mut Scratch) {
+    fn take_if_better(
+        &self,
+        groups: &[Group<'_>],
+        found: &mut Found,
+        root: Choice,
+        min: Option<Choice>,
+        scratch: &mut Scratch,
+    ) {
         if (root, min) == (found.scale, found.min) {
             return;
         }

@@ -64,7 +64,8 @@ fn blocks_decode_to_what_was_meant() {
 /// Redundant sums are those of the codes.
 #[test]
 fn sums_are_kept() {
-    let with_sums = |format: &&'static Format| registry::model(format).unwrap().blocks().unwrap().fields.iter().any(|field| field.sums);
+    let with_sums =
+        |format: &&'static Format| registry::model(format).unwrap().blocks().unwrap().fields.iter().any(|field| field.sums);
     for format in registry::formats().filter(with_sums) {
         let model = registry::model(format).unwrap();
         let (blocks, _) = encoded(&Encoder::new(format).unwrap(), &noise(format.block_weights), None);

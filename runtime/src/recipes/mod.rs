@@ -184,7 +184,11 @@ impl Recipe<'_> {
     pub fn assign(&self, file: &Gguf, imatrix: bool) -> Result<Vec<Target>> {
         let model = Model::of(file, imatrix);
         let classes = Classes::of(&self.recipes.card, file);
-        file.tensors().iter().zip(&classes.of_tensors).map(|(tensor, class)| self.target(&model, &classes, tensor, *class)).collect()
+        file.tensors()
+            .iter()
+            .zip(&classes.of_tensors)
+            .map(|(tensor, class)| self.target(&model, &classes, tensor, *class))
+            .collect()
     }
 
     fn target(&self, model: &Model, classes: &Classes, tensor: &TensorInfo, class: Option<&str>) -> Result<Target> {

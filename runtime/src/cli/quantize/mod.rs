@@ -29,10 +29,12 @@ const PRESENT_VERSION: u32 = 2;
 
 /// Quantise a model
 #[derive(Debug, clap::Args)]
-#[command(after_help = "NAME is a recipe, such as the usual names of whole models, or a format for all matrices. Tensors of one
+#[command(
+    after_help = "NAME is a recipe, such as the usual names of whole models, or a format for all matrices. Tensors of one
 axis stay f32, all metadata is kept, and the output appears only when it is complete.
 
-Example: quantloom quantize model-f16.gguf --to NAME -o model.gguf")]
+Example: quantloom quantize model-f16.gguf --to NAME -o model.gguf"
+)]
 pub struct Args {
     /// The model, in f32, f16 or bf16
     #[arg(value_name = "IN.gguf")]
