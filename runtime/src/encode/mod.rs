@@ -90,9 +90,8 @@ impl Encoder {
         let code = Slots::new(format, |piece| &piece.code).ok_or(UNEVEN)?;
         let (sign, zero) = (slots(&format.sign)?, slots(&format.zero)?);
         let coder = Coder::new(format, &code, sign.as_ref(), zero.as_ref())?;
-        let (low, high) = coder.ends();
         let most = f64::from(f32::MAX) / if format.min.is_some() { 2.0 } else { 1.0 };
-        let scale_most = most / f64::from(low.abs().max(high.abs()).max(1.0));
+        let scale_most = most / f64::from(coder.most().max(1.0));
         let chain = |number: &Option<Number>, most| number.as_ref().map(|number| Chain::new(format, number, most)).transpose();
         let (scale, min) = (chain(&format.scale, scale_most)?, chain(&format.min, most)?);
         let (region, group) = structure(scale.as_ref(), min.as_ref(), coder.unit)?;

@@ -7,7 +7,7 @@
 use super::chain::Chain;
 use super::coder::{Coder, Group};
 use super::fit::{Bounds, Fit, Scratch, Sums};
-use super::own::Choice;
+use super::own::{Choice, Own};
 
 /// Rounds of descent, at most.
 const ROUNDS: usize = 4;
@@ -39,7 +39,7 @@ pub struct Part {
 }
 
 /// What is stored for a region beside codes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Found {
     /// The root of the scales, if they have one.
     pub scale: Choice,
@@ -107,7 +107,6 @@ impl Searcher<'_> {
     /// The best roots for what the groups would like best.
     fn start(&self, groups: &[Group<'_>], fits: &[Fit], scratch: &mut Scratch) -> Found {
         let scales = fits.iter().map(|fit| fit.scale).collect::<Vec<_>>();
-        let nothing = Choice::default();
         let mut best: Option<(f32, Found, Vec<f32>)> = None;
         for root in self.scale.roots(&scales, self.unit) {
             let mut found = Found { scale: root, min: None, parts: Vec::with_capacity(groups.len()) };
@@ -126,7 +125,7 @@ impl Searcher<'_> {
                 best = Some((error, found, mins));
             }
         }
-        let (_, found, mins) = best.unwrap_or((0.0, Found { scale: nothing, min: None, parts: Vec::new() }, Vec::new()));
+        let (_, found, mins) = best.unwrap_or_default();
         match self.min {
             None => found,
             Some(chain) => self.start_mins(chain, groups, found, &mins, scratch),
@@ -252,7 +251,7 @@ fn better_min(group: Group<'_>, scale: f32, min: f32, sums: Sums) -> (f32, f32) 
 }
 
 /// A value and its neighbours; nothing but nothing when there is none.
-fn around(own: Option<&super::own::Own>, choice: Option<Choice>) -> Vec<Option<Choice>> {
+fn around(own: Option<&Own>, choice: Option<Choice>) -> Vec<Option<Choice>> {
     let mut all = vec![choice];
     if let (Some(own), Some(choice)) = (own, choice) {
         all.extend([own.next(choice, true), own.next(choice, false)].into_iter().flatten().map(Some));

@@ -117,3 +117,112 @@ fn threads_do_not_change_the_result() {
     let alone = encoder.encode(&x, 96, None, &Pool::new(1)).unwrap();
     assert_eq!(alone, encoder.encode(&x, 96, None, &Pool::new(3)).unwrap());
 }
+
+/// Structures that no shipped format has: cards, and the relative error that each may have.
+const CARDS: [(&str, f64); 5] = [
+    // Zero points of 16 weights under a scale of 64.
+    (
+        r#"
+        name = "zeros"
+        doc = "x"
+        weights = 64
+        bytes = 36
+        index = { half = 32, group = 16, byte = 2, lane = 1 }
+        fields = { d = { at = 0, type = "f16" }, z = { at = 2, type = "u8[2]" }, qs = { at = 4, type = "u8[32]" } }
+        code = { planes = [{ from = "qs", item = { half = 16, group = 8, byte = 1 }, bit = { lane = 4 }, bits = 4 }] }
+        zero = { planes = [{ from = "z", item = { half = 1 }, bit = { group = 4 }, bits = 4 }] }
+        scale = { from = "d" }"#,
+        0.02,
+    ),
+    // A sign and a magnitude for each weight.
+    (
+        r#"
+        name = "magnitudes"
+        doc = "x"
+        weights = 32
+        bytes = 18
+        index = { byte = 2, lane = 1 }
+        fields = { d = { at = 0, type = "f16" }, qs = { at = 2, type = "u8[16]" } }
+        scale = { from = "d" }
+        [code]
+        planes = [{ from = "qs", item = { byte = 1 }, bit = { lane = 4 }, bits = 3 }]
+        levels = [0, 1, 2, 3, 4, 6, 8, 12]
+        [sign]
+        planes = [{ from = "qs", item = { byte = 1 }, bit = { at = 3, lane = 4 }, bits = 1 }]
+        step = -2
+        offset = 1"#,
+        0.02,
+    ),
+    // Integer scales under a power of two.
+    (
+        r#"
+        name = "powers"
+        doc = "x"
+        weights = 64
+        bytes = 35
+        index = { half = 32, group = 16, byte = 2, lane = 1 }
+        fields = { d = { at = 0, type = "e8m0" }, s = { at = 1, type = "u8[2]" }, qs = { at = 3, type = "u8[32]" } }
+        [code]
+        planes = [{ from = "qs", item = { half = 16, group = 8, byte = 1 }, bit = { lane = 4 }, bits = 4 }]
+        offset = -8
+        [scale]
+        super = "d"
+        planes = [{ from = "s", item = { half = 1 }, bit = { group = 4 }, bits = 4 }]
+        offset = 1"#,
+        0.01,
+    ),
+    // Codes of their own for weights that share rows of signs.
+    (
+        r#"
+        name = "rows"
+        doc = "x"
+        weights = 16
+        bytes = 8
+        index = { half = 8, byte = 4, lane = 1 }
+        fields = { d = { at = 0, type = "f16" }, sg = { at = 2, type = "u16" }, qs = { at = 4, type = "u8[4]" } }
+        [code]
+        planes = [{ from = "qs", item = { half = 2, byte = 1 }, bit = { lane = 2 }, bits = 2 }]
+        [sign]
+        planes = [{ from = "sg", bit = { half = 7 }, bits = 7 }]
+        levels = "signs7"
+        [scale]
+        super = "d"
+        planes = [{ from = "sg", bit = 14, bits = 2 }]
+        offset = 1"#,
+        0.08,
+    ),
+    // Wide items, and a min of another type than the scale.
+    (
+        r#"
+        name = "wide"
+        doc = "x"
+        weights = 32
+        bytes = 26
+        index = { part = 8, lane = 1 }
+        fields = { d = { at = 0, type = "f32" }, m = { at = 4, type = "bf16" }, qs = { at = 6, type = "u40[4]" } }
+        code = { planes = [{ from = "qs", item = { part = 1 }, bit = { lane = 5 }, bits = 5 }] }
+        scale = { from = "d" }
+        min = { from = "m" }"#,
+        0.002,
+    ),
+];
+
+#[test]
+fn other_structures_are_encoded_too() {
+    for (card, limit) in CARDS {
+        let model = quantloom_spec::read_format("card", card, &quantloom_spec::ShippedTables);
+        let model = model.unwrap_or_else(|wrong| panic!("{}", wrong.render(false)));
+        let encoder = Encoder::of_model(&model).unwrap();
+        for (name, x) in patterns(1024) {
+            let (blocks, meant) = encoded(&encoder, &x, None);
+            let found = decode_blocks(&model, &blocks);
+            assert!(found.iter().all(|value| value.is_finite()), "{} {name}", model.name);
+            assert_eq!(found, meant, "{} {name}", model.name);
+            if name == "noise" {
+                let squares = |values: &mut dyn Iterator<Item = f32>| values.map(|x| f64::from(x).powi(2)).sum::<f64>();
+                let error = squares(&mut x.iter().zip(&found).map(|(x, y)| x - y)) / squares(&mut x.iter().copied());
+                assert!(error < limit, "{}: {error}", model.name);
+            }
+        }
+    }
+}

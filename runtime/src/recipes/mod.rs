@@ -1,20 +1,19 @@
 //! Recipes for whole models: which tensor becomes which format. They are data, in `recipes/llama.toml`, or a file of one's own.
 
 mod card;
+mod model;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result, quoted, suggest};
-use crate::gguf::{Array, Gguf, TensorInfo, Value};
+use crate::gguf::{Gguf, TensorInfo};
 use crate::registry::{self, Format};
 use card::{Card, RecipeCard, Rule, matches};
+use model::{Classes, Model};
 
 /// The recipes that come with the program.
 const SHIPPED: &str = include_str!("../../recipes/llama.toml");
-
-/// What layers are called in names of tensors: `blk.7.` and so on.
-const LAYER: &str = "blk.";
 
 /// The number that stands for a file of which none says more.
 const UNNAMED: u32 = 1024;
@@ -49,15 +48,6 @@ pub enum Target {
     Plain,
     /// It becomes blocks of a format.
     Blocks(&'static Format),
-}
-
-/// What rules ask of a model.
-#[derive(Debug)]
-struct Model {
-    gqa: u64,
-    experts: u64,
-    blocks: u64,
-    imatrix: bool,
 }
 
 impl Recipes {
@@ -223,78 +213,6 @@ impl Recipe<'_> {
         let format_of = format!("tensor {}: {}", quoted(&tensor.name), format.name);
         Err(Error::BadK { format: format_of, k: tensor.k(), multiple: format.block_weights })
     }
-}
-
-impl Model {
-    fn of(file: &Gguf, imatrix: bool) -> Self {
-        let architecture = file.value("general.architecture").and_then(Value::as_str).unwrap_or_default();
-        let number = |key: &str| file.value(&format!("{architecture}.{key}")).and_then(largest);
-        let heads = number("attention.head_count").unwrap_or(1);
-        let key_heads = number("attention.head_count_kv").unwrap_or(heads).max(1);
-        Self {
-            gqa: heads / key_heads,
-            experts: number("expert_count").unwrap_or(0),
-            blocks: number("block_count").unwrap_or(0),
-            imatrix,
-        }
-    }
-
-    fn fits(&self, rule: &Rule, class: &str, classes: &Classes, name: &str) -> bool {
-        let layers = classes.layers.get(class);
-        let place = layers.and_then(|layers| Some((layers.range(..layer(name)?).count(), layers.len())));
-        rule.class.iter().any(|wanted| wanted == class)
-            && rule.gqa.is_none_or(|least| self.gqa >= least)
-            && rule.experts.is_none_or(|count| self.experts == count)
-            && rule.blocks.is_none_or(|count| self.blocks == count)
-            && rule.imatrix.is_none_or(|given| self.imatrix == given)
-            && place.map_or(rule.first.is_none() && rule.parts().next().is_none(), |(at, of)| rule.fits_layer(at, of))
-    }
-}
-
-/// A number, or the largest of several: some models have one per layer.
-fn largest(value: &Value) -> Option<u64> {
-    match value {
-        Value::Array(Array::U32(all)) => all.iter().max().map(|most| u64::from(*most)),
-        Value::Array(Array::I32(all)) => all.iter().max().and_then(|most| (*most).try_into().ok()),
-        number => number.as_u64(),
-    }
-}
-
-/// The classes of a model's tensors.
-struct Classes<'c> {
-    /// Class of each tensor.
-    of_tensors: Vec<Option<&'c str>>,
-    /// The layers that have a tensor of a class.
-    layers: BTreeMap<&'c str, BTreeSet<usize>>,
-}
-
-impl<'c> Classes<'c> {
-    fn of(card: &'c Card, file: &Gguf) -> Self {
-        let class_of = |tensor: &TensorInfo| {
-            let fits = |class: &card::Class| class.names.iter().any(|pattern| matches(pattern, &tensor.name));
-            card.class.iter().find(|(_, class)| fits(class)).map(|(name, _)| name.as_str())
-        };
-        let mut of_tensors = file.tensors().iter().map(class_of).collect::<Vec<_>>();
-        let present = of_tensors.iter().flatten().copied().collect::<BTreeSet<_>>();
-        for class in of_tensors.iter_mut().flatten() {
-            let instead_of = card.class.get(*class).and_then(|class| class.instead_of.as_deref());
-            if let Some(other) = instead_of.filter(|other| !present.contains(other)) {
-                *class = other;
-            }
-        }
-        let mut layers: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
-        for (class, tensor) in of_tensors.iter().zip(file.tensors()) {
-            if let (Some(class), Some(layer)) = (class, layer(&tensor.name)) {
-                layers.entry(*class).or_default().insert(layer);
-            }
-        }
-        Self { of_tensors, layers }
-    }
-}
-
-/// The layer that a tensor belongs to.
-fn layer(name: &str) -> Option<usize> {
-    name.strip_prefix(LAYER)?.split('.').next()?.parse().ok()
 }
 
 #[cfg(test)]
