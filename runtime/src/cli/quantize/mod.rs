@@ -27,14 +27,12 @@ const VERSION: &str = "general.quantization_version";
 /// The present generation, since 2023.
 const PRESENT_VERSION: u32 = 2;
 
+/// Characters of a line of help.
+const LINE: usize = 100;
+
 /// Quantise a model
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "NAME is a recipe, such as the usual names of whole models, or a format for all matrices. Tensors of one
-axis stay f32, all metadata is kept, and the output appears only when it is complete.
-
-Example: quantloom quantize model-f16.gguf --to NAME -o model.gguf"
-)]
+#[command(after_help = after_help())]
 pub struct Args {
     /// The model, in f32, f16 or bf16
     #[arg(value_name = "IN.gguf")]
@@ -63,6 +61,30 @@ pub struct Args {
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+/// What NAME can be: the recipes are data.
+fn after_help() -> String {
+    let recipes = Recipes::shipped();
+    let names = recipes.as_ref().map(|recipes| recipes.names().collect::<Vec<_>>()).unwrap_or_default();
+    let mut lines = vec![String::new()];
+    for name in names {
+        if lines.last().is_some_and(|line| line.len() + name.len() > LINE) {
+            lines.push(String::new());
+        }
+        if let Some(line) = lines.last_mut() {
+            *line += &format!(" {name}");
+        }
+    }
+    format!(
+        "NAME is a recipe for whole models:
+{}
+or a format that `quantloom formats` lists, which then all matrices get. Tensors of one axis stay f32, all metadata
+is kept, and the output appears only when it is complete.
+
+Example: quantloom quantize model-f16.gguf --to NAME -o model.gguf",
+        lines.join("\n")
+    )
 }
 
 /// Writes the model anew, and prints what became of each tensor.
