@@ -3,7 +3,6 @@
 mod support;
 
 use std::fs;
-use std::path::Path;
 use std::process::{Command, Output};
 
 use quantloom::gguf::{BlockShape, Gguf, GgufWriter, NewTensor, Value};
@@ -308,13 +307,22 @@ fn wrong_inputs_are_refused() {
 
 #[test]
 fn quantised_tensors_are_quantised_again_on_request_only() {
-    let model = testdata("models").join("rustbook-Q4_K_M.gguf");
-    let folder = TempDir::new().unwrap();
-    let output = folder.path().join("out.gguf");
-    let [model, output] = [&model, &output].map(|path: &std::path::PathBuf| path.to_str().unwrap());
-    let message = refused(&[model, "--to", "Q8_0", "-o", output]);
+    let scene = Scene::new(model(256, |_| ()));
+    scene.run(&["--to", "Q6_K"]);
+    fs::rename(scene.path("out.gguf"), scene.path("in.gguf")).unwrap();
+    let message = scene.fail(&["--to", "Q8_0"]);
     assert!(message.contains("quantised already, as Q6_K") && message.contains("--allow-requantize"), "{message}");
-    assert!(!Path::new(output).exists());
-    done(&[model, "--to", "Q8_0", "-o", output, "--allow-requantize"]);
-    assert!(Gguf::open(output).unwrap().tensors().iter().all(|tensor| [kind::F32, kind::Q8_0].contains(&tensor.kind)));
+    let output = scene.run(&["--to", "Q8_0", "--allow-requantize"]);
+    assert!(output.tensors().iter().all(|tensor| [kind::F32, kind::Q8_0].contains(&tensor.kind)));
+}
+
+/// What is in the right format already stays as it is, to the bit.
+#[test]
+fn what_is_right_already_is_copied() {
+    let scene = Scene::new(model(256, |_| ()));
+    scene.run(&["--to", "Q4_K_M"]);
+    let first = fs::read(scene.path("out.gguf")).unwrap();
+    fs::rename(scene.path("out.gguf"), scene.path("in.gguf")).unwrap();
+    scene.run(&["--to", "Q4_K_M"]);
+    assert_eq!(fs::read(scene.path("out.gguf")).unwrap(), first);
 }

@@ -49,7 +49,7 @@ impl GgufWriter {
     pub fn create(path: impl Into<PathBuf>, metadata: &[(String, Value)], tensors: &[NewTensor]) -> Result<Self> {
         let path = path.into();
         let key = metadata.iter().find(|(key, _)| key == ALIGNMENT_KEY);
-        let alignment = key.and_then(|(_, value)| value.as_u64()).unwrap_or(DEFAULT_ALIGNMENT) as usize;
+        let alignment = key.and_then(|(_, value)| value.as_u64()).unwrap_or(DEFAULT_ALIGNMENT).max(1) as usize;
         let file = temporary(&path).map_err(Error::io(&path))?;
         let sizes = tensors.iter().map(|tensor| tensor.bytes).collect();
         let mut writer = Self { path, file: BufWriter::new(file), sizes, current: 0, written: 0, alignment };

@@ -57,7 +57,7 @@ pub struct Rule {
 impl Rule {
     /// Whether the rule fits layer `layer` of `layers`, as far as layers go.
     pub fn fits_layer(&self, layer: usize, layers: usize) -> bool {
-        let ends = |parts: usize| (layers / parts, layers * (parts - 1) / parts);
+        let ends = |parts: usize| (layers / parts, layers.saturating_mul(parts - 1) / parts);
         let spread = |parts: usize| {
             let (first, last) = ends(parts);
             layer < first || layer >= last || (layer - first) % 3 == 2
