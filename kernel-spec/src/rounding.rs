@@ -35,7 +35,7 @@ impl Element {
     }
 
     /// The bits of the element nearest to `value`, ties to even; what is out of range becomes the nearest end of it.
-    /// Not a number becomes 0.
+    /// Not a number becomes 0. The short floats are rounded by way of f32, which is the same on all processors.
     #[must_use]
     pub fn nearest(self, value: f64) -> u64 {
         let least = match self {
@@ -46,8 +46,8 @@ impl Element {
         match self {
             Self::Unsigned(_) => value.max(0.0).round_ties_even() as u64,
             Self::Signed(width) => value.round_ties_even() as i64 as u64 & (u64::MAX >> (64 - u32::from(width))),
-            Self::F16 => f16::from_f64(value).to_bits().into(),
-            Self::Bf16 => bf16::from_f64(value).to_bits().into(),
+            Self::F16 => f16::from_f32(value as f32).to_bits().into(),
+            Self::Bf16 => bf16::from_f32(value as f32).to_bits().into(),
             Self::F32 => u64::from((value as f32).to_bits()),
             Self::E8m0 | Self::Ue4m3 => self.listed().and_then(|bits| self.nearest_of(bits, value)).unwrap_or(0),
         }

@@ -101,17 +101,12 @@ pub struct Scratch {
     pub picks: Picks,
 }
 
-/// How many scales a search tries: first over the whole range, then near the best.
-#[derive(Clone, Copy, Debug)]
-struct Effort {
-    coarse: usize,
-    fine: usize,
-}
-
-/// Searches of quick coders can be long.
-const QUICK: Effort = Effort { coarse: 20, fine: 12 };
-/// Searches of slow coders cannot.
-const SLOW: Effort = Effort { coarse: 16, fine: 6 };
+/// The range of scales is halved so often, in logarithms, for the first pass: the scales between are tried.
+const COARSE: u32 = 4;
+/// As often again, near the best, for the second pass.
+const FINE: u32 = 3;
+/// For coders that are slow.
+const FINE_SLOW: u32 = 2;
 
 /// An error so many times the least so far will not become the least.
 const HOPELESS: f32 = 1.5;
@@ -129,31 +124,36 @@ impl Coder {
     /// The best scale and min of a group.
     pub fn fit(&self, group: Group<'_>, bounds: Bounds, scratch: &mut Scratch) -> Fit {
         let search = Search::new(self, group, bounds);
-        let effort = if self.is_slow() { SLOW } else { QUICK };
         let mut best = Fit { scale: 0.0, min: 0.0, error: f32::INFINITY };
         // From the scale at which nothing is clipped, and a little more, down to one that suits but the bulk of the weights.
         let count = self.level_count().min(1 << 16) as f32;
         let (high, low) = (1.0 + (2.0 / count).min(0.2), count / (count + 24.0));
-        let ratio = (low / high).powf(1.0 / (effort.coarse - 1) as f32);
+        let ratio = halved(low / high, COARSE);
         let signs: &[f32] = if bounds.both { &[1.0, -1.0] } else { &[1.0] };
         let anchors = if bounds.min { &ANCHORS[..] } else { &ANCHORS[..1] };
         for sign in signs {
             for anchor in anchors {
-                let start = search.widest(*sign);
-                for step in 0..effort.coarse {
-                    let scale = start * high * ratio.powi(step as i32);
+                let mut scale = search.widest(*sign) * high;
+                for _ in 0..=1 << COARSE {
                     search.improve(scale, search.anchored(scale, *anchor), &mut best, scratch);
+                    scale *= ratio;
                 }
             }
         }
-        let around = best;
-        for step in 0..effort.fine {
-            let place = 2.0 * (step as f32 + 0.5) / effort.fine as f32 - 1.0;
-            let scale = around.scale * ratio.powf(place);
+        let halvings = if self.is_slow() { FINE_SLOW } else { FINE };
+        let (around, fine) = (best, halved(ratio, halvings));
+        let mut scale = around.scale / ratio;
+        for _ in 1..2 << halvings {
+            scale *= fine;
             search.improve(scale, around.min, &mut best, scratch);
         }
         best
     }
+}
+
+/// The ratio whose powers come to `ratio` after as many doublings of the exponent. Square roots are the same everywhere.
+fn halved(ratio: f32, times: u32) -> f32 {
+    (0..times).fold(ratio, |ratio, _| ratio.sqrt())
 }
 
 /// A search for the scale and min of a group.
@@ -238,5 +238,33 @@ impl<'s> Search<'s> {
         let min = (sums.ll * x - sums.l * sums.xl) / determinant;
         let bound = self.bound(min);
         if bound == min { Some(((sums.xl * w - sums.l * x) / determinant, min)) } else { alone(bound) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::encode::Encoder;
+    use crate::registry;
+
+    /// Wide registers give the bits that narrow ones give.
+    #[test]
+    fn registers_do_not_change_the_result() {
+        let x = (0..96).map(|at| ((at * at) as f32 * 0.11).sin()).collect::<Vec<_>>();
+        let w = (0..96).map(|at| 1.0 + (at % 7) as f32).collect::<Vec<_>>();
+        for format in registry::formats() {
+            let coder = &Encoder::new(format).unwrap().coder;
+            let group = Group { x: &x, w: &w };
+            for scale in [0.003, -0.02, 0.11, 0.7] {
+                let run = |narrow: bool| {
+                    let mut scratch = Scratch::default();
+                    scratch.levels.resize(x.len(), 0.0);
+                    let measure = Measure { coder, group, scale, min: 0.01, scratch: &mut scratch };
+                    let sums = if narrow { measure.run() } else { widest(measure) };
+                    ([sums.error, sums.xl, sums.ll, sums.l].map(f32::to_bits), scratch.levels)
+                };
+                assert_eq!(run(true), run(false), "{}", format.name);
+            }
+        }
     }
 }

@@ -264,10 +264,12 @@ fn write_root(chain: &Chain, choice: Option<own::Choice>, start: usize, bytes: &
     }
 }
 
-/// The largest power of two that is not above all magnitudes; 1 if all are 0.
+/// The largest power of two that is not above the largest magnitude; 1 if all are 0.
 fn unit_of(x: &[f32]) -> f64 {
+    // An f32 is never subnormal as an f64: without its mantissa it is such a power.
+    const EXPONENT: u64 = 0x7FF << 52;
     let most = x.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
-    if most == 0.0 { 1.0 } else { f64::from(most).log2().floor().exp2() }
+    if most == 0.0 { 1.0 } else { f64::from_bits(f64::from(most).to_bits() & EXPONENT) }
 }
 
 /// Importance as weights of errors, about 1, none of them 0.
