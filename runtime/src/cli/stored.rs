@@ -46,6 +46,14 @@ impl Stored {
         }
     }
 
+    /// Its type number in GGUF files, if it has one.
+    pub fn kind(self) -> Option<u32> {
+        match self {
+            Self::Plain => Some(PLAIN),
+            Self::Blocks(format) => format.gguf,
+        }
+    }
+
     /// What makes a row of a given length a number of bytes.
     pub fn shape(self) -> BlockShape {
         match self {
