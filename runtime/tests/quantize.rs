@@ -99,8 +99,8 @@ fn decoded(file: &Gguf, name: &str) -> Vec<f32> {
     let mut values = vec![0.0; tensor.k() * tensor.rows()];
     match registry::format_by_gguf(tensor.kind) {
         Some(format) => {
-            let shape = BlockShape { weights: format.block_weights, bytes: format.block_bytes };
-            quantloom::decode(format, file.bytes(tensor, shape).unwrap(), &mut values).unwrap();
+            let shape = BlockShape::of(format).unwrap();
+            quantloom::decode(format, tensor.rows(), tensor.k(), file.bytes(tensor, shape).unwrap(), &mut values).unwrap();
         }
         None => {
             let bytes = file.bytes(tensor, BlockShape::F32).unwrap();
@@ -114,7 +114,7 @@ fn decoded(file: &Gguf, name: &str) -> Vec<f32> {
 fn what_is_written_is_what_was_read() {
     let bytes = sample();
     let file = Gguf::from_bytes("sample", bytes.clone()).unwrap();
-    let shape = |kind: u32| if kind == kind::Q4_0 { BlockShape { weights: 32, bytes: 18 } } else { BlockShape::F32 };
+    let shape = |kind: u32| if kind == kind::Q4_0 { BlockShape { header: 0, weights: 32, bytes: 18 } } else { BlockShape::F32 };
     let data = file.tensors().iter().map(|tensor| file.bytes(tensor, shape(tensor.kind)).unwrap()).collect::<Vec<_>>();
     let tensors = file.tensors().iter().zip(&data).map(|(tensor, data)| NewTensor {
         name: tensor.name.clone(),

@@ -22,7 +22,11 @@ impl Stored {
         if kind == PLAIN {
             return Some(Self::Plain);
         }
-        let format = registry::format_by_gguf(kind)?;
+        registry::format_by_gguf(kind).and_then(Self::blocks)
+    }
+
+    /// A format that GGUF files can hold: not one of separate tensors.
+    pub fn blocks(format: &'static Format) -> Option<Self> {
         BlockShape::of(format).map(|shape| Self::Blocks(format, shape))
     }
 
@@ -50,7 +54,7 @@ impl Stored {
     pub fn kind(self) -> Option<u32> {
         match self {
             Self::Plain => Some(PLAIN),
-            Self::Blocks(format) => format.gguf,
+            Self::Blocks(format, _) => format.gguf,
         }
     }
 

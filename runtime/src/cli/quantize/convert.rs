@@ -70,19 +70,19 @@ impl<'c> Converter<'c> {
             Some(imatrix) => imatrix.importance(&tensor.name, k, stacked)?,
             None => None,
         };
-        let row_bytes = k / from.weights * from.bytes;
+        let row_bytes = from.header + k / from.weights * from.bytes;
         let at_once = (AT_ONCE / k.max(1)).max(1);
         let mut squares = Squares::default();
         for (matrix, bytes) in bytes.chunks((rows * row_bytes).max(1)).enumerate() {
             let importance = importance.as_ref().map(|all| &all[matrix * k..][..k]);
             for (part, bytes) in bytes.chunks(at_once * row_bytes).enumerate() {
                 let mut x = vec![0.0; bytes.len() / row_bytes * k];
-                step.from.decode(bytes, &mut x)?;
+                step.from.decode(k, bytes, &mut x)?;
                 let first = (matrix * rows + part * at_once) * k;
                 let encoded = self.encode(step.to, &x, k, importance).map_err(|error| named(error, &tensor.name, first))?;
                 out.write(&encoded)?;
                 let mut y = vec![0.0; x.len()];
-                step.to.decode(&encoded, &mut y)?;
+                step.to.decode(k, &encoded, &mut y)?;
                 squares.add(&x, &y);
                 self.file.release(bytes);
                 done(x.len() as u64);
@@ -94,7 +94,7 @@ impl<'c> Converter<'c> {
     fn encode(&mut self, to: Stored, x: &[f32], k: usize, importance: Option<&[f32]>) -> Result<Vec<u8>> {
         match to {
             Stored::Plain => Ok(x.iter().flat_map(|x| x.to_le_bytes()).collect()),
-            Stored::Blocks(format) => {
+            Stored::Blocks(format, _) => {
                 let encoder = match self.encoders.entry(format.name) {
                     Entry::Occupied(known) => known.into_mut(),
                     Entry::Vacant(free) => free.insert(Encoder::new(format)?),

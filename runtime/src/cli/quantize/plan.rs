@@ -46,7 +46,9 @@ pub fn plan<'f>(file: &'f Gguf, recipe: &Recipe<'_>, imatrix: bool, requantize: 
         let to = match target {
             Target::Keep => from,
             Target::Plain => Stored::Plain,
-            Target::Blocks(format) => Stored::Blocks(format),
+            Target::Blocks(format) => Stored::blocks(format).ok_or_else(|| {
+                Failure::input(format!("{} is stored in separate tensors; choose another format", format.name))
+            })?,
         };
         let to_kind = if let Target::Keep = target { Some(tensor.kind) } else { to.kind() };
         let Some(to_kind) = to_kind else {
