@@ -56,7 +56,9 @@ fn storage(criterion: &mut Criterion) {
         group
             .bench_function("pack", |bencher| bencher.iter(|| Weights::pack(format, n, k, black_box(&stored), &pool).unwrap()));
         let mut weights = vec![0.0; n * k];
-        group.bench_function("decode", |bencher| bencher.iter(|| quantloom::decode(format, black_box(&stored), &mut weights)));
+        group.bench_function("decode", |bencher| {
+            bencher.iter(|| quantloom::decode(format, n, k, black_box(&stored), &mut weights))
+        });
     }
 }
 

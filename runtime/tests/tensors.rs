@@ -18,8 +18,11 @@ use support::testdata;
 
 const PREFIX: &str = "model.layers.0.mlp.up_proj";
 
-/// A file of `testdata/tensors`, its format, and N and K where the file does not say them.
-const FILES: [(&str, &str, Option<(usize, usize)>); 6] = [
+/// N and K, where a file does not say them.
+type Shape = Option<(usize, usize)>;
+
+/// A file of `testdata/tensors`, and its format.
+const FILES: [(&str, &str, Shape); 6] = [
     ("gptq_4bit_g128", "GPTQ-4bit-g128", None),
     ("gptq_3bit_g128", "GPTQ-3bit-g128", None),
     ("awq_4bit_g128", "AWQ-4bit-g128", None),

@@ -125,22 +125,23 @@ fn moderate_row(
     })
 }
 
-/// Items of a separate tensor: any integers; floats of about 1/2, and some zeros and subnormals.
+/// Items of a separate tensor: any integers and small floats; floats of about 1/2, and among them some zeros and subnormals.
 fn moderate_items(element: Element, count: usize, random: &mut Random) -> Vec<u8> {
     let size = element.bits() as usize / 8;
+    // An exponent has none of those.
+    let tiny = special_values(element).get(..5).filter(|_| element != Element::E8m0).unwrap_or_default();
     let item = |_| {
         let bits = random.bits();
-        let half = match element {
+        let usual = match element {
             Element::Unsigned(_) | Element::Signed(_) => bits,
             Element::F16 => 0x3800 | bits & 0x3FF,
             Element::Bf16 => 0x3F00 | bits & 0x7F,
             Element::F32 => 0x3F00_0000 | bits & 0x7F_FFFF,
             Element::E8m0 => 0x78 | bits & 7,
-            Element::E4m3 | Element::Ue4m3 => 0x30 | bits & 7,
+            Element::E4m3 | Element::Ue4m3 if bits & 0x7F == 0x7F => 0x30,
+            Element::E4m3 | Element::Ue4m3 => bits,
         };
-        // The first few special values are the small ones.
-        let special = special_values(element).get((bits >> 60) as usize).filter(|_| bits >> 56 & 7 == 0);
-        special.copied().filter(|_| (bits >> 60) < 5 && element != Element::E8m0).unwrap_or(half)
+        tiny.get((bits >> 56) as usize % 40).copied().unwrap_or(usual)
     };
     (0..count).map(item).flat_map(|item: u64| item.to_le_bytes().into_iter().take(size)).collect()
 }
