@@ -6,11 +6,7 @@ use std::sync::{PoisonError, RwLock};
 
 pub use quantloom_kernels::abi::{Class, Format, Isa, Kernel, Numerics, Packed, Schedule};
 use quantloom_kernels::{FORMATS, ISAS};
-<<<<<<< HEAD
 use quantloom_spec::{Diagnostics, model, read_format};
-=======
-use quantloom_spec::{ShippedTables, model, read_format};
->>>>>>> main
 
 use crate::error::{Error, Result, suggest};
 
@@ -53,11 +49,11 @@ fn shared_key(one: &Format, other: &Format) -> Option<&'static str> {
     (one.gguf.is_some() && one.gguf == other.gguf).then_some("gguf")
 }
 
-/// The checked card of a format, read from the texts that its row of the registry holds.
+/// The checked card of a format, which says what its bits are and mean: read from the texts that its row of the registry holds.
 ///
 /// # Errors
 /// Never for a row that was generated with this version: its card has been checked.
-pub fn card(format: &Format) -> Result<model::Format, Diagnostics> {
+pub fn model(format: &Format) -> Result<model::Format, Diagnostics> {
     let tables = format.tables.iter().map(|table| (table.name.to_owned(), table.text.to_owned()));
     read_format(format.name, format.card, &tables.collect::<BTreeMap<_, _>>())
 }
@@ -83,17 +79,6 @@ pub fn format_by_name(name: &str) -> Result<&'static Format> {
 #[must_use]
 pub fn format_by_gguf(kind: u32) -> Option<&'static Format> {
     formats().find(|format| format.gguf == Some(kind))
-}
-
-/// The checked card of a format: what its bits are and mean. Reading it needs no files.
-///
-/// # Errors
-/// [`Error::NotEncodable`] if the card uses a table that is not part of this program, as a card from another folder may.
-pub fn model(format: &Format) -> Result<model::Format> {
-    read_format(format.name, format.card, &ShippedTables).map_err(|_| {
-        let why = "its card refers to a table that is not part of this program".to_owned();
-        Error::NotEncodable { format: format.name.to_owned(), why }
-    })
 }
 
 /// The instruction set of that name.

@@ -84,7 +84,7 @@ pub fn check(format: &'static Format) -> Result<Report, Failure> {
 
 /// The checked card of a format.
 fn card(format: &Format) -> Result<model::Format, Failure> {
-    registry::card(format).map_err(|wrong| Failure::new(format, wrong))
+    registry::model(format).map_err(|wrong| Failure::new(format, wrong))
 }
 
 #[cfg(test)]
