@@ -223,7 +223,8 @@ fn changed_numbers_and_digits_are_rejected() {
         change_digits(card, &digits(format), &mut mutants);
         mutants
     });
-    assert_eq!(all, Fate { rejected: 2929, harmless: 0, silent: SHARED_BY_ROWS.map(str::to_owned).to_vec() });
+    // What the indices of two cards hold says nothing of weights: another number refuses every file.
+    assert_eq!(all, Fate { rejected: 2931, harmless: 2, silent: SHARED_BY_ROWS.map(str::to_owned).to_vec() });
 }
 
 /// Two strides of one map exchanged are often another way to read every bit once; golden files tell those apart.
