@@ -248,8 +248,9 @@ pub enum Parts {
         quants: usize,
         /// `[unit_weights / span][cols]` f32: the activation scales.
         scales: usize,
-        /// `[unit_weights / step][cols]` i32: `-zero` times the sum of the quants of a step, if the class's zero is not 0.
-        bias: Option<usize>,
+        /// `[unit_weights / step][cols]` i32: the sum of the quants of a step times the second number. Dots start there where what is
+        /// multiplied is not the level.
+        bias: Option<(usize, i32)>,
         /// The sums of the quants of steps, if the class has mins or zero points.
         sums: Option<(usize, Sums)>,
     },

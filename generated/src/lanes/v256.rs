@@ -34,7 +34,7 @@ super::vocabulary! { "avx2,fma,f16c":
     fn or(a: I, b: I) -> I { _mm256_or_si256(a, b) }
     /// The products of four unsigned codes and four signed quants, added in pairs to 16 bits; the generator proves that they fit.
     fn products(codes: I, quants: I) -> I { _mm256_maddubs_epi16(codes, quants) }
-    /// The same for codes whose level is `code - 128`: the sign of the level moves to the quants, so that pairs fit 16 bits.
+    /// The same for `code - 128`, whose sign moves to the quants, so that pairs fit 16 bits.
     fn products_128(codes: I, quants: I) -> I {
         let levels = _mm256_xor_si256(codes, _mm256_set1_epi8(-128));
         _mm256_maddubs_epi16(_mm256_abs_epi8(levels), _mm256_sign_epi8(quants, levels))

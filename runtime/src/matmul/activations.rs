@@ -85,9 +85,9 @@ fn fill_group(kernel: &Kernel, class: &Class, columns: &[f32], k: usize, group: 
                 if bias.is_some() || sums.is_some() {
                     row.sum_steps(class.step);
                 }
-                if let Some(at) = bias {
+                if let Some((at, factor)) = bias {
                     let per_unit = class.unit_weights / class.step;
-                    layout.scatter(group, at, column, &row.sums, per_unit, |sum| (-class.zero * sum).cast_unsigned());
+                    layout.scatter(group, at, column, &row.sums, per_unit, |sum| (factor * sum).cast_unsigned());
                 }
                 if let Some((at, sums)) = sums {
                     layout.scatter_sums(group, at, column, &row, class, sums);

@@ -7,7 +7,7 @@ use quantloom_spec::isa::Dot;
 use quote::{format_ident, quote};
 
 use super::tile::{Tile, each};
-use super::{quads, value};
+use super::{quads, unit, value};
 use crate::lower::class::{Min, Root, Sub};
 
 /// Where a tile finds its weights.
@@ -71,8 +71,11 @@ impl Tile<'_> {
     fn around_step(&self, source: Source, at: &TokenStream) -> (TokenStream, TokenStream) {
         let step = self.class.step;
         let start = self.columns(|column| {
-            let first =
-                if self.has_bias() { quote!(lanes::splat_i(columns.bias[at_step][#column])) } else { quote!(lanes::zero_i()) };
+            let first = if unit::bias(self.class, self.width) != 0 {
+                quote!(lanes::splat_i(columns.bias[at_step][#column]))
+            } else {
+                quote!(lanes::zero_i())
+            };
             let dots = (0..self.vectors).map(|vector| cell("dot", vector, column));
             let others = self.other_dots(column).into_iter().flatten();
             quote!(#(let mut #dots = #first;)* #(let mut #others = lanes::zero_i();)*)
@@ -135,21 +138,6 @@ impl Tile<'_> {
             0 => cell("dot", vector, column),
             turn => cell(&format!("dot{turn}_"), vector, column),
         }
-    }
-
-    /// Whether dots start at something: codes that the dot primitive takes as they are, with a zero.
-    fn has_bias(&self) -> bool {
-        self.class.zero != 0 && !self.signed_products()
-    }
-
-    /// 16-bit pair sums cannot hold products of 8-bit codes; their levels go in with their sign apart.
-    fn signed_products(&self) -> bool {
-        self.width.dot == Dot::PairsI16 && self.pair_budget() == 0
-    }
-
-    /// How many quads' pair sums fit 16 bits.
-    fn pair_budget(&self) -> usize {
-        i16::MAX as usize / (2 * 127 * self.class.max_byte as usize)
     }
 
     /// Loads the lines of a body if they come from packed memory, and multiplies its quads.
@@ -219,8 +207,9 @@ impl Tile<'_> {
             return quote!(#dot = lanes::dot(#dot, #weight, quant););
         }
         let pair = cell("pair", vector, column);
-        let products = if self.signed_products() { quote!(lanes::products_128) } else { quote!(lanes::products) };
-        let budget = self.pair_budget().max(1);
+        let products =
+            if unit::signed_products(self.class, self.width) { quote!(lanes::products_128) } else { quote!(lanes::products) };
+        let budget = unit::pair_budget(self.class).max(1);
         let first = index.is_multiple_of(budget);
         let last = (index + 1).is_multiple_of(budget) || index + 1 == count;
         let add = if first {

@@ -142,7 +142,7 @@ fn kernels(plan: &Plan, class: &Class, isa: &Isa, numerics: Numerics, support: &
     let unit = unit::weights(class, width);
     let columns = kernels.iter().map(|kernel| kernel.variant.cols).collect::<BTreeSet<_>>();
     let columns = columns.into_iter().map(|cols| {
-        let (item, layout) = (unit::activations(class, numerics, cols), unit::layout(class, numerics, cols));
+        let (item, layout) = (unit::activations(class, width, numerics, cols), unit::layout(class, width, numerics, cols));
         let name = unit::layout_name(numerics, cols);
         quote! {
             #item

@@ -1,6 +1,7 @@
 //! The types that a kernel sees its memory through: a unit of packed weights and a unit of a column group.
 
 use proc_macro2::TokenStream;
+use quantloom_spec::isa::Dot;
 use quantloom_spec::kernels::Numerics;
 use quote::quote;
 
@@ -56,7 +57,7 @@ pub fn root_type(root: Root) -> TokenStream {
 }
 
 /// The struct of a unit of a column group of `cols` columns; `Pod` cannot be derived for a const parameter, so each has its own.
-pub fn activations(class: &Class, numerics: Numerics, cols: usize) -> TokenStream {
+pub fn activations(class: &Class, width: Width, numerics: Numerics, cols: usize) -> TokenStream {
     let name = columns_name(numerics, cols);
     let (unit, chunk) = (class.unit, class.chunk());
     let chunks = unit / chunk;
@@ -65,7 +66,7 @@ pub fn activations(class: &Class, numerics: Numerics, cols: usize) -> TokenStrea
             /// One f32 per weight and column.
             values: [[[f32; #cols]; #chunk]; #chunks],
         },
-        Numerics::Int8 => int8_fields(class, cols),
+        Numerics::Int8 => int8_fields(class, width, cols),
     };
     let doc = format!(" {unit} activations of each of {cols} columns.");
     quote! {
@@ -76,12 +77,28 @@ pub fn activations(class: &Class, numerics: Numerics, cols: usize) -> TokenStrea
     }
 }
 
-fn int8_fields(class: &Class, cols: usize) -> TokenStream {
+/// What the sum of the quants of a step is multiplied by and its dot starts at, so that the dot is one of levels.
+pub fn bias(class: &Class, width: Width) -> i32 {
+    let taken_off = if signed_products(class, width) { 128 } else { 0 };
+    taken_off - class.zero
+}
+
+/// Whether 128 is taken off every byte of a dot: pairs of products would not fit 16 bits otherwise.
+pub fn signed_products(class: &Class, width: Width) -> bool {
+    width.dot == Dot::PairsI16 && pair_budget(class) == 0
+}
+
+/// How many quads' pair sums fit 16 bits.
+pub fn pair_budget(class: &Class) -> usize {
+    i16::MAX as usize / (2 * 127 * class.max_byte as usize)
+}
+
+fn int8_fields(class: &Class, width: Width, cols: usize) -> TokenStream {
     let (quads, bodies, steps) = (class.body() / 4, class.unit / class.body(), class.steps());
     let spans = class.unit / class.span;
-    let bias = (class.zero != 0).then(|| {
+    let bias = (bias(class, width) != 0).then(|| {
         quote! {
-            /// What the zero takes off each step's dot.
+            /// What each step's dot starts at.
             bias: [[i32; #cols]; #steps],
         }
     });
@@ -119,12 +136,13 @@ pub fn layout_name(numerics: Numerics, cols: usize) -> proc_macro2::Ident {
 }
 
 /// The registry's description of that struct.
-pub fn layout(class: &Class, numerics: Numerics, cols: usize) -> TokenStream {
+pub fn layout(class: &Class, width: Width, numerics: Numerics, cols: usize) -> TokenStream {
     let name = columns_name(numerics, cols);
     let parts = match numerics {
         Numerics::Exact => quote!(abi::Parts::Floats),
         Numerics::Int8 => {
-            let bias = option((class.zero != 0).then(|| quote!(offset_of!(#name, bias))));
+            let factor = bias(class, width);
+            let bias = option((factor != 0).then(|| quote!((offset_of!(#name, bias), #factor))));
             let sums = option(class.sums().map(|sums| match sums {
                 Sums::Whole => quote!((offset_of!(#name, sums), abi::Sums::Whole)),
                 Sums::Pairs => quote!((offset_of!(#name, sums), abi::Sums::Pairs)),
