@@ -24,7 +24,7 @@ struct Quants1 {
     quants: [[[i32; 1]; 8]; 8],
     /// One scale a span.
     scales: [[f32; 1]; 1],
-    /// What the zero takes off each step's dot.
+    /// What each step's dot starts at.
     bias: [[i32; 1]; 16],
 }
 /// Where the parts of a unit of activations lie.
@@ -33,7 +33,7 @@ pub const QUANTS1: abi::Activations = abi::Activations {
     parts: abi::Parts::Int8 {
         quants: offset_of!(Quants1, quants),
         scales: offset_of!(Quants1, scales),
-        bias: Some(offset_of!(Quants1, bias)),
+        bias: Some((offset_of!(Quants1, bias), -64i32)),
         sums: None,
     },
 };

@@ -21,8 +21,6 @@ struct Quants1 {
     quants: [[[i32; 1]; 8]; 2],
     /// One scale a span.
     scales: [[f32; 1]; 2],
-    /// What the zero takes off each step's dot.
-    bias: [[i32; 1]; 2],
 }
 /// Where the parts of a unit of activations lie.
 pub const QUANTS1: abi::Activations = abi::Activations {
@@ -30,7 +28,7 @@ pub const QUANTS1: abi::Activations = abi::Activations {
     parts: abi::Parts::Int8 {
         quants: offset_of!(Quants1, quants),
         scales: offset_of!(Quants1, scales),
-        bias: Some(offset_of!(Quants1, bias)),
+        bias: None,
         sums: None,
     },
 };

@@ -24,8 +24,6 @@ struct Quants1 {
     quants: [[[i32; 1]; 8]; 8],
     /// One scale a span.
     scales: [[f32; 1]; 1],
-    /// What the zero takes off each step's dot.
-    bias: [[i32; 1]; 8],
 }
 /// Where the parts of a unit of activations lie.
 pub const QUANTS1: abi::Activations = abi::Activations {
@@ -33,7 +31,7 @@ pub const QUANTS1: abi::Activations = abi::Activations {
     parts: abi::Parts::Int8 {
         quants: offset_of!(Quants1, quants),
         scales: offset_of!(Quants1, scales),
-        bias: Some(offset_of!(Quants1, bias)),
+        bias: None,
         sums: None,
     },
 };

@@ -25,8 +25,6 @@ struct Quants1 {
     quants: [[[i32; 1]; 8]; 8],
     /// One scale a span.
     scales: [[f32; 1]; 1],
-    /// What the zero takes off each step's dot.
-    bias: [[i32; 1]; 8],
     /// Sums of the quants of steps.
     sums: [[i32; 1]; 8],
 }
@@ -36,7 +34,7 @@ pub const QUANTS1: abi::Activations = abi::Activations {
     parts: abi::Parts::Int8 {
         quants: offset_of!(Quants1, quants),
         scales: offset_of!(Quants1, scales),
-        bias: Some(offset_of!(Quants1, bias)),
+        bias: None,
         sums: Some((offset_of!(Quants1, sums), abi::Sums::Whole)),
     },
 };
