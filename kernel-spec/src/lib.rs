@@ -21,6 +21,8 @@ mod nearest;
 mod raw;
 mod read;
 pub mod reading;
+mod rounding;
+mod shipped;
 pub mod summary;
 mod table;
 mod walk;
@@ -29,6 +31,7 @@ pub use diagnostic::{Diagnostic, Diagnostics, Source, Span};
 pub use draw::draw;
 pub use folder::{Files, Spec, read_folder};
 pub use read::read_format;
+pub use shipped::ShippedTables;
 pub use table::{TableFolder, Tables};
 
 /// The folder with the cards that quantloom ships: `formats/`, `isa/`, `kernels/`, `gpu/` and `tables/`.

@@ -166,6 +166,35 @@ pub enum Error {
         index: usize,
     },
 
+    /// A weight or an importance has no meaning for an encoder.
+    #[error("{what}: value {index} (counted from 0) must be {wanted}; check what produced it")]
+    BadValue {
+        /// What the value is one of: a tensor, say.
+        what: String,
+        /// Its place.
+        index: usize,
+        /// What it should be.
+        wanted: &'static str,
+    },
+
+    /// A file of recipes cannot be used.
+    #[error("{}: {detail}", path.display())]
+    Recipe {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and the remedy.
+        detail: String,
+    },
+
+    /// The search for codes cannot deal with the structure of a format.
+    #[error("{format} cannot be encoded: {why}; choose another format")]
+    NotEncodable {
+        /// Name of the format.
+        format: String,
+        /// What stands in the way.
+        why: String,
+    },
+
     /// The system has not got the memory.
     #[error("{bytes} bytes of memory are not to be had; close other programs or use a smaller model")]
     OutOfMemory {

@@ -20,14 +20,17 @@
 
 mod buffer;
 pub mod defaults;
+pub mod encode;
 mod error;
 pub mod gguf;
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 pub mod gpu;
+pub mod imatrix;
 pub mod machine;
 pub mod matmul;
 pub mod measure;
 pub mod pool;
+pub mod recipes;
 pub mod registry;
 pub mod safetensors;
 mod storage;

@@ -2,6 +2,7 @@
 
 pub use quantloom_kernels::abi::{Class, Format, Isa, Kernel, Numerics, Packed, Schedule};
 use quantloom_kernels::{FORMATS, ISAS};
+use quantloom_spec::{ShippedTables, model, read_format};
 
 use crate::error::{Error, Result, suggest};
 
@@ -31,6 +32,17 @@ pub fn format_by_name(name: &str) -> Result<&'static Format> {
 #[must_use]
 pub fn format_by_gguf(kind: u32) -> Option<&'static Format> {
     formats().find(|format| format.gguf == Some(kind))
+}
+
+/// The checked card of a format: what its bits are and mean. Reading it needs no files.
+///
+/// # Errors
+/// [`Error::NotEncodable`] if the card uses a table that is not part of this program, as a card from another folder may.
+pub fn model(format: &Format) -> Result<model::Format> {
+    read_format(format.name, format.card, &ShippedTables).map_err(|_| {
+        let why = "its card refers to a table that is not part of this program".to_owned();
+        Error::NotEncodable { format: format.name.to_owned(), why }
+    })
 }
 
 /// The instruction set of that name.

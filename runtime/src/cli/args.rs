@@ -13,7 +13,7 @@ use quantloom::registry::{self, Format, Kernel, Numerics};
 use super::Failure;
 
 /// More threads than any machine has.
-const MAX_THREADS: i64 = 4096;
+pub const MAX_THREADS: i64 = 4096;
 
 /// Which kernel runs, on how many threads.
 #[derive(Debug, clap::Args)]

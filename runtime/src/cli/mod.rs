@@ -17,6 +17,7 @@ mod matmul;
 mod metadata;
 mod model;
 mod progress;
+mod quantize;
 mod results;
 mod source;
 mod stored;
@@ -52,6 +53,7 @@ enum Command {
     Cache(cache::Args),
     Check(check::Args),
     Explain(explain::Args),
+    Quantize(quantize::Args),
 }
 
 impl Cli {
@@ -71,6 +73,7 @@ impl Cli {
             Some(Command::Cache(args)) => cache::run(args),
             Some(Command::Check(args)) => check::run(args),
             Some(Command::Explain(args)) => explain::run(args),
+            Some(Command::Quantize(args)) => quantize::run(args),
         }
     }
 }

@@ -22,7 +22,11 @@ impl Stored {
         if kind == PLAIN {
             return Some(Self::Plain);
         }
-        let format = registry::format_by_gguf(kind)?;
+        registry::format_by_gguf(kind).and_then(Self::blocks)
+    }
+
+    /// A format that GGUF files can hold: not one of separate tensors.
+    pub fn blocks(format: &'static Format) -> Option<Self> {
         BlockShape::of(format).map(|shape| Self::Blocks(format, shape))
     }
 
@@ -43,6 +47,14 @@ impl Stored {
         match self {
             Self::Plain => "F32",
             Self::Blocks(format, _) => format.name,
+        }
+    }
+
+    /// Its type number in GGUF files, if it has one.
+    pub fn kind(self) -> Option<u32> {
+        match self {
+            Self::Plain => Some(PLAIN),
+            Self::Blocks(format, _) => format.gguf,
         }
     }
 

@@ -1,4 +1,4 @@
-//! Reads GGUF files, versions 2 and 3, little-endian, over a memory map.
+//! Reads GGUF files, versions 2 and 3, little-endian, over a memory map, and writes version 3.
 //!
 //! Opening a file reads what it lists, not its data. Nothing in a file is trusted: every count, length and offset is checked
 //! before it is used, and what is wrong comes back as an [`Error`] that names the byte and the key or tensor.
@@ -16,11 +16,14 @@ mod cursor;
 mod parse;
 mod tensor;
 mod value;
+mod write;
+mod write_value;
 
 use std::path::{Path, PathBuf};
 
 pub use tensor::{BlockShape, TensorInfo};
 pub use value::{Array, Value};
+pub use write::{GgufWriter, NewTensor};
 
 use crate::error::{Error, Result, quoted, suggest};
 use crate::storage::Storage;

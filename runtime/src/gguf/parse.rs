@@ -10,8 +10,8 @@ const MAGIC: [u8; 4] = *b"GGUF";
 const VERSIONS: std::ops::RangeInclusive<u32> = 2..=3;
 const MAX_DIMS: u32 = 4;
 
-const ALIGNMENT_KEY: &str = "general.alignment";
-const DEFAULT_ALIGNMENT: u64 = 32;
+pub(super) const ALIGNMENT_KEY: &str = "general.alignment";
+pub(super) const DEFAULT_ALIGNMENT: u64 = 32;
 const LEAST_ALIGNMENT: u64 = 8;
 
 /// Bytes of the shortest entry: an empty key, a type, a value of one byte.

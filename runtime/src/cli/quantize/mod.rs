@@ -1,0 +1,148 @@
+//! `quantloom quantize`: a model in other formats.
+
+mod convert;
+mod plan;
+mod show;
+
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use quantloom::gguf::{Gguf, GgufWriter, NewTensor, Value};
+use quantloom::imatrix::Imatrix;
+use quantloom::pool::Pool;
+use quantloom::recipes::{Recipe, Recipes};
+
+use super::Failure;
+use super::args::MAX_THREADS;
+use super::failure::print;
+use super::progress::bar;
+use convert::Converter;
+use plan::plan;
+
+/// The key that says what a model is mostly made of.
+const FILE_TYPE: &str = "general.file_type";
+/// The key that says which generation of formats a model uses.
+const VERSION: &str = "general.quantization_version";
+/// The present generation, since 2023.
+const PRESENT_VERSION: u32 = 2;
+
+/// Characters of a line of help.
+const LINE: usize = 100;
+
+/// Quantise a model
+#[derive(Debug, clap::Args)]
+#[command(after_help = after_help())]
+pub struct Args {
+    /// The model, in f32, f16 or bf16
+    #[arg(value_name = "IN.gguf")]
+    file: PathBuf,
+    /// A recipe, or a format for all matrices
+    #[arg(long, value_name = "NAME", required_unless_present = "recipe")]
+    to: Option<String>,
+    /// Where to write
+    #[arg(short, long, value_name = "OUT.gguf")]
+    output: PathBuf,
+    /// How much each column matters: an importance matrix
+    #[arg(long, value_name = "FILE.gguf")]
+    imatrix: Option<PathBuf>,
+    /// Recipes of one's own, written as recipes/llama.toml is
+    #[arg(long, value_name = "FILE.toml")]
+    recipe: Option<PathBuf>,
+    /// Take NAME for a format, even if a recipe has that name
+    #[arg(long, requires = "to")]
+    pure: bool,
+    /// Also quantise tensors that are quantised already, which loses accuracy twice
+    #[arg(long)]
+    allow_requantize: bool,
+    /// Threads [default: as many as the processor runs at once]
+    #[arg(long, value_name = "T", value_parser = clap::value_parser!(u16).range(1..=MAX_THREADS))]
+    threads: Option<u16>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What NAME can be: the recipes are data.
+fn after_help() -> String {
+    let recipes = Recipes::shipped();
+    let names = recipes.as_ref().map(|recipes| recipes.names().collect::<Vec<_>>()).unwrap_or_default();
+    let mut lines = vec![String::new()];
+    for name in names {
+        if lines.last().is_some_and(|line| line.len() + name.len() > LINE) {
+            lines.push(String::new());
+        }
+        if let Some(line) = lines.last_mut() {
+            *line += &format!(" {name}");
+        }
+    }
+    format!(
+        "NAME is a recipe for whole models:
+{}
+or a format that `quantloom formats` lists, which then all matrices get. Tensors of one axis stay f32, all metadata
+is kept, and the output appears only when it is complete.
+
+Example: quantloom quantize model-f16.gguf --to NAME -o model.gguf",
+        lines.join("\n")
+    )
+}
+
+/// Writes the model anew, and prints what became of each tensor.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let file = Gguf::open(&args.file)?;
+    check_output(&args.output, &args.file)?;
+    let recipes = args.recipe.as_deref().map_or_else(Recipes::shipped, Recipes::read)?;
+    let recipe = choose(&recipes, args)?;
+    let imatrix = args.imatrix.as_ref().map(Imatrix::open).transpose()?;
+    let steps = plan(&file, &recipe, imatrix.is_some(), args.allow_requantize)?;
+
+    let tensors = steps.iter().map(|step| NewTensor {
+        name: step.tensor.name.clone(),
+        dims: step.tensor.dims.clone(),
+        kind: step.to_kind,
+        bytes: step.bytes,
+    });
+    let mut out = GgufWriter::create(&args.output, &metadata(&file, &recipe), &tensors.collect::<Vec<_>>())?;
+    let threads = || thread::available_parallelism().map_or(1, NonZero::get);
+    let mut converter = Converter::new(&file, imatrix.as_ref(), Pool::new(args.threads.map_or_else(threads, usize::from)));
+    let progress = bar(steps.iter().map(|step| step.weights() as u64).sum(), "quantising");
+    let mut errors = Vec::with_capacity(steps.len());
+    for step in &steps {
+        errors.push(converter.convert(step, &mut out, &mut |weights| progress.inc(weights))?);
+    }
+    out.finish()?;
+    progress.finish_and_clear();
+    print(&if args.json { show::json(&recipe, &steps, &errors) } else { show::text(&recipe, &steps, &errors) })
+}
+
+/// The input is mapped while the output is written: they must not be one file.
+fn check_output(output: &Path, input: &Path) -> Result<(), Failure> {
+    match (output.canonicalize(), input.canonicalize()) {
+        (Ok(output), Ok(input)) if output == input => {
+            Err(Failure::input(format!("{}: the output would overwrite the input; name another file", output.display())))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn choose<'r>(recipes: &'r Recipes, args: &Args) -> Result<Recipe<'r>, Failure> {
+    if let Some(name) = &args.to {
+        return Ok(if args.pure { recipes.pure(name)? } else { recipes.find(name)? });
+    }
+    match recipes.names().collect::<Vec<_>>()[..] {
+        [name] => Ok(recipes.find(name)?),
+        ref names => Err(Failure::input(format!("the file has {} recipes; choose one with --to", names.len()))),
+    }
+}
+
+/// All entries, in order; file type and version say what the model now is.
+fn metadata(file: &Gguf, recipe: &Recipe<'_>) -> Vec<(String, Value)> {
+    let mut metadata = file.metadata().to_vec();
+    for (key, number) in [(VERSION, PRESENT_VERSION), (FILE_TYPE, recipe.file_type)] {
+        match metadata.iter_mut().find(|(known, _)| known == key) {
+            Some((_, value)) => *value = Value::U32(number),
+            None => metadata.push((key.to_owned(), Value::U32(number))),
+        }
+    }
+    metadata
+}

@@ -1,0 +1,150 @@
+//! Writes GGUF files of version 3: a file is complete, or it is not there.
+
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+use super::parse::{ALIGNMENT_KEY, DEFAULT_ALIGNMENT};
+use super::value::Value;
+use super::write_value::write_string;
+use crate::error::{Error, Result};
+
+const VERSION: u32 = 3;
+
+/// A tensor that a file will have.
+#[derive(Clone, Debug)]
+pub struct NewTensor {
+    /// Its name.
+    pub name: String,
+    /// Its axes, the fastest first.
+    pub dims: Vec<u64>,
+    /// The number of its type.
+    pub kind: u32,
+    /// Its size in bytes.
+    pub bytes: usize,
+}
+
+/// A file that is being written: what it lists first, then the bytes of each tensor in that order.
+///
+/// All goes to a temporary file in the same folder, which takes the file's name when [`GgufWriter::finish`] is called and is
+/// removed when the writer is dropped.
+#[derive(Debug)]
+pub struct GgufWriter {
+    path: PathBuf,
+    file: BufWriter<NamedTempFile>,
+    /// Sizes of the tensors, and the one that is being written.
+    sizes: Vec<usize>,
+    current: usize,
+    /// Bytes that the current tensor has got.
+    written: usize,
+    alignment: usize,
+}
+
+impl GgufWriter {
+    /// Starts a file at `path` with these entries and tensors. The alignment is the one that an entry gives, else 32.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the file cannot be written.
+    pub fn create(path: impl Into<PathBuf>, metadata: &[(String, Value)], tensors: &[NewTensor]) -> Result<Self> {
+        let path = path.into();
+        let key = metadata.iter().find(|(key, _)| key == ALIGNMENT_KEY);
+        let alignment = key.and_then(|(_, value)| value.as_u64()).unwrap_or(DEFAULT_ALIGNMENT).max(1) as usize;
+        let file = temporary(&path).map_err(Error::io(&path))?;
+        let sizes = tensors.iter().map(|tensor| tensor.bytes).collect();
+        let mut writer = Self { path, file: BufWriter::new(file), sizes, current: 0, written: 0, alignment };
+        let mut head = head(metadata, tensors, alignment);
+        head.resize(head.len().next_multiple_of(alignment), 0);
+        writer.put(&head)?;
+        Ok(writer)
+    }
+
+    /// Appends bytes to the tensors.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if they cannot be written, [`Error::Shape`] if they are more than the tensors have.
+    pub fn write(&mut self, mut bytes: &[u8]) -> Result<()> {
+        while !bytes.is_empty() {
+            let Some(&size) = self.sizes.get(self.current) else {
+                let wanted = self.sizes.iter().sum();
+                return Err(Error::Shape { what: "the tensors of a file", unit: "bytes", found: wanted + bytes.len(), wanted });
+            };
+            let (now, later) = bytes.split_at(bytes.len().min(size - self.written));
+            self.put(now)?;
+            self.written += now.len();
+            bytes = later;
+            self.pad()?;
+        }
+        Ok(())
+    }
+
+    /// Writes what is left, and gives the file its name.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if that fails, [`Error::Shape`] if a tensor has not got all its bytes.
+    pub fn finish(mut self) -> Result<()> {
+        self.pad()?;
+        if self.current < self.sizes.len() {
+            let found = self.sizes[..self.current].iter().sum::<usize>() + self.written;
+            let wanted = self.sizes.iter().sum();
+            return Err(Error::Shape { what: "the tensors of a file", unit: "bytes", found, wanted });
+        }
+        let path = self.path;
+        let file = self.file.into_inner().map_err(|error| Error::io(&path)(error.into_error()))?;
+        file.as_file().sync_all().map_err(Error::io(&path))?;
+        file.persist(&path).map_err(|error| Error::io(&path)(error.error))?;
+        Ok(())
+    }
+
+    /// Goes on to the next tensor that has bytes to come, if the current one is complete.
+    fn pad(&mut self) -> Result<()> {
+        while self.sizes.get(self.current) == Some(&self.written) {
+            let padding = self.written.next_multiple_of(self.alignment) - self.written;
+            self.put(&vec![0; padding])?;
+            (self.current, self.written) = (self.current + 1, 0);
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        self.file.write_all(bytes).map_err(Error::io(&self.path))
+    }
+}
+
+/// All but the data.
+fn head(metadata: &[(String, Value)], tensors: &[NewTensor], alignment: usize) -> Vec<u8> {
+    let mut head = b"GGUF".to_vec();
+    head.extend(VERSION.to_le_bytes());
+    head.extend((tensors.len() as u64).to_le_bytes());
+    head.extend((metadata.len() as u64).to_le_bytes());
+    for (key, value) in metadata {
+        write_string(key, &mut head);
+        value.write(&mut head);
+    }
+    let mut offset = 0_usize;
+    for tensor in tensors {
+        write_string(&tensor.name, &mut head);
+        head.extend((tensor.dims.len() as u32).to_le_bytes());
+        head.extend(tensor.dims.iter().flat_map(|dim| dim.to_le_bytes()));
+        head.extend(tensor.kind.to_le_bytes());
+        head.extend((offset as u64).to_le_bytes());
+        offset += tensor.bytes.next_multiple_of(alignment);
+    }
+    head
+}
+
+/// A temporary file beside `path`, with the permissions that a new file has.
+fn temporary(path: &Path) -> io::Result<NamedTempFile> {
+    if path.is_dir() {
+        return Err(io::Error::other("this is a folder; name a file"));
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".quantloom.").suffix(".tmp");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(folder)
+}
