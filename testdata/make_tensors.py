@@ -34,8 +34,10 @@ def main():
     save("gptq_3bit_g128", gptq_3bit, n=96, k=256)
     save("awq_4bit_g128", awq_4bit, n=24, k=640)
     save("mlx_4bit_g64", mlx_4bit, n=35, k=576)
+    save("mlx_8bit_g64", mlx_8bit, n=17, k=192)
     save("nf4", nf4, n=33, k=320)
     save("fp8_e4m3", fp8_e4m3, n=37, k=544)
+    save("fp8_e4m3_tensor", fp8_e4m3_tensor, n=16, k=100)
     save_rows("iq4_ks", n=33, k=768)
 
 
@@ -120,14 +122,22 @@ def awq_4bit(rng, n, k, group=128):
     return {"qweight": words(codes), "qzeros": words(zeros), "scales": plain(scales)}, weights.T
 
 
-def mlx_4bit(rng, n, k, group=64):
-    """weight [N, K / 8] along K, scales and biases [N, K / group]."""
-    codes = rng.integers(0, 16, (n, k), dtype=np.uint32)
+def mlx(rng, n, k, bits, group=64):
+    """weight [N, K * bits / 32] along K, scales and biases [N, K / group]."""
+    codes = rng.integers(0, 1 << bits, (n, k), dtype=np.uint32)
     scales = random_scales(rng, (n, k // group), np.float16)
-    biases = (-8 * scales.astype(F32) * rng.uniform(0.8, 1.2, scales.shape)).astype(np.float16)
+    biases = (-(1 << bits - 1) * scales.astype(F32) * rng.uniform(0.8, 1.2, scales.shape)).astype(np.float16)
     of = np.arange(k) // group
     weights = scales.astype(F32)[:, of] * codes.astype(F32) + biases.astype(F32)[:, of]
-    return {"weight": plain(bitstream(codes, 4, 1)), "scales": plain(scales), "biases": plain(biases)}, weights
+    return {"weight": plain(bitstream(codes, bits, 1)), "scales": plain(scales), "biases": plain(biases)}, weights
+
+
+def mlx_4bit(rng, n, k):
+    return mlx(rng, n, k, 4)
+
+
+def mlx_8bit(rng, n, k):
+    return mlx(rng, n, k, 8)
 
 
 # The quantiles of a normal distribution, as bitsandbytes stores them.
@@ -154,15 +164,24 @@ def nf4(rng, n, k, group=64):
     return tensors, weights
 
 
-def fp8_e4m3(rng, n, k):
-    """weight [N, K], one byte each; weight_scale [N, 1]. A byte of all ones but the sign is no number, and is not used."""
+def fp8(rng, n, k, scales):
+    """weight [N, K], one byte each, and weight_scale of the shape `scales`. A byte of all ones but the sign is no number, and is not
+    used."""
     codes = rng.integers(0, 256, (n, k), dtype=np.uint8)
     codes[codes & 0x7F == 0x7F] = 0
     exponent, mantissa = (codes >> 3 & 15).astype(np.int32), (codes & 7).astype(np.int32)
     magnitude = np.where(exponent == 0, mantissa * 2.0**-9, (8 + mantissa) * 2.0 ** (exponent - 10))
     values = (np.where(codes >= 128, -1.0, 1.0) * magnitude).astype(F32)
-    scale = (rng.uniform(0.5, 1.5, (n, 1)) * 0.001).astype(F32)
+    scale = (rng.uniform(0.5, 1.5, scales) * 0.001).astype(F32)
     return {"weight": ("F8_E4M3", codes), "weight_scale": plain(scale)}, scale * values
+
+
+def fp8_e4m3(rng, n, k):
+    return fp8(rng, n, k, (n, 1))
+
+
+def fp8_e4m3_tensor(rng, n, k):
+    return fp8(rng, n, k, (1,))
 
 
 IQ4_VALUES = [

@@ -212,8 +212,14 @@ fn fate_of_all(make: impl Fn(&DeTable<'_>, &Format) -> Vec<Mutant>) -> Fate {
 }
 
 /// Mutants that are another right card: numbers that all rows share, one for each of their columns.
-const SHARED_BY_ROWS: [&str; 4] =
-    ["FP8-E4M3:8: { k = 1 }", "MLX-4bit-g64:9: { word = 1 }", "MLX-4bit-g64:8: { word = 1 }", "NF4:8: { byte = 1 }"];
+const SHARED_BY_ROWS: [&str; 6] = [
+    "FP8-E4M3:8: { k = 1 }",
+    "MLX-4bit-g64:9: { word = 1 }",
+    "MLX-4bit-g64:8: { word = 1 }",
+    "MLX-8bit-g64:9: { word = 1 }",
+    "MLX-8bit-g64:8: { word = 1 }",
+    "NF4:8: { byte = 1 }",
+];
 
 #[test]
 fn changed_numbers_and_digits_are_rejected() {
@@ -223,7 +229,8 @@ fn changed_numbers_and_digits_are_rejected() {
         change_digits(card, &digits(format), &mut mutants);
         mutants
     });
-    assert_eq!(all, Fate { rejected: 2929, harmless: 0, silent: SHARED_BY_ROWS.map(str::to_owned).to_vec() });
+    // What the indices of two cards hold says nothing of weights: another number refuses every file.
+    assert_eq!(all, Fate { rejected: 2999, harmless: 2, silent: SHARED_BY_ROWS.map(str::to_owned).to_vec() });
 }
 
 /// Two strides of one map exchanged are often another way to read every bit once; golden files tell those apart.
@@ -234,5 +241,5 @@ fn half_of_swapped_strides_are_rejected() {
         swap_strides(card, &mut mutants);
         mutants
     });
-    assert_eq!((all.rejected, all.harmless, all.silent.len()), (73, 0, 55));
+    assert_eq!((all.rejected, all.harmless, all.silent.len()), (74, 0, 55));
 }

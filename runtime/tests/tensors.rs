@@ -22,13 +22,15 @@ const PREFIX: &str = "model.layers.0.mlp.up_proj";
 type Shape = Option<(usize, usize)>;
 
 /// A file of `testdata/tensors`, and its format.
-const FILES: [(&str, &str, Shape); 6] = [
+const FILES: [(&str, &str, Shape); 8] = [
     ("gptq_4bit_g128", "GPTQ-4bit-g128", None),
     ("gptq_3bit_g128", "GPTQ-3bit-g128", None),
     ("awq_4bit_g128", "AWQ-4bit-g128", None),
     ("mlx_4bit_g64", "MLX-4bit-g64", None),
+    ("mlx_8bit_g64", "MLX-8bit-g64", None),
     ("nf4", "NF4", Some((33, 320))),
     ("fp8_e4m3", "FP8-E4M3", None),
+    ("fp8_e4m3_tensor", "FP8-E4M3-tensor", None),
 ];
 
 /// A matrix, and what numpy made of it.
@@ -108,7 +110,7 @@ fn products_match_numpy() {
             tested += 1;
         }
     });
-    assert_eq!(tested, 7 + 5, "classes of kernels");
+    assert_eq!(tested, 9 + 6, "classes of kernels");
 }
 
 #[test]
