@@ -1,24 +1,34 @@
 //! Generating from a build script, in the manner of other build-time generators.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
-use quantloom_spec::Spec;
 use quantloom_spec::kernels::Set;
 use quantloom_spec::model::Format;
+use quantloom_spec::{Folders, Spec, TableFolder, cards_dir};
 
 use crate::plan::{Card, Plan};
 use crate::{Error, SourceFile, emit};
+
+/// The module of quantloom that holds what generated code refers to.
+const SUPPORT: &str = "::quantloom::kernels";
 
 /// What to generate, and where to.
 ///
 /// ```no_run
 /// // build.rs
-/// quantloom_codegen::Config::new().compile().unwrap();
+/// if let Err(error) = quantloom_codegen::Config::new().formats("cards").compile() {
+///     eprintln!("{error}");
+///     std::process::exit(1);
+/// }
 /// ```
+///
+/// The crate depends on `quantloom` and brings in what was generated with `quantloom::include_formats!()`.
 #[derive(Clone, Debug)]
 pub struct Config {
-    cards: PathBuf,
+    folders: Folders,
+    targets: Option<BTreeSet<String>>,
     set: Set,
     support: String,
     out_dir: Option<PathBuf>,
@@ -31,16 +41,42 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The cards that quantloom ships, the default set of variants, and the `OUT_DIR` of the build script that asks.
+    /// No formats yet; the instruction sets and tile sizes that quantloom ships, the default set of variants, and the `OUT_DIR` of
+    /// the build script that asks.
     #[must_use]
     pub fn new() -> Self {
-        Self { cards: quantloom_spec::cards_dir().to_owned(), set: Set::Default, support: "crate".to_owned(), out_dir: None }
+        let folders = Folders { formats: Vec::new(), ..Folders::below(cards_dir()) };
+        Self { folders, targets: None, set: Set::Default, support: SUPPORT.to_owned(), out_dir: None }
     }
 
-    /// The folder with `formats/`, `isa/`, `kernels/` and `tables/`.
+    /// Adds a folder of format cards. A table that a card names is looked for in the nearest folder `tables` in it, or at most two
+    /// levels above.
     #[must_use]
-    pub fn cards(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.cards = folder.into();
+    pub fn formats(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.folders.formats.push(folder.into());
+        self
+    }
+
+    /// A folder of kernel cards, in place of the tile sizes that quantloom ships.
+    #[must_use]
+    pub fn kernels(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.folders.kernels = folder.into();
+        self
+    }
+
+    /// All cards of a whole specification, in place of what quantloom ships: the folder with `formats/`, `isa/`, `kernels/`, `gpu/`
+    /// and `tables/`. Instruction sets that quantloom does not ship need a [`Config::support`] of their own.
+    #[must_use]
+    pub fn cards(mut self, folder: impl AsRef<Path>) -> Self {
+        self.folders = Folders::below(folder.as_ref());
+        self
+    }
+
+    /// Generates for these instruction sets only. Without `scalar` among them there is nothing to run on a processor that has none
+    /// of the others.
+    #[must_use]
+    pub fn targets(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.targets = Some(names.into_iter().map(Into::into).collect());
         self
     }
 
@@ -51,7 +87,15 @@ impl Config {
         self
     }
 
-    /// Where to write, instead of `OUT_DIR`.
+    /// The Rust path of the vocabulary that generated code refers to: `::quantloom::kernels` unless the crate knows quantloom by
+    /// another name. With `crate` the generated registry has rows for the instruction sets as well: there is one crate that needs it.
+    #[must_use]
+    pub fn support(mut self, path: impl Into<String>) -> Self {
+        self.support = path.into();
+        self
+    }
+
+    /// Where to write, instead of `OUT_DIR`. The folder must exist.
     #[must_use]
     pub fn out_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.out_dir = Some(folder.into());
@@ -61,11 +105,21 @@ impl Config {
     /// Reads the cards and plans the kernels, without writing anything.
     ///
     /// # Errors
-    /// A card cannot be read or is wrong; every wrong card is reported.
+    /// A card cannot be read or is wrong; every wrong card is reported. An instruction set that does not exist.
     pub fn plan(&self) -> Result<Plan, Error> {
-        let spec = Spec::read(&self.cards).map_err(Error::Cards)?;
+        if self.folders.formats.is_empty() {
+            return Err(Error::NoFormats);
+        }
+        let spec = Spec::read_from(&self.folders).map_err(Error::Cards)?;
         let cards = spec.formats.into_iter().map(|(path, format)| card(&path, format)).collect::<Result<_, _>>()?;
-        let isas = spec.isas.into_iter().map(|(_, isa)| isa).collect();
+        let mut isas = spec.isas.into_iter().map(|(_, isa)| isa).collect::<Vec<_>>();
+        if let Some(targets) = &self.targets {
+            let known = isas.iter().map(|isa| isa.name.clone()).collect::<BTreeSet<_>>();
+            if let Some(name) = targets.difference(&known).next() {
+                return Err(Error::UnknownTarget { name: name.clone(), known: known.into_iter().collect() });
+            }
+            isas.retain(|isa| targets.contains(&isa.name));
+        }
         let variants = spec.kernels.into_iter().flat_map(|(_, kernels)| kernels.variants);
         let variants = variants.filter(|variant| self.set == Set::All || variant.set == Set::Default).collect();
         Ok(Plan::new(cards, isas, variants))
@@ -79,12 +133,28 @@ impl Config {
         Ok(emit::rust::files(&self.plan()?, &self.support))
     }
 
-    /// Generates, and writes each file whose text changed. Tells cargo which folders to watch.
+    /// Every folder and file that the result depends on, sorted: cards, tables, and the folders that new ones may appear in.
+    #[must_use]
+    pub fn sources(&self) -> Vec<PathBuf> {
+        let Folders { formats, isas, kernels, dialects } = &self.folders;
+        let tables = formats.iter().map(|folder| TableFolder::beside(folder).path().to_owned());
+        // A folder that is missing would count as changed on every build.
+        let tables = tables.filter(|folder| folder.is_dir());
+        let folders = formats.iter().chain([isas, kernels, dialects]).cloned().chain(tables).collect::<BTreeSet<_>>();
+        let files = folders.iter().flat_map(|folder| cards_in(folder)).collect::<Vec<_>>();
+        folders.into_iter().chain(files).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// Generates, and writes each file whose text changed. Tells cargo to run the build script again when a card, a table or one of
+    /// their folders changes.
     ///
     /// # Errors
-    /// As [`Config::plan`], or a file cannot be written.
+    /// As [`Config::plan`], or a file cannot be written. The message is what `quantloom check` prints, caret and all: a build script
+    /// prints it and exits with status 1.
     pub fn compile(&self) -> Result<(), Error> {
-        println!("cargo::rerun-if-changed={}", self.cards.display());
+        for source in self.sources() {
+            println!("cargo::rerun-if-changed={}", source.display());
+        }
         println!("cargo::rerun-if-changed=build.rs");
         let out_dir = self.out_dir.clone().or_else(|| env::var_os("OUT_DIR").map(PathBuf::from)).ok_or(Error::NoOutDir)?;
         for file in self.generate()? {
@@ -95,11 +165,24 @@ impl Config {
     }
 }
 
-/// A format with the text of its card, which the registry keeps.
+/// The cards or tables of a folder; none if it cannot be listed, which reading it reports.
+fn cards_in(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    entries.filter(|path| path.extension().is_some_and(|extension| extension == "toml")).collect()
+}
+
+/// A format with the text of its card and of its tables, which the registry keeps.
 fn card(path: &Path, format: Format) -> Result<Card, Error> {
-    let text = fs::read_to_string(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    let read = |path: &Path| fs::read_to_string(path).map_err(|source| Error::Io { path: path.to_owned(), source });
+    let text = read(path)?;
+    let folder = TableFolder::beside(path.parent().unwrap_or(path));
+    let table = |name: String| {
+        let text = read(&folder.path().join(&name).with_extension("toml"))?;
+        Ok((name, text))
+    };
+    let tables = format.tables().into_iter().map(table).collect::<Result<BTreeMap<_, _>, Error>>()?;
     let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    Ok(Card { file, text, format })
+    Ok(Card { file, text, tables, format })
 }
 
 /// Leaves the time stamp of a file alone when its text is the same, so that nothing is built again for it.

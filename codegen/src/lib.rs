@@ -15,6 +15,7 @@ use std::{fmt, io};
 
 pub use config::Config;
 use quantloom_spec::Diagnostics;
+pub use quantloom_spec::cards_dir;
 pub use quantloom_spec::kernels::Set;
 use quantloom_spec::model::Format;
 
@@ -56,6 +57,15 @@ pub enum Error {
     },
     /// There is nowhere to write.
     NoOutDir,
+    /// No folder of format cards was named.
+    NoFormats,
+    /// No instruction set has that name.
+    UnknownTarget {
+        /// The name that was asked for.
+        name: String,
+        /// The names that exist.
+        known: Vec<String>,
+    },
 }
 
 impl Error {
@@ -67,10 +77,17 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            // Each of them begins with `error:` by itself.
             Self::Cards(diagnostics) => write!(f, "{diagnostics}"),
-            Self::Unsupported { format, what } => write!(f, "{format}: no lowering covers {what}"),
-            Self::Io { path, source } => write!(f, "{}: {source}", path.display()),
-            Self::NoOutDir => write!(f, "OUT_DIR is not set: call this from a build script, or name a folder with `out_dir`"),
+            Self::Unsupported { format, what } => write!(f, "error: {format}: no lowering covers {what}"),
+            Self::Io { path, source } => write!(f, "error: {}: {source}", path.display()),
+            Self::NoOutDir => {
+                write!(f, "error: OUT_DIR is not set: call this from a build script, or name a folder with `out_dir`")
+            }
+            Self::NoFormats => write!(f, "error: there are no cards to generate from: name their folder with `formats`"),
+            Self::UnknownTarget { name, known } => {
+                write!(f, "error: no instruction set is called {name:?}; there is {}", known.join(", "))
+            }
         }
     }
 }

@@ -17,6 +17,8 @@ pub struct Card {
     pub file: String,
     /// Its text.
     pub text: String,
+    /// Texts of the tables that it names, by name.
+    pub tables: BTreeMap<String, String>,
     /// The checked model.
     pub format: Format,
 }

@@ -44,6 +44,7 @@ pub fn decode(tensors: &[Tensor], row: usize, out: &mut [f32]) {
     }
 }
 use super::class_linear3z4_g16i_h256_a256_u256;
+use crate::bytemuck;
 /// Packs the first blocks of up to 16 rows into a zeroed panel.
 pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u8]) {
     let units: &mut [class_linear3z4_g16i_h256_a256_u256::Packed] = bytemuck::cast_slice_mut(

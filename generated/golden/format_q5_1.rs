@@ -32,6 +32,7 @@ pub fn decode(tensors: &[Tensor], row: usize, out: &mut [f32]) {
     }
 }
 use super::class_linear5_g32_h32_min_a32_u32;
+use crate::bytemuck;
 /// Packs the first blocks of up to 16 rows into a zeroed panel.
 pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u8]) {
     let units: &mut [class_linear5_g32_h32_min_a32_u32::Packed] = bytemuck::cast_slice_mut(

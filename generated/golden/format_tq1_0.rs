@@ -51,6 +51,7 @@ pub fn decode(tensors: &[Tensor], row: usize, out: &mut [f32]) {
     }
 }
 use super::class_linear2z1_g256_h256_a256_u512;
+use crate::bytemuck;
 /// Packs the first blocks of up to 16 rows into a zeroed panel.
 pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u8]) {
     let units: &mut [class_linear2z1_g256_h256_a256_u512::Packed] = bytemuck::cast_slice_mut(

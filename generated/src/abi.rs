@@ -78,6 +78,15 @@ pub struct Isa {
     pub dot: unsafe fn(&[f32], &[f32]) -> f32,
 }
 
+/// A table of levels that cards name.
+#[derive(Debug)]
+pub struct Table {
+    /// Its name.
+    pub name: &'static str,
+    /// Its text.
+    pub text: &'static str,
+}
+
 /// A weight format.
 #[derive(Debug)]
 pub struct Format {
@@ -87,6 +96,8 @@ pub struct Format {
     pub doc: &'static str,
     /// The text of the card it was generated from.
     pub card: &'static str,
+    /// The tables that the card names.
+    pub tables: &'static [Table],
     /// The block drawn bit by bit, and the facts that follow from the card.
     pub drawing: &'static str,
     /// Its type number in GGUF files.
@@ -229,7 +240,7 @@ pub struct Class {
 }
 
 /// How the columns of a batch reach a kernel.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Activations {
     /// Bytes of one unit of a column group.
     pub unit_bytes: usize,

@@ -16,4 +16,6 @@ mod kernels {
     include!(concat!(env!("OUT_DIR"), "/root.rs"));
 }
 
-pub use kernels::registry::{FORMATS, ISAS};
+#[doc(hidden)]
+pub use bytemuck;
+pub use kernels::registry::{FORMATS, ISAS, isas};

@@ -31,22 +31,54 @@ pub struct Spec {
     pub dialects: Files<Dialect>,
 }
 
+/// Where the cards of a specification lie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Folders {
+    /// Folders of format cards. Each finds its tables beside it: see [`TableFolder::beside`].
+    pub formats: Vec<PathBuf>,
+    /// The instruction sets.
+    pub isas: PathBuf,
+    /// The kernel cards.
+    pub kernels: PathBuf,
+    /// The GPU dialects.
+    pub dialects: PathBuf,
+}
+
+impl Folders {
+    /// The folders that [`Spec`] names, below `root`.
+    #[must_use]
+    pub fn below(root: &Path) -> Self {
+        let formats = root.join("formats");
+        Self {
+            formats: vec![formats.clone(), formats.join("tensors")],
+            isas: root.join("isa"),
+            kernels: root.join("kernels"),
+            dialects: root.join("gpu"),
+        }
+    }
+}
+
 impl Spec {
     /// Reads every card below `root`; format cards find their tables in `root/tables`.
     ///
     /// # Errors
     /// Everything that is wrong with any card.
     pub fn read(root: &Path) -> Result<Self, Diagnostics> {
-        let tables = TableFolder::new(root.join("tables"));
-        let formats = read_folders(&[&root.join("formats"), &root.join("formats").join("tensors")], |source| {
-            read::read_claims(source, &tables)
-        });
-        let isas = read_folders(&[&root.join("isa")], isa::read_claims);
-        let dialects = read_folders(&[&root.join("gpu")], gpu::read_claims);
+        Self::read_from(&Folders::below(root))
+    }
+
+    /// Reads every card of some folders.
+    ///
+    /// # Errors
+    /// Everything that is wrong with any card.
+    pub fn read_from(folders: &Folders) -> Result<Self, Diagnostics> {
+        let formats = read_formats(&folders.formats);
+        let isas = read_folders(&[&folders.isas], |_, source| isa::read_claims(source));
+        let dialects = read_folders(&[&folders.dialects], |_, source| gpu::read_claims(source));
         // Without the instruction sets every variant would look wrong.
         let known: Option<Vec<Isa>> = isas.as_ref().ok().map(|isas| isas.iter().map(|(_, isa)| isa.clone()).collect());
         let kernels = match known {
-            Some(isas) => read_folders(&[&root.join("kernels")], |source| kernels::read_claims(source, &isas)),
+            Some(isas) => read_folders(&[&folders.kernels], |_, source| kernels::read_claims(source, &isas)),
             None => Ok(Vec::new()),
         };
         let mut found = Diagnostics::default();
@@ -71,20 +103,29 @@ impl Diagnostics {
 /// # Errors
 /// Everything that is wrong with any card, names and type numbers that two of them share included.
 pub fn read_folder(folder: &Path, tables: &dyn Tables) -> Result<Files<Format>, Diagnostics> {
-    read_folders(&[folder], |source| read::read_claims(source, tables))
+    read_folders(&[folder], |_, source| read::read_claims(source, tables))
+}
+
+/// Reads every format card of some folders, each with the tables beside it.
+fn read_formats(folders: &[PathBuf]) -> Result<Files<Format>, Diagnostics> {
+    let folders: Vec<&Path> = folders.iter().map(PathBuf::as_path).collect();
+    read_folders(&folders, |folder, source| read::read_claims(source, &TableFolder::beside(folder)))
 }
 
 /// Reads every card of some folders, and checks that no two claim the same.
 fn read_folders<T>(
     folders: &[&Path],
-    read: impl Fn(Arc<Source>) -> Result<(T, Vec<Claim>), Diagnostics>,
+    read: impl Fn(&Path, Arc<Source>) -> Result<(T, Vec<Claim>), Diagnostics>,
 ) -> Result<Files<T>, Diagnostics> {
     let mut found = Diagnostics::default();
     let (mut cards, mut claimed) = (Vec::new(), BTreeMap::new());
-    let paths: Vec<PathBuf> = folders.iter().flat_map(|folder| found.keep(list(folder))).collect();
-    for path in paths {
+    let mut paths = Vec::new();
+    for folder in folders {
+        paths.extend(found.keep(list(folder)).into_iter().map(|path| (*folder, path)));
+    }
+    for (folder, path) in paths {
         let Some(source) = found.keep(open(&path).map(Some)) else { continue };
-        match read(Arc::clone(&source)) {
+        match read(folder, Arc::clone(&source)) {
             Ok((card, claims)) => {
                 found.append(check_claims(&source, claims, &mut claimed));
                 cards.push((path, card));

@@ -12,18 +12,18 @@ const MAX_WORKGROUP: u32 = 1024;
 /// Largest factor that the depth of a product is split by.
 const MAX_SPLIT: u32 = 1024;
 
-/// A GPU dialect.
+/// A GPU dialect: a card in `gpu/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dialect {
-    /// The name users write.
+    /// `name`: what users write.
     pub name: String,
-    /// One line that says which devices speak it.
+    /// `doc`: one line that says which devices speak it.
     pub doc: String,
-    /// Threads of a group.
+    /// `workgroup`: threads of a group, 1 to 1024.
     pub workgroup: usize,
-    /// Threads that run in step; 0: nothing is assumed.
+    /// `subgroup`: threads that run in step, which divide a group; 0: nothing is assumed.
     pub subgroup: usize,
-    /// The factors by which kernels may split K, ascending powers of two.
+    /// `splitk`: the factors by which kernels may split K, ascending powers of two.
     pub splitk: Vec<usize>,
 }
 

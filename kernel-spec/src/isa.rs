@@ -13,35 +13,35 @@ const ARCHES: [&str; 8] = ["x86_64", "aarch64", "x86", "arm", "riscv64", "loonga
 /// Bits of one f32.
 const LANE: usize = 32;
 
-/// An instruction set.
+/// An instruction set: a card in `isa/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Isa {
-    /// The name users write.
+    /// `name`: what users write.
     pub name: String,
-    /// One line that says which processors have it.
+    /// `doc`: one line that says which processors have it.
     pub doc: String,
-    /// The architecture it belongs to, as Rust's `target_arch` has it; `None`: any.
+    /// `arch`: the architecture it belongs to, as Rust's `target_arch` has it; without it, any.
     pub arch: Option<String>,
-    /// Rust target features that the processor must have at run time.
+    /// `features`: Rust target features that the processor must have at run time.
     pub features: Vec<String>,
-    /// Width of a vector register; 32 for scalar code.
+    /// `vector`: bits of a vector register, a power of two; 32 for scalar code.
     pub vector_bits: usize,
-    /// Vector registers.
+    /// `registers`: how many vector registers there are, 1 to 1024.
     pub registers: usize,
-    /// How products of bytes are summed.
+    /// `dot`: how products of bytes are summed.
     pub dot: Dot,
-    /// The highest rank that a processor can run is preferred.
+    /// `rank`: the highest that a processor can run is preferred; 0 to 1000.
     pub rank: u32,
 }
 
 /// How an instruction set sums products of unsigned and signed bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Dot {
-    /// One product at a time.
+    /// `scalar`: one product at a time.
     Scalar,
-    /// Pairs of products summed into i16 with saturation.
+    /// `pairs-i16`: pairs of products summed into i16 with saturation.
     PairsI16,
-    /// Four products accumulated into i32.
+    /// `quads-i32`: four products accumulated into i32.
     QuadsI32,
 }
 

@@ -25,71 +25,71 @@ const MAX_PREFETCH: u32 = 1 << 20;
 /// Largest batch that a variant may be the default from.
 const MAX_BATCH: u32 = 1 << 20;
 
-/// What one operation is generated with.
+/// What one operation is generated with: a card in `kernels/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kernels {
-    /// The operation.
+    /// `operation`: which.
     pub operation: Operation,
-    /// Its variants in order of preference.
+    /// `[[variant]]`, repeated: its variants in order of preference.
     pub variants: Vec<Variant>,
 }
 
 /// An operation that kernels are generated for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Operation {
-    /// Weights times activations.
+    /// `matmul`: weights times activations.
     Matmul,
 }
 
 /// What a result is a function of: all variants of one class give the same bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Numerics {
-    /// Decoded weights times f32 activations.
+    /// `exact`: decoded weights times f32 activations.
     Exact,
-    /// Integer levels times activations of 8 bits.
+    /// `int8`: integer levels times activations of 8 bits.
     Int8,
 }
 
 /// How a kernel gets at decoded weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Schedule {
-    /// Decoded in registers, straight from packed memory.
+    /// `direct`: decoded in registers, straight from packed memory.
     Direct,
-    /// A segment is unpacked once and used for all columns.
+    /// `panel`: a segment is unpacked once and used for all columns.
     Panel,
 }
 
 /// When a variant is generated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Set {
-    /// In every build.
+    /// `default`: in every build.
     Default,
-    /// Only when all variants are asked for.
+    /// `all`: only when all variants are asked for.
     All,
 }
 
 /// One way to generate an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Variant {
-    /// Name of the instruction set.
+    /// `isa`: name of the instruction set.
     pub isa: String,
-    /// The numerics class.
+    /// `numerics`: the numerics class.
     pub numerics: Numerics,
-    /// How it gets at decoded weights.
+    /// `schedule`: how it gets at decoded weights.
     pub schedule: Schedule,
-    /// Rows of a tile, a multiple of [`PANEL_ROWS`].
+    /// `rows`: rows of a tile, a multiple of [`PANEL_ROWS`], at most 256.
     pub rows: usize,
-    /// Columns of a tile.
+    /// `cols`: columns of a tile, 1 to 16.
     pub cols: usize,
-    /// Integer accumulators of each cell of a tile, which take turns: more of them hide the latency of a dot. Sums in f32 have one,
-    /// because their order is fixed.
+    /// `accumulators`: integer accumulators of each cell of a tile, which take turns: more of them hide the latency of a dot. 1
+    /// without it, at most 4. Sums in f32 have one, because their order is fixed.
     pub accumulators: usize,
-    /// How many bytes ahead weights are prefetched; 0: not at all.
+    /// `prefetch`: how many bytes ahead weights are prefetched; 0: not at all.
     pub prefetch: usize,
-    /// The variant is the default for batches from this size up, until another of the same instruction set and numerics says a
+    /// `batch`: the variant is the default for batches from this size up, until another of the same instruction set and numerics says a
     /// larger one. Without it only the tuner chooses the variant.
     pub batch: Option<usize>,
-    /// When it is generated.
+    /// `set`: when it is generated.
     pub set: Set,
 }
 

@@ -22,16 +22,14 @@ mod raw;
 mod read;
 pub mod reading;
 mod rounding;
-mod shipped;
 pub mod summary;
 mod table;
 mod walk;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Source, Span};
 pub use draw::draw;
-pub use folder::{Files, Spec, read_folder};
+pub use folder::{Files, Folders, Spec, read_folder};
 pub use read::read_format;
-pub use shipped::ShippedTables;
 pub use table::{TableFolder, Tables};
 
 /// The folder with the cards that quantloom ships: `formats/`, `isa/`, `kernels/`, `gpu/` and `tables/`.

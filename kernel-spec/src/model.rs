@@ -4,7 +4,7 @@
 //! stored bit is read exactly once, and every own value is exact in f32. The comments name the card's key for each part in
 //! quotes, and its limits and what holds without it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A weight format: how stored bits become the numbers
 /// `weight = scale * ((code - zero) * sign) + min`, where each absent part is left out.
@@ -156,7 +156,7 @@ pub struct Piece {
     /// `index`: digits of `position - start`, slowest (largest stride) first; each stride divides the one before, and the last is
     /// 1. A card with one piece may give it beside `code`, one with several gives each its own.
     pub digits: Vec<Digit>,
-    /// The code of a weight.
+    /// The keys of a number: the code of a weight.
     pub code: Number,
 }
 
@@ -258,11 +258,13 @@ impl Run {
 /// gives `values[c * width ..][..width]` to `width` neighbouring weights.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Levels {
-    /// Name of the table file, if the levels come from one.
+    /// Name of the table, if the levels come from one: the file `NAME.toml` in a folder `tables` near the card, with `name`, `doc`
+    /// and the keys below.
     pub table: Option<String>,
-    /// Neighbouring weights per code.
+    /// `width`: of a table, neighbouring weights per code, 1 to 64; of a list 1.
     pub width: usize,
-    /// `codes * width` values, exact in f32.
+    /// `rows`, or `members`, and `letters`: of a table, the rows of digits, or which of all sorted rows there are, and what each
+    /// digit stands for. `codes * width` values, exact in f32; a list has them as they are.
     pub values: Vec<f32>,
 }
 
@@ -299,5 +301,14 @@ impl Format {
     #[must_use]
     pub fn element(&self, field: usize) -> Element {
         self.storage.element(field)
+    }
+
+    /// Names of the tables that the card names.
+    #[must_use]
+    pub fn tables(&self) -> BTreeSet<String> {
+        let codes = self.pieces.iter().map(|piece| &piece.code);
+        let others = [&self.zero, &self.sign, &self.scale, &self.min].into_iter().flatten();
+        let levels = codes.chain(others).flat_map(Number::chain).filter_map(|number| number.levels.as_ref());
+        levels.filter_map(|levels| levels.table.clone()).collect()
     }
 }

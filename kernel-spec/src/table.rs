@@ -13,6 +13,9 @@ use crate::walk::{At, Table, read_document};
 const MAX_WIDTH: u32 = 64;
 const MAX_ROWS: usize = 1 << 16;
 
+/// The folder of tables is in the folder of cards, or so many levels up, less one.
+const LEVELS: usize = 3;
+
 /// Most rows of which a set is written as bits.
 const MAX_COUNTED: usize = 1 << 20;
 
@@ -39,6 +42,22 @@ impl TableFolder {
     #[must_use]
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         Self { folder: folder.into() }
+    }
+
+    /// The tables that belong to a folder of format cards: the nearest folder `tables` in it or at most two levels above it.
+    #[must_use]
+    pub fn beside(cards: &Path) -> Self {
+        // As it is given for messages; in full because a relative path has too few levels.
+        let full = cards.canonicalize().unwrap_or_default();
+        let places = [cards, &full].into_iter().flat_map(|folder| folder.ancestors().take(LEVELS));
+        let nearest = places.map(|folder| folder.join("tables")).find(|tables| tables.is_dir());
+        Self::new(nearest.unwrap_or_else(|| cards.join("tables")))
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.folder
     }
 }
 

@@ -128,6 +128,17 @@ pub enum Error {
         hint: String,
     },
 
+    /// A format that is to be registered shares its name or its type number with another.
+    #[error("format {format} cannot be registered: {other} has the same {key}; change `{key}` in one of the cards")]
+    AlreadyRegistered {
+        /// Name of the format.
+        format: String,
+        /// Name of the format that was there before.
+        other: String,
+        /// The key that they share: `name` or `gguf`.
+        key: &'static str,
+    },
+
     /// No instruction set has that name.
     #[error("no instruction set is called {}; {hint}", quoted(name))]
     UnknownIsa {

@@ -35,11 +35,37 @@ pub mod registry;
 pub mod safetensors;
 mod storage;
 pub mod stored;
+pub mod testing;
 pub mod tune;
 pub mod weights;
 
 pub use error::{Error, Result};
+/// What generated code refers to: the types of the registry, and the words that kernels are written in.
+#[doc(inline)]
+pub use quantloom_kernels as kernels;
 use registry::Format;
+
+/// Brings in the formats that `quantloom_codegen::Config` generated in the build script of the crate: `FORMATS`, for
+/// [`registry::register`].
+///
+/// ```ignore
+/// quantloom::include_formats!();
+///
+/// pub fn register() -> quantloom::Result<()> {
+///     quantloom::registry::register(FORMATS)
+/// }
+/// ```
+#[macro_export]
+macro_rules! include_formats {
+    () => {
+        #[allow(missing_docs, unused, clippy::all, clippy::pedantic)]
+        mod generated_formats {
+            include!(concat!(env!("OUT_DIR"), "/root.rs"));
+        }
+
+        pub use generated_formats::registry::FORMATS;
+    };
+}
 
 /// Decodes `n` rows of `k` weights to f32; `bytes` are as [`stored::Stored::new`] takes them.
 ///

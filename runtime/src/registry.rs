@@ -1,14 +1,61 @@
-//! Look-ups in the generated registry, the only list of formats, instruction sets and kernels.
+//! Look-ups in the registry, the only list of formats, instruction sets and kernels: what quantloom was built with, and what
+//! [`register`] added since.
+
+use std::collections::BTreeMap;
+use std::sync::{PoisonError, RwLock};
 
 pub use quantloom_kernels::abi::{Class, Format, Isa, Kernel, Numerics, Packed, Schedule};
 use quantloom_kernels::{FORMATS, ISAS};
-use quantloom_spec::{ShippedTables, model, read_format};
+use quantloom_spec::{Diagnostics, model, read_format};
 
 use crate::error::{Error, Result, suggest};
 
-/// Every format, in the order of its card's file name.
+/// The formats of other crates, in the order of their registration.
+static REGISTERED: RwLock<Vec<&'static Format>> = RwLock::new(Vec::new());
+
+/// Every format: those that quantloom was built with in the order of their cards' file names, then those that were registered.
 pub fn formats() -> impl Iterator<Item = &'static Format> {
-    FORMATS.iter().copied()
+    let registered = REGISTERED.read().unwrap_or_else(PoisonError::into_inner).clone();
+    FORMATS.iter().copied().chain(registered)
+}
+
+/// Adds the formats of another crate: from now on look-ups find them, and the tuner's cache holds for them. Formats that have been
+/// registered before may be given again.
+///
+/// # Errors
+/// [`Error::AlreadyRegistered`] if one has the name, in any case, or the GGUF type number of another. Then none is added.
+pub fn register(formats: &[&'static Format]) -> Result<()> {
+    let mut registered = REGISTERED.write().unwrap_or_else(PoisonError::into_inner);
+    let mut all = registered.clone();
+    for &format in formats {
+        let known = || FORMATS.iter().chain(&all).copied();
+        if known().any(|known| std::ptr::eq(known, format)) {
+            continue;
+        }
+        if let Some((other, key)) = known().find_map(|known| Some((known, shared_key(known, format)?))) {
+            return Err(Error::AlreadyRegistered { format: format.name.to_owned(), other: other.name.to_owned(), key });
+        }
+        all.push(format);
+    }
+    *registered = all;
+    Ok(())
+}
+
+/// The key that two formats must not share, but do.
+fn shared_key(one: &Format, other: &Format) -> Option<&'static str> {
+    if one.name.eq_ignore_ascii_case(other.name) {
+        return Some("name");
+    }
+    (one.gguf.is_some() && one.gguf == other.gguf).then_some("gguf")
+}
+
+/// The checked card of a format, which says what its bits are and mean: read from the texts that its row of the registry holds.
+///
+/// # Errors
+/// Never for a row that was generated with this version: its card has been checked.
+pub fn model(format: &Format) -> Result<model::Format, Diagnostics> {
+    let tables = format.tables.iter().map(|table| (table.name.to_owned(), table.text.to_owned()));
+    read_format(format.name, format.card, &tables.collect::<BTreeMap<_, _>>())
 }
 
 /// Every instruction set that kernels exist for on this architecture, lowest rank first, whether this processor has it or not.
@@ -34,17 +81,6 @@ pub fn format_by_gguf(kind: u32) -> Option<&'static Format> {
     formats().find(|format| format.gguf == Some(kind))
 }
 
-/// The checked card of a format: what its bits are and mean. Reading it needs no files.
-///
-/// # Errors
-/// [`Error::NotEncodable`] if the card uses a table that is not part of this program, as a card from another folder may.
-pub fn model(format: &Format) -> Result<model::Format> {
-    read_format(format.name, format.card, &ShippedTables).map_err(|_| {
-        let why = "its card refers to a table that is not part of this program".to_owned();
-        Error::NotEncodable { format: format.name.to_owned(), why }
-    })
-}
-
 /// The instruction set of that name.
 ///
 /// # Errors
@@ -61,6 +97,15 @@ pub fn isa_by_name(name: &str) -> Result<&'static Isa> {
 pub fn best_isa() -> &'static Isa {
     let available = isas().iter().rev().copied().find(|isa| (isa.available)());
     available.unwrap_or(isas()[0])
+}
+
+/// The instruction set of the highest rank that this processor has and the format has kernels for; [`best_isa`] if there is none.
+#[must_use]
+pub fn best_isa_of(format: &Format) -> &'static Isa {
+    // Kernels are in the order of their instruction sets, so that the last one usually tells.
+    let has_kernels = |isa: &Isa| kernels(format).iter().rev().any(|kernel| std::ptr::eq(kernel.isa, isa));
+    let available = isas().iter().rev().copied().find(|isa| (isa.available)() && has_kernels(isa));
+    available.unwrap_or_else(best_isa)
 }
 
 /// The kernels of a format, in card order.

@@ -330,3 +330,14 @@ fn check_tells_right_cards_from_wrong_ones() {
     assert!(message.contains("error: none.toml: "), "{message}");
     assert!(text(&output.stdout).contains(": right\n"), "the right card is checked too");
 }
+
+#[test]
+fn build_scripts_print_what_check_prints() {
+    let folder = Folder::new();
+    let card = include_str!("../../examples/own-format/cards/tree3.toml").replace("lane = 3", "lane = 4");
+    let path = folder.file("wrong.toml", card.as_bytes());
+    let printed = text(&quantloom(&["check", &path]).stderr);
+    let error = quantloom_codegen::Config::new().formats(folder.0.path()).plan().unwrap_err();
+    assert_eq!(printed, format!("{error}\n"));
+    assert!(printed.contains("wrong.toml:13:") && printed.contains('^'), "{printed}");
+}

@@ -1,6 +1,4 @@
-//! Results of the kernels: against the golden files, and bit for bit against each other.
-
-mod support;
+//! Decoders and kernels against the golden files.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +7,6 @@ use quantloom::matmul::{Request, matmul};
 use quantloom::pool::Pool;
 use quantloom::registry::{self, Format, Numerics};
 use quantloom::weights::Weights;
-use support::products::{Random, every_kernel_agrees, nmse, numerics_of};
 
 /// Every golden file whose format has kernels.
 fn golden() -> Vec<(PathBuf, Gguf, &'static Format)> {
@@ -38,6 +35,11 @@ fn stored<'a>(file: &'a Gguf, format: &Format, name: &str) -> (usize, usize, &'a
     (tensor.rows(), tensor.k(), file.bytes(tensor, shape).unwrap())
 }
 
+fn nmse(found: &[f32], wanted: &[f32]) -> f64 {
+    let error: f64 = found.iter().zip(wanted).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum();
+    error / wanted.iter().map(|b| f64::from(*b).powi(2)).sum::<f64>()
+}
+
 #[test]
 fn decoding_matches_the_golden_files_bit_for_bit() {
     for (path, file, format) in golden() {
@@ -60,7 +62,7 @@ fn errors_stay_within_those_of_ggml() {
         let weights = Weights::pack(format, n, k, bytes, Pool::global()).unwrap();
         let (x, wanted) = (floats(&file, "activations"), floats(&file, "matmul.exact"));
         let ggml = file.value("golden.ggml_matmul_nmse").unwrap().as_f64().unwrap();
-        for numerics in numerics_of(format) {
+        for numerics in registry::numerics(format) {
             let limit = if numerics == Numerics::Exact { 1e-11 } else { 1.05 * ggml };
             let mut y = vec![0.0; wanted.len()];
             let request = Request { numerics, ..Request::default() };
@@ -71,32 +73,4 @@ fn errors_stay_within_those_of_ggml() {
         }
     }
     assert!(tested >= 8, "{tested}");
-}
-
-/// `n` rows of `k` weights: the golden blocks, in an order of our own; half are random bytes, and some are zeros, scales included.
-fn rows(file: &Gguf, format: &Format, n: usize, k: usize) -> Vec<u8> {
-    let block_bytes = BlockShape::of(format).unwrap().bytes;
-    let zeros = vec![0; block_bytes];
-    let [quantized, arbitrary] = ["quantized", "random"].map(|name| stored(file, format, name).2);
-    let pools = [quantized, arbitrary, arbitrary, &zeros];
-    let mut random = Random(k as u64);
-    let blocks = (0..n * k / format.block_weights).flat_map(|_| {
-        let pool = pools[random.next() as usize % pools.len()];
-        let block = random.next() as usize % (pool.len() / block_bytes);
-        pool[block * block_bytes..][..block_bytes].to_vec()
-    });
-    blocks.collect()
-}
-
-/// Every kernel, batch size and thread count gives the bits of the scalar kernel, one row at a time.
-#[test]
-fn every_kernel_gives_the_same_bits() {
-    let pool = Pool::new(2);
-    for (path, file, format) in golden().into_iter().filter(|(_, _, format)| format.packed.is_some()) {
-        for (n, blocks) in [(37, 1), (16, 3), (34, 1280 / format.block_weights)] {
-            let k = blocks * format.block_weights;
-            let weights = Weights::pack(format, n, k, &rows(&file, format, n, k), &pool).unwrap();
-            every_kernel_agrees(&path.display().to_string(), &weights, &pool);
-        }
-    }
 }

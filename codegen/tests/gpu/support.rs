@@ -1,5 +1,6 @@
 //! Cards, blocks, and the plain form of what modules compute. The tests that run modules on devices use it as well.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -29,7 +30,7 @@ pub fn planned(file: &str, text: &str) -> PlannedFormat {
 fn card(file: &str, text: &str) -> Card {
     let tables = TableFolder::new(cards_dir().join("tables"));
     let format = read_format(file, text, &tables).unwrap_or_else(|wrong| panic!("{wrong}"));
-    Card { file: file.to_owned(), text: text.to_owned(), format }
+    Card { file: file.to_owned(), text: text.to_owned(), tables: BTreeMap::new(), format }
 }
 
 fn plan(card: Card) -> PlannedFormat {

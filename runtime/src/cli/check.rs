@@ -13,9 +13,6 @@ use quantloom_spec::{Diagnostics, Spec, TableFolder, read_folder, read_format};
 use super::Failure;
 use super::failure::{print, tell};
 
-/// The folder of tables is beside a card's folder, at most so many levels up.
-const LEVELS_UP: usize = 3;
-
 /// Check cards, and show what is wrong with them and where
 #[derive(Debug, clap::Args)]
 #[command(after_help = "A card is of the kind that its folder says, isa, gpu or kernels, and else describes a format.
@@ -49,7 +46,7 @@ fn check(path: &Path) -> Result<(), String> {
     let result = if full.join("formats").is_dir() {
         Spec::read(path).map(drop)
     } else if full.is_dir() {
-        read_folder(path, &tables(&full)).map(drop)
+        read_folder(path, &TableFolder::beside(path)).map(drop)
     } else {
         let text = fs::read_to_string(path).map_err(Error::io(path));
         let text = text.map_err(|error| format!("error: {error}"))?;
@@ -67,13 +64,6 @@ fn check_card(name: &str, path: &Path, text: &str) -> Result<(), Diagnostics> {
         (Some("gpu"), _) => read_dialect(name, text).map(drop),
         // They refer to instruction sets, so they are right or wrong only together with those.
         (Some("kernels"), Some(root)) => Spec::read(root).map(drop),
-        _ => read_format(name, text, &tables(path)).map(drop),
+        _ => read_format(name, text, &TableFolder::beside(path.parent().unwrap_or(path))).map(drop),
     }
-}
-
-/// The tables that belong to the format card, or the folder of them, at `path`.
-fn tables(path: &Path) -> TableFolder {
-    let beside = path.ancestors().skip(1).take(LEVELS_UP).map(|folder| folder.join("tables"));
-    let nearest = beside.clone().find(|folder| folder.is_dir());
-    TableFolder::new(nearest.or_else(|| beside.last()).unwrap_or_default())
 }

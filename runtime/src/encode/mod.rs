@@ -71,7 +71,11 @@ impl Encoder {
     /// # Errors
     /// [`Error::NotEncodable`] if the search cannot deal with the format's structure.
     pub fn new(format: &'static Format) -> Result<Self> {
-        Self::of_model(&registry::model(format)?)
+        let model = registry::model(format).map_err(|wrong| {
+            let why = wrong.iter().map(|wrong| wrong.message()).collect::<Vec<_>>().join("; ");
+            Error::NotEncodable { format: format.name.to_owned(), why }
+        });
+        Self::of_model(&model?)
     }
 
     /// The encoder of a checked card.

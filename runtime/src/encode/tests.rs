@@ -1,6 +1,7 @@
 //! What is encoded decodes, by the oracle, to what was meant; whatever the weights are.
 
 use quantloom_spec::eval::decode_blocks;
+use quantloom_spec::{TableFolder, cards_dir};
 
 use super::*;
 
@@ -210,7 +211,7 @@ const CARDS: [(&str, f64); 5] = [
 #[test]
 fn other_structures_are_encoded_too() {
     for (card, limit) in CARDS {
-        let model = quantloom_spec::read_format("card", card, &quantloom_spec::ShippedTables);
+        let model = quantloom_spec::read_format("card", card, &TableFolder::new(cards_dir().join("tables")));
         let model = model.unwrap_or_else(|wrong| panic!("{}", wrong.render(false)));
         let encoder = Encoder::of_model(&model).unwrap();
         for (name, x) in patterns(1024) {

@@ -19,7 +19,7 @@ pub fn select(weights: &Weights, batch: usize, request: &Request, pool: &Pool) -
             Err(no_kernel(weights, &format!("the variant {} here", kernel.name), request.numerics))
         };
     }
-    let isa = request.isa.unwrap_or_else(registry::best_isa);
+    let isa = request.isa.unwrap_or_else(|| registry::best_isa_of(weights.format()));
     let key = Key::new(weights, batch, request.numerics, isa, request.threads_of(pool));
     if let Some((kernel, source)) = tune::choices().find(&key) {
         return Ok(Used { kernel, source });

@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{LazyLock, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::sync::{LazyLock, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::Duration;
 
 use super::{CacheFile, Contents, Entry, Key, place};
 use crate::error::{Error, Result};
 use crate::matmul::Source;
-use crate::registry::Kernel;
+use crate::registry::{self, Kernel};
 
 /// How long a writer waits for others: a write takes milliseconds, so whoever takes this long is stuck.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -18,11 +18,33 @@ const PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Choices {
     file: Option<CacheFile>,
-    known: OnceLock<RwLock<HashMap<Key, Known>>>,
+    memory: OnceLock<RwLock<Memory>>,
     unpublished: Mutex<Unpublished>,
 }
 
 type Known = (&'static Kernel, Source);
+
+#[derive(Debug, Default)]
+struct Memory {
+    known: HashMap<Key, Known>,
+    /// Entries of the file whose formats were not registered when it was read.
+    waiting: HashMap<Key, Entry>,
+}
+
+impl Memory {
+    /// Sorts the entries of a file: some are known from now on, some wait, the rest are of no use here.
+    fn of(entries: Vec<Entry>) -> Self {
+        let mut memory = Self::default();
+        for entry in entries {
+            if let Some(kernel) = entry.kernel() {
+                memory.known.insert(entry.key, (kernel, Source::Cache));
+            } else if registry::formats().all(|format| format.name != entry.key.format) {
+                memory.waiting.insert(entry.key.clone(), entry);
+            }
+        }
+        memory
+    }
+}
 
 /// Entries on their way to the file.
 #[derive(Debug, Default)]
@@ -51,7 +73,7 @@ impl Choices {
     /// Choices with a file behind them, or none.
     #[must_use]
     pub fn new(file: Option<CacheFile>) -> Self {
-        Self { file, known: OnceLock::new(), unpublished: Mutex::default() }
+        Self { file, memory: OnceLock::new(), unpublished: Mutex::default() }
     }
 
     /// The cache file, which may not exist yet.
@@ -69,17 +91,25 @@ impl Choices {
     /// The kernel chosen for a problem, and who remembered it. Only the first call reads the file.
     #[must_use]
     pub fn find(&self, key: &Key) -> Option<(&'static Kernel, Source)> {
-        self.known().read().unwrap_or_else(PoisonError::into_inner).get(key).copied()
+        let memory = self.memory().read().unwrap_or_else(PoisonError::into_inner);
+        let found = memory.known.get(key).copied();
+        if found.is_some() || memory.waiting.is_empty() {
+            return found;
+        }
+        let found = (memory.waiting.get(key)?.kernel()?, Source::Cache);
+        drop(memory);
+        Some(*self.write().known.entry(key.clone()).or_insert(found))
     }
 
     /// Remembers an entry from now on. One whose kernel does not run here is never found.
     pub fn record(&self, entry: Entry, keep: Keep) {
-        let mut known = self.known().write().unwrap_or_else(PoisonError::into_inner);
+        let mut memory = self.write();
+        memory.waiting.remove(&entry.key);
         match entry.kernel() {
-            Some(kernel) => known.insert(entry.key.clone(), (kernel, Source::Memory)),
-            None => known.remove(&entry.key),
+            Some(kernel) => memory.known.insert(entry.key.clone(), (kernel, Source::Memory)),
+            None => memory.known.remove(&entry.key),
         };
-        drop(known);
+        drop(memory);
         if keep == Keep::InFile {
             self.unpublished().entries.push(entry);
         }
@@ -108,12 +138,12 @@ impl Choices {
         Ok(())
     }
 
-    fn known(&self) -> &RwLock<HashMap<Key, Known>> {
-        self.known.get_or_init(|| {
-            let entries = self.contents().entries.into_iter();
-            let usable = entries.filter_map(|entry| entry.kernel().map(|kernel| (entry.key, (kernel, Source::Cache))));
-            RwLock::new(usable.collect())
-        })
+    fn memory(&self) -> &RwLock<Memory> {
+        self.memory.get_or_init(|| RwLock::new(Memory::of(self.contents().entries)))
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Memory> {
+        self.memory().write().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn unpublished(&self) -> MutexGuard<'_, Unpublished> {

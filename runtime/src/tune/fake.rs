@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use quantloom_kernels::abi::{Activations, Palette};
+use quantloom_kernels::abi::Palette;
 
 use crate::matmul::candidates;
 use crate::measure::synthetic;
@@ -51,6 +51,5 @@ pub fn wrong_kernel(weights: &Weights) -> &'static Kernel {
         out[0] = f32::from_bits(out[0].to_bits() ^ 1);
     }
     let right = *RIGHT.get_or_init(|| kernels(weights)[0]);
-    let Activations { unit_bytes, parts } = right.activations;
-    Box::leak(Box::new(Kernel { name: "wrong", activations: Activations { unit_bytes, parts }, run, ..*right }))
+    Box::leak(Box::new(Kernel { name: "wrong", run, ..*right }))
 }

@@ -31,7 +31,7 @@ impl<'a> Group<'a> {
     /// # Errors
     /// As [`candidates`].
     pub fn new(matrix: &'a Weights, batches: &[usize], request: &Request, pool: &'a Pool) -> Result<Self> {
-        let isa = request.isa.unwrap_or_else(registry::best_isa);
+        let isa = request.isa.unwrap_or_else(|| registry::best_isa_of(matrix.format()));
         let candidates = candidates(matrix, request.numerics, isa)?;
         let (matrices, request) = (vec![matrix], *request);
         let mut group = Self { matrices, batches: Vec::new(), candidates, request, isa, pool, bench: None };

@@ -21,7 +21,7 @@ mod deadline;
 mod digest;
 mod entry;
 #[cfg(test)]
-mod fake;
+pub(crate) mod fake;
 mod file;
 pub mod gate;
 mod group;

@@ -106,14 +106,14 @@ fn plain(tokens: TokenStream) -> TokenStream {
     tokens.into_iter().map(plain_token).collect()
 }
 
-/// The file that includes all others as modules.
+/// The file that includes all others, which lie beside it, as modules.
 fn root(files: &[SourceFile]) -> TokenStream {
     let modules = files.iter().map(|file| {
         let (module, name) = (format_ident!("{}", file.stem()), &file.name);
         let doc = format!(" Generated: `{name}`.");
         quote! {
             #[doc = #doc]
-            pub mod #module { include!(concat!(env!("OUT_DIR"), "/", #name)); }
+            pub mod #module { include!(#name); }
         }
     });
     quote!(#(#modules)*)
@@ -157,8 +157,8 @@ fn kernels(plan: &Plan, class: &Class, isa: &Isa, numerics: Numerics, support: &
     quote! {
         use std::mem::offset_of;
 
-        use bytemuck::{Pod, Zeroable};
         use #support::abi;
+        use #support::bytemuck::{self, Pod, Zeroable};
         use #support::lanes::{#lanes as lanes, Order, prefetch, prefetch_head, prefetch_turn};
 
         #unit
@@ -172,7 +172,7 @@ fn kernels(plan: &Plan, class: &Class, isa: &Isa, numerics: Numerics, support: &
 fn packing(class: &Class, support: &syn::Path) -> TokenStream {
     let items = pack::class(class);
     quote! {
-        use bytemuck::{Pod, Zeroable};
+        use #support::bytemuck::{self, Pod, Zeroable};
         use #support::{abi, scalar};
 
         #items
@@ -187,6 +187,7 @@ fn format_items(format: &PlannedFormat, support: &syn::Path) -> TokenStream {
         let pack = pack::pack(&format.decoder, class, &module);
         quote! {
             use super::#module;
+            use #support::bytemuck;
             #pack
         }
     });

@@ -240,6 +240,7 @@ fn packed(class: &Class) -> TokenStream {
         /// A unit of packed weights, rows side by side.
         #[repr(C)]
         #[derive(Clone, Copy, Pod, Zeroable)]
+        #[bytemuck(crate = "bytemuck")]
         pub struct Packed {
             pub roots: [[#root; 16]; #roots],
             #min_roots

@@ -9,31 +9,29 @@ use quote::{format_ident, quote};
 
 use super::kernel::Kernel;
 use super::{Width, class_module, format_module, kernel_module, numerics, operation, storage, unit, value};
+use crate::Error;
 use crate::lower::class::{Class, Codes, PALETTE};
 use crate::plan::{Plan, PlannedFormat};
 
 /// Hash of each generated file's text, by its stem.
 type Hashes = BTreeMap<String, u64>;
 
-/// `ISAS`, `FORMATS` and what they refer to.
+/// `FORMATS`, in the crate that is the support itself also `ISAS`, and what they refer to.
 pub fn registry(plan: &Plan, support: &syn::Path, hashes: &Hashes) -> TokenStream {
-    let isas = plan.isas.iter().map(isa);
-    let isa_refs = plan.isas.iter().map(|isa| {
-        let (gate, name) = (gate(isa), isa_name(isa));
-        quote!(#gate &#name)
-    });
+    // Other crates use the rows of the support: an instruction set is one thing, whoever has kernels for it.
+    let isas = if support.is_ident("crate") { isa_rows(plan) } else { quote!(use #support::isas;) };
+    let tables = tables(plan);
     let classes = plan.classes.iter().map(|(name, class)| class_row(name, class));
     let formats = plan.formats.iter().map(|format| format_row(plan, format, hashes));
     let format_refs = plan.formats.iter().map(|format| static_name(&format_module(format)));
     quote! {
-        use #support::{abi, activations, stored};
+        use #support::{abi, stored};
 
-        /// The instruction sets that kernels were generated for, lowest rank first.
-        pub static ISAS: &[&abi::Isa] = &[#(#isa_refs),*];
         /// The formats, in the order of their cards.
         pub static FORMATS: &[&abi::Format] = &[#(&#format_refs),*];
 
-        #(#isas)*
+        #isas
+        #tables
         #(#classes)*
         #(#formats)*
     }
@@ -44,7 +42,40 @@ fn static_name(module: &Ident) -> Ident {
 }
 
 fn isa_name(isa: &Isa) -> Ident {
-    format_ident!("ISA_{}", isa.name.to_uppercase().replace('-', "_"))
+    format_ident!("{}", isa.name.to_uppercase().replace('-', "_"))
+}
+
+/// `ISAS` and its rows.
+fn isa_rows(plan: &Plan) -> TokenStream {
+    let rows = plan.isas.iter().map(isa);
+    let refs = plan.isas.iter().map(|isa| {
+        let (gate, name) = (gate(isa), isa_name(isa));
+        quote!(#gate &isas::#name)
+    });
+    quote! {
+        /// The instruction sets that kernels were generated for, lowest rank first.
+        pub static ISAS: &[&abi::Isa] = &[#(#refs),*];
+
+        /// The rows of the instruction sets.
+        pub mod isas {
+            use crate::{abi, activations};
+
+            #(#rows)*
+        }
+    }
+}
+
+/// The texts of the tables that cards name; cards share them.
+fn tables(plan: &Plan) -> TokenStream {
+    let named = plan.formats.iter().flat_map(|format| &format.card.tables);
+    let statics = named.map(|(name, text)| (table_name(name, text), text)).collect::<BTreeMap<_, _>>();
+    let statics = statics.into_iter().map(|(item, text)| quote!(static #item: &str = #text;));
+    quote!(#(#statics)*)
+}
+
+/// Two folders of cards may have tables of one name.
+fn table_name(name: &str, text: &str) -> Ident {
+    format_ident!("TABLE_{}_{:016X}", name.to_uppercase(), crate::hash(text))
 }
 
 /// The attribute that leaves an instruction set out on other processors.
@@ -64,7 +95,8 @@ fn isa(isa: &Isa) -> TokenStream {
     };
     quote! {
         #gate
-        static #item: abi::Isa = {
+        #[doc = #doc]
+        pub static #item: abi::Isa = {
             #enable
             fn quantize(values: &[f32], group: usize, quants: &mut [i8], scales: &mut [f32]) -> bool {
                 activations::quantize(values, group, quants, scales)
@@ -103,7 +135,14 @@ fn format_row(plan: &Plan, planned: &PlannedFormat, hashes: &Hashes) -> TokenStr
     let (item, name, doc, card) = (static_name(&module), &format.name, &format.doc, &planned.card.text);
     let (weights, storage) = (planned.decoder.weights, storage::row(format));
     let gguf = format.gguf.map_or_else(|| quote!(None), |number| quote!(Some(#number)));
-    let drawing = format!("{}\n{}", quantloom_spec::draw(format), format.summary());
+    let mut drawing = format!("{}\n{}", quantloom_spec::draw(format), format.summary());
+    if let Err(Error::Unsupported { what, .. }) = Class::of(format) {
+        drawing += &format!("kernels           none, because no lowering covers {what}\n");
+    }
+    let tables = planned.card.tables.iter().map(|(name, text)| {
+        let text = table_name(name, text);
+        quote!(abi::Table { name: #name, text: #text })
+    });
     let hash = combine(hashes, planned, plan);
     let packed = planned.class.as_ref().map_or_else(
         || quote!(None),
@@ -118,6 +157,7 @@ fn format_row(plan: &Plan, planned: &PlannedFormat, hashes: &Hashes) -> TokenStr
             name: #name,
             doc: #doc,
             card: #card,
+            tables: &[#(#tables),*],
             drawing: #drawing,
             gguf: #gguf,
             block_weights: #weights,
@@ -188,7 +228,7 @@ fn kernel_row(planned: &PlannedFormat, class_name: &str, isa: &Isa, variant: &Va
         abi::Kernel {
             name: #name,
             format: #format,
-            isa: &#isa_item,
+            isa: &isas::#isa_item,
             numerics: #numerics,
             schedule: #schedule,
             rows: #rows,

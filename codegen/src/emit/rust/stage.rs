@@ -38,6 +38,7 @@ impl Tile<'_> {
             /// A unit of weights, unpacked.
             #[repr(C, align(64))]
             #[derive(Clone, Copy, Zeroable)]
+            #[bytemuck(crate = "bytemuck")]
             struct #name { #fields }
         }
     }

@@ -39,6 +39,7 @@ pub fn weights(class: &Class, width: Width) -> TokenStream {
         #[doc = #doc]
         #[repr(C)]
         #[derive(Clone, Copy, Pod, Zeroable)]
+        #[bytemuck(crate = "bytemuck")]
         struct Unit {
             #(#fields)*
             #codes
@@ -73,6 +74,7 @@ pub fn activations(class: &Class, width: Width, numerics: Numerics, cols: usize)
         #[doc = #doc]
         #[repr(C)]
         #[derive(Clone, Copy, Pod, Zeroable)]
+        #[bytemuck(crate = "bytemuck")]
         struct #name { #fields }
     }
 }

@@ -1,0 +1,155 @@
+//! `Config` as build scripts of other crates use it.
+
+use std::fs;
+use std::path::Path;
+
+use quantloom_codegen::{Config, SourceFile, cards_dir};
+use tempfile::TempDir;
+
+/// A card with a table, as somebody else may have it.
+const CARD: &str = r#"
+name    = "Other"
+doc     = "32 weights of 4 bits, 8 pairs of levels a nibble each, under one f16."
+weights = 32
+bytes   = 10
+index   = { quad = 4, lane = 1 }
+
+[fields]
+d  = { at = 0, type = "f16" }
+qs = { at = 2, type = "u8[8]" }
+
+[code]
+from   = "qs"
+item   = { quad = 1 }
+levels = "quads"
+
+[scale]
+from = "d"
+"#;
+
+/// 256 vectors of four levels.
+fn table() -> String {
+    let row = |row: usize| format!("{}{}{}{}", row & 3, row >> 2 & 3, row >> 4 & 3, row >> 6 & 3);
+    let rows = (0..256).map(row).collect::<Vec<_>>().join(" ");
+    format!("name = \"quads\"\ndoc = \"Four levels of two bits.\"\nwidth = 4\nletters = [-3, -1, 1, 3]\nrows = \"{rows}\"\n")
+}
+
+/// A folder with that card in `cards/` and its table beside it.
+fn crate_folder() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (path, text) in [("cards/other.toml", CARD), ("cards/tables/quads.toml", &table())] {
+        let path = folder.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    folder
+}
+
+fn generate(config: &Config) -> Vec<SourceFile> {
+    config.generate().unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn registry(files: &[SourceFile]) -> &str {
+    &files.iter().find(|file| file.stem() == "registry").unwrap().text
+}
+
+#[test]
+fn a_folder_of_cards_gives_a_registry_that_stands_on_quantloom() {
+    let folder = crate_folder();
+    let files = generate(&Config::new().formats(folder.path().join("cards")));
+    let registry = registry(&files);
+    assert_eq!(files.iter().filter(|file| file.stem().starts_with("format_")).count(), 1);
+    assert!(registry.contains("use ::quantloom::kernels::isas;") && !registry.contains("ISAS"), "{registry}");
+    assert!(registry.contains("name: \"quads\""), "{registry}");
+    for file in &files {
+        assert!(!file.text.contains("crate::"), "{} refers to its own crate", file.name);
+        assert!(!file.text.contains(folder.path().to_str().unwrap()), "{} holds a path of this machine", file.name);
+    }
+    let renamed = generate(&Config::new().formats(folder.path().join("cards")).support("::loom::kernels"));
+    assert!(renamed.iter().all(|file| !file.text.contains("::quantloom")));
+}
+
+#[test]
+fn targets_leave_the_others_out() {
+    let cards = cards_dir().join("formats");
+    let files = generate(&Config::new().formats(cards).targets(["scalar"]));
+    let registry = registry(&files);
+    assert!(
+        registry.contains("isas::SCALAR") && registry.matches("isas::").count() == registry.matches("isas::SCALAR").count()
+    );
+    let error = Config::new().formats(cards_dir().join("formats")).targets(["scalar", "mmx"]).plan().unwrap_err();
+    assert!(error.to_string().starts_with("error: no instruction set is called \"mmx\"; there is "), "{error}");
+}
+
+#[test]
+fn cargo_hears_of_every_source() {
+    let folder = crate_folder();
+    let sources = Config::new().formats(folder.path().join("cards")).sources();
+    for path in ["cards", "cards/other.toml", "cards/tables", "cards/tables/quads.toml"] {
+        assert!(sources.contains(&folder.path().join(path)), "{path}: {sources:?}");
+    }
+    for path in ["isa", "isa/scalar.toml", "kernels/matmul.toml"] {
+        assert!(sources.contains(&cards_dir().join(path)), "{path}: {sources:?}");
+    }
+    assert!(!sources.contains(&cards_dir().join("formats")));
+    assert!(sources.is_sorted() && sources.iter().all(|path| path.exists()), "{sources:?}");
+}
+
+#[test]
+fn errors_show_every_wrong_card() {
+    let folder = crate_folder();
+    let cards = folder.path().join("cards");
+    fs::write(cards.join("typo.toml"), CARD.replace("weights", "weihgts").replace("Other", "Typo")).unwrap();
+    fs::write(cards.join("stray.toml"), CARD.replace("levels = ", "level = ").replace("Other", "Stray")).unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let error = Config::new().formats(&cards).out_dir(out.path()).compile().unwrap_err().to_string();
+    assert!(error.contains("typo.toml:4:1") && error.contains("did you mean `weights`?"), "{error}");
+    assert!(error.contains("stray.toml:15:1") && error.contains("did you mean `levels`?"), "{error}");
+    assert_eq!(fs::read_dir(out.path()).unwrap().count(), 0, "nothing is written");
+}
+
+#[test]
+fn two_folders_must_not_have_formats_of_one_name() {
+    let (one, other) = (crate_folder(), crate_folder());
+    let cards = |folder: &TempDir| folder.path().join("cards");
+    let error = Config::new().formats(cards(&one)).formats(cards(&other)).plan().unwrap_err().to_string();
+    assert!(error.contains("two cards have the `name`"), "{error}");
+}
+
+#[test]
+fn what_is_missing_is_said() {
+    let message = |config: Config| config.plan().unwrap_err().to_string();
+    assert!(message(Config::new()).contains("name their folder with `formats`"));
+    let missing = message(Config::new().formats(Path::new("no-such-folder")));
+    assert!(missing.starts_with("error: cannot list the folder") && missing.contains("no-such-folder"), "{missing}");
+}
+
+/// A scale for each pair of weights: no kernel takes that.
+const PAIRS: &str = r#"
+name    = "Pairs"
+doc     = "32 weights of 4 bits, an f16 scale for each two of them."
+weights = 32
+bytes   = 48
+index   = { pair = 2, lane = 1 }
+
+[fields]
+d  = { at = 0, type = "f16[16]" }
+qs = { at = 32, type = "u8[16]" }
+
+[code]
+planes = [{ from = "qs", item = { pair = 1 }, bit = { lane = 4 }, bits = 4 }]
+
+[scale]
+from = "d"
+item = { pair = 1 }
+"#;
+
+#[test]
+fn a_format_without_kernels_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("pairs.toml"), PAIRS).unwrap();
+    let files = generate(&Config::new().formats(folder.path()));
+    let registry = registry(&files);
+    let why = "none, because no lowering covers scales of fewer than 4 weights";
+    assert!(registry.contains("packed: None") && registry.contains(why), "{registry}");
+}

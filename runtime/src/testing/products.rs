@@ -1,0 +1,92 @@
+//! The kernels against the definitions of their numerics classes.
+
+use super::definition::Row;
+use super::samples::{activations, moderate};
+use super::{Definition, Failure, card};
+use crate::matmul::{Request, candidates, matmul};
+use crate::pool::Pool;
+use crate::registry::{self, Format, Kernel, Numerics, kernels};
+use crate::weights::Weights;
+
+/// Batch sizes: around every width of a tile, and some of many column groups.
+const BATCHES: [usize; 13] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 31, 32, 33, 256];
+
+/// Rows of activations that differ; larger batches repeat them. No tile is as wide, so that a row meets every column of a tile.
+const DISTINCT: usize = 33;
+
+/// Multiplies by every kernel that this processor runs: batches of 1 to 9, 31 to 33 and 256, on one thread and on two; N and K that
+/// are whole tiles, units and segments, and such that are not. Every result must have the bits of the plain evaluation of its numerics
+/// class. Returns how many products were compared; 0 if the format has no kernels.
+///
+/// # Errors
+/// The first kernel that gives other bits.
+pub fn products(format: &'static Format) -> Result<usize, Failure> {
+    if kernels(format).is_empty() {
+        return Ok(0);
+    }
+    let card = card(format)?;
+    let definition = Definition::new(&card);
+    let pool = Pool::new(2);
+    let mut compared = 0;
+    for (n, blocks) in [(37_usize, 1), (16, 3), (34, (1280 / format.block_weights).max(4))] {
+        let (n, k) = (n.next_multiple_of(format.row_multiple()), blocks * format.block_weights);
+        let stored = moderate(format, &card, n, k)?;
+        let weights = Weights::pack(format, n, k, &stored, &pool).map_err(|error| Failure::new(format, error))?;
+        let problem = Problem::new(&definition, weights, &stored, &pool);
+        for numerics in registry::numerics(format) {
+            compared += problem.check(numerics)?;
+        }
+    }
+    Ok(compared)
+}
+
+/// Weights and activations.
+struct Problem<'a> {
+    rows: Vec<Row<'a>>,
+    weights: Weights,
+    x: Vec<f32>,
+    pool: &'a Pool,
+}
+
+impl<'a> Problem<'a> {
+    fn new(definition: &'a Definition<'a>, weights: Weights, stored: &[u8], pool: &'a Pool) -> Self {
+        let (n, k) = (weights.n(), weights.k());
+        let distinct = activations(DISTINCT, k);
+        let most = BATCHES.into_iter().max().unwrap_or(1);
+        let x = distinct.iter().copied().cycle().take(most * k).collect();
+        Self { rows: definition.rows(weights.format(), n, k, stored), weights, x, pool }
+    }
+
+    /// Compares all kernels of a class.
+    fn check(&self, numerics: Numerics) -> Result<usize, Failure> {
+        let available = registry::isas().iter().filter(|isa| (isa.available)());
+        let kernels = available.filter_map(|isa| candidates(&self.weights, numerics, isa).ok()).flatten().collect::<Vec<_>>();
+        if kernels.is_empty() {
+            return Ok(0);
+        }
+        let distinct = self.x.chunks(self.weights.k()).take(DISTINCT);
+        let wanted = distinct.flat_map(|x| self.rows.iter().map(|row| row.product(numerics, x))).collect::<Vec<_>>();
+        for kernel in &kernels {
+            for (batch, threads) in BATCHES.into_iter().flat_map(|batch| [(batch, 1), (batch, 2)]) {
+                self.compare(kernel, batch, threads, &wanted)?;
+            }
+        }
+        Ok(kernels.len() * BATCHES.len() * 2)
+    }
+
+    /// Compares one product with the results that are right for the distinct rows of activations.
+    fn compare(&self, kernel: &'static Kernel, batch: usize, threads: usize, wanted: &[f32]) -> Result<(), Failure> {
+        let (n, k) = (self.weights.n(), self.weights.k());
+        let request = Request { numerics: kernel.numerics, isa: None, kernel: Some(kernel), threads };
+        let mut y = vec![f32::NAN; batch * n];
+        let fail = |what: String| Failure::new(self.weights.format(), what);
+        matmul(&self.weights, &self.x[..batch * k], batch, &mut y, &request, self.pool)
+            .map_err(|error| fail(error.to_string()))?;
+        let differs = y.iter().zip(wanted.iter().cycle()).position(|(found, wanted)| found.to_bits() != wanted.to_bits());
+        differs.map_or(Ok(()), |index| {
+            let (found, right) = (y[index], wanted[index % wanted.len()]);
+            let place = format!("N {n}, K {k}, batch {batch}, {threads} threads: row {} of column {}", index % n, index / n);
+            Err(fail(format!("{} with {place} gives {found:e}; by definition it is {right:e}", kernel.name)))
+        })
+    }
+}
