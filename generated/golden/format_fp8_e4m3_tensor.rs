@@ -18,6 +18,7 @@ pub fn decode(tensors: &[Tensor], row: usize, out: &mut [f32]) {
     }
 }
 use super::class_e4m3_g32_f32_a32_u32;
+use crate::bytemuck;
 /// Packs the first blocks of up to 16 rows into a zeroed panel.
 pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u8]) {
     let units: &mut [class_e4m3_g32_f32_a32_u32::Packed] = bytemuck::cast_slice_mut(
