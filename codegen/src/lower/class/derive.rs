@@ -7,8 +7,6 @@ use crate::Error;
 
 /// Largest growth of packed over stored bytes that padding to whole lines may cause.
 const GROWTH: f64 = 1.02;
-/// Largest growth that a root which a whole row shares may cause: every unit has it.
-const SHARED_GROWTH: f64 = 1.04;
 /// What is added to the levels of a palette, where they are small enough for two products to fit 16 bits; else 128.
 const PALETTE_ZERO: i32 = 64;
 /// Fewest weights of a unit: those of one activation scale.
@@ -95,8 +93,7 @@ impl Class {
         let cheap = |unit: usize| {
             let class = of(unit);
             let held = (class.content_bytes() as f64).max(stored * (unit * PANEL_ROWS) as f64);
-            let with_shared = Self { root_group: self.root_group.min(unit), ..class.clone() };
-            class.unit_bytes() as f64 <= GROWTH * held && with_shared.unit_bytes() as f64 <= SHARED_GROWTH * held
+            class.unit_bytes() as f64 <= GROWTH * held
         };
         let least = self.block.max(LEAST_UNIT).max(self.body());
         let units = || (0..=3).map(|log| least << log).filter(|unit| SEGMENT.is_multiple_of(*unit));
