@@ -15,7 +15,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use crate::stored::{Spec, Storage, Tensor};
+use crate::stored::{Storage, Tensor};
 
 /// Rows that are interleaved in packed weights.
 pub const PANEL_ROWS: usize = 16;
@@ -113,62 +113,6 @@ pub struct Format {
     pub packed: Option<Packed>,
     /// Changes when the card, the generator or the kernels change.
     pub hash: u64,
-}
-
-impl Format {
-    /// Stored bits per weight of a matrix so large that what is stored once per row or once for all counts for nothing.
-    #[must_use]
-    pub fn bits_per_weight(&self) -> f64 {
-        8.0 * match self.storage {
-            Storage::Rows { block, .. } => block as f64 / self.block_weights as f64,
-            Storage::Tensors { tensors, .. } => tensors.iter().map(Spec::bytes_per_weight).sum(),
-        }
-    }
-
-    /// What N must be a multiple of.
-    #[must_use]
-    pub fn row_multiple(&self) -> usize {
-        match self.storage {
-            Storage::Rows { .. } => 1,
-            Storage::Tensors { rows, .. } => rows,
-        }
-    }
-
-    /// Bytes of `n` rows of `k` weights; `None` if they are beyond all memory.
-    #[must_use]
-    pub fn stored_bytes(&self, n: usize, k: usize) -> Option<usize> {
-        let bytes = |(shape, item): (Vec<usize>, usize)| shape.into_iter().try_fold(item, usize::checked_mul);
-        self.shapes(n, k)?.into_iter().try_fold(0, |all: usize, tensor| all.checked_add(bytes(tensor)?))
-    }
-
-    /// The tensors of `n` rows of `k` weights: the shape, and the bytes of an item. `None` if one is beyond all memory.
-    #[must_use]
-    pub fn shapes(&self, n: usize, k: usize) -> Option<Vec<(Vec<usize>, usize)>> {
-        match self.storage {
-            Storage::Rows { header, block } => {
-                let row = (k / self.block_weights).checked_mul(block)?.checked_add(header)?;
-                Some(vec![(vec![n, row], 1)])
-            }
-            Storage::Tensors { tensors, .. } => {
-                let shape = |spec: &Spec| spec.axes.iter().map(|axis| axis.length(n, k)).collect::<Option<_>>();
-                tensors.iter().map(|spec| Some((shape(spec)?, spec.bytes))).collect()
-            }
-        }
-    }
-
-    /// Takes apart the tensors of `n` rows of `k` weights that lie one after the other; `None` if `bytes` are not as many.
-    #[must_use]
-    pub fn split<'a>(&self, n: usize, k: usize, bytes: &'a [u8]) -> Option<Vec<Tensor<'a>>> {
-        let mut rest = bytes;
-        let mut tensors = Vec::new();
-        for (shape, item) in self.shapes(n, k)? {
-            let (tensor, after) =
-                rest.split_at_checked(shape.iter().try_fold(item, |all, length| all.checked_mul(*length))?)?;
-            tensors.push(Tensor::new(&shape, item, tensor)?);
-            rest = after;
-        }
-        rest.is_empty().then_some(tensors)
-    }
 }
 
 /// How a format is packed, and the kernels that run on it.

@@ -12,6 +12,7 @@ mod storage;
 mod tile;
 mod unit;
 mod value;
+mod weave;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -170,7 +171,7 @@ fn kernels(plan: &Plan, class: &Class, isa: &Isa, numerics: Numerics, support: &
 
 /// The packer's side of a class.
 fn packing(class: &Class, support: &syn::Path) -> TokenStream {
-    let items = pack::class(class);
+    let items = weave::class(class);
     quote! {
         use #support::bytemuck::{self, Pod, Zeroable};
         use #support::{abi, scalar};

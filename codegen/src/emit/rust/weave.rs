@@ -1,0 +1,136 @@
+//! A packed unit as packers see it, and how codes go into its lines and come out again: the class's side of packing.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+
+use super::unit;
+use crate::lower::class::{Class, Codes, Place, Root};
+
+/// `Packed`, `weave` and `unpack`.
+pub fn class(class: &Class) -> TokenStream {
+    let (packed, unpack) = (packed(class), unpack(class));
+    let weave = (class.codes != Codes::None).then(|| weave(class));
+    quote!(#packed #weave #unpack)
+}
+
+/// A unit as packers see it: rows side by side.
+fn packed(class: &Class) -> TokenStream {
+    let root = unit::root_type(class.root);
+    let (roots, min_roots, pairs) = (class.roots(), class.min_roots(), class.min_pairs());
+    let min_roots = (min_roots > 0).then(|| quote!(pub min_roots: [[#root; 16]; #min_roots],));
+    let zeros = class.zeros();
+    let zeros = (zeros > 0).then(|| quote!(pub zeros: [[u8; 16]; #zeros],));
+    let scales = class.sub_scale.map(|_| {
+        let steps = class.steps();
+        quote!(pub scales: [[u8; 16]; #steps],)
+    });
+    let mins = (pairs > 0).then(|| quote!(pub mins: [[[u8; 2]; 16]; #pairs],));
+    let (lines, bodies) = (class.body_lines(), class.unit / class.body());
+    let codes = (lines > 0).then(|| quote!(pub codes: [[[[u8; 4]; 16]; #lines]; #bodies],));
+    let pad = class.unit_bytes() - class.content_bytes();
+    let pad = (pad > 0).then(|| quote!(_pad: [u8; #pad],));
+    quote! {
+        /// A unit of packed weights, rows side by side.
+        #[repr(C)]
+        #[derive(Clone, Copy, Pod, Zeroable)]
+        #[bytemuck(crate = "bytemuck")]
+        pub struct Packed {
+            pub roots: [[#root; 16]; #roots],
+            #min_roots
+            #zeros
+            #scales
+            #mins
+            #codes
+            #pad
+        }
+    }
+}
+
+/// Every quad of a body with where its bits are.
+fn places(class: &Class) -> impl Iterator<Item = (usize, Place)> {
+    (0..class.body() / 4).flat_map(|quad| class.places(quad).into_iter().map(move |place| (quad, place)))
+}
+
+/// The bits of a place, in each byte of a quad.
+fn mask(place: Place) -> u32 {
+    u32::from_ne_bytes([((1_u32 << place.bits) - 1) as u8; 4])
+}
+
+/// Puts one row's codes of a block into the lines of its unit, four codes at a time.
+fn weave(class: &Class) -> TokenStream {
+    let (run, body) = (class.run(), class.body());
+    let quads = body / 4;
+    let moves = places(class).map(|(quad, place)| {
+        let (mask, Place { line, low, shift, .. }) = (mask(place), place);
+        quote!(put(&mut lines[#line][row], quads[#quad] >> #low & #mask, #shift);)
+    });
+    quote! {
+        /// Puts the codes of run `slot` of a unit into row `row`.
+        pub fn weave(unit: &mut Packed, slot: usize, row: usize, codes: &[u8; #run]) {
+            let first = slot * #run / #body;
+            for (lines, codes) in unit.codes[first..].iter_mut().zip(codes.as_chunks::<#body>().0) {
+                let quads: [u32; #quads] = std::array::from_fn(|quad| u32::from_le_bytes(codes.as_chunks().0[quad]));
+                #(#moves)*
+            }
+        }
+
+        fn put(quad: &mut [u8; 4], codes: u32, shift: u32) {
+            *quad = (u32::from_le_bytes(*quad) | codes << shift).to_le_bytes();
+        }
+    }
+}
+
+/// Takes one row out of a panel.
+fn unpack(class: &Class) -> TokenStream {
+    let (quads, steps, pairs) = (class.body() / 4, class.span / class.step, class.span_pairs());
+    let moves = places(class).map(|(quad, place)| {
+        let (mask, Place { line, low, shift, .. }) = (mask(place), place);
+        quote!(quads[#quad] |= (u32::from_le_bytes(lines[#line][row]) >> #shift & #mask) << #low;)
+    });
+    let bits = quote!(u32::from(root[row]));
+    let roots = match class.root {
+        Root::F16 => quote!(scalar::f16(#bits)),
+        Root::Bf16 => quote!(f32::from_bits(#bits << 16)),
+        Root::F32 => quote!(root[row]),
+        Root::E8m0 { bias } => quote!(scalar::power_of_two(#bits, #bias)),
+        Root::Ue4m3 => quote!(scalar::ue4m3(#bits)),
+    };
+    let zeros = (class.zeros() > 0)
+        .then(|| quote!(row_of.zeros.extend(unit.zeros.iter().map(|zero| i32::from(zero[row].cast_signed())));));
+    let codes = (class.codes != Codes::None).then(|| {
+        quote! {
+            for lines in &unit.codes {
+                let mut quads = [0_u32; #quads];
+                #(#moves)*
+                row_of.codes.extend(quads.iter().flat_map(|quad| quad.to_le_bytes()));
+            }
+        }
+    });
+    let min_roots = (class.min_roots() > 0).then(|| quote!(row_of.min_roots.extend(unit.min_roots.iter().map(|root| #roots));));
+    let scales = class.sub_scale.map(|sub| {
+        let widen = if sub.signed { quote!(i32::from(scale[row].cast_signed())) } else { quote!(i32::from(scale[row])) };
+        quote!(row_of.scales.extend(unit.scales.iter().map(|scale| #widen));)
+    });
+    let all_steps = class.steps();
+    let mins = (class.min_pairs() > 0).then(|| {
+        quote! {
+            row_of.mins.extend((0..#all_steps).map(|step| {
+                i32::from(unit.mins[step / #steps * #pairs + step % #steps / 2][row][step % #steps % 2])
+            }));
+        }
+    });
+    quote! {
+        /// Takes the integers of one row out of a panel.
+        pub fn unpack(panel: &[u8], row: usize, row_of: &mut abi::Unpacked) {
+            let units: &[Packed] = bytemuck::cast_slice(panel);
+            for unit in units {
+                row_of.roots.extend(unit.roots.iter().map(|root| #roots));
+                #min_roots
+                #zeros
+                #scales
+                #mins
+                #codes
+            }
+        }
+    }
+}
