@@ -17,11 +17,11 @@ pub fn decode(tensors: &[Tensor], row: usize, out: &mut [f32]) {
         out[0] = v4;
     }
 }
-use super::class_e4m3_g32_f32_a32_u32;
+use super::class_e4m3_g32_f256_a32_u256;
 use crate::bytemuck;
 /// Packs the first blocks of up to 16 rows into a zeroed panel.
 pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u8]) {
-    let units: &mut [class_e4m3_g32_f32_a32_u32::Packed] = bytemuck::cast_slice_mut(
+    let units: &mut [class_e4m3_g32_f256_a32_u256::Packed] = bytemuck::cast_slice_mut(
         panel,
     );
     for (lane, row) in rows.enumerate() {
@@ -29,17 +29,17 @@ pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u
         let row_digit = row;
         for index in 0..count {
             let k_digit = index;
-            let (unit, slot) = (&mut units[index / 32], index % 32);
+            let (unit, slot) = (&mut units[index / 256], index % 256);
             let v0 = tensors[0].item::<1, 2>([row_digit, k_digit]) as u32;
             codes[index % 32 * 1 + 0] = v0 as u8;
             if index % 32 == 32 - 1 || index == count - 1 {
-                class_e4m3_g32_f32_a32_u32::weave(unit, slot / 32, lane, &codes);
+                class_e4m3_g32_f256_a32_u256::weave(unit, slot / 32, lane, &codes);
                 codes = [0; 32];
             }
             let v2 = tensors[1].item::<4, 2>([row_digit, 0]) as u32;
             let v3 = f32::from_bits(v2);
             for at in 0..1 {
-                unit.roots[(slot * 1 + 0) / 32 + at][lane] = v3;
+                unit.roots[(slot * 1 + 0) / 256 + at][lane] = v3;
             }
         }
     }

@@ -67,6 +67,25 @@ fn errors_stay_within_those_of_ggml() {
     }
 }
 
+/// A scale for the whole row over finer ones of the groups, against one for each block over coarser ones: as many bits for each
+/// weight, and the same kind of levels.
+#[test]
+fn scales_for_whole_rows_are_as_good_as_for_blocks() {
+    let file = golden().into_iter().find(|(_, format)| format.name == "IQ4_XS").unwrap().0;
+    let (x, importance) = (floats(&file, "source"), floats(&file, "importance"));
+    let [rows, blocks] = ["IQ4_KS", "IQ4_XS"].map(|name| registry::format_by_name(name).unwrap());
+    assert_eq!(rows.bits_per_weight(), blocks.bits_per_weight());
+    for (importance, k) in [(None, 512), (None, 4096), (Some(importance.as_slice()), 512)] {
+        let error = |format| {
+            let y = there_and_back(&Encoder::new(format).unwrap(), format, &x, k, importance);
+            nmse(&x, &y, importance.unwrap_or(&[1.0]))
+        };
+        let (ours, theirs) = (error(rows), error(blocks));
+        println!("{k} {} {ours:e} {theirs:e}", importance.is_some());
+        assert!(ours < theirs, "rows of {k}: {ours:e} over {theirs:e}");
+    }
+}
+
 /// Seconds of processor time that this thread has had; of the clock where the system does not tell.
 fn seconds(start: Instant) -> f64 {
     let times = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();

@@ -2,7 +2,6 @@
 
 use quantloom_spec::model::{Format, Number};
 
-use super::layout::Slots;
 use super::own::{Choice, Own};
 
 /// Roots that a search tries.
@@ -13,19 +12,15 @@ const ROOTS: usize = 12;
 pub struct Chain {
     /// The values of a group.
     pub own: Own,
-    /// Where they go.
-    pub slots: Slots,
-    /// The super, which multiplies them, and where it goes.
-    pub root: Option<(Own, Slots)>,
+    /// The super, which multiplies them.
+    pub root: Option<Own>,
 }
 
 impl Chain {
     /// The chain of a number of a format; the magnitude of its values stays within `most`.
     pub fn new(format: &Format, number: &Number, most: f64) -> Result<Self, &'static str> {
         const WIDE: &str = "its scales or mins are vectors or too wide";
-        const UNEVEN: &str = "its scales or mins belong to groups of unlike length";
         let mut own = Own::new(&format.storage, number).ok_or(WIDE)?;
-        let slots = Slots::new(format, |_| number).ok_or(UNEVEN)?;
         let root = match &number.outer {
             None => {
                 own.limit(most);
@@ -36,10 +31,10 @@ impl Chain {
                 let mut root = Own::new(&format.storage, outer).ok_or(WIDE)?;
                 let (low, high) = own.ends();
                 root.limit(most / f64::from(low.abs().max(high.abs()).max(1.0)));
-                Some((root, Slots::new(format, |_| &**outer).ok_or(UNEVEN)?))
+                Some(root)
             }
         };
-        Ok(Self { own, slots, root })
+        Ok(Self { own, root })
     }
 
     /// Whether groups can have values of either sign, each as it likes.
@@ -73,13 +68,12 @@ impl Chain {
 
     /// The root nearest to `wish`, which is in units of `unit`; without a root, anything.
     pub fn nearest_root(&self, wish: f64, unit: f64) -> Choice {
-        self.root.as_ref().map_or_else(|| self.own.nearest(0.0), |(root, _)| root.nearest(wish * unit))
+        self.root.as_ref().map_or_else(|| self.own.nearest(0.0), |root| root.nearest(wish * unit))
     }
 
     /// The roots next to one.
     pub fn next_roots(&self, root: Choice) -> impl Iterator<Item = Choice> {
-        let own = self.root.as_ref().map(|(root, _)| root);
-        [true, false].into_iter().filter_map(move |up| own?.next(root, up))
+        [true, false].into_iter().filter_map(move |up| self.root.as_ref()?.next(root, up))
     }
 
     /// Roots under which the groups can have about the values they wish, in units of `unit`.

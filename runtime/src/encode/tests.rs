@@ -1,9 +1,9 @@
 //! What is encoded decodes, by the oracle, to what was meant; whatever the weights are.
 
-use quantloom_spec::eval::decode_blocks;
-use quantloom_spec::{TableFolder, cards_dir};
+use quantloom_spec::eval::decode_rows;
 
 use super::*;
+use crate::gguf::BlockShape;
 
 /// Numbers that repeat from run to run, about normally distributed.
 fn noise(count: usize) -> Vec<f32> {
@@ -32,29 +32,35 @@ fn patterns(count: usize) -> Vec<(&'static str, Vec<f32>)> {
     ]
 }
 
-/// The blocks of some weights, and what they are meant to decode to.
+/// The bytes of a row, and what it is meant to decode to.
 fn encoded(encoder: &Encoder, x: &[f32], w: Option<&[f32]>) -> (Vec<u8>, Vec<f32>) {
-    let (weights, bytes) = (encoder.shape.weights, encoder.shape.bytes);
+    let (length, unit_bytes) = encoder.rows.unit(x.len());
     let mut work = Work::default();
-    let mut blocks = vec![0; x.len() / weights * bytes];
-    for (number, block) in blocks.chunks_mut(bytes).enumerate() {
-        let part = number * weights..(number + 1) * weights;
-        encoder.block_of(&x[part.clone()], w.map(|w| &w[part]), &mut work, block);
+    let mut row = vec![0; x.len() / length * unit_bytes];
+    for (number, unit) in row.chunks_mut(unit_bytes).enumerate() {
+        let part = number * length..(number + 1) * length;
+        encoder.decide(&x[part.clone()], w.map(|w| &w[part]), &mut work);
+        encoder.rows.write(&work.bits, &work.levels, unit);
     }
-    (blocks, work.meant)
+    (row, work.meant)
+}
+
+/// The formats that are rows of blocks.
+fn in_blocks() -> impl Iterator<Item = &'static Format> {
+    registry::formats().filter(|format| BlockShape::of(format).is_some())
 }
 
 #[test]
 fn blocks_decode_to_what_was_meant() {
-    for format in registry::formats() {
+    for format in in_blocks() {
         let (model, encoder) = (registry::model(format).unwrap(), Encoder::new(format).unwrap());
-        let count = format.block_weights.max(128);
+        let count = (2 * format.block_weights).max(128);
         let importance = normal(&(0..count).map(|at| (at % 5) as f32).collect::<Vec<_>>());
         for (name, x) in patterns(count) {
             for w in [None, Some(importance.as_slice())] {
                 let (blocks, meant) = encoded(&encoder, &x, w);
                 let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
-                let found = decode_blocks(&model, &blocks);
+                let found = decode_rows(&model, &blocks, x.len());
                 assert!(found.iter().all(|value| value.is_finite()), "{} {name}", format.name);
                 assert_eq!(bits(&found), bits(&meant), "{} {name}", format.name);
             }
@@ -67,7 +73,7 @@ fn blocks_decode_to_what_was_meant() {
 fn sums_are_kept() {
     let with_sums =
         |format: &&'static Format| registry::model(format).unwrap().blocks().unwrap().fields.iter().any(|field| field.sums);
-    for format in registry::formats().filter(with_sums) {
+    for format in in_blocks().filter(with_sums) {
         let model = registry::model(format).unwrap();
         let (blocks, _) = encoded(&Encoder::new(format).unwrap(), &noise(format.block_weights), None);
         let field = model.blocks().unwrap().fields.iter().find(|field| field.sums).unwrap();
@@ -120,7 +126,7 @@ fn threads_do_not_change_the_result() {
 }
 
 /// Structures that no shipped format has: cards, and the relative error that each may have.
-const CARDS: [(&str, f64); 5] = [
+const CARDS: [(&str, f64); 7] = [
     // Zero points of 16 weights under a scale of 64.
     (
         r#"
@@ -206,6 +212,36 @@ const CARDS: [(&str, f64); 5] = [
         min = { from = "m" }"#,
         0.002,
     ),
+    // Supers of scales and mins for the whole row.
+    (
+        r#"
+        name = "headers"
+        doc = "x"
+        weights = 64
+        bytes = 34
+        index = { half = 32, byte = 2, lane = 1 }
+        row = { d = { at = 0, type = "f32" }, m = { at = 4, type = "f16" } }
+        fields = { s = { at = 0, type = "u8[2]" }, qs = { at = 2, type = "u8[32]" } }
+        code = { planes = [{ from = "qs", item = { half = 16, byte = 1 }, bit = { lane = 4 }, bits = 4 }] }
+        scale = { super = "d", planes = [{ from = "s", item = { half = 1 }, bits = 4 }] }
+        min = { super = "m", planes = [{ from = "s", item = { half = 1 }, bit = 4, bits = 4 }], step = -1 }"#,
+        0.01,
+    ),
+    // One scale for the whole row, and zeros for half blocks.
+    (
+        r#"
+        name = "one-scale"
+        doc = "x"
+        weights = 16
+        bytes = 9
+        index = { half = 8, byte = 2, lane = 1 }
+        row = { d = { at = 0, type = "f16" } }
+        fields = { z = { at = 0, type = "u8" }, qs = { at = 1, type = "u8[8]" } }
+        code = { planes = [{ from = "qs", item = { half = 4, byte = 1 }, bit = { lane = 4 }, bits = 4 }] }
+        zero = { planes = [{ from = "z", bit = { half = 4 }, bits = 4 }] }
+        scale = { from = "d" }"#,
+        0.02,
+    ),
 ];
 
 #[test]
@@ -216,7 +252,7 @@ fn other_structures_are_encoded_too() {
         let encoder = Encoder::of_model(&model).unwrap();
         for (name, x) in patterns(1024) {
             let (blocks, meant) = encoded(&encoder, &x, None);
-            let found = decode_blocks(&model, &blocks);
+            let found = decode_rows(&model, &blocks, x.len());
             assert!(found.iter().all(|value| value.is_finite()), "{} {name}", model.name);
             assert_eq!(found, meant, "{} {name}", model.name);
             if name == "noise" {

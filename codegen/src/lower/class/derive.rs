@@ -2,10 +2,10 @@
 
 use quantloom_spec::model::{Element, Format, Home, Number, Stored};
 
-use super::{Class, Codes, Min, PALETTE, PANEL_ROWS, Root, SEGMENT, Source, Sub};
+use super::{Class, Codes, Min, PALETTE, Root, SEGMENT, Source, Sub};
 use crate::Error;
 
-/// Largest growth of packed over stored bytes that padding to whole lines may cause.
+/// Most that a smaller unit may take more than the densest.
 const GROWTH: f64 = 1.02;
 /// What is added to the levels of a palette, where they are small enough for two products to fit 16 bits; else 128.
 const PALETTE_ZERO: i32 = 64;
@@ -64,7 +64,7 @@ impl Class {
         if let Some(min) = &format.min {
             class.min = Some(class.min_of(format, min)?);
         }
-        class.unit = class.whole_units(format);
+        class.unit = class.whole_units();
         class.root_group = class.root_group.min(class.unit);
         class.zero_group = class.zero_group.map(|group| group.min(class.unit));
         Ok(class)
@@ -86,18 +86,14 @@ impl Class {
         Ok(min)
     }
 
-    /// Weights of a unit: as few blocks as keep it a whole number of lines at little cost.
-    fn whole_units(&self, format: &Format) -> usize {
-        let stored = format.bits_per_weight().unwrap_or(0.0) / 8.0;
-        let of = |unit: usize| Self { unit, ..self.clone() };
-        let cheap = |unit: usize| {
-            let class = of(unit);
-            let held = (class.content_bytes() as f64).max(stored * (unit * PANEL_ROWS) as f64);
-            class.unit_bytes() as f64 <= GROWTH * held
-        };
+    /// Weights of a unit: as few blocks as come near to the densest there is. What pads a unit to whole lines, or stands in each
+    /// though a whole row shares it, weighs less in larger ones.
+    fn whole_units(&self) -> usize {
         let least = self.block.max(LEAST_UNIT).max(self.body());
-        let units = || (0..=3).map(|log| least << log).filter(|unit| SEGMENT.is_multiple_of(*unit));
-        units().find(|&unit| cheap(unit)).unwrap_or(least)
+        let units = || (0..=4).map(|log| least << log).filter(|unit| SEGMENT.is_multiple_of(*unit));
+        let density = |unit: usize| Self { unit, ..self.clone() }.unit_bytes() as f64 / unit as f64;
+        let best = units().map(density).fold(f64::INFINITY, f64::min);
+        units().find(|&unit| density(unit) <= GROWTH * best).unwrap_or(least)
     }
 }
 

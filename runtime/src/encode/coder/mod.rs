@@ -5,8 +5,8 @@ mod assign;
 use quantloom_spec::model::{Format, Levels as Vectors, Number};
 
 use super::grid::Grid;
-use super::layout::Slots;
 use super::levels::Levels;
+use super::numbers::Numbers;
 use super::own::Own;
 use super::signs::SignTable;
 
@@ -70,8 +70,8 @@ impl Group<'_> {
 }
 
 impl Coder {
-    /// The coder of a format whose numbers lie as the slots say, or what about it cannot be encoded.
-    pub fn new(format: &Format, code: &Slots, sign: Option<&Slots>, zero: Option<&Slots>) -> Result<Self, &'static str> {
+    /// The coder of a format whose numbers are shared by such runs of weights, or what about it cannot be encoded.
+    pub fn new(format: &Format, runs: &Numbers<Option<usize>>) -> Result<Self, &'static str> {
         let numbers = format.pieces.iter().map(|piece| &piece.code).chain(&format.sign).chain(&format.zero);
         if numbers.clone().any(|number| number.outer.is_some()) {
             return Err("its codes, signs or zeros have supers");
@@ -88,8 +88,8 @@ impl Coder {
             code: Code::new(format, first)?,
             sign: Sign::new(format)?,
             zeros: zeros(format)?,
-            unit: [Some(code), sign, zero].iter().flatten().map(|slots| slots.run).max().unwrap_or(1),
-            runs: [code.run, sign.map_or(1, |slots| slots.run), zero.map_or(1, |slots| slots.run)],
+            unit: [runs.code, runs.sign, runs.zero].into_iter().flatten().max().unwrap_or(1),
+            runs: [runs.code, runs.sign, runs.zero].map(|run| run.unwrap_or(1)),
         };
         let [code, sign, _] = coder.runs;
         let widths = match (&coder.code, &coder.sign) {
