@@ -1,6 +1,7 @@
 //! What is encoded decodes, by the oracle, to what was meant; whatever the weights are.
 
 use quantloom_spec::eval::decode_rows;
+use quantloom_spec::{TableFolder, cards_dir};
 
 use super::*;
 use crate::gguf::BlockShape;
