@@ -1,4 +1,4 @@
-//! Encoding: from f32 weights to the blocks of any format, knowing only its card.
+//! Encoding: from f32 weights to the blocks or separate tensors of any format, knowing only its card.
 //!
 //! The error that is made small is `sum w (x - y)^2`, `w` being the importance of a column, or 1. Scales are searched for by
 //! least squares from many starts, then all that is stored is improved number by number; `docs/encoder.md` has the results.
