@@ -3,10 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use quantloom::encode::Encoder;
+use quantloom::encode::{EncodedTensor, Encoder};
 use quantloom::gguf::{BlockShape, Gguf};
 use quantloom::pool::Pool;
 use quantloom::registry::{self, Format};
+use quantloom::safetensors::SafeTensors;
+use quantloom::stored::Stored;
+use quantloom_spec::model::Format as Model;
 
 /// How much larger than ggml's our error may be.
 const LIMIT: f64 = 1.05;
@@ -86,6 +89,109 @@ fn scales_for_whole_rows_are_as_good_as_for_blocks() {
     }
 }
 
+/// Files of `testdata/tensors` in separate tensors, and their formats.
+const SEPARATE: [(&str, &str); 6] = [
+    ("gptq_4bit_g128", "GPTQ-4bit-g128"),
+    ("gptq_3bit_g128", "GPTQ-3bit-g128"),
+    ("awq_4bit_g128", "AWQ-4bit-g128"),
+    ("mlx_4bit_g64", "MLX-4bit-g64"),
+    ("nf4", "NF4"),
+    ("fp8_e4m3", "FP8-E4M3"),
+];
+const MATRIX: &str = "model.layers.0.mlp.up_proj";
+
+/// Encodes a matrix and decodes it again, with the decoder that was generated from the card.
+fn through_tensors(format: &'static Format, x: &[f32], n: usize, k: usize) -> (Vec<EncodedTensor>, Vec<f32>) {
+    let encoded = Encoder::new(format).unwrap().encode_tensors(x, n, k, None, Pool::global()).unwrap();
+    let shapes = format.shapes(n, k).unwrap();
+    assert!(encoded.iter().zip(&shapes).all(|(tensor, (shape, _))| tensor.shape == *shape), "{}", format.name);
+    let bytes = encoded[..shapes.len()].iter().map(|tensor| tensor.bytes.as_slice()).collect::<Vec<_>>();
+    let mut y = vec![f32::NAN; n * k];
+    Stored::from_tensors(format, n, k, &bytes).unwrap().decode(0..n, &mut y).unwrap();
+    (encoded, y)
+}
+
+/// Weights that a format can hold as they are come back nearly so, and what follows from k is what files say there.
+#[test]
+fn what_separate_tensors_held_comes_back() {
+    for (name, format) in SEPARATE {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../testdata/tensors/{name}.safetensors"));
+        let (file, format) = (SafeTensors::open(path).unwrap(), registry::format_by_name(format).unwrap());
+        let decoded = file.tensor(&format!("{MATRIX}.dequantized")).unwrap();
+        let x = decoded.bytes.as_chunks().0.iter().copied().map(f32::from_le_bytes).collect::<Vec<_>>();
+        let &[n, k] = decoded.shape else { panic!("a matrix") };
+        let (encoded, y) = through_tensors(format, &x, n, k);
+        let error = nmse(&x, &y, &[1.0]);
+        println!("{name} {error:e}");
+        assert!(error < 1e-3, "{name}: {error:e}");
+        for index in &encoded[format.shapes(n, k).unwrap().len()..] {
+            assert_eq!(index.bytes, file.tensor(&format!("{MATRIX}.{}", index.name)).unwrap().bytes, "{name}");
+        }
+    }
+}
+
+/// A group rounded to the nearest of `levels`, the largest magnitudes of both being made equal.
+fn by_largest(group: &[f32], levels: &[f32]) -> Vec<f32> {
+    let largest = |values: &[f32]| values.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
+    let scale = largest(group) / largest(levels);
+    let distance = |x: &f32, level: &f32| (x - scale * level).abs();
+    let nearest = |x: &f32| levels.iter().copied().min_by(|a, b| distance(x, a).total_cmp(&distance(x, b))).unwrap();
+    group.iter().map(|x| scale * nearest(x)).collect()
+}
+
+/// A group rounded to as many even steps from its least to its greatest value; 0 is one of the steps if it `keeps_zero`.
+fn by_range(group: &[f32], steps: f32, keeps_zero: bool) -> Vec<f32> {
+    let range = group.iter().fold((0.0_f32, 0.0_f32), |(low, high), x| (low.min(*x), high.max(*x)));
+    let scale = (range.1 - range.0) / steps;
+    let zero = if keeps_zero { (-range.0 / scale).round() } else { -range.0 / scale };
+    group.iter().map(|x| scale * ((x / scale + zero).round().clamp(0.0, steps) - zero)).collect()
+}
+
+/// The weights of the golden files, 16 rows of 512.
+fn source() -> Vec<f32> {
+    floats(&golden()[0].0, "source")
+}
+
+/// All formats in separate tensors.
+fn separate() -> impl Iterator<Item = &'static Format> {
+    registry::formats().filter(|format| BlockShape::of(format).is_none())
+}
+
+/// A group by the plain formula of its format, which keeps the scale in full precision.
+fn by_formula(model: &Model, group: &[f32]) -> Vec<f32> {
+    let code = &model.pieces[0].code;
+    match (&code.levels, code.codes()) {
+        (Some(levels), _) => by_largest(group, &levels.values),
+        (None, Some(codes)) => by_range(group, (codes - 1) as f32, model.zero.is_some()),
+        (None, None) => {
+            let levels = (0..256).map(|bits| model.element(0).value(bits) as f32).filter(|level| level.is_finite());
+            by_largest(group, &levels.collect::<Vec<_>>())
+        }
+    }
+}
+
+/// Our error for rows of `k` weights in separate tensors, and that of the plain formula.
+fn against_formula(format: &'static Format, x: &[f32], k: usize) -> [f64; 2] {
+    let model = registry::model(format).unwrap();
+    let run = model.run(&model.pieces[0], model.scale.as_ref().unwrap());
+    // Where the layout of a row repeats after each weight, the scale is that of the row.
+    let group = if run == 1 { k } else { run };
+    let (_, y) = through_tensors(format, x, x.len() / k, k);
+    let theirs = x.chunks(group).flat_map(|group| by_formula(&model, group)).collect::<Vec<_>>();
+    [nmse(x, &y, &[1.0]), nmse(x, &theirs, &[1.0])]
+}
+
+#[test]
+fn separate_tensors_are_better_than_by_formula() {
+    let mut tested = 0;
+    for format in separate() {
+        let [ours, theirs] = against_formula(format, &source(), 256);
+        assert!(ours < theirs, "{}: {ours:e} over {theirs:e}", format.name);
+        tested += 1;
+    }
+    assert!(tested >= SEPARATE.len());
+}
+
 /// Seconds of processor time that this thread has had; of the clock where the system does not tell.
 fn seconds(start: Instant) -> f64 {
     let times = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
@@ -93,7 +199,21 @@ fn seconds(start: Instant) -> f64 {
     time.map_or_else(|| start.elapsed().as_secs_f64(), |nanoseconds| 1e-9 * nanoseconds)
 }
 
-/// The table of `docs/encoder.md`.
+/// Megabytes of f32 that `encode` takes per second of processor time, when it takes `weights` of them at a time.
+fn speed(weights: usize, encode: impl Fn()) -> f64 {
+    let once = |_| {
+        let clock = Instant::now();
+        let (start, mut rounds) = (seconds(clock), 0);
+        while clock.elapsed().as_secs_f64() < 0.2 {
+            encode();
+            rounds += 1;
+        }
+        4e-6 * f64::from(rounds) * weights as f64 / (seconds(clock) - start)
+    };
+    (0..3).map(once).fold(0.0, f64::max)
+}
+
+/// The tables of `docs/encoder.md`.
 #[test]
 #[ignore = "measures: run in a release build, on a quiet machine"]
 fn report() {
@@ -104,21 +224,20 @@ fn report() {
         let [[plain, their_plain], [weighted, their_weighted]] =
             [false, true].map(|weighted| errors(&file, format, &encoder, weighted));
         let (x, k) = (floats(&file, "source"), floats(&file, "importance").len());
-        let speed = |_| {
-            let clock = Instant::now();
-            let (start, mut rounds) = (seconds(clock), 0);
-            while clock.elapsed().as_secs_f64() < 0.2 {
-                encoder.encode(&x, k, None, &alone).unwrap();
-                rounds += 1;
-            }
-            4e-6 * f64::from(rounds) * x.len() as f64 / (seconds(clock) - start)
-        };
-        let speed = (0..3).map(speed).fold(0.0, f64::max);
+        let speed = speed(x.len(), || drop(encoder.encode(&x, k, None, &alone).unwrap()));
         println!(
             "| {} | {plain:.3e} | {:.3} | {weighted:.3e} | {:.3} | {speed:.1} |",
             format.name,
             plain / their_plain,
             weighted / their_weighted
         );
+    }
+    println!("| format | NMSE | of the formula's | MB/s |\n|---|---|---|---|");
+    let (x, k) = (source(), 256);
+    for format in separate() {
+        let [ours, theirs] = against_formula(format, &x, k);
+        let encoder = Encoder::new(format).unwrap();
+        let speed = speed(x.len(), || drop(encoder.encode_tensors(&x, x.len() / k, k, None, &alone).unwrap()));
+        println!("| {} | {ours:.3e} | {:.3} | {speed:.1} |", format.name, ours / theirs);
     }
 }

@@ -326,3 +326,23 @@ fn what_is_right_already_is_copied() {
     scene.run(&["--to", "Q4_K_M"]);
     assert_eq!(fs::read(scene.path("out.gguf")).unwrap(), first);
 }
+
+/// Formats whose rows have headers go both ways.
+#[test]
+fn rows_with_headers_are_written_whole() {
+    let scene = Scene::new(model(256, |_| ()));
+    let input = Gguf::open(scene.path("in.gguf")).unwrap();
+    let same = |output: &Gguf, kind: u32| {
+        let tensors = output.tensors().iter().filter(|tensor| tensor.kind == kind).collect::<Vec<_>>();
+        assert!(!tensors.is_empty());
+        for tensor in tensors {
+            let (x, y) = (decoded(&input, &tensor.name), decoded(output, &tensor.name));
+            let error = x.iter().zip(&y).map(|(x, y)| (x - y) * (x - y)).sum::<f32>();
+            assert!(error < 0.02 * x.iter().map(|x| x * x).sum::<f32>(), "{}", tensor.name);
+        }
+    };
+    let kind = registry::format_by_name("IQ4_KS").unwrap().gguf.unwrap();
+    same(&scene.run(&["--to", "IQ4_KS"]), kind);
+    fs::rename(scene.path("out.gguf"), scene.path("in.gguf")).unwrap();
+    same(&scene.run(&["--to", "Q8_0", "--allow-requantize"]), kind::Q8_0);
+}

@@ -1,4 +1,4 @@
-//! Encoding: from f32 weights to the blocks of any format, knowing only its card.
+//! Encoding: from f32 weights to the blocks or separate tensors of any format, knowing only its card.
 //!
 //! The error that is made small is `sum w (x - y)^2`, `w` being the importance of a column, or 1. Scales are searched for by
 //! least squares from many starts, then all that is stored is improved number by number; `docs/encoder.md` has the results.
@@ -26,13 +26,14 @@ mod own;
 mod region;
 mod row;
 mod signs;
+mod tensors;
 #[cfg(test)]
 mod tests;
 mod wide;
 
 use std::sync::{Mutex, PoisonError};
 
-use quantloom_spec::model::{self, Number};
+use quantloom_spec::model::{self, Number, Storage};
 
 use crate::error::{Error, Result};
 use crate::pool::Pool;
@@ -42,6 +43,8 @@ use coder::Coder;
 use layout::Rows;
 use numbers::Numbers;
 use row::Work;
+pub use tensors::EncodedTensor;
+use tensors::Tensors;
 
 /// Weights that a thread encodes at a time, about.
 const AT_ONCE: usize = 4096;
@@ -49,11 +52,23 @@ const AT_ONCE: usize = 4096;
 /// The least weight of an error, as a part of the mean one: columns without importance are still encoded sensibly.
 const LEAST_WEIGHT: f32 = 1e-6;
 
+/// Magnitudes of values stay below it: a little less than the largest f32, as products are rounded.
+const MOST: f64 = f32::MAX as f64 * (1.0 - 1e-6);
+
+/// Where numbers are stored.
+#[derive(Debug)]
+enum Layout {
+    Rows(Rows),
+    Tensors(Tensors),
+}
+
 /// Encodes weights in one format.
 #[derive(Debug)]
 pub struct Encoder {
     name: String,
-    rows: Rows,
+    layout: Layout,
+    /// K must be a multiple of it.
+    period: usize,
     coder: Coder,
     scale: Option<Chain>,
     min: Option<Chain>,
@@ -84,16 +99,26 @@ impl Encoder {
     }
 
     fn compile(format: &model::Format) -> Result<Self, &'static str> {
-        let blocks = format.blocks().ok_or("its parts are separate tensors")?;
-        let rows = Rows::new(format, blocks, &Numbers::of(format))?;
-        let runs = rows.runs();
+        let numbers = Numbers::of(format);
+        let (layout, runs, period) = match &format.storage {
+            Storage::Blocks(blocks) => {
+                let rows = Rows::new(format, blocks, &numbers)?;
+                let runs = rows.runs();
+                (Layout::Rows(rows), runs, blocks.weights)
+            }
+            Storage::Tensors(tensors) => {
+                let tensors = Tensors::new(format, tensors, &numbers)?;
+                let (runs, period) = (tensors.runs(), tensors.columns);
+                (Layout::Tensors(tensors), runs, period)
+            }
+        };
         let coder = Coder::new(format, &runs)?;
-        let most = f64::from(f32::MAX) / if format.min.is_some() { 2.0 } else { 1.0 };
+        let most = MOST / if format.min.is_some() { 2.0 } else { 1.0 };
         let scale_most = most / f64::from(coder.most().max(1.0));
         let chain = |number: &Option<Number>, most| number.as_ref().map(|number| Chain::new(format, number, most)).transpose();
         let (scale, min) = (chain(&format.scale, scale_most)?, chain(&format.min, most)?);
-        let (region, group) = structure(&runs, coder.unit, blocks.weights)?;
-        Ok(Self { name: format.name.clone(), rows, coder, scale, min, region, group })
+        let (region, group) = structure(&runs, coder.unit, period)?;
+        Ok(Self { name: format.name.clone(), layout, period, coder, scale, min, region, group })
     }
 
     /// Encodes rows of `k` weights, in row order. `importance` has one weight per column, by which squared errors count; only
@@ -101,11 +126,15 @@ impl Encoder {
     ///
     /// # Errors
     /// [`Error::BadK`] if `k` is not whole blocks, [`Error::Shape`] if `weights` are not whole rows or `importance` is not one
-    /// row, [`Error::BadValue`] if a weight is not finite or an importance is not a finite number of at least 0.
+    /// row, [`Error::BadValue`] if a weight is not finite or an importance is not a finite number of at least 0,
+    /// [`Error::NotEncodable`] if the format is one of separate tensors.
     pub fn encode(&self, weights: &[f32], k: usize, importance: Option<&[f32]>, pool: &Pool) -> Result<Vec<u8>> {
+        let Layout::Rows(rows) = &self.layout else {
+            return Err(self.refusal("its parts are separate tensors, not rows of blocks"));
+        };
         self.check(weights, k, importance)?;
         let column_weights = importance.map(normal);
-        let (length, unit_bytes) = self.rows.unit(k);
+        let (length, unit_bytes) = rows.unit(k);
         let mut bytes = vec![0; weights.len() / length * unit_bytes];
         let at_once = AT_ONCE.div_ceil(length);
         let parts = bytes.chunks_mut(at_once * unit_bytes).map(Mutex::new).collect::<Vec<_>>();
@@ -116,16 +145,59 @@ impl Encoder {
                 let first = (part * at_once + number) * length;
                 let w = column_weights.as_ref().map(|w| &w[first % k..][..length]);
                 self.decide(&weights[first..][..length], w, &mut work);
-                self.rows.write(&work.bits, &work.levels, bytes);
+                rows.write(&work.bits, &work.levels, bytes);
             }
         });
         drop(parts);
         Ok(bytes)
     }
 
+    /// Encodes `n` rows of `k` weights as separate tensors: those that the card reads, in card order, and then those that say again
+    /// what follows from k. Otherwise as [`Encoder::encode`].
+    ///
+    /// # Errors
+    /// As [`Encoder::encode`], and [`Error::BadN`] if the format cannot store `n` rows, [`Error::Shape`] if `weights` are not `n * k`,
+    /// [`Error::NotEncodable`] if the format is one of rows of blocks.
+    pub fn encode_tensors(
+        &self,
+        weights: &[f32],
+        n: usize,
+        k: usize,
+        importance: Option<&[f32]>,
+        pool: &Pool,
+    ) -> Result<Vec<EncodedTensor>> {
+        let Layout::Tensors(tensors) = &self.layout else {
+            return Err(self.refusal("it is stored in rows of blocks, not in separate tensors"));
+        };
+        self.check(weights, k, importance)?;
+        if !n.is_multiple_of(tensors.rows) {
+            return Err(Error::BadN { format: self.name.clone(), n, multiple: tensors.rows });
+        }
+        if weights.len() / k != n {
+            let wanted = n.saturating_mul(k);
+            return Err(Error::Shape { what: "the weights", unit: "values", found: weights.len(), wanted });
+        }
+        let column_weights = importance.map(normal);
+        let filling = tensors.empty(n, k)?;
+        let at_once = AT_ONCE.div_ceil(k);
+        pool.run(n.div_ceil(at_once), |part| {
+            let mut work = Work::default();
+            let rows = weights.chunks_exact(k).enumerate().skip(part * at_once).take(at_once);
+            for (row, x) in rows {
+                self.decide(x, column_weights.as_deref(), &mut work);
+                filling.write(row, &work.bits);
+            }
+        });
+        Ok(filling.finish())
+    }
+
+    fn refusal(&self, why: &str) -> Error {
+        Error::NotEncodable { format: self.name.clone(), why: why.to_owned() }
+    }
+
     fn check(&self, weights: &[f32], k: usize, importance: Option<&[f32]>) -> Result<()> {
-        if k == 0 || !k.is_multiple_of(self.rows.shape.weights) {
-            return Err(Error::BadK { format: self.name.clone(), k, multiple: self.rows.shape.weights });
+        if k == 0 || !k.is_multiple_of(self.period) {
+            return Err(Error::BadK { format: self.name.clone(), k, multiple: self.period });
         }
         if !weights.len().is_multiple_of(k) {
             let wanted = weights.len().next_multiple_of(k);

@@ -48,6 +48,10 @@ impl Own {
             (Some(levels), _) => levels.values.iter().zip(0..).map(|(level, bits)| (own(f64::from(*level)), bits)).collect(),
             (None, Some(element)) => match element.listed() {
                 Some(bits) => bits.map(|bits| (own(element.value(bits)), bits)).collect(),
+                None if element.bits() == 8 => {
+                    let all = (0..256).map(|bits| (own(element.value(bits)), bits));
+                    all.filter(|(value, _)| value.is_finite()).collect()
+                }
                 None => return Some(Self::Wide { element, step, offset, most: f64::from(f32::MAX) }),
             },
             (None, None) => match number.codes()? {
@@ -109,7 +113,11 @@ impl Own {
             Self::Wide { element, step, offset, most } => {
                 let wish = wish.clamp(-most, *most);
                 let shifted = offset.map_or(wish, |offset| wish - offset);
-                self.of_bits(element.nearest(step.map_or(shifted, |step| shifted / step)))
+                let choice = self.of_bits(element.nearest(step.map_or(shifted, |step| shifted / step)));
+                // A float may have been rounded away from 0, beyond the limit.
+                let beyond = f64::from(choice.value.abs()) > *most;
+                let within = || [true, false].into_iter().find_map(|up| self.next(choice, up));
+                if beyond { within().unwrap_or(choice) } else { choice }
             }
         }
     }

@@ -1,5 +1,7 @@
 //! What is encoded decodes, by the oracle, to what was meant; whatever the weights are.
 
+mod tensors;
+
 use quantloom_spec::eval::decode_rows;
 use quantloom_spec::{TableFolder, cards_dir};
 
@@ -28,20 +30,21 @@ fn patterns(count: usize) -> Vec<(&'static str, Vec<f32>)> {
         ("outlier", of(|at, x| if at % 256 == 77 { 1000.0 } else { 0.001 * x })),
         ("mostly zeros", of(|at, x| if at % 64 < 60 { 0.0 } else { x })),
         ("subnormal", of(|_, x| x * 1e-42)),
-        ("huge", of(|at, x| if at % 3 == 0 { f32::MAX } else { x * 3e38 })),
+        ("huge", of(|at, x| if at % 3 == 0 { f32::MAX } else { x * 1e38 })),
         ("all sizes", of(|at, x| x * 10.0_f32.powi((at / 32 % 60) as i32 - 30))),
     ]
 }
 
 /// The bytes of a row, and what it is meant to decode to.
 fn encoded(encoder: &Encoder, x: &[f32], w: Option<&[f32]>) -> (Vec<u8>, Vec<f32>) {
-    let (length, unit_bytes) = encoder.rows.unit(x.len());
+    let Layout::Rows(rows) = &encoder.layout else { panic!("the format is of blocks") };
+    let (length, unit_bytes) = rows.unit(x.len());
     let mut work = Work::default();
     let mut row = vec![0; x.len() / length * unit_bytes];
     for (number, unit) in row.chunks_mut(unit_bytes).enumerate() {
         let part = number * length..(number + 1) * length;
         encoder.decide(&x[part.clone()], w.map(|w| &w[part]), &mut work);
-        encoder.rows.write(&work.bits, &work.levels, unit);
+        rows.write(&work.bits, &work.levels, unit);
     }
     (row, work.meant)
 }

@@ -1,7 +1,7 @@
 //! The decision about weights that share a zero, a row of signs or a vector of levels.
 
 use super::super::signs::SignTable;
-use super::{Code, Coder, Group, MAX_UNIT, Picks, Sign};
+use super::{Code, Coder, FEW_ZEROS, Group, MAX_UNIT, Picks, Sign};
 
 /// Weights that are decided together, and where the decision goes.
 struct Unit<'u> {
@@ -56,6 +56,25 @@ impl Coder {
 
     /// Decides the zero of a unit, and with it all else.
     fn assign_unit(&self, unit: &mut Unit<'_>) {
+        let plain = matches!((&self.code, &self.sign), (Code::Levels(_), Sign::None));
+        let (best, last) = match self.zeros.len() {
+            0 => {
+                self.assign_signs(unit, 0.0);
+                return;
+            }
+            count if count > FEW_ZEROS && plain && !unit.thorough => self.walk_zeros(unit),
+            _ => self.try_zeros(unit),
+        };
+        let (zero, bits) = self.zeros[best];
+        *unit.zero = bits;
+        // The last zero that was tried has left its codes.
+        if best != last {
+            self.assign_signs(unit, zero);
+        }
+    }
+
+    /// The place of the best of all zeros, and of the last that was tried.
+    fn try_zeros(&self, unit: &mut Unit<'_>) -> (usize, usize) {
         let mut best = (0, f32::INFINITY);
         for (place, (zero, _)) in self.zeros.iter().enumerate() {
             let cost = self.assign_signs(unit, *zero);
@@ -63,18 +82,29 @@ impl Coder {
                 best = (place, cost);
             }
         }
-        match self.zeros.get(best.0) {
-            None => {
-                self.assign_signs(unit, 0.0);
-            }
-            Some((zero, bits)) => {
-                *unit.zero = *bits;
-                // The last zero that was tried has left its codes.
-                if best.0 + 1 != self.zeros.len() {
-                    self.assign_signs(unit, *zero);
+        (best.0, self.zeros.len() - 1)
+    }
+
+    /// The same where zeros shift even levels by whole steps: then only the clipped weights cost more under one zero than under
+    /// another, and from the middle of the range it is downhill to the best. Elsewhere it is a good one.
+    fn walk_zeros(&self, unit: &mut Unit<'_>) -> (usize, usize) {
+        let range = unit.target.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), x| (low.min(*x), high.max(*x)));
+        let (low, high) = self.ends_under(0.0);
+        let wish = 0.5 * (low + high - range.0 - range.1);
+        let mut last = self.zeros.partition_point(|(zero, _)| *zero < wish).min(self.zeros.len() - 1);
+        let mut best = (last, self.assign_signs(unit, self.zeros[last].0));
+        for up in [true, false] {
+            while let Some(next) = if up { Some(best.0 + 1) } else { best.0.checked_sub(1) } {
+                let Some((zero, _)) = self.zeros.get(next) else { break };
+                let cost = self.assign_signs(unit, *zero);
+                last = next;
+                if cost >= best.1 {
+                    break;
                 }
+                best = (next, cost);
             }
         }
+        (best.0, last)
     }
 
     /// Decides signs and codes under a given zero. Returns what the errors cost, in levels.
@@ -152,7 +182,9 @@ impl Coder {
         match &self.code {
             Code::Levels(own) => {
                 own.assign(target, 1.0, 0.0, levels);
-                codes.iter_mut().zip(&*levels).for_each(|(code, level)| *code = own.bits(*level));
+                if thorough {
+                    codes.iter_mut().zip(&*levels).for_each(|(code, level)| *code = own.bits(*level));
+                }
                 let apart = levels.iter().zip(target).zip(w);
                 apart.map(|((level, target), w)| w * (level - target) * (level - target)).sum()
             }

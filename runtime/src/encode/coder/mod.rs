@@ -13,6 +13,9 @@ use super::signs::SignTable;
 /// Most weights that are decided together.
 const MAX_UNIT: usize = 256;
 
+/// Zeros up to so many are all tried each time.
+const FEW_ZEROS: usize = 4;
+
 /// Most zeros to choose from.
 const MAX_ZEROS: usize = 256;
 
@@ -141,7 +144,14 @@ impl Coder {
     pub fn is_symmetric(&self) -> bool {
         match (&self.sign, &self.code) {
             (Sign::None, Code::Levels(levels)) => match levels.own() {
-                Own::Listed { values, .. } => values.iter().zip(values.iter().rev()).all(|(a, b)| *a == -*b),
+                Own::Listed { values, .. } => {
+                    // Levels less a zero, turned round, must be levels less another zero; without zeros that is 0.
+                    let turned = |value: f32| values[0] + values[values.len() - 1] - value;
+                    let is_zero = |value: f32| self.zeros.iter().any(|(zero, _)| *zero == value);
+                    let zeros = self.zeros.iter().all(|(zero, _)| is_zero(turned(*zero)));
+                    let levels = values.iter().zip(values.iter().rev()).all(|(a, b)| *a == turned(*b));
+                    levels && zeros && !(self.zeros.is_empty() && turned(0.0) != 0.0)
+                }
                 Own::Wide { .. } => true,
             },
             _ => true,
