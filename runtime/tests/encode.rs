@@ -152,9 +152,9 @@ fn source() -> Vec<f32> {
     floats(&golden()[0].0, "source")
 }
 
-/// All formats in separate tensors.
+/// All formats in separate tensors that can be encoded: not those with a scale that rows share.
 fn separate() -> impl Iterator<Item = &'static Format> {
-    registry::formats().filter(|format| BlockShape::of(format).is_none())
+    registry::formats().filter(|format| BlockShape::of(format).is_none() && Encoder::new(format).is_ok())
 }
 
 /// A group by the plain formula of its format, which keeps the scale in full precision.

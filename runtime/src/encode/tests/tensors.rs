@@ -1,7 +1,7 @@
 //! Separate tensors.
 
 use quantloom_spec::eval::{Items, decode_tensors};
-use quantloom_spec::{ShippedTables, read_format};
+use quantloom_spec::{TableFolder, cards_dir, read_format};
 
 use super::*;
 
@@ -44,15 +44,15 @@ fn error_of(model: &model::Format, encoder: &Encoder) -> f64 {
 #[test]
 fn tensors_decode_to_what_was_meant() {
     let mut tested = 0;
-    for format in registry::formats() {
-        let encoder = Encoder::new(format).unwrap();
+    let encoders = registry::formats().filter_map(|format| Some((format, Encoder::new(format).ok()?)));
+    for (format, encoder) in encoders {
         if tensors(&encoder).is_some() {
             let error = error_of(&registry::model(format).unwrap(), &encoder);
             println!("{} {error:e}", format.name);
             tested += 1;
         }
     }
-    assert!(tested > 0);
+    assert!(tested >= 7, "{tested}");
 }
 
 /// Scales under one of the row, and codes of 6 bits that run on from word to word; rows lie side by side.
@@ -75,7 +75,8 @@ const CARD: &str = r#"
     from = "s""#;
 
 fn card(text: &str) -> model::Format {
-    read_format("card", text, &ShippedTables).unwrap_or_else(|wrong| panic!("{}", wrong.render(false)))
+    read_format("card", text, &TableFolder::new(cards_dir().join("tables")))
+        .unwrap_or_else(|wrong| panic!("{}", wrong.render(false)))
 }
 
 #[test]
