@@ -15,6 +15,8 @@ mod value;
 mod weave;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::resume_unwind;
+use std::thread;
 
 use proc_macro2::{Group, Ident, Literal, TokenStream, TokenTree};
 use quantloom_spec::isa::{Dot, Isa};
@@ -64,25 +66,37 @@ impl Width {
 /// registry.
 /// `support` is the path of the crate that holds the vocabulary and the registry's types.
 pub fn files(plan: &Plan, support: &str) -> Vec<SourceFile> {
-    let support: syn::Path = syn::parse_str(support).expect("the support path is a Rust path");
-    let mut files = Vec::new();
-    for (name, class) in &plan.classes {
-        let pairs = plan.isas.iter().flat_map(|isa| Numerics::ALL.map(|numerics| (isa, numerics)));
-        for (isa, numerics) in pairs.filter(|(_, numerics)| class.has(*numerics)) {
-            let origin = format!("class {name} for {}, {}", isa.name, numerics.name());
-            let module = kernel_module(name, isa, numerics);
-            files.push(file(&module.to_string(), &origin, kernels(plan, class, isa, numerics, &support)));
-        }
-        files.push(file(&class_module(name).to_string(), &format!("class {name}"), packing(class, &support)));
-    }
-    for format in &plan.formats {
-        let module = format_module(format);
-        files.push(file(&module.to_string(), &format!("formats/{}", format.card.file), format_items(format, &support)));
-    }
+    let mut files = thread::scope(|scope| {
+        let classes = plan.classes.iter().map(|(name, class)| scope.spawn(|| class_files(plan, name, class, &path(support))));
+        let formats = plan.formats.iter().map(|format| scope.spawn(|| vec![format_file(format, &path(support))]));
+        let threads = classes.chain(formats).collect::<Vec<_>>();
+        let files = threads.into_iter().flat_map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        files.collect::<Vec<_>>()
+    });
     let hashes = files.iter().map(|file| (file.stem().to_owned(), hash(&file.text))).collect();
-    files.push(file("registry", "all cards", registry::registry(plan, &support, &hashes)));
+    files.push(file("registry", "all cards", registry::registry(plan, &path(support), &hashes)));
     files.push(file("root", "all cards", root(&files)));
     files
+}
+
+fn path(support: &str) -> syn::Path {
+    syn::parse_str(support).expect("the support path is a Rust path")
+}
+
+fn class_files(plan: &Plan, name: &str, class: &Class, support: &syn::Path) -> Vec<SourceFile> {
+    let pairs = plan.isas.iter().flat_map(|isa| Numerics::ALL.map(|numerics| (isa, numerics)));
+    let kernels = pairs.filter(|(_, numerics)| class.has(*numerics)).map(|(isa, numerics)| {
+        let origin = format!("class {name} for {}, {}", isa.name, numerics.name());
+        let module = kernel_module(name, isa, numerics);
+        file(&module.to_string(), &origin, kernels(plan, class, isa, numerics, support))
+    });
+    let packing = file(&class_module(name).to_string(), &format!("class {name}"), packing(class, support));
+    kernels.chain([packing]).collect()
+}
+
+fn format_file(format: &PlannedFormat, support: &syn::Path) -> SourceFile {
+    let (module, origin) = (format_module(format), format!("formats/{}", format.card.file));
+    file(&module.to_string(), &origin, format_items(format, support))
 }
 
 /// A formatted file with its marker and origin.
