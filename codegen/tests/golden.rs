@@ -1,4 +1,4 @@
-//! The readable sample in `generated/golden/`: one variant of each packed class on each instruction set, and what packs and decodes.
+//! The readable sample in `generated/tests/golden/`: one variant of each packed class on each instruction set, and what packs and decodes.
 //!
 //! `BLESS=1 cargo test -p quantloom-codegen --test golden` rewrites it.
 
@@ -15,7 +15,7 @@ use quantloom_spec::kernels::{Numerics, Schedule};
 const READABLE: usize = 200_000;
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../generated/golden")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../generated/tests/golden")
 }
 
 /// What quantloom's own build generates.
@@ -63,9 +63,9 @@ fn the_sample_is_what_the_cards_give() {
         return;
     }
     let names = |files: &BTreeMap<String, String>| files.keys().cloned().collect::<Vec<_>>();
-    assert_eq!(names(&wanted), names(&committed), "run with BLESS=1 to rewrite generated/golden");
+    assert_eq!(names(&wanted), names(&committed), "run with BLESS=1 to rewrite generated/tests/golden");
     for (name, text) in &wanted {
-        assert!(*text == committed[name], "{name} differs from generated/golden: run with BLESS=1 and read the difference");
+        assert!(*text == committed[name], "{name} differs from generated/tests/golden: run with BLESS=1 and read the difference");
     }
 }
 

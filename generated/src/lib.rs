@@ -1,6 +1,6 @@
 //! The kernels that quantloom generates from its cards, and the registry that lists them.
 //!
-//! Everything but the vocabulary of [`lanes`] and the types of [`abi`] is generated at build time; `golden/` beside the sources
+//! Everything but the vocabulary of [`lanes`] and the types of [`abi`] is generated at build time; `tests/golden/`
 //! holds a readable sample.
 
 pub mod abi;
