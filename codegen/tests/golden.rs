@@ -65,7 +65,10 @@ fn the_sample_is_what_the_cards_give() {
     let names = |files: &BTreeMap<String, String>| files.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&wanted), names(&committed), "run with BLESS=1 to rewrite generated/tests/golden");
     for (name, text) in &wanted {
-        assert!(*text == committed[name], "{name} differs from generated/tests/golden: run with BLESS=1 and read the difference");
+        assert!(
+            *text == committed[name],
+            "{name} differs from generated/tests/golden: run with BLESS=1 and read the difference"
+        );
     }
 }
 

@@ -263,7 +263,7 @@ mod tests {
                     let sums = if narrow { measure.run() } else { widest(measure) };
                     ([sums.error, sums.xl, sums.ll, sums.l].map(f32::to_bits), scratch.levels)
                 };
-                assert_eq!(run(true), run(false), "{}", format.name);
+                assert_eq!(run(true), run(false), "{}", encoder.name);
             }
         }
     }
