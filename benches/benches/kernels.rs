@@ -1,14 +1,16 @@
-//! Every kernel of the default formats on one thread, and what surrounds it: packing and decoding.
+//! Every kernel of the default formats on one thread, and what surrounds it: packing, decoding and encoding.
 
 use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use quantloom::defaults::Defaults;
+use quantloom::encode::Encoder;
 use quantloom::matmul::{Request, candidates, matmul};
 use quantloom::measure::{Cold, activations, synthetic};
 use quantloom::pool::Pool;
 use quantloom::registry::{self, Format, Numerics};
+use quantloom::stored::Storage;
 use quantloom::weights::Weights;
 
 fn formats() -> Vec<&'static Format> {
@@ -62,9 +64,27 @@ fn storage(criterion: &mut Criterion) {
     }
 }
 
+/// Bytes of f32 per second through the encoder of every format that has one.
+fn encoding(criterion: &mut Criterion) {
+    let pool = Pool::new(1);
+    let (n, k) = (16, 512);
+    let x = activations(n, k);
+    let mut group = criterion.benchmark_group("encode");
+    group.throughput(Throughput::Bytes(size_of_val(x.as_slice()) as u64));
+    for format in registry::formats() {
+        let Ok(encoder) = Encoder::new(format) else { continue };
+        group.bench_function(BenchmarkId::from_parameter(format.name), |bencher| {
+            bencher.iter(|| match format.storage {
+                Storage::Rows { .. } => encoder.encode(black_box(&x), k, None, &pool).map(drop).unwrap(),
+                Storage::Tensors { .. } => encoder.encode_tensors(black_box(&x), n, k, None, &pool).map(drop).unwrap(),
+            });
+        });
+    }
+}
+
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(10).warm_up_time(Duration::from_millis(200)).measurement_time(Duration::from_secs(1));
-    targets = kernels, storage
+    targets = kernels, storage, encoding
 }
 criterion_main!(benches);

@@ -1,7 +1,6 @@
 //! The encoder: its error against ggml's, and that what it writes is what it meant.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use quantloom::encode::{EncodedTensor, Encoder};
 use quantloom::gguf::{BlockShape, Gguf};
@@ -57,16 +56,18 @@ fn errors(file: &Gguf, format: &'static Format, encoder: &Encoder, weighted: boo
     [nmse(&x, &ours, w), nmse(&x, &theirs, w)]
 }
 
-/// Without importance, and with it for the formats whose vectors ggml does not choose without.
+/// Without importance and with it. Prints the table of `docs/encoder.md`.
 #[test]
 fn errors_stay_within_those_of_ggml() {
+    println!("| format | NMSE | of ggml's | weighted NMSE | of ggml's |\n|---|---|---|---|---|");
     for (file, format) in golden() {
         let encoder = Encoder::new(format).unwrap();
-        let vectors = registry::model(format).unwrap().pieces.iter().any(|piece| piece.code.width() > 1);
-        for weighted in [false, true].into_iter().take(if vectors { 2 } else { 1 }) {
+        let cells = [false, true].map(|weighted| {
             let [ours, theirs] = errors(&file, format, &encoder, weighted);
             assert!(ours <= LIMIT * theirs, "{}: {ours:e} over {theirs:e}, weighted: {weighted}", format.name);
-        }
+            format!("{ours:.3e} | {:.3}", ours / theirs)
+        });
+        println!("| {} | {} |", format.name, cells.join(" | "));
     }
 }
 
@@ -181,63 +182,16 @@ fn against_formula(format: &'static Format, x: &[f32], k: usize) -> [f64; 2] {
     [nmse(x, &y, &[1.0]), nmse(x, &theirs, &[1.0])]
 }
 
+/// Prints the second table of `docs/encoder.md`.
 #[test]
 fn separate_tensors_are_better_than_by_formula() {
+    println!("| format | NMSE | of the formula's |\n|---|---|---|");
     let mut tested = 0;
     for format in separate() {
         let [ours, theirs] = against_formula(format, &source(), 256);
         assert!(ours < theirs, "{}: {ours:e} over {theirs:e}", format.name);
+        println!("| {} | {ours:.3e} | {:.3} |", format.name, ours / theirs);
         tested += 1;
     }
     assert!(tested >= SEPARATE.len());
-}
-
-/// Seconds of processor time that this thread has had; of the clock where the system does not tell.
-fn seconds(start: Instant) -> f64 {
-    let times = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    let time = times.split(' ').next().and_then(|time| time.parse::<f64>().ok());
-    time.map_or_else(|| start.elapsed().as_secs_f64(), |nanoseconds| 1e-9 * nanoseconds)
-}
-
-/// Megabytes of f32 that `encode` takes per second of processor time, when it takes `weights` of them at a time.
-fn speed(weights: usize, encode: impl Fn()) -> f64 {
-    let once = |_| {
-        let clock = Instant::now();
-        let (start, mut rounds) = (seconds(clock), 0);
-        while clock.elapsed().as_secs_f64() < 0.2 {
-            encode();
-            rounds += 1;
-        }
-        4e-6 * f64::from(rounds) * weights as f64 / (seconds(clock) - start)
-    };
-    (0..3).map(once).fold(0.0, f64::max)
-}
-
-/// The tables of `docs/encoder.md`.
-#[test]
-#[ignore = "measures: run in a release build, on a quiet machine"]
-fn report() {
-    println!("| format | NMSE | of ggml's | weighted NMSE | of ggml's | MB/s |\n|---|---|---|---|---|---|");
-    let alone = Pool::new(1);
-    for (file, format) in golden() {
-        let encoder = Encoder::new(format).unwrap();
-        let [[plain, their_plain], [weighted, their_weighted]] =
-            [false, true].map(|weighted| errors(&file, format, &encoder, weighted));
-        let (x, k) = (floats(&file, "source"), floats(&file, "importance").len());
-        let speed = speed(x.len(), || drop(encoder.encode(&x, k, None, &alone).unwrap()));
-        println!(
-            "| {} | {plain:.3e} | {:.3} | {weighted:.3e} | {:.3} | {speed:.1} |",
-            format.name,
-            plain / their_plain,
-            weighted / their_weighted
-        );
-    }
-    println!("| format | NMSE | of the formula's | MB/s |\n|---|---|---|---|");
-    let (x, k) = (source(), 256);
-    for format in separate() {
-        let [ours, theirs] = against_formula(format, &x, k);
-        let encoder = Encoder::new(format).unwrap();
-        let speed = speed(x.len(), || drop(encoder.encode_tensors(&x, x.len() / k, k, None, &alone).unwrap()));
-        println!("| {} | {ours:.3e} | {:.3} | {speed:.1} |", format.name, ours / theirs);
-    }
 }
