@@ -16,8 +16,8 @@ pub const PANEL_ROWS: usize = 16;
 const MAX_ROWS: u32 = 256;
 const MAX_COLS: u32 = 16;
 
-/// Most integer accumulators of a cell.
-const MAX_ACCUMULATORS: u32 = 4;
+/// Most steps in flight.
+const MAX_STEPS: u32 = 4;
 
 /// Furthest prefetch, in bytes.
 const MAX_PREFETCH: u32 = 1 << 20;
@@ -81,9 +81,9 @@ pub struct Variant {
     pub rows: usize,
     /// `cols`: columns of a tile, 1 to 16.
     pub cols: usize,
-    /// `accumulators`: integer accumulators of each cell of a tile, which take turns: more of them hide the latency of a dot. 1
-    /// without it, at most 4. Sums in f32 have one, because their order is fixed.
-    pub accumulators: usize,
+    /// `steps`: how many steps have their dots in flight at once, as far as a format has so many: more of them hide the latency of a
+    /// dot. 1 without it, at most 4. Sums in f32 are of one chain, because their order is fixed.
+    pub steps: usize,
     /// `prefetch`: how many bytes ahead weights are prefetched; 0: not at all.
     pub prefetch: usize,
     /// `batch`: the variant is the default for batches from this size up, until another of the same instruction set and numerics says a
@@ -138,12 +138,12 @@ impl Set {
 }
 
 impl Variant {
-    /// The part of a kernel's name that tells tiles apart, such as `r16c8.u2.p4096`: rows, columns, accumulators, prefetch.
+    /// The part of a kernel's name that tells tiles apart, such as `r16c8.s2.p4096`: rows, columns, steps, prefetch.
     #[must_use]
     pub fn tile_name(&self) -> String {
         let mut name = format!("r{}c{}", self.rows, self.cols);
-        if self.accumulators > 1 {
-            name += &format!(".u{}", self.accumulators);
+        if self.steps > 1 {
+            name += &format!(".s{}", self.steps);
         }
         if self.prefetch > 0 {
             name += &format!(".p{}", self.prefetch);
@@ -151,17 +151,18 @@ impl Variant {
         name
     }
 
-    /// Vector registers that its tile keeps occupied: accumulators, a column of weights, and one activation.
+    /// Vector registers that its tile keeps occupied: accumulators, a column of weights, and one activation, which the widest vectors
+    /// need not load: an instruction can broadcast it from memory.
     ///
     /// With fewer lanes than rows are interleaved, a tile works on one vector of rows at a time.
     #[must_use]
     pub fn registers(&self, isa: &Isa) -> usize {
-        let vectors = if isa.lanes() == PANEL_ROWS { self.rows / PANEL_ROWS } else { 1 };
+        let (vectors, activation) = if isa.lanes() == PANEL_ROWS { (self.rows / PANEL_ROWS, 0) } else { (1, 1) };
         let accumulators = match self.numerics {
             Numerics::Exact => vectors * self.cols,
-            Numerics::Int8 => (1 + self.accumulators) * vectors * self.cols,
+            Numerics::Int8 => (1 + self.steps) * vectors * self.cols,
         };
-        accumulators + vectors + 1
+        accumulators + vectors + activation
     }
 }
 
@@ -210,7 +211,7 @@ impl Written {
         let schedule = schedule.and_then(|node| node.choice(sink, &Schedule::ALL.map(|word| (word.name(), word))));
         let rows = table.need("rows").and_then(|node| read_rows(&node, sink));
         let cols = table.need("cols").and_then(|node| node.count(sink, 1..=MAX_COLS));
-        let accumulators = table.get("accumulators").map(|node| node.count(sink, 1..=MAX_ACCUMULATORS));
+        let steps = table.get("steps").map(|node| node.count(sink, 1..=MAX_STEPS));
         let prefetch = table.need("prefetch").and_then(|node| node.count(sink, 0..=MAX_PREFETCH));
         let batch = table.get("batch").map(|node| node.count(sink, 1..=MAX_BATCH));
         let set = table.need("set").and_then(|node| node.choice(sink, &Set::WORDS));
@@ -219,8 +220,8 @@ impl Written {
             Some(batch) => Some(batch?),
             None => None,
         };
-        let accumulators = match accumulators {
-            Some(accumulators) => Some(accumulators?),
+        let steps = match steps {
+            Some(steps) => Some(steps?),
             None => None,
         };
         let (isa, rows, cols, set) = (isa?, rows?, cols?, set?);
@@ -230,14 +231,14 @@ impl Written {
             schedule: schedule?.value,
             rows: rows.value,
             cols: cols.value,
-            accumulators: accumulators.as_ref().map_or(1, |at| at.value),
+            steps: steps.as_ref().map_or(1, |at| at.value),
             prefetch: prefetch?.value,
             batch: batch.as_ref().map(|at| at.value),
             set: set.value,
         };
         check::check_registers(&variant, isa, [rows.span, cols.span], sink);
-        if let Some(at) = accumulators {
-            check::check_accumulators(&variant, at.span, sink);
+        if let Some(at) = steps {
+            check::check_steps(&variant, at.span, sink);
         }
         Some(Self { variant, span: node.span, set: set.span, batch: batch.map(|at| at.span) })
     }

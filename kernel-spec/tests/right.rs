@@ -74,10 +74,10 @@ fn every_instruction_set_has_kernels_for_every_batch() {
 fn tiles_are_named_by_shape_and_prefetch() {
     let kernels = &common::spec().kernels[0].1;
     let mut variant = kernels.variants[0].clone();
-    (variant.rows, variant.cols, variant.accumulators, variant.prefetch) = (16, 8, 1, 4096);
+    (variant.rows, variant.cols, variant.steps, variant.prefetch) = (16, 8, 1, 4096);
     assert_eq!(variant.tile_name(), "r16c8.p4096");
-    variant.accumulators = 2;
-    assert_eq!(variant.tile_name(), "r16c8.u2.p4096");
-    (variant.accumulators, variant.prefetch) = (1, 0);
+    variant.steps = 2;
+    assert_eq!(variant.tile_name(), "r16c8.s2.p4096");
+    (variant.steps, variant.prefetch) = (1, 0);
     assert_eq!(variant.tile_name(), "r16c8");
 }

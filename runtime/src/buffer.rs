@@ -18,6 +18,12 @@ enum Memory {
     Mapping(MmapMut),
 }
 
+impl Default for Buffer {
+    fn default() -> Self {
+        Self(Memory::Lines { lines: Vec::new(), len: 0 })
+    }
+}
+
 /// A cache line.
 #[repr(C, align(64))]
 #[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]

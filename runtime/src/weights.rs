@@ -93,6 +93,11 @@ impl Weights {
         self.k.div_ceil(self.packed.class.unit_weights)
     }
 
+    /// Bytes of a tile of `rows` rows.
+    pub(crate) fn tile_bytes(&self, rows: usize) -> usize {
+        rows / PANEL_ROWS * panel_bytes(self.packed.class, self.k)
+    }
+
     /// `count` tiles of `rows` rows from tile `first` on.
     pub(crate) fn tiles(&self, first: usize, rows: usize, count: usize) -> &[u8] {
         let (panel, panels) = (panel_bytes(self.packed.class, self.k), rows / PANEL_ROWS);

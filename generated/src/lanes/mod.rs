@@ -60,6 +60,21 @@ pub fn prefetch_turn(bytes: &[u8], ahead: isize, turn: usize) {
     }
 }
 
+/// Asks for the lines of the `len` bytes from `place`, which need not be memory, to write them.
+#[inline]
+pub fn prefetch_write(place: *const u8, len: usize) {
+    #[cfg(target_arch = "x86_64")]
+    for offset in (0..len).step_by(crate::abi::ALIGNMENT) {
+        // SAFETY: a prefetch never faults, whatever the address, and SSE is part of x86-64.
+        unsafe {
+            use core::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
+            _mm_prefetch::<_MM_HINT_ET0>(place.wrapping_add(offset).cast());
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (place, len);
+}
+
 /// The order in which a kernel reads its weights: segment by segment, in each all tiles.
 #[derive(Clone, Copy, Debug)]
 pub struct Order {

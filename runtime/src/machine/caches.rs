@@ -21,7 +21,7 @@ impl Caches {
     const GUESS: Self = Self { l1d: 32 << 10, l2: 512 << 10, l3: 8 << 20, l3_sharers: 1 };
 
     /// Asks the operating system, then the processor, then guesses.
-    pub(super) fn detect() -> Self {
+    pub(crate) fn detect() -> Self {
         Self::from_sysfs(Path::new("/sys/devices/system/cpu/cpu0/cache")).or_else(Self::from_cpuid).unwrap_or(Self::GUESS)
     }
 

@@ -1,5 +1,6 @@
 //! Activations in the layout of a kernel: quantised or not, columns side by side.
 
+use std::cell::RefCell;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -13,7 +14,13 @@ use crate::registry::Class;
 /// The column groups of a batch.
 pub struct Groups {
     memory: Buffer,
+    count: usize,
     group_bytes: usize,
+}
+
+thread_local! {
+    /// Memory of the last multiplication that this thread asked for: to map it anew costs 2% of one of 512 columns.
+    static SPARE: RefCell<Option<Buffer>> = const { RefCell::new(None) };
 }
 
 impl Groups {
@@ -25,9 +32,9 @@ impl Groups {
         let units = k.div_ceil(class.unit_weights);
         let group_bytes = units * kernel.activations.unit_bytes;
         let count = (x.len() / k).div_ceil(kernel.cols);
-        let mut memory = Buffer::zeroed(count * group_bytes).map_err(|_| Error::OutOfMemory { bytes: count * group_bytes })?;
+        let mut memory = buffer(count * group_bytes)?;
         let finite = AtomicBool::new(true);
-        let groups = memory.bytes_mut().chunks_mut(group_bytes).zip(x.chunks(kernel.cols * k));
+        let groups = memory.bytes_mut().chunks_exact_mut(group_bytes).zip(x.chunks(kernel.cols * k));
         // Each group is taken once, by one thread: the locks are never contended.
         let jobs = groups.map(|job| Mutex::new(Some(job))).collect::<Vec<_>>();
         pool.run_limited(threads, jobs.len(), |index| {
@@ -40,7 +47,7 @@ impl Groups {
         });
         drop(jobs);
         if finite.into_inner() {
-            Ok(Self { memory, group_bytes })
+            Ok(Self { memory, count, group_bytes })
         } else {
             let index = x.iter().position(|value| !value.is_finite()).unwrap_or_default();
             Err(Error::NotFinite { index })
@@ -49,7 +56,7 @@ impl Groups {
 
     /// How many groups there are.
     pub fn count(&self) -> usize {
-        self.memory.bytes().len() / self.group_bytes
+        self.count
     }
 
     /// Bytes of one group.
@@ -63,34 +70,58 @@ impl Groups {
     }
 }
 
+impl Drop for Groups {
+    fn drop(&mut self) {
+        let memory = std::mem::take(&mut self.memory);
+        // A thread that is ending keeps nothing.
+        let _ = SPARE.try_with(|spare| spare.replace(Some(memory)));
+    }
+}
+
+/// At least `len` bytes, with anything in them.
+fn buffer(len: usize) -> Result<Buffer> {
+    match SPARE.take() {
+        Some(buffer) if buffer.bytes().len() >= len => Ok(buffer),
+        _ => Buffer::zeroed(len).map_err(|_| Error::OutOfMemory { bytes: len }),
+    }
+}
+
 /// Fills one column group from up to `cols` rows of activations; whether every value is finite, where that matters.
 fn fill_group(kernel: &Kernel, class: &Class, columns: &[f32], k: usize, group: &mut [u8]) -> bool {
     let Activations { unit_bytes, parts } = kernel.activations;
-    let layout = Layout { cols: kernel.cols, unit_bytes, unit_weights: class.unit_weights };
+    let layout = Layout { cols: kernel.cols, unit_bytes };
+    let padded = k.next_multiple_of(class.unit_weights);
     match parts {
         Parts::Floats => {
-            for (column, values) in columns.chunks_exact(k).enumerate() {
-                layout.scatter(group, 0, column, values, class.unit_weights, |value| value.to_bits());
+            let mut values = vec![0.0; kernel.cols * padded];
+            for (padded, values) in values.chunks_exact_mut(padded).zip(columns.chunks_exact(k)) {
+                padded[..k].copy_from_slice(values);
             }
+            layout.weave(group, 0, class.unit_weights, bytemuck::cast_slice(&values));
             true
         }
         Parts::Int8 { quants, scales, bias, sums } => {
-            let padded = k.next_multiple_of(class.unit_weights);
-            let mut row = QuantisedRow::new(padded, class.span);
-            let mut finite = true;
-            for (column, values) in columns.chunks_exact(k).enumerate() {
-                finite &= row.fill(kernel, class, values);
-                layout.scatter(group, quants, column, row.quads(), class.unit_weights / 4, |quad| u32::from_le_bytes(*quad));
-                layout.scatter(group, scales, column, &row.scales, class.unit_weights / class.span, |scale| scale.to_bits());
-                if bias.is_some() || sums.is_some() {
-                    row.sum_steps(class.step);
-                }
+            let mut rows = QuantisedRows::new(kernel.cols, padded, class.span);
+            let finite = rows.fill(kernel, class, columns, k);
+            layout.weave(group, quants, class.unit_weights / 4, bytemuck::cast_slice(&rows.quants));
+            layout.weave(group, scales, class.unit_weights / class.span, bytemuck::cast_slice(&rows.scales));
+            if bias.is_some() || sums.is_some() {
+                let sums_of_steps = rows.sums(class.step);
                 if let Some((at, factor)) = bias {
-                    let per_unit = class.unit_weights / class.step;
-                    layout.scatter(group, at, column, &row.sums, per_unit, |sum| (factor * sum).cast_unsigned());
+                    let biases = sums_of_steps.iter().map(|sum| (factor * sum).cast_unsigned()).collect::<Vec<_>>();
+                    layout.weave(group, at, class.unit_weights / class.step, &biases);
                 }
-                if let Some((at, sums)) = sums {
-                    layout.scatter_sums(group, at, column, &row, class, sums);
+                match sums {
+                    None => {}
+                    Some((at, Sums::Whole)) => {
+                        layout.weave(group, at, class.unit_weights / class.step, bytemuck::cast_slice(&sums_of_steps));
+                    }
+                    Some((at, Sums::Pairs)) => {
+                        let span_steps = class.span / class.step;
+                        let pairs = sums_of_steps.chunks(span_steps).flat_map(|span| span.chunks(2)).map(pair);
+                        let per_unit = class.unit_weights / class.span * span_steps.div_ceil(2);
+                        layout.weave(group, at, per_unit, &pairs.collect::<Vec<_>>());
+                    }
                 }
             }
             finite
@@ -102,32 +133,32 @@ fn fill_group(kernel: &Kernel, class: &Class, columns: &[f32], k: usize, group: 
 struct Layout {
     cols: usize,
     unit_bytes: usize,
-    unit_weights: usize,
 }
 
 impl Layout {
-    /// Writes `per_unit` words a unit of one column into the array at byte `at` of each unit, whose fastest axis is the column.
-    fn scatter<T>(&self, group: &mut [u8], at: usize, column: usize, values: &[T], per_unit: usize, word: impl Fn(&T) -> u32) {
-        for (unit, values) in group.chunks_exact_mut(self.unit_bytes).zip(values.chunks(per_unit)) {
-            let (words, _) = unit[at..].as_chunks_mut::<4>();
-            for (place, value) in words[column..].iter_mut().step_by(self.cols).zip(values) {
-                *place = word(value).to_ne_bytes();
+    /// Writes `per_unit` words a unit and column into the array at byte `at` of each unit, whose fastest axis is the column. `columns`
+    /// are `cols` columns of words, one after the other.
+    fn weave(&self, group: &mut [u8], at: usize, per_unit: usize, columns: &[u32]) {
+        /// With a constant number of columns every word is one load and one store.
+        fn weave<const COLS: usize>(group: &mut [u8], unit_bytes: usize, at: usize, per_unit: usize, columns: &[u32]) {
+            let length = columns.len() / COLS;
+            for (unit, start) in group.chunks_exact_mut(unit_bytes).zip((0..length).step_by(per_unit)) {
+                let columns: [&[u32]; COLS] = std::array::from_fn(|column| &columns[column * length + start..][..per_unit]);
+                let words: &mut [[[u8; 4]; COLS]] = bytemuck::cast_slice_mut(&mut unit[at..][..4 * COLS * per_unit]);
+                for (index, words) in words.iter_mut().enumerate() {
+                    *words = columns.map(|column| column[index].to_ne_bytes());
+                }
             }
         }
-    }
-
-    /// Writes the sums of steps as the class's mins want them.
-    fn scatter_sums(&self, group: &mut [u8], at: usize, column: usize, row: &QuantisedRow, class: &Class, sums: Sums) {
-        let steps = self.unit_weights / class.step;
-        match sums {
-            Sums::Whole => self.scatter(group, at, column, &row.sums, steps, |sum| sum.cast_unsigned()),
-            Sums::Pairs => {
-                let span_steps = class.span / class.step;
-                let pairs = row.sums.chunks(span_steps).flat_map(|span| span.chunks(2)).map(pair).collect::<Vec<_>>();
-                let per_unit = self.unit_weights / class.span * span_steps.div_ceil(2);
-                self.scatter(group, at, column, &pairs, per_unit, |pair| *pair);
-            }
+        macro_rules! by_columns {
+            ($($cols:literal)*) => {
+                match self.cols {
+                    $($cols => weave::<$cols>(group, self.unit_bytes, at, per_unit, columns),)*
+                    cols => unreachable!("a tile has at most 16 columns, not {cols}"),
+                }
+            };
         }
+        by_columns!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16);
     }
 }
 
@@ -137,32 +168,39 @@ fn pair(sums: &[i32]) -> u32 {
     half(0) | half(1) << 16
 }
 
-/// One row of activations on its way into a group.
-struct QuantisedRow {
-    values: Vec<f32>,
+/// The rows of activations of a column group, quantised; rows beyond the batch are zeros.
+struct QuantisedRows {
+    padded: usize,
+    span: usize,
     quants: Vec<i8>,
     scales: Vec<f32>,
-    sums: Vec<i32>,
 }
 
-impl QuantisedRow {
-    fn new(padded: usize, span: usize) -> Self {
-        Self { values: vec![0.0; padded], quants: vec![0; padded], scales: vec![0.0; padded / span], sums: Vec::new() }
+impl QuantisedRows {
+    fn new(rows: usize, padded: usize, span: usize) -> Self {
+        Self { padded, span, quants: vec![0; rows * padded], scales: vec![0.0; rows * padded / span] }
     }
 
-    /// Quantises a row, padded with zeros; whether every value is finite.
-    fn fill(&mut self, kernel: &Kernel, class: &Class, values: &[f32]) -> bool {
-        self.values[..values.len()].copy_from_slice(values);
-        // SAFETY: the kernel was chosen because its instruction set is available.
-        unsafe { (kernel.isa.quantize)(&self.values, class.span, &mut self.quants, &mut self.scales) }
+    /// Quantises rows of `k` values, each padded with zeros; whether every value is finite.
+    fn fill(&mut self, kernel: &Kernel, class: &Class, rows: &[f32], k: usize) -> bool {
+        let mut row = vec![0.0; self.padded];
+        let places = self.quants.chunks_exact_mut(self.padded).zip(self.scales.chunks_exact_mut(self.padded / self.span));
+        let mut finite = true;
+        for (values, (quants, scales)) in rows.chunks_exact(k).zip(places) {
+            let values = if k == self.padded {
+                values
+            } else {
+                row[..k].copy_from_slice(values);
+                &row
+            };
+            // SAFETY: the kernel was chosen because its instruction set is available.
+            finite &= unsafe { (kernel.isa.quantize)(values, class.span, quants, scales) };
+        }
+        finite
     }
 
-    fn quads(&self) -> &[[u8; 4]] {
-        bytemuck::cast_slice(&self.quants)
-    }
-
-    fn sum_steps(&mut self, step: usize) {
-        self.sums.clear();
-        self.sums.extend(self.quants.chunks_exact(step).map(|step| step.iter().map(|&quant| i32::from(quant)).sum::<i32>()));
+    /// The sums of the quants of every step.
+    fn sums(&self, step: usize) -> Vec<i32> {
+        self.quants.chunks_exact(step).map(|step| step.iter().map(|&quant| i32::from(quant)).sum::<i32>()).collect()
     }
 }

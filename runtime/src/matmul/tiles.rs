@@ -3,22 +3,16 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
-use quantloom_kernels::abi::{Kernel, SEGMENT};
+use quantloom_kernels::abi::Kernel;
+use quantloom_kernels::lanes::prefetch_write;
 
 use super::activations::Groups;
+use super::blocking::Blocking;
 use crate::pool::Pool;
 use crate::weights::Weights;
 
-/// Weights that one chunk of work reads, so that taking a chunk costs nothing beside it.
-const CHUNK_BYTES: usize = 128 << 10;
-/// Activations of a segment that stay in a core's second-level cache while the tiles of a call run over them.
-const BLOCK_BYTES: usize = 1 << 20;
-/// Activations that stay in the first-level cache beside the weights that stream through it.
-const RESIDENT_BYTES: usize = 24 << 10;
-/// Tiles of a call whose activations do not: they share each segment of them.
-const SHARING_TILES: usize = 8;
-/// Sums that stay in the second-level cache between the segments of a call.
-const SUMS_BYTES: usize = 512 << 10;
+/// Columns between the one that is written and the one that is asked for: each lies on pages of its own, far from everything.
+const COLUMNS_AHEAD: usize = 8;
 
 /// Runs a kernel over all rows and columns.
 pub fn run(weights: &Weights, kernel: &'static Kernel, groups: &Groups, y: &mut [f32], threads: usize, pool: &Pool) {
@@ -33,42 +27,31 @@ struct Walk<'a> {
     kernel: &'static Kernel,
     groups: &'a Groups,
     tiles: usize,
-    tiles_a_call: usize,
-    tiles_a_chunk: usize,
-    groups_a_block: usize,
+    blocking: Blocking,
 }
 
 impl<'a> Walk<'a> {
     fn new(weights: &'a Weights, kernel: &'static Kernel, groups: &'a Groups, threads: usize) -> Self {
         let tiles = weights.n().div_ceil(kernel.rows);
-        let segment_bytes = groups.group_bytes().div_ceil(weights.k().div_ceil(SEGMENT));
-        let groups_a_block = (BLOCK_BYTES / segment_bytes).clamp(1, groups.count());
-        let sums_bytes = groups_a_block * kernel.cols * kernel.rows * size_of::<f32>();
-        let sharing = SHARING_TILES.min(SUMS_BYTES / sums_bytes).max(1);
-        let fair = (tiles / (4 * threads)).max(1);
-        let resident = groups_a_block * groups.group_bytes() <= RESIDENT_BYTES;
-        let tiles_a_call = if resident { 1 } else { sharing.min(fair) };
-        let enough = (CHUNK_BYTES / weights.tiles(0, kernel.rows, 1).len() / groups_a_block).max(1);
-        let tiles_a_chunk = enough.min(fair).max(tiles_a_call);
-        Self { weights, kernel, groups, tiles, tiles_a_call, tiles_a_chunk, groups_a_block }
+        Self { weights, kernel, groups, tiles, blocking: Blocking::new(weights, kernel, groups, threads) }
     }
 
     fn row_chunks(&self) -> usize {
-        self.tiles.div_ceil(self.tiles_a_chunk)
+        self.tiles.div_ceil(self.blocking.tiles_a_chunk)
     }
 
     fn chunks(&self) -> usize {
-        self.row_chunks() * self.groups.count().div_ceil(self.groups_a_block)
+        self.row_chunks() * self.groups.count().div_ceil(self.blocking.groups_a_block)
     }
 
     /// One chunk of rows by one block of columns; chunks of one block follow each other, so that its activations stay cached.
     fn chunk(&self, index: usize, out: &Output) {
         let (block, rows) = (index / self.row_chunks(), index % self.row_chunks());
-        let first = block * self.groups_a_block;
-        let groups = first..self.groups.count().min(first + self.groups_a_block);
-        let end = self.tiles.min((rows + 1) * self.tiles_a_chunk);
-        for tile in (rows * self.tiles_a_chunk..end).step_by(self.tiles_a_call) {
-            self.call(tile..end.min(tile + self.tiles_a_call), groups.clone(), out);
+        let first = block * self.blocking.groups_a_block;
+        let groups = first..self.groups.count().min(first + self.blocking.groups_a_block);
+        let end = self.tiles.min((rows + 1) * self.blocking.tiles_a_chunk);
+        for tile in (rows * self.blocking.tiles_a_chunk..end).step_by(self.blocking.tiles_a_call) {
+            self.call(tile..end.min(tile + self.blocking.tiles_a_call), groups.clone(), out);
         }
     }
 
@@ -87,10 +70,12 @@ impl<'a> Walk<'a> {
             unsafe { (self.kernel.run)(weights, units, self.groups.range(groups.clone()), palette, sums) };
             // Column by column: rows of a column lie side by side, columns on pages of their own.
             let columns = groups.len() * cols;
+            let first = groups.start * cols;
             for column in 0..columns {
+                out.expect(first + column + COLUMNS_AHEAD, tiles.start * rows..tiles.end * rows);
                 for (index, tile) in tiles.clone().enumerate() {
                     let sums = &sums[(index * columns + column) * rows..][..rows];
-                    out.put(groups.start * cols + column, tile * rows, sums);
+                    out.put(first + column, tile * rows, sums);
                 }
             }
         });
@@ -109,6 +94,14 @@ struct Output {
 unsafe impl Sync for Output {}
 
 impl Output {
+    /// Asks for the place of some rows of a column, which will be written.
+    fn expect(&self, column: usize, rows: Range<usize>) {
+        if column < self.batch {
+            let rows = rows.start.min(self.n)..rows.end.min(self.n);
+            prefetch_write(self.values.wrapping_add(column * self.n + rows.start).cast(), rows.len() * size_of::<f32>());
+        }
+    }
+
     /// Writes the sums of rows from `row` of one column; rows and columns beyond the output are padding.
     fn put(&self, column: usize, row: usize, sums: &[f32]) {
         if column < self.batch && row < self.n {

@@ -24,7 +24,7 @@ impl<'a> Kernel<'a> {
         let width = Width::of(isa);
         let streams = variant.schedule == Schedule::Direct && variant.prefetch > 0;
         let vectors = if width.parts() == 1 { variant.rows / PANEL_ROWS } else { 1 };
-        Self { variant, tile: Tile { class, width, vectors, cols: variant.cols, accumulators: variant.accumulators, streams } }
+        Self { variant, tile: Tile { class, width, vectors, cols: variant.cols, steps: variant.steps, streams } }
     }
 
     /// The function's name.

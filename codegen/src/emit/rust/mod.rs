@@ -7,6 +7,7 @@ mod kernel;
 mod pack;
 mod quads;
 mod registry;
+mod scales;
 mod stage;
 mod storage;
 mod tile;

@@ -18,8 +18,8 @@ pub struct Tile<'a> {
     pub vectors: usize,
     /// Columns.
     pub cols: usize,
-    /// Integer accumulators of a cell.
-    pub accumulators: usize,
+    /// Steps whose dots are in flight at once.
+    pub steps: usize,
     /// Whether each line of packed memory that is read asks for one that is `ahead`.
     pub streams: bool,
 }

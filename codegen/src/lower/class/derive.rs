@@ -86,10 +86,10 @@ impl Class {
         Ok(min)
     }
 
-    /// Weights of a unit: as few blocks as come near to the densest there is. What pads a unit to whole lines, or stands in each
-    /// though a whole row shares it, weighs less in larger ones.
+    /// Weights of a unit: as few blocks as come near to the densest there is, and no fewer than two steps, whose dots can be in flight
+    /// together. What pads a unit to whole lines, or stands in each though a whole row shares it, weighs less in larger ones.
     fn whole_units(&self) -> usize {
-        let least = self.block.max(LEAST_UNIT).max(self.body());
+        let least = self.block.max(LEAST_UNIT).max(self.body()).max(2 * self.step);
         let units = || (0..=4).map(|log| least << log).filter(|unit| SEGMENT.is_multiple_of(*unit));
         let density = |unit: usize| Self { unit, ..self.clone() }.unit_bytes() as f64 / unit as f64;
         let best = units().map(density).fold(f64::INFINITY, f64::min);
