@@ -143,7 +143,7 @@ fn class_module(name: &str) -> Ident {
 }
 
 fn kernel_module(class: &str, isa: &Isa, numerics: Numerics) -> Ident {
-    format_ident!("class_{class}_{}_{}", isa.name, numerics.name())
+    format_ident!("class_{class}_{}_{}", isa.name.replace('-', "_"), numerics.name())
 }
 
 fn format_module(format: &PlannedFormat) -> Ident {
