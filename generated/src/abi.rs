@@ -277,8 +277,8 @@ pub struct Kernel {
     pub rows: usize,
     /// Columns of a column group.
     pub cols: usize,
-    /// It is the default from this batch size up, until another kernel's larger one.
-    pub batch: Option<usize>,
+    /// It is the default from each of these batch sizes up, until another kernel's larger one.
+    pub batch: &'static [usize],
     /// The layout of its activations.
     pub activations: Activations,
     /// Its body.

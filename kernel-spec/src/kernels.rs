@@ -86,9 +86,9 @@ pub struct Variant {
     pub steps: usize,
     /// `prefetch`: how many bytes ahead weights are prefetched; 0: not at all.
     pub prefetch: usize,
-    /// `batch`: the variant is the default for batches from this size up, until another of the same instruction set and numerics says a
-    /// larger one. Without it only the tuner chooses the variant.
-    pub batch: Option<usize>,
+    /// `batch`: a size or a list of sizes. The variant is the default for batches from each of them up, until another of the same
+    /// instruction set and numerics says a larger one. Without it only the tuner chooses the variant.
+    pub batch: Vec<usize>,
     /// `set`: when it is generated.
     pub set: Set,
 }
@@ -152,7 +152,8 @@ impl Variant {
     }
 
     /// Vector registers that its tile keeps occupied: accumulators, a column of weights, and one activation, which the widest vectors
-    /// need not load: an instruction can broadcast it from memory.
+    /// need not load: an instruction can broadcast it from memory. The f32 sums of `int8` do not count: each is used once a step, so
+    /// that they can lie in the first-level cache, and dots that hide each other's latency are worth more than the sums' registers.
     ///
     /// With fewer lanes than rows are interleaved, a tile works on one vector of rows at a time.
     #[must_use]
@@ -160,7 +161,7 @@ impl Variant {
         let (vectors, activation) = if isa.lanes() == PANEL_ROWS { (self.rows / PANEL_ROWS, 0) } else { (1, 1) };
         let accumulators = match self.numerics {
             Numerics::Exact => vectors * self.cols,
-            Numerics::Int8 => (1 + self.steps) * vectors * self.cols,
+            Numerics::Int8 => self.steps * vectors * self.cols,
         };
         accumulators + vectors + activation
     }
@@ -198,7 +199,7 @@ struct Written {
     variant: Variant,
     span: Span,
     set: Span,
-    batch: Option<Span>,
+    batch: Vec<At<usize>>,
 }
 
 impl Written {
@@ -213,13 +214,10 @@ impl Written {
         let cols = table.need("cols").and_then(|node| node.count(sink, 1..=MAX_COLS));
         let steps = table.get("steps").map(|node| node.count(sink, 1..=MAX_STEPS));
         let prefetch = table.need("prefetch").and_then(|node| node.count(sink, 0..=MAX_PREFETCH));
-        let batch = table.get("batch").map(|node| node.count(sink, 1..=MAX_BATCH));
+        let batch = table.get("batch").map_or(Some(Vec::new()), |node| read_batches(&node, sink));
         let set = table.need("set").and_then(|node| node.choice(sink, &Set::WORDS));
         table.finish(sink);
-        let batch = match batch {
-            Some(batch) => Some(batch?),
-            None => None,
-        };
+        let batch = batch?;
         let steps = match steps {
             Some(steps) => Some(steps?),
             None => None,
@@ -233,20 +231,27 @@ impl Written {
             cols: cols.value,
             steps: steps.as_ref().map_or(1, |at| at.value),
             prefetch: prefetch?.value,
-            batch: batch.as_ref().map(|at| at.value),
+            batch: batch.iter().map(|at| at.value).collect(),
             set: set.value,
         };
         check::check_registers(&variant, isa, [rows.span, cols.span], sink);
         if let Some(at) = steps {
             check::check_steps(&variant, at.span, sink);
         }
-        Some(Self { variant, span: node.span, set: set.span, batch: batch.map(|at| at.span) })
+        Some(Self { variant, span: node.span, set: set.span, batch })
     }
 }
 
 fn find_isa<'i>(node: &Node<'_>, isas: &'i [Isa], sink: &mut Sink) -> Option<&'i Isa> {
     let words: Vec<(&str, &Isa)> = isas.iter().map(|isa| (isa.name.as_str(), isa)).collect();
     node.choice(sink, &words).map(|isa| isa.value)
+}
+
+fn read_batches(node: &Node<'_>, sink: &mut Sink) -> Option<Vec<At<usize>>> {
+    if !node.is_list() {
+        return Some(vec![node.count(sink, 1..=MAX_BATCH)?]);
+    }
+    node.list(sink)?.iter().map(|entry| entry.count(sink, 1..=MAX_BATCH)).collect()
 }
 
 fn read_rows(node: &Node<'_>, sink: &mut Sink) -> Option<At<usize>> {

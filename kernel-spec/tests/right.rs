@@ -67,7 +67,7 @@ fn every_instruction_set_has_kernels_for_every_batch() {
             let variants = spec.kernels.iter().flat_map(|(_, kernels)| &kernels.variants);
             let lineage: Vec<_> = isa.lineage(&isas).map(|isa| &isa.name).collect();
             let mut run = variants.filter(|variant| lineage.contains(&&variant.isa) && variant.numerics == numerics);
-            assert!(run.any(|variant| variant.batch == Some(1) && variant.set == Set::Default), "{}", isa.name);
+            assert!(run.any(|variant| variant.batch.contains(&1) && variant.set == Set::Default), "{}", isa.name);
         }
     }
 }

@@ -72,7 +72,7 @@ fn spills(instruction: &Instruction) -> bool {
 fn inner_loops_multiply_and_nothing_else_gets_in() {
     let mut looked_at = 0;
     let measured = Defaults::get().bench.formats;
-    let defaults = registry::formats().flat_map(kernels).filter(|kernel| kernel.batch.is_some() && kernel.isa.rank > 0);
+    let defaults = registry::formats().flat_map(kernels).filter(|kernel| !kernel.batch.is_empty() && kernel.isa.rank > 0);
     for kernel in defaults {
         let code = instructions(kernel);
         let promised: &[Mnemonic] = match (kernel.numerics, kernel.isa.name) {

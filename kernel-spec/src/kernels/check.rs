@@ -15,10 +15,10 @@ pub(super) fn check_registers(variant: &Variant, isa: &Isa, [rows, cols]: [Span;
     }
 }
 
-/// Sums in f32 have a fixed order, and so one accumulator.
-pub(super) fn check_accumulators(variant: &Variant, span: Span, sink: &mut Sink) {
-    if variant.numerics == Numerics::Exact && variant.accumulators > 1 {
-        sink.error(span, "`exact` adds in the order of k, so a cell has one accumulator").help("leave `accumulators` out");
+/// Sums in f32 have a fixed order: each cell is one chain.
+pub(super) fn check_steps(variant: &Variant, span: Span, sink: &mut Sink) {
+    if variant.numerics == Numerics::Exact && variant.steps > 1 {
+        sink.error(span, "`exact` adds in the order of k, one step after the other").help("leave `steps` out");
     }
 }
 
@@ -41,7 +41,7 @@ fn same_family(one: &Variant, other: &Variant) -> bool {
 }
 
 fn starts_at_one(one: &Variant, other: &Variant) -> bool {
-    same_family(one, other) && other.batch == Some(1)
+    same_family(one, other) && other.batch.contains(&1)
 }
 
 fn check_unique(written: &Written, before: &[Written], sink: &mut Sink) {
@@ -56,14 +56,18 @@ fn check_unique(written: &Written, before: &[Written], sink: &mut Sink) {
 
 /// Every variant can be the default of some batch, or be found by the tuner.
 fn check_selectable(written: &Written, before: &[Written], sink: &mut Sink) {
-    let Some(span) = written.batch else { return };
-    if written.variant.set == Set::All {
-        sink.error(span, "a default for a batch must be in every build")
+    if let Some(first) = written.batch.first()
+        && written.variant.set == Set::All
+    {
+        sink.error(first.span, "a default for a batch must be in every build")
             .also(written.set, "generated only when all variants are asked for");
     }
-    let same = |other: &&Written| same_family(&written.variant, &other.variant) && written.variant.batch == other.variant.batch;
-    if let Some(first) = before.iter().find(same).and_then(|other| other.batch) {
-        sink.error(span, "two variants are the default from the same batch").also(first, "the first");
+    let family = before.iter().filter(|other| same_family(&written.variant, &other.variant));
+    let taken = family.flat_map(|other| &other.batch).collect::<Vec<_>>();
+    for batch in &written.batch {
+        if let Some(first) = taken.iter().find(|other| other.value == batch.value) {
+            sink.error(batch.span, "two variants are the default from the same batch").also(first.span, "the first");
+        }
     }
 }
 

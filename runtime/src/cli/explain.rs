@@ -62,7 +62,7 @@ fn kernel_table(format: &Format) -> Table {
             kernel.name.to_owned(),
             schedule(kernel.schedule).to_owned(),
             format!("{}x{}", kernel.rows, kernel.cols),
-            kernel.batch.map_or_else(|| "-".to_owned(), |batch| batch.to_string()),
+            batches(kernel.batch),
             if (kernel.isa.available)() { "yes" } else { "no" }.to_owned(),
         ]);
     }
@@ -84,4 +84,9 @@ fn schedule(schedule: Schedule) -> &'static str {
         Schedule::Direct => "decoded per column group",
         Schedule::Panel => "unpacked once",
     }
+}
+
+/// The batch sizes from which a kernel is the default, as text.
+fn batches(batches: &[usize]) -> String {
+    if batches.is_empty() { "-".to_owned() } else { batches.iter().map(usize::to_string).collect::<Vec<_>>().join(", ") }
 }

@@ -45,8 +45,8 @@ pub fn candidates(weights: &Weights, numerics: Numerics, isa: &'static Isa) -> R
 
 /// The kernel that the card says is the default from the largest batch that is not larger than this one.
 pub fn default(kernels: &[&'static Kernel], batch: usize) -> &'static Kernel {
-    let reached = kernels.iter().filter(|kernel| kernel.batch.is_some_and(|from| from <= batch));
-    reached.max_by_key(|kernel| kernel.batch).unwrap_or(&kernels[0])
+    let from = |kernel: &&&Kernel| kernel.batch.iter().filter(|from| **from <= batch).max();
+    kernels.iter().filter(|kernel| from(kernel).is_some()).max_by_key(from).unwrap_or(&kernels[0])
 }
 
 fn runs(kernel: &Kernel, weights: &Weights, request: &Request) -> bool {

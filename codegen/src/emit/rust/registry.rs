@@ -235,7 +235,7 @@ fn kernel_row(planned: &PlannedFormat, class_name: &str, isa: &Isa, variant: &Va
     };
     let numerics = numerics(variant.numerics);
     let (rows, cols) = (variant.rows, variant.cols);
-    let batch = variant.batch.map_or_else(|| quote!(None), |batch| quote!(Some(#batch)));
+    let batch = &variant.batch;
     let hash = crate::hash(&format!("{name}={:016x}", hashes[&module.to_string()]));
     debug_assert!(rows.is_multiple_of(Width::of(isa).lanes));
     quote! {
@@ -248,7 +248,7 @@ fn kernel_row(planned: &PlannedFormat, class_name: &str, isa: &Isa, variant: &Va
             schedule: #schedule,
             rows: #rows,
             cols: #cols,
-            batch: #batch,
+            batch: &[#(#batch),*],
             activations: super::#module::#layout,
             run: super::#module::#function,
             hash: #hash,

@@ -180,4 +180,3 @@ impl Tile<'_> {
         quote!({ #clear #loop_pairs #(#roots)* #finish })
     }
 }
-
