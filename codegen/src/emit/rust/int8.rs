@@ -3,7 +3,6 @@
 //! Per span `t = +0`; per step `t = fma(root * sub, f32(dot), t)`; then the mins; then `sum = fma(activation scale, t, sum)`.
 
 use proc_macro2::{Ident, TokenStream};
-use quantloom_spec::isa::Dot;
 use quote::{format_ident, quote};
 
 use super::tile::{Tile, each};
@@ -193,7 +192,7 @@ impl Tile<'_> {
 
     /// The 16-bit sums that some instruction sets add to before they widen.
     fn pair_sums(&self) -> TokenStream {
-        if self.width.dot != Dot::PairsI16 {
+        if !self.width.dot.is_narrow() {
             return quote!();
         }
         self.cells(|pair, _, _| quote!(let mut #pair;), "pair")
@@ -202,14 +201,19 @@ impl Tile<'_> {
     /// Adds the products of quad `index` of `count` to the dot, by the primitive of the instruction set.
     fn multiply(&self, vector: usize, column: usize, index: usize, count: usize) -> TokenStream {
         let weight = format_ident!("weight{vector}");
-        if self.width.dot != Dot::PairsI16 {
+        let less_128 = unit::signed_products(self.class, self.width);
+        if !self.width.dot.is_narrow() {
             let dot = self.dot(vector, column, index);
-            return quote!(#dot = lanes::dot(#dot, #weight, quant););
+            let instruction = match (self.width.dot.is_signed(), less_128) {
+                (false, _) => quote!(dot),
+                (true, false) => quote!(signed_dot),
+                (true, true) => quote!(signed_dot_128),
+            };
+            return quote!(#dot = lanes::#instruction(#dot, #weight, quant););
         }
         let pair = cell("pair", vector, column);
-        let products =
-            if unit::signed_products(self.class, self.width) { quote!(lanes::products_128) } else { quote!(lanes::products) };
-        let budget = unit::pair_budget(self.class).max(1);
+        let products = if less_128 { quote!(lanes::products_128) } else { quote!(lanes::products) };
+        let budget = unit::budget(self.class, self.width);
         let first = index.is_multiple_of(budget);
         let last = (index + 1).is_multiple_of(budget) || index + 1 == count;
         let add = if first {

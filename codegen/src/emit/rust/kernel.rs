@@ -93,7 +93,8 @@ impl<'a> Kernel<'a> {
             quote!(let mut stages = [#stage::zeroed(); #segment];)
         });
         let work = self.each_part(self.work());
-        let palette = quads::palette(tile.class);
+        let signed = self.variant.numerics == Numerics::Int8 && unit::signed_palette(tile.class, tile.width);
+        let palette = quads::palette(tile.class, signed);
         quote! {
             let tiles: &[Unit] = bytemuck::cast_slice(weights);
             let groups: &[#columns] = bytemuck::cast_slice(activations);

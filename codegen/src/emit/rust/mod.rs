@@ -88,7 +88,8 @@ fn class_files(plan: &Plan, name: &str, class: &Class, support: &syn::Path) -> V
     let kernels = pairs.filter(|(_, numerics)| class.has(*numerics)).map(|(isa, numerics)| {
         let origin = format!("class {name} for {}, {}", isa.name, numerics.name());
         let module = kernel_module(name, isa, numerics);
-        file(&module.to_string(), &origin, kernels(plan, class, isa, numerics, support))
+        let text = kernels(plan, class, isa, numerics, support);
+        SourceFile { arch: isa.arch.clone(), ..file(&module.to_string(), &origin, text) }
     });
     let packing = file(&class_module(name).to_string(), &format!("class {name}"), packing(class, support));
     kernels.chain([packing]).collect()
@@ -105,6 +106,7 @@ fn file(stem: &str, origin: &str, tokens: TokenStream) -> SourceFile {
     SourceFile {
         name: format!("{stem}.rs"),
         text: format!("{MARKER} from {origin}: do not edit.\n\n{}", prettyplease::unparse(&tree)),
+        arch: None,
     }
 }
 
@@ -126,12 +128,19 @@ fn root(files: &[SourceFile]) -> TokenStream {
     let modules = files.iter().map(|file| {
         let (module, name) = (format_ident!("{}", file.stem()), &file.name);
         let doc = format!(" Generated: `{name}`.");
+        let gate = gate(file.arch.as_deref());
         quote! {
             #[doc = #doc]
+            #gate
             pub mod #module { include!(#name); }
         }
     });
     quote!(#(#modules)*)
+}
+
+/// The attribute that leaves an item out on other architectures.
+fn gate(arch: Option<&str>) -> Option<TokenStream> {
+    arch.map(|arch| quote!(#[cfg(target_arch = #arch)]))
 }
 
 fn class_module(name: &str) -> Ident {
@@ -139,7 +148,7 @@ fn class_module(name: &str) -> Ident {
 }
 
 fn kernel_module(class: &str, isa: &Isa, numerics: Numerics) -> Ident {
-    format_ident!("class_{class}_{}_{}", isa.name, numerics.name())
+    format_ident!("class_{class}_{}_{}", isa.name.replace('-', "_"), numerics.name())
 }
 
 fn format_module(format: &PlannedFormat) -> Ident {

@@ -45,9 +45,12 @@ pub fn quad(class: &Class, prefix: &str, quad: usize) -> TokenStream {
     }
 }
 
-/// `let palette = ...` of a class that has one.
-pub fn palette(class: &Class) -> Option<TokenStream> {
+/// `let palette = ...` of a class that has one: of its bytes, or of its levels where those are wanted as signed bytes.
+pub fn palette(class: &Class, signed: bool) -> Option<TokenStream> {
+    let zero = proc_macro2::Literal::i32_unsuffixed(class.zero);
     let load = match &class.codes {
+        Codes::Bytes(_) if signed && class.bits() > 4 => quote!(signed_palette_32::<#zero>(&palette.bytes)),
+        Codes::Bytes(_) if signed => quote!(signed_palette::<#zero>(&palette.bytes)),
         Codes::Bytes(_) if class.bits() > 4 => quote!(palette_32(&palette.bytes)),
         Codes::Bytes(_) => quote!(palette(&palette.bytes)),
         Codes::Floats(_) => quote!(table(&palette.floats)),
