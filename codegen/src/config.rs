@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
-use quantloom_spec::kernels::Set;
+use quantloom_spec::isa::Isa;
+use quantloom_spec::kernels::{Numerics, Set, Variant};
 use quantloom_spec::model::Format;
 use quantloom_spec::{Folders, Spec, TableFolder, cards_dir};
 
-use crate::plan::{Card, Plan};
+use crate::plan::{Card, Plan, has_variants};
 use crate::{Error, SourceFile, emit};
 
 /// The module of quantloom that holds what generated code refers to.
@@ -72,8 +73,8 @@ impl Config {
         self
     }
 
-    /// Generates for these instruction sets only. Without `scalar` among them there is nothing to run on a processor that has none
-    /// of the others.
+    /// Generates for these instruction sets only, and for the bases whose kernels they use. Without `scalar` among them there is
+    /// nothing to run on a processor that has none of the others.
     #[must_use]
     pub fn targets(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.targets = Some(names.into_iter().map(Into::into).collect());
@@ -113,15 +114,15 @@ impl Config {
         let spec = Spec::read_from(&self.folders).map_err(Error::Cards)?;
         let cards = spec.formats.into_iter().map(|(path, format)| card(&path, format)).collect::<Result<_, _>>()?;
         let mut isas = spec.isas.into_iter().map(|(_, isa)| isa).collect::<Vec<_>>();
+        let variants = spec.kernels.into_iter().flat_map(|(_, kernels)| kernels.variants);
+        let mut variants = variants.filter(|variant| self.set == Set::All || variant.set == Set::Default).collect::<Vec<_>>();
         if let Some(targets) = &self.targets {
             let known = isas.iter().map(|isa| isa.name.clone()).collect::<BTreeSet<_>>();
             if let Some(name) = targets.difference(&known).next() {
                 return Err(Error::UnknownTarget { name: name.clone(), known: known.into_iter().collect() });
             }
-            isas.retain(|isa| targets.contains(&isa.name));
+            retain_targets(targets, &mut isas, &mut variants);
         }
-        let variants = spec.kernels.into_iter().flat_map(|(_, kernels)| kernels.variants);
-        let variants = variants.filter(|variant| self.set == Set::All || variant.set == Set::Default).collect();
         Ok(Plan::new(cards, isas, variants))
     }
 
@@ -163,6 +164,20 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// Leaves the variants that the targets run, and the instruction sets that are targets or among the bases of one.
+fn retain_targets(targets: &BTreeSet<String>, isas: &mut Vec<Isa>, variants: &mut Vec<Variant>) {
+    let wanted = || isas.iter().filter(|isa| targets.contains(&isa.name));
+    let run = |isa: &'_ Isa, numerics| {
+        let owner = isa.lineage(isas).find(|isa| has_variants(variants, isa, numerics))?;
+        Some((owner.name.clone(), numerics))
+    };
+    let run = wanted().flat_map(|isa| Numerics::ALL.into_iter().filter_map(move |numerics| run(isa, numerics)));
+    let run = run.collect::<BTreeSet<_>>();
+    let kept = wanted().flat_map(|isa| isa.lineage(isas)).map(|isa| isa.name.clone()).collect::<BTreeSet<_>>();
+    variants.retain(|variant| run.contains(&(variant.isa.clone(), variant.numerics)));
+    isas.retain(|isa| kept.contains(&isa.name));
 }
 
 /// The cards or tables of a folder; none if it cannot be listed, which reading it reports.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use quantloom_spec::isa::Isa;
-use quantloom_spec::kernels::Variant;
+use quantloom_spec::kernels::{Numerics, Variant};
 use quantloom_spec::model::Format;
 
 use crate::ir::Decoder;
@@ -66,8 +66,19 @@ impl Plan {
         Self { formats, classes, isas, variants }
     }
 
+    /// The instruction sets and numerics classes that have kernels for a class, lowest rank first.
+    pub fn kernel_files<'a>(&'a self, class: &'a Class) -> impl Iterator<Item = (&'a Isa, Numerics)> {
+        let pairs = self.isas.iter().flat_map(|isa| Numerics::ALL.map(|numerics| (isa, numerics)));
+        pairs.filter(|&(isa, numerics)| class.has(numerics) && has_variants(&self.variants, isa, numerics))
+    }
+
     /// The variants of an instruction set.
     pub fn variants_of<'a>(&'a self, isa: &'a Isa) -> impl Iterator<Item = &'a Variant> {
         self.variants.iter().filter(|variant| variant.isa == isa.name)
     }
+}
+
+/// Whether there are variants of a numerics class for an instruction set.
+pub fn has_variants(variants: &[Variant], isa: &Isa, numerics: Numerics) -> bool {
+    variants.iter().any(|variant| variant.isa == isa.name && variant.numerics == numerics)
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use quantloom_codegen::{Config, SourceFile, cards_dir};
+use quantloom_spec::kernels::Numerics;
 use tempfile::TempDir;
 
 /// A card with a table, as somebody else may have it.
@@ -79,6 +80,17 @@ fn targets_leave_the_others_out() {
     );
     let error = Config::new().formats(cards_dir().join("formats")).targets(["scalar", "mmx"]).plan().unwrap_err();
     assert!(error.to_string().starts_with("error: no instruction set is called \"mmx\"; there is "), "{error}");
+}
+
+#[test]
+fn targets_bring_the_bases_whose_kernels_they_use() {
+    let cards = cards_dir().join("formats");
+    let plan = Config::new().formats(cards).targets(["scalar", "avx512vnni"]).plan().unwrap();
+    let isas = plan.isas.iter().map(|isa| isa.name.as_str()).collect::<Vec<_>>();
+    assert_eq!(isas, ["scalar", "avx2", "avx512", "avx512vnni"]);
+    let has = |isa: &str, numerics| plan.variants.iter().any(|variant| variant.isa == isa && variant.numerics == numerics);
+    let found = ["avx512vnni", "avx512", "avx2", "avxvnni"].map(|isa| Numerics::ALL.map(|numerics| has(isa, numerics)));
+    assert_eq!(found, [[false, true], [true, false], [false, false], [false, false]], "exact and int8");
 }
 
 #[test]

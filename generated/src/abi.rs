@@ -13,6 +13,7 @@
 //! what is there.
 
 use std::fmt;
+use std::iter::successors;
 use std::ops::Range;
 
 use crate::stored::{Storage, Tensor};
@@ -64,6 +65,10 @@ pub struct Isa {
     pub doc: &'static str,
     /// Higher is preferred among those that are available.
     pub rank: u32,
+    /// One that it contains: its kernels serve where this one has none of a numerics class.
+    pub base: Option<&'static Isa>,
+    /// How kernels for it sum products of bytes.
+    pub primitive: Dot,
     /// Whether this processor, under this operating system, has it.
     pub available: fn() -> bool,
     /// Quantises activations: see [`crate::activations`].
@@ -76,6 +81,28 @@ pub struct Isa {
     /// # Safety
     /// [`Isa::available`] must be true.
     pub dot: unsafe fn(&[f32], &[f32]) -> f32,
+}
+
+impl Isa {
+    /// Itself, its base, the base of that, and so on.
+    pub fn lineage(&'static self) -> impl Iterator<Item = &'static Self> {
+        successors(Some(self), |isa| isa.base)
+    }
+}
+
+/// How an instruction set sums products of bytes: codes, which are unsigned, and quants, which are signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Dot {
+    /// One product at a time.
+    Scalar,
+    /// Pairs of products in 16 bits, which are widened later.
+    PairsI16,
+    /// Each product by itself in 16 bits, widened later; codes are taken as signed.
+    ProductsI16,
+    /// Four products added to 32 bits.
+    QuadsI32,
+    /// Four products added to 32 bits; codes are taken as signed.
+    SignedQuadsI32,
 }
 
 /// A table of levels that cards name.

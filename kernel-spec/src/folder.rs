@@ -73,7 +73,7 @@ impl Spec {
     /// Everything that is wrong with any card.
     pub fn read_from(folders: &Folders) -> Result<Self, Diagnostics> {
         let formats = read_formats(&folders.formats);
-        let isas = read_folders(&[&folders.isas], |_, source| isa::read_claims(source));
+        let isas = read_isas(&folders.isas);
         let dialects = read_folders(&[&folders.dialects], |_, source| gpu::read_claims(source));
         // Without the instruction sets every variant would look wrong.
         let known: Option<Vec<Isa>> = isas.as_ref().ok().map(|isas| isas.iter().map(|(_, isa)| isa.clone()).collect());
@@ -104,6 +104,16 @@ impl Diagnostics {
 /// Everything that is wrong with any card, names and type numbers that two of them share included.
 pub fn read_folder(folder: &Path, tables: &dyn Tables) -> Result<Files<Format>, Diagnostics> {
     read_folders(&[folder], |_, source| read::read_claims(source, tables))
+}
+
+/// Reads every instruction-set card of a folder, sorted by file name.
+///
+/// # Errors
+/// Everything that is wrong with any card, and with what they say of each other.
+pub fn read_isas(folder: &Path) -> Result<Files<Isa>, Diagnostics> {
+    let cards = read_folders(&[folder], |_, source| isa::read_claims(source))?;
+    isa::check_bases(&cards.iter().map(|(_, card)| card).collect::<Vec<_>>())?;
+    Ok(cards.into_iter().map(|(path, card)| (path, card.isa)).collect())
 }
 
 /// Reads every format card of some folders, each with the tables beside it.

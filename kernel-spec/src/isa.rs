@@ -1,11 +1,14 @@
 //! Instruction-set cards: what a processor offers.
 
+mod base;
+
+use std::iter::successors;
 use std::sync::Arc;
 
 use crate::claim::Claim;
-use crate::diagnostic::{Diagnostics, Sink, Source};
+use crate::diagnostic::{Diagnostics, Sink, Source, Span};
 use crate::kernels::PANEL_ROWS;
-use crate::walk::{Node, Table, read_document};
+use crate::walk::{At, Node, Table, read_document};
 
 /// Architectures that a card may ask for, as Rust names them.
 const ARCHES: [&str; 8] = ["x86_64", "aarch64", "x86", "arm", "riscv64", "loongarch64", "powerpc64", "wasm32"];
@@ -22,7 +25,10 @@ pub struct Isa {
     pub doc: String,
     /// `arch`: the architecture it belongs to, as Rust's `target_arch` has it; without it, any.
     pub arch: Option<String>,
-    /// `features`: Rust target features that the processor must have at run time.
+    /// `base`: an instruction set that this one contains, of lower rank. Its kernels are used for a numerics class that this one has
+    /// no variants of.
+    pub base: Option<String>,
+    /// `features`: Rust target features that the processor must have at run time, those of the base included.
     pub features: Vec<String>,
     /// `vector`: bits of a vector register, a power of two; 32 for scalar code.
     pub vector_bits: usize,
@@ -83,33 +89,57 @@ impl Isa {
     pub const fn is_scalar(&self) -> bool {
         self.vector_bits <= LANE
     }
+
+    /// Itself, its base, the base of that, and so on, as far as `isas` has them.
+    pub fn lineage<'i>(&'i self, isas: &'i [Self]) -> impl Iterator<Item = &'i Self> {
+        successors(Some(self), |isa| isas.iter().find(|other| isa.base.as_ref() == Some(&other.name)))
+    }
 }
 
-/// Reads an instruction-set card. `path` is what diagnostics call it.
+/// An instruction set and where the parts are written that must fit other cards.
+pub(crate) struct Written {
+    pub isa: Isa,
+    source: Arc<Source>,
+    base: Option<Span>,
+    features: Span,
+    rank: Span,
+}
+
+pub(crate) use base::check as check_bases;
+
+/// Reads an instruction-set card by itself: whether its base fits shows only beside the card of that. `path` is what diagnostics
+/// call it.
 ///
 /// # Errors
 /// Everything that is wrong with the card.
 pub fn read_isa(path: &str, text: &str) -> Result<Isa, Diagnostics> {
-    read_claims(Source::shared(path, text)).map(|(isa, _)| isa)
+    read_claims(Source::shared(path, text)).map(|(written, _)| written.isa)
 }
 
 /// Reads a card together with what no other card may have.
-pub(crate) fn read_claims(source: Arc<Source>) -> Result<(Isa, Vec<Claim>), Diagnostics> {
-    read_document(source, "the card", read)
+pub(crate) fn read_claims(source: Arc<Source>) -> Result<(Written, Vec<Claim>), Diagnostics> {
+    let shared = Arc::clone(&source);
+    read_document(source, "the card", |card, sink| read(card, shared, sink))
 }
 
-fn read(mut card: Table<'_>, sink: &mut Sink) -> Option<(Isa, Vec<Claim>)> {
+fn read(mut card: Table<'_>, source: Arc<Source>, sink: &mut Sink) -> Option<(Written, Vec<Claim>)> {
     let name = card.need("name").and_then(|node| node.identifier(sink, true));
     let doc = card.need("doc").and_then(|node| node.line(sink));
     let arch = card.get("arch").map(|node| node.choice(sink, &ARCHES.map(|arch| (arch, arch))));
+    let base = card.get("base").map(|node| node.identifier(sink, true));
     let features = card.need("features").and_then(|node| read_features(&node, sink));
     let vector_bits = card.need("vector").and_then(|node| read_vector(&node, sink));
     let registers = card.need("registers").and_then(|node| node.count(sink, 1..=1024));
     let dot = card.need("dot").and_then(|node| node.choice(sink, &Dot::WORDS));
     let rank = card.need("rank").and_then(|node| node.count(sink, 0..=1000));
     card.finish(sink);
-    let name = name?;
+    let (name, features, rank) = (name?, features?, rank?);
     let claims = vec![Claim::of("name", &name)];
+    let base = match base {
+        Some(base) => Some(base?),
+        None => None,
+    };
+    let base_span = base.as_ref().map(|base| base.span);
     let isa = Isa {
         name: name.value,
         doc: doc?,
@@ -117,13 +147,14 @@ fn read(mut card: Table<'_>, sink: &mut Sink) -> Option<(Isa, Vec<Claim>)> {
             Some(arch) => Some(arch?.value.to_owned()),
             None => None,
         },
-        features: features?,
+        base: base.map(|base| base.value),
+        features: features.value,
         vector_bits: vector_bits?,
         registers: registers?.value,
         dot: dot?.value,
-        rank: rank?.value as u32,
+        rank: rank.value as u32,
     };
-    Some((isa, claims))
+    Some((Written { isa, source, base: base_span, features: features.span, rank: rank.span }, claims))
 }
 
 fn read_vector(node: &Node<'_>, sink: &mut Sink) -> Option<usize> {
@@ -135,7 +166,7 @@ fn read_vector(node: &Node<'_>, sink: &mut Sink) -> Option<usize> {
     Some(bits)
 }
 
-fn read_features(node: &Node<'_>, sink: &mut Sink) -> Option<Vec<String>> {
+fn read_features(node: &Node<'_>, sink: &mut Sink) -> Option<At<Vec<String>>> {
     let mut features: Vec<String> = Vec::new();
     let before = sink.count();
     for entry in node.list(sink)? {
@@ -149,5 +180,5 @@ fn read_features(node: &Node<'_>, sink: &mut Sink) -> Option<Vec<String>> {
             features.push(feature.value.to_owned());
         }
     }
-    (sink.count() == before).then_some(features)
+    (sink.count() == before).then_some(At { span: node.span, value: features })
 }

@@ -28,7 +28,7 @@ mod walk;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Source, Span};
 pub use draw::draw;
-pub use folder::{Files, Folders, Spec, read_folder};
+pub use folder::{Files, Folders, Spec, read_folder, read_isas};
 pub use read::read_format;
 pub use table::{TableFolder, Tables};
 

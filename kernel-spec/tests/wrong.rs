@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use quantloom_spec::gpu::read_dialect;
 use quantloom_spec::isa::{Dot, Isa, read_isa};
 use quantloom_spec::kernels::read_kernels;
-use quantloom_spec::{Diagnostics, TableFolder, read_folder, read_format};
+use quantloom_spec::{Diagnostics, TableFolder, read_folder, read_format, read_isas};
 
 /// Checks every wrong card of a kind; `read` gives what is wrong with it. Returns how many there are.
 fn check_all(kind: &str, read: impl Fn(&str, &str) -> Option<Diagnostics>) -> usize {
@@ -40,11 +40,20 @@ fn instruction_set_cards() {
 }
 
 #[test]
+fn instruction_sets_and_their_bases() {
+    let folder = Path::new("tests/wrong/bases");
+    let wrong = read_isas(folder).unwrap_err();
+    assert!(wrong.iter().all(|one| one.span().is_some() && !one.path().ends_with("right.toml")));
+    common::compare(&folder.join("all.txt"), &format!("{wrong}\n"));
+}
+
+#[test]
 fn kernel_cards() {
     let isa = |name: &str, vector_bits, registers| Isa {
         name: name.to_owned(),
         doc: String::new(),
         arch: None,
+        base: None,
         features: Vec::new(),
         vector_bits,
         registers,

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock};
 
-pub use quantloom_kernels::abi::{Class, Format, Isa, Kernel, Numerics, Packed, Schedule};
+pub use quantloom_kernels::abi::{Class, Dot, Format, Isa, Kernel, Numerics, Packed, Schedule};
 use quantloom_kernels::{FORMATS, ISAS};
 use quantloom_spec::{Diagnostics, model, read_format};
 
@@ -106,6 +106,15 @@ pub fn best_isa_of(format: &Format) -> &'static Isa {
     let has_kernels = |isa: &Isa| kernels(format).iter().rev().any(|kernel| std::ptr::eq(kernel.isa, isa));
     let available = isas().iter().rev().copied().find(|isa| (isa.available)() && has_kernels(isa));
     available.unwrap_or_else(best_isa)
+}
+
+/// The instruction set whose kernels `isa` runs for a format and numerics class: itself, or else the nearest of its bases that has any.
+/// Itself if none has.
+#[must_use]
+pub fn kernel_isa(format: &Format, numerics: Numerics, isa: &'static Isa) -> &'static Isa {
+    let has_kernels =
+        |isa: &&Isa| kernels(format).iter().rev().any(|kernel| kernel.numerics == numerics && std::ptr::eq(kernel.isa, *isa));
+    isa.lineage().find(has_kernels).unwrap_or(isa)
 }
 
 /// The kernels of a format, in card order.

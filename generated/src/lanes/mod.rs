@@ -1,4 +1,5 @@
-//! The vocabulary of generated kernels: one module per vector width, the same names in each.
+//! The vocabulary of generated kernels: one module per vector width, the same names in each. In it lies a module for each primitive
+//! that products of bytes are summed with, which has the names of the width and its own.
 //!
 //! A lane is 32 bits: an integer, an f32, four bytes (a **quad**: the codes of four consecutive weights of one row, or four
 //! quantised activations) or two halves of 16 bits. Every function is one or two instructions on the vector widths, and the plain

@@ -1,14 +1,15 @@
 //! 4 lanes: NEON, with or without its byte dot products.
 
 use core::arch::aarch64::*;
-use core::arch::asm;
+
+pub mod products_i16;
+pub mod quads_i32;
+pub mod signed_quads_i32;
 
 /// 4 lanes of integers.
 pub type I = uint32x4_t;
 /// 4 lanes of f32.
 pub type F = float32x4_t;
-/// Products in 16 bits: those of the first two lanes, and those of the last two.
-pub type Products = [int16x8_t; 2];
 /// 16 bytes to look up.
 pub type Palette = uint8x16_t;
 /// 32 bytes to look up.
@@ -18,13 +19,13 @@ pub type Table = uint8x16x4_t;
 /// Lanes of a vector.
 pub const LANES: usize = 4;
 
-/// `sum + the products of four bytes in each lane`, by one of the dot instructions, which have no stable functions.
+/// `sum + the products of four bytes in each lane`, by one of the dot instructions, for which the library has no stable functions.
 macro_rules! dot {
     ($instruction:literal, $sum:ident, $codes:expr, $quants:ident) => {{
         let (mut sum, codes) = ($sum, $codes);
         // SAFETY: the instruction belongs to the features of this function, and reads and writes nothing but its operands.
         unsafe {
-            asm!(
+            core::arch::asm!(
                 concat!($instruction, " {sum:v}.4s, {codes:v}.16b, {quants:v}.16b"),
                 sum = inout(vreg) sum, codes = in(vreg) codes, quants = in(vreg) $quants,
                 options(pure, nomem, nostack, preserves_flags),
@@ -33,6 +34,7 @@ macro_rules! dot {
         sum
     }};
 }
+use dot;
 
 super::vocabulary! { "neon":
     /// Zeros.
@@ -53,19 +55,6 @@ super::vocabulary! { "neon":
     fn or(a: I, b: I) -> I { vorrq_u32(a, b) }
     /// Every byte with its upper bit turned: as a signed byte, 128 less.
     fn less_128(codes: I) -> int8x16_t { vreinterpretq_s8_u8(veorq_u8(vreinterpretq_u8_u32(codes), vdupq_n_u8(128))) }
-    /// The products of codes under 128 and signed quants.
-    fn products(codes: I, quants: I) -> Products { multiply(vreinterpretq_s8_u32(codes), vreinterpretq_s8_u32(quants)) }
-    /// The same for `code - 128`.
-    fn products_128(codes: I, quants: I) -> Products { multiply(less_128(codes), vreinterpretq_s8_u32(quants)) }
-    /// Each product by itself.
-    fn multiply(a: int8x16_t, b: int8x16_t) -> Products { [vmull_s8(vget_low_s8(a), vget_low_s8(b)), vmull_high_s8(a, b)] }
-    /// Adds product by product, 16 bits: with the multiplication, which comes before, one instruction for each half.
-    fn add_products(a: Products, b: Products) -> Products { [vaddq_s16(a[0], b[0]), vaddq_s16(a[1], b[1])] }
-    /// `sum + the four products of each lane`.
-    fn widen(sum: I, products: Products) -> I {
-        let [first, last] = products.map(|half| vpaddlq_s16(half));
-        add_i(sum, vreinterpretq_u32_s32(vpaddq_s32(first, last)))
-    }
     /// `sum + the products of two pairs of 16 bits`, exact.
     fn dot_pairs(sum: I, a: I, b: I) -> I {
         let (a, b) = (vreinterpretq_s16_u32(a), vreinterpretq_s16_u32(b));
@@ -192,16 +181,4 @@ super::vocabulary! { "neon":
         // SAFETY: the reference covers the 8 bytes that are read.
         vreinterpretq_u32_u16(vmovl_u8(unsafe { vld1_u8(values.as_ptr().cast()) }))
     }
-}
-
-super::vocabulary! { "neon,dotprod":
-    /// `sum + the products of four codes under 128 and four signed quants`, exact.
-    fn signed_dot(sum: I, codes: I, quants: I) -> I { dot!("sdot", sum, codes, quants) }
-    /// The same for `code - 128`.
-    fn signed_dot_128(sum: I, codes: I, quants: I) -> I { dot!("sdot", sum, less_128(codes), quants) }
-}
-
-super::vocabulary! { "neon,i8mm":
-    /// `sum + the products of four unsigned codes and four signed quants`, exact.
-    fn dot(sum: I, codes: I, quants: I) -> I { dot!("usdot", sum, codes, quants) }
 }

@@ -1,6 +1,9 @@
-//! 16 lanes: AVX-512 with VNNI.
+//! 16 lanes: AVX-512 with its instructions for bytes, words and doublewords.
 
 use core::arch::x86_64::*;
+
+pub mod pairs_i16;
+pub mod quads_i32;
 
 /// 16 lanes of integers.
 pub type I = __m512i;
@@ -15,7 +18,7 @@ pub type Table = __m512;
 /// Lanes of a vector.
 pub const LANES: usize = 16;
 
-super::vocabulary! { "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c":
+super::vocabulary! { "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c":
     /// Zeros.
     fn zero_i() -> I { _mm512_setzero_si512() }
     /// Zeros.
@@ -32,22 +35,6 @@ super::vocabulary! { "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16
     fn shl<const BITS: u32>(a: I) -> I { _mm512_slli_epi16::<BITS>(a) }
     /// Bitwise or.
     fn or(a: I, b: I) -> I { _mm512_or_si512(a, b) }
-    /// `sum + the products of four unsigned codes and four signed quants`, exact.
-    fn dot(sum: I, codes: I, quants: I) -> I { _mm512_dpbusd_epi32(sum, codes, quants) }
-    /// `sum + the products of two pairs of 16 bits`, exact. The intrinsic would do, but LLVM, tuning for no processor in
-    /// particular, turns it into two instructions: by count 4% of the vector operations of a 32x6 tile with mins.
-    fn dot_pairs(sum: I, a: I, b: I) -> I {
-        let mut sum = sum;
-        // SAFETY: the instruction belongs to the features of this function, and reads and writes nothing but its operands.
-        unsafe {
-            core::arch::asm!(
-                "vpdpwssd {sum}, {a}, {b}",
-                sum = inout(zmm_reg) sum, a = in(zmm_reg) a, b = in(zmm_reg) b,
-                options(pure, nomem, nostack, preserves_flags),
-            );
-        }
-        sum
-    }
     /// `a + b`, 32 bits.
     fn add_i(a: I, b: I) -> I { _mm512_add_epi32(a, b) }
     /// Rounds to nearest even.

@@ -3,7 +3,9 @@
 use std::mem::offset_of;
 use crate::abi;
 use crate::bytemuck::{self, Pod, Zeroable};
-use crate::lanes::{v512 as lanes, Order, prefetch, prefetch_head, prefetch_turn};
+use crate::lanes::{
+    v512::quads_i32 as lanes, Order, prefetch, prefetch_head, prefetch_turn,
+};
 /// 128 weights of 16 rows.
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]

@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 
 use quantloom::Error;
 use quantloom_spec::gpu::read_dialect;
-use quantloom_spec::isa::read_isa;
-use quantloom_spec::{Diagnostics, Spec, TableFolder, read_folder, read_format};
+use quantloom_spec::{Diagnostics, Spec, TableFolder, read_folder, read_format, read_isas};
 
 use super::Failure;
 use super::failure::{print, tell};
@@ -60,9 +59,9 @@ fn check_card(name: &str, path: &Path, text: &str) -> Result<(), Diagnostics> {
     let mut folders = path.ancestors().skip(1);
     let kind = folders.next().and_then(Path::file_name).and_then(OsStr::to_str);
     match (kind, folders.next()) {
-        (Some("isa"), _) => read_isa(name, text).map(drop),
         (Some("gpu"), _) => read_dialect(name, text).map(drop),
         // They refer to instruction sets, so they are right or wrong only together with those.
+        (Some("isa"), _) => read_isas(path.parent().unwrap_or(path)).map(drop),
         (Some("kernels"), Some(root)) => Spec::read(root).map(drop),
         _ => read_format(name, text, &TableFolder::beside(path.parent().unwrap_or(path))).map(drop),
     }

@@ -21,7 +21,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let format = registry::format_by_name(&args.format)?;
     let mut text = [title(format), format.drawing.to_owned(), packing(format)].join("\n");
     if !kernels(format).is_empty() {
-        text += &format!("\n{}", kernel_table(format));
+        text += &format!("\n{}\n{}", kernel_table(format), borrowed(format));
     }
     print(&text)
 }
@@ -67,6 +67,16 @@ fn kernel_table(format: &Format) -> Table {
         ]);
     }
     table
+}
+
+/// Which instruction sets run kernels of their base.
+fn borrowed(format: &Format) -> String {
+    let pairs = registry::isas().iter().flat_map(|isa| registry::numerics(format).into_iter().map(move |class| (*isa, class)));
+    let others = pairs.filter_map(|(isa, class)| {
+        let owner = registry::kernel_isa(format, class, isa);
+        (owner.name != isa.name).then(|| format!("{} runs the {class} kernels of {}.\n", isa.name, owner.name))
+    });
+    others.collect()
 }
 
 fn schedule(schedule: Schedule) -> &'static str {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use quantloom::gguf::BlockShape;
-use quantloom::registry::{self, Format, Isa, Numerics, Packed, kernels};
+use quantloom::registry::{self, Format, Isa, Numerics, Packed, kernel_isa, kernels};
 use quantloom_kernels::abi::PANEL_ROWS;
 use serde_json::{Value as Json, json};
 
@@ -58,15 +58,19 @@ fn text(formats: &[&Format]) -> String {
     for format in formats {
         table.row(cells(format).into_iter().chain(isas.iter().map(|isa| count(format, isa).to_string())));
     }
-    format!("{table}\nBits per weight in the file and packed, weights and bytes of a block, and kernels per instruction set.\n")
+    format!(
+        "{table}\nBits per weight in the file and packed, weights and bytes of a block, and kernels that an instruction set runs.\n"
+    )
 }
 
-fn has_kernels(formats: &[&Format], isa: &Isa) -> bool {
+fn has_kernels(formats: &[&Format], isa: &'static Isa) -> bool {
     formats.iter().any(|format| count(format, isa) > 0)
 }
 
-fn count(format: &Format, isa: &Isa) -> usize {
-    kernels(format).iter().filter(|kernel| kernel.isa.name == isa.name).count()
+/// How many kernels an instruction set runs: its own, and those of its base for a class that it has none of.
+fn count(format: &Format, isa: &'static Isa) -> usize {
+    let owner = |numerics| kernel_isa(format, numerics, isa);
+    kernels(format).iter().filter(|kernel| kernel.isa.name == owner(kernel.numerics).name).count()
 }
 
 fn cells(format: &Format) -> [String; 7] {

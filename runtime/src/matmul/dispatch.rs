@@ -28,13 +28,15 @@ pub fn select(weights: &Weights, batch: usize, request: &Request, pool: &Pool) -
     Ok(Used { kernel: default(&all, batch), source: Source::Default })
 }
 
-/// Every kernel of a class and instruction set that runs on these weights on this processor, in card order; never empty.
+/// Every kernel of a class that an instruction set runs on these weights on this processor, in card order: its own, or those of its
+/// base. Never empty.
 ///
 /// # Errors
 /// [`Error::NoClass`] if the format lacks the class, [`Error::NoKernel`] if the processor lacks the instruction set.
 pub fn candidates(weights: &Weights, numerics: Numerics, isa: &'static Isa) -> Result<Vec<&'static Kernel>> {
+    let owner = registry::kernel_isa(weights.format(), numerics, isa);
     let kernels = registry::kernels(weights.format()).iter();
-    let kernels = kernels.filter(|kernel| kernel.numerics == numerics && kernel.isa.name == isa.name).collect::<Vec<_>>();
+    let kernels = kernels.filter(|kernel| kernel.numerics == numerics && kernel.isa.name == owner.name).collect::<Vec<_>>();
     if kernels.is_empty() || !(isa.available)() {
         return Err(no_kernel(weights, &format!("{numerics} on {} here", isa.name), numerics));
     }
@@ -48,7 +50,8 @@ pub fn default(kernels: &[&'static Kernel], batch: usize) -> &'static Kernel {
 }
 
 fn runs(kernel: &Kernel, weights: &Weights, request: &Request) -> bool {
-    let isa = request.isa.is_none_or(|isa| isa.name == kernel.isa.name);
+    let owner = |isa| registry::kernel_isa(weights.format(), request.numerics, isa);
+    let isa = request.isa.is_none_or(|isa| owner(isa).name == kernel.isa.name);
     isa && kernel.format == weights.format().name && kernel.numerics == request.numerics && (kernel.isa.available)()
 }
 

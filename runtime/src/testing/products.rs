@@ -3,7 +3,7 @@
 use super::definition::Row;
 use super::samples::{activations, moderate};
 use super::{Definition, Failure, card};
-use crate::matmul::{Request, candidates, matmul};
+use crate::matmul::{Request, matmul};
 use crate::pool::Pool;
 use crate::registry::{self, Format, Kernel, Numerics, kernels};
 use crate::weights::Weights;
@@ -59,8 +59,8 @@ impl<'a> Problem<'a> {
 
     /// Compares all kernels of a class.
     fn check(&self, numerics: Numerics) -> Result<usize, Failure> {
-        let available = registry::isas().iter().filter(|isa| (isa.available)());
-        let kernels = available.filter_map(|isa| candidates(&self.weights, numerics, isa).ok()).flatten().collect::<Vec<_>>();
+        let kernels = kernels(self.weights.format()).iter();
+        let kernels = kernels.filter(|kernel| kernel.numerics == numerics && (kernel.isa.available)()).collect::<Vec<_>>();
         if kernels.is_empty() {
             return Ok(0);
         }

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::Digest;
-use crate::registry::{Isa, Numerics};
+use crate::registry::{self, Isa, Numerics};
 use crate::weights::Weights;
 
 /// Batch sizes that share a choice.
@@ -73,7 +73,7 @@ pub struct Key {
     /// The numerics class.
     #[serde(with = "numerics")]
     pub numerics: Numerics,
-    /// Name of the instruction set.
+    /// Name of the instruction set whose kernels there are to choose from.
     pub isa: Cow<'static, str>,
     /// Rows of the weights.
     pub n: usize,
@@ -86,7 +86,7 @@ pub struct Key {
 }
 
 impl Key {
-    /// The key of a multiplication on `threads` threads, which must not be 0. Does not allocate.
+    /// The key of a multiplication by what `isa` runs, on `threads` threads, which must not be 0. Does not allocate.
     #[must_use]
     pub fn new(weights: &Weights, batch: usize, numerics: Numerics, isa: &'static Isa, threads: usize) -> Self {
         let format = weights.format();
@@ -94,7 +94,7 @@ impl Key {
             format: Cow::Borrowed(format.name),
             format_hash: Digest(format.hash),
             numerics,
-            isa: Cow::Borrowed(isa.name),
+            isa: Cow::Borrowed(registry::kernel_isa(format, numerics, isa).name),
             n: weights.n(),
             k: weights.k(),
             batch: Bucket::of(batch),

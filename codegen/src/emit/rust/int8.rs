@@ -204,12 +204,8 @@ impl Tile<'_> {
         let less_128 = unit::signed_products(self.class, self.width);
         if !self.width.dot.is_narrow() {
             let dot = self.dot(vector, column, index);
-            let instruction = match (self.width.dot.is_signed(), less_128) {
-                (false, _) => quote!(dot),
-                (true, false) => quote!(signed_dot),
-                (true, true) => quote!(signed_dot_128),
-            };
-            return quote!(#dot = lanes::#instruction(#dot, #weight, quant););
+            let sum = if less_128 { quote!(lanes::dot_128) } else { quote!(lanes::dot) };
+            return quote!(#dot = #sum(#dot, #weight, quant););
         }
         let pair = cell("pair", vector, column);
         let products = if less_128 { quote!(lanes::products_128) } else { quote!(lanes::products) };

@@ -56,9 +56,16 @@ impl Width {
         if self.parts() == 1 { quote!(0) } else { quote!(part) }
     }
 
-    /// The module of the vocabulary.
-    fn lanes_module(self) -> Ident {
-        format_ident!("v{}", 32 * self.lanes)
+    /// The module of the vocabulary: that of the width, and in it that of the dot primitive, which has all of it.
+    fn vocabulary(self) -> TokenStream {
+        let width = format_ident!("v{}", 32 * self.lanes);
+        match self.dot {
+            Dot::Scalar => quote!(#width),
+            Dot::PairsI16 => quote!(#width::pairs_i16),
+            Dot::ProductsI16 => quote!(#width::products_i16),
+            Dot::QuadsI32 => quote!(#width::quads_i32),
+            Dot::SignedQuadsI32 => quote!(#width::signed_quads_i32),
+        }
     }
 }
 
@@ -84,8 +91,7 @@ fn path(support: &str) -> syn::Path {
 }
 
 fn class_files(plan: &Plan, name: &str, class: &Class, support: &syn::Path) -> Vec<SourceFile> {
-    let pairs = plan.isas.iter().flat_map(|isa| Numerics::ALL.map(|numerics| (isa, numerics)));
-    let kernels = pairs.filter(|(_, numerics)| class.has(*numerics)).map(|(isa, numerics)| {
+    let kernels = plan.kernel_files(class).map(|(isa, numerics)| {
         let origin = format!("class {name} for {}, {}", isa.name, numerics.name());
         let module = kernel_module(name, isa, numerics);
         let text = kernels(plan, class, isa, numerics, support);
@@ -160,7 +166,7 @@ fn format_module(format: &PlannedFormat) -> Ident {
 /// Every kernel of a class on an instruction set and in a numerics class.
 fn kernels(plan: &Plan, class: &Class, isa: &Isa, numerics: Numerics, support: &syn::Path) -> TokenStream {
     let width = Width::of(isa);
-    let lanes = width.lanes_module();
+    let lanes = width.vocabulary();
     let variants = plan.variants_of(isa).filter(|variant| variant.numerics == numerics);
     let kernels = variants.map(|variant| Kernel::new(class, isa, variant)).collect::<Vec<_>>();
     let unit = unit::weights(class, width);

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use proc_macro2::{Ident, TokenStream};
-use quantloom_spec::isa::Isa;
-use quantloom_spec::kernels::{Numerics, Schedule, Variant};
+use quantloom_spec::isa::{Dot, Isa};
+use quantloom_spec::kernels::{Schedule, Variant};
 use quote::{format_ident, quote};
 
 use super::kernel::Kernel;
@@ -47,7 +47,7 @@ fn isa_name(isa: &Isa) -> Ident {
 
 /// `ISAS` and its rows.
 fn isa_rows(plan: &Plan) -> TokenStream {
-    let rows = plan.isas.iter().map(isa);
+    let rows = plan.isas.iter().map(|isa| isa_row(isa, &plan.isas));
     let refs = plan.isas.iter().map(|isa| {
         let (gate, name) = (gate(isa.arch.as_deref()), isa_name(isa));
         quote!(#gate &isas::#name)
@@ -78,7 +78,7 @@ fn table_name(name: &str, text: &str) -> Ident {
     format_ident!("TABLE_{}_{:016X}", name.to_uppercase(), crate::hash(text))
 }
 
-fn isa(isa: &Isa) -> TokenStream {
+fn isa_row(isa: &Isa, isas: &[Isa]) -> TokenStream {
     let (gate, item, name, doc, rank) = (gate(isa.arch.as_deref()), isa_name(isa), &isa.name, &isa.doc, isa.rank);
     let (available, enable) = if isa.features.is_empty() {
         (quote!(true), None)
@@ -87,6 +87,15 @@ fn isa(isa: &Isa) -> TokenStream {
         let arch = isa.arch.as_deref().unwrap_or_default();
         let detect = format_ident!("is_{}_feature_detected", if arch == "x86_64" { "x86" } else { arch });
         (quote!(#(std::arch::#detect!(#features))&&*), Some(quote!(#[target_feature(enable = #all)])))
+    };
+    let base = isa.lineage(isas).nth(1).map(isa_name);
+    let base = base.map_or_else(|| quote!(None), |base| quote!(Some(&#base)));
+    let primitive = match isa.dot {
+        Dot::Scalar => quote!(abi::Dot::Scalar),
+        Dot::PairsI16 => quote!(abi::Dot::PairsI16),
+        Dot::ProductsI16 => quote!(abi::Dot::ProductsI16),
+        Dot::QuadsI32 => quote!(abi::Dot::QuadsI32),
+        Dot::SignedQuadsI32 => quote!(abi::Dot::SignedQuadsI32),
     };
     quote! {
         #gate
@@ -100,7 +109,16 @@ fn isa(isa: &Isa) -> TokenStream {
             fn dot(a: &[f32], b: &[f32]) -> f32 {
                 activations::dot(a, b)
             }
-            abi::Isa { name: #name, doc: #doc, rank: #rank, available: || #available, quantize, dot }
+            abi::Isa {
+                name: #name,
+                doc: #doc,
+                rank: #rank,
+                base: #base,
+                primitive: #primitive,
+                available: || #available,
+                quantize,
+                dot,
+            }
         };
     }
 }
@@ -184,8 +202,7 @@ fn combine(hashes: &Hashes, planned: &PlannedFormat, plan: &Plan) -> u64 {
     let mut stems = vec![format_module(planned).to_string()];
     if let Some((name, class)) = &planned.class {
         stems.push(class_module(name).to_string());
-        let numerics = || Numerics::ALL.into_iter().filter(|&numerics| class.has(numerics));
-        let modules = plan.isas.iter().flat_map(|isa| numerics().map(|numerics| kernel_module(name, isa, numerics)));
+        let modules = plan.kernel_files(class).map(|(isa, numerics)| kernel_module(name, isa, numerics));
         stems.extend(modules.map(|module| module.to_string()));
     }
     let text = stems.iter().map(|stem| format!("{stem}={:016x};", hashes[stem])).collect::<String>();
