@@ -81,6 +81,9 @@ pub struct Variant {
     pub rows: usize,
     /// `cols`: columns of a tile, 1 to 16.
     pub cols: usize,
+    /// `vectors`: row vectors that a tile works on at a time, where a register holds fewer rows than packed weights interleave; they
+    /// must make up the interleaved rows in whole turns. 1 without it.
+    pub vectors: usize,
     /// `accumulators`: integer accumulators of each cell of a tile, which take turns: more of them hide the latency of a dot. 1
     /// without it, at most 4. Sums in f32 have one, because their order is fixed.
     pub accumulators: usize,
@@ -138,10 +141,14 @@ impl Set {
 }
 
 impl Variant {
-    /// The part of a kernel's name that tells tiles apart, such as `r16c8.u2.p4096`: rows, columns, accumulators, prefetch.
+    /// The part of a kernel's name that tells tiles apart, such as `r16c8.u2.p4096`: rows, columns, vectors at a time,
+    /// accumulators, prefetch.
     #[must_use]
     pub fn tile_name(&self) -> String {
         let mut name = format!("r{}c{}", self.rows, self.cols);
+        if self.vectors > 1 {
+            name += &format!(".v{}", self.vectors);
+        }
         if self.accumulators > 1 {
             name += &format!(".u{}", self.accumulators);
         }
@@ -153,10 +160,10 @@ impl Variant {
 
     /// Vector registers that its tile keeps occupied: accumulators, a column of weights, and one activation.
     ///
-    /// With fewer lanes than rows are interleaved, a tile works on one vector of rows at a time.
+    /// With fewer lanes than rows are interleaved, a tile works on [`Variant::vectors`] at a time.
     #[must_use]
     pub fn registers(&self, isa: &Isa) -> usize {
-        let vectors = if isa.lanes() == PANEL_ROWS { self.rows / PANEL_ROWS } else { 1 };
+        let vectors = if isa.lanes() == PANEL_ROWS { self.rows / PANEL_ROWS } else { self.vectors };
         let accumulators = match self.numerics {
             Numerics::Exact => vectors * self.cols,
             Numerics::Int8 => (1 + self.accumulators) * vectors * self.cols,
@@ -210,6 +217,7 @@ impl Written {
         let schedule = schedule.and_then(|node| node.choice(sink, &Schedule::ALL.map(|word| (word.name(), word))));
         let rows = table.need("rows").and_then(|node| read_rows(&node, sink));
         let cols = table.need("cols").and_then(|node| node.count(sink, 1..=MAX_COLS));
+        let vectors = table.get("vectors").map(|node| node.count(sink, 1..=PANEL_ROWS as u32));
         let accumulators = table.get("accumulators").map(|node| node.count(sink, 1..=MAX_ACCUMULATORS));
         let prefetch = table.need("prefetch").and_then(|node| node.count(sink, 0..=MAX_PREFETCH));
         let batch = table.get("batch").map(|node| node.count(sink, 1..=MAX_BATCH));
@@ -223,6 +231,10 @@ impl Written {
             Some(accumulators) => Some(accumulators?),
             None => None,
         };
+        let vectors = match vectors {
+            Some(vectors) => Some(vectors?),
+            None => None,
+        };
         let (isa, rows, cols, set) = (isa?, rows?, cols?, set?);
         let variant = Variant {
             isa: isa.name.clone(),
@@ -230,12 +242,16 @@ impl Written {
             schedule: schedule?.value,
             rows: rows.value,
             cols: cols.value,
+            vectors: vectors.as_ref().map_or(1, |at| at.value),
             accumulators: accumulators.as_ref().map_or(1, |at| at.value),
             prefetch: prefetch?.value,
             batch: batch.as_ref().map(|at| at.value),
             set: set.value,
         };
         check::check_registers(&variant, isa, [rows.span, cols.span], sink);
+        if let Some(at) = vectors {
+            check::check_vectors(&variant, isa, at.span, sink);
+        }
         if let Some(at) = accumulators {
             check::check_accumulators(&variant, at.span, sink);
         }

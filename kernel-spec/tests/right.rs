@@ -80,6 +80,8 @@ fn tiles_are_named_by_shape_and_prefetch() {
     assert_eq!(variant.tile_name(), "r16c8.p4096");
     variant.accumulators = 2;
     assert_eq!(variant.tile_name(), "r16c8.u2.p4096");
-    (variant.accumulators, variant.prefetch) = (1, 0);
+    variant.vectors = 4;
+    assert_eq!(variant.tile_name(), "r16c8.v4.u2.p4096");
+    (variant.vectors, variant.accumulators, variant.prefetch) = (1, 1, 0);
     assert_eq!(variant.tile_name(), "r16c8");
 }

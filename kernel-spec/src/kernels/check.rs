@@ -3,7 +3,7 @@
 use crate::diagnostic::{Sink, Span};
 use crate::isa::Isa;
 
-use super::{Numerics, Set, Variant, Written};
+use super::{Numerics, PANEL_ROWS, Set, Variant, Written};
 
 /// A tile that does not fit the registers would spill in its inner loop.
 pub(super) fn check_registers(variant: &Variant, isa: &Isa, [rows, cols]: [Span; 2], sink: &mut Sink) {
@@ -12,6 +12,17 @@ pub(super) fn check_registers(variant: &Variant, isa: &Isa, [rows, cols]: [Span;
         sink.error(cols, format!("the tile needs {needed} registers, and `{}` has {}", isa.name, isa.registers))
             .label("too many columns")
             .also(rows, "for so many rows");
+    }
+}
+
+/// Vectors at a time share a panel, and take it in whole turns.
+pub(super) fn check_vectors(variant: &Variant, isa: &Isa, span: Span, sink: &mut Sink) {
+    let parts = PANEL_ROWS / isa.lanes();
+    if !parts.is_multiple_of(variant.vectors) {
+        let remedy = if parts == 1 { "leave `vectors` out".to_owned() } else { format!("take a divisor of {parts}") };
+        sink.error(span, format!("{} vectors at a time are no whole turns over {PANEL_ROWS} rows", variant.vectors))
+            .label(format!("a vector of `{}` holds {} of them", isa.name, isa.lanes()))
+            .help(remedy);
     }
 }
 

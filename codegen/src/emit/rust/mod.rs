@@ -51,11 +51,6 @@ impl Width {
         PANEL_ROWS / self.lanes
     }
 
-    /// The index of the vector at hand: a variable, unless there is only one.
-    pub fn part(self) -> TokenStream {
-        if self.parts() == 1 { quote!(0) } else { quote!(part) }
-    }
-
     /// The module of the vocabulary: that of the width, and in it that of the dot primitive, which has all of it.
     fn vocabulary(self) -> TokenStream {
         let width = format_ident!("v{}", 32 * self.lanes);

@@ -14,7 +14,7 @@ pub struct Tile<'a> {
     pub class: &'a Class,
     /// With which vectors.
     pub width: Width,
-    /// Row vectors.
+    /// Row vectors: of as many panels, or, where they are narrow, of one panel.
     pub vectors: usize,
     /// Columns.
     pub cols: usize,
@@ -25,6 +25,32 @@ pub struct Tile<'a> {
 }
 
 impl Tile<'_> {
+    /// Turns that narrow vectors take over the 16 rows of a panel.
+    pub fn turns(&self) -> usize {
+        if self.width.parts() == 1 { 1 } else { self.width.parts() / self.vectors }
+    }
+
+    /// Which part of a panel's rows a row vector has: an expression of the variable `part`, if it takes several turns.
+    pub fn part(&self, vector: usize) -> TokenStream {
+        let vectors = self.vectors;
+        match (self.width.parts(), self.turns(), vectors) {
+            (1, ..) => quote!(0),
+            (_, 1, _) => quote!(#vector),
+            (.., 1) => quote!(part),
+            _ => quote!(part * #vectors + #vector),
+        }
+    }
+
+    /// The panel that a row vector belongs to.
+    pub fn panel(&self, vector: usize) -> usize {
+        if self.width.parts() == 1 { vector } else { 0 }
+    }
+
+    /// What is done only in the first turn over a panel.
+    pub fn first_turn(&self, text: TokenStream) -> TokenStream {
+        if self.turns() == 1 { text } else { quote!(if part == 0 { #text }) }
+    }
+
     /// One piece of text per cell, columns first.
     pub fn cells(&self, text: impl Fn(Ident, usize, usize) -> TokenStream, prefix: &str) -> TokenStream {
         let cells = (0..self.cols)
