@@ -26,6 +26,8 @@ pub struct SourceFile {
     pub name: String,
     /// Its text.
     pub text: String,
+    /// The architecture that it is for, as Rust's `target_arch` has it; without it, any.
+    pub arch: Option<String>,
 }
 
 impl SourceFile {

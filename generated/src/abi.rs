@@ -90,15 +90,19 @@ impl Isa {
     }
 }
 
-/// How an instruction set sums products of unsigned and signed bytes.
+/// How an instruction set sums products of bytes: codes, which are unsigned, and quants, which are signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Dot {
     /// One product at a time.
     Scalar,
     /// Pairs of products in 16 bits, which are widened later.
     PairsI16,
+    /// Each product by itself in 16 bits, widened later; codes are taken as signed.
+    ProductsI16,
     /// Four products added to 32 bits.
     QuadsI32,
+    /// Four products added to 32 bits; codes are taken as signed.
+    SignedQuadsI32,
 }
 
 /// A table of levels that cards name.

@@ -40,19 +40,41 @@ pub struct Isa {
     pub rank: u32,
 }
 
-/// How an instruction set sums products of unsigned and signed bytes.
+/// How an instruction set sums products of bytes: codes, which are unsigned, and quants, which are signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Dot {
     /// `scalar`: one product at a time.
     Scalar,
     /// `pairs-i16`: pairs of products summed into i16 with saturation.
     PairsI16,
+    /// `products-i16`: each product by itself accumulated into i16; codes are taken as signed.
+    ProductsI16,
     /// `quads-i32`: four products accumulated into i32.
     QuadsI32,
+    /// `signed-quads-i32`: four products accumulated into i32; codes are taken as signed.
+    SignedQuadsI32,
 }
 
 impl Dot {
-    const WORDS: [(&str, Self); 3] = [("scalar", Self::Scalar), ("pairs-i16", Self::PairsI16), ("quads-i32", Self::QuadsI32)];
+    const WORDS: [(&str, Self); 5] = [
+        ("scalar", Self::Scalar),
+        ("pairs-i16", Self::PairsI16),
+        ("products-i16", Self::ProductsI16),
+        ("quads-i32", Self::QuadsI32),
+        ("signed-quads-i32", Self::SignedQuadsI32),
+    ];
+
+    /// Whether products are summed in 16 bits first.
+    #[must_use]
+    pub const fn is_narrow(self) -> bool {
+        matches!(self, Self::PairsI16 | Self::ProductsI16)
+    }
+
+    /// Whether codes are taken as signed bytes.
+    #[must_use]
+    pub const fn is_signed(self) -> bool {
+        matches!(self, Self::ProductsI16 | Self::SignedQuadsI32)
+    }
 }
 
 impl Isa {

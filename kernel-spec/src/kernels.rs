@@ -81,6 +81,9 @@ pub struct Variant {
     pub rows: usize,
     /// `cols`: columns of a tile, 1 to 16.
     pub cols: usize,
+    /// `vectors`: row vectors that a tile works on at a time, where that is fewer than it has; then it has the interleaved rows, and takes
+    /// them in whole turns. Without it all of them, in scalar code one.
+    pub vectors: Option<usize>,
     /// `steps`: how many steps have their dots in flight at once, as far as a format has so many: more of them hide the latency of a
     /// dot. 1 without it, at most 4. Sums in f32 are of one chain, because their order is fixed.
     pub steps: usize,
@@ -138,10 +141,13 @@ impl Set {
 }
 
 impl Variant {
-    /// The part of a kernel's name that tells tiles apart, such as `r16c8.s2.p4096`: rows, columns, steps, prefetch.
+    /// The part of a kernel's name that tells tiles apart, such as `r16c8.s2.p4096`: rows, columns, vectors at a time, steps, prefetch.
     #[must_use]
     pub fn tile_name(&self) -> String {
         let mut name = format!("r{}c{}", self.rows, self.cols);
+        if let Some(vectors) = self.vectors {
+            name += &format!(".v{vectors}");
+        }
         if self.steps > 1 {
             name += &format!(".s{}", self.steps);
         }
@@ -151,19 +157,24 @@ impl Variant {
         name
     }
 
+    /// Row vectors that it works on at a time.
+    #[must_use]
+    pub fn vectors_of(&self, isa: &Isa) -> usize {
+        self.vectors.unwrap_or(if isa.is_scalar() { 1 } else { self.rows / isa.lanes() })
+    }
+
     /// Vector registers that its tile keeps occupied: accumulators, a column of weights, and one activation, which the widest vectors
     /// need not load: an instruction can broadcast it from memory. The f32 sums of `int8` do not count: each is used once a step, so
     /// that they can lie in the first-level cache, and dots that hide each other's latency are worth more than the sums' registers.
-    ///
-    /// With fewer lanes than rows are interleaved, a tile works on one vector of rows at a time.
     #[must_use]
     pub fn registers(&self, isa: &Isa) -> usize {
-        let (vectors, activation) = if isa.lanes() == PANEL_ROWS { (self.rows / PANEL_ROWS, 0) } else { (1, 1) };
-        let accumulators = match self.numerics {
-            Numerics::Exact => vectors * self.cols,
-            Numerics::Int8 => self.steps * vectors * self.cols,
+        let (vectors, activation) = (self.vectors_of(isa), usize::from(isa.lanes() < PANEL_ROWS));
+        let sums = match self.numerics {
+            Numerics::Int8 if isa.dot.is_narrow() => 1 + self.steps,
+            Numerics::Int8 => self.steps,
+            Numerics::Exact => 1,
         };
-        accumulators + vectors + activation
+        sums * vectors * self.cols + vectors + activation
     }
 }
 
@@ -212,6 +223,7 @@ impl Written {
         let schedule = schedule.and_then(|node| node.choice(sink, &Schedule::ALL.map(|word| (word.name(), word))));
         let rows = table.need("rows").and_then(|node| read_rows(&node, sink));
         let cols = table.need("cols").and_then(|node| node.count(sink, 1..=MAX_COLS));
+        let vectors = table.get("vectors").map(|node| node.count(sink, 1..=PANEL_ROWS as u32));
         let steps = table.get("steps").map(|node| node.count(sink, 1..=MAX_STEPS));
         let prefetch = table.need("prefetch").and_then(|node| node.count(sink, 0..=MAX_PREFETCH));
         let batch = table.get("batch").map_or(Some(Vec::new()), |node| read_batches(&node, sink));
@@ -222,6 +234,10 @@ impl Written {
             Some(steps) => Some(steps?),
             None => None,
         };
+        let vectors = match vectors {
+            Some(vectors) => Some(vectors?),
+            None => None,
+        };
         let (isa, rows, cols, set) = (isa?, rows?, cols?, set?);
         let variant = Variant {
             isa: isa.name.clone(),
@@ -229,12 +245,16 @@ impl Written {
             schedule: schedule?.value,
             rows: rows.value,
             cols: cols.value,
+            vectors: vectors.as_ref().map(|at| at.value),
             steps: steps.as_ref().map_or(1, |at| at.value),
             prefetch: prefetch?.value,
             batch: batch.iter().map(|at| at.value).collect(),
             set: set.value,
         };
         check::check_registers(&variant, isa, [rows.span, cols.span], sink);
+        if let Some(at) = vectors {
+            check::check_vectors(&variant, isa, at.span, sink);
+        }
         if let Some(at) = steps {
             check::check_steps(&variant, at.span, sink);
         }

@@ -80,6 +80,8 @@ fn tiles_are_named_by_shape_and_prefetch() {
     assert_eq!(variant.tile_name(), "r16c8.p4096");
     variant.steps = 2;
     assert_eq!(variant.tile_name(), "r16c8.s2.p4096");
-    (variant.steps, variant.prefetch) = (1, 0);
+    variant.vectors = Some(4);
+    assert_eq!(variant.tile_name(), "r16c8.v4.s2.p4096");
+    (variant.vectors, variant.steps, variant.prefetch) = (None, 1, 0);
     assert_eq!(variant.tile_name(), "r16c8");
 }

@@ -4,16 +4,16 @@ mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 
 use quantloom::gguf::{BlockShape, Gguf};
 use quantloom::registry::{self, Numerics};
 use serde_json::Value as Json;
-use support::{Writer, files, kind, sample, testdata};
+use support::{Writer, files, kind, program, sample, testdata};
 use tempfile::TempDir;
 
 fn quantloom(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_quantloom")).args(args).output().expect("the binary runs")
+    program::quantloom().args(args).output().expect("the binary runs")
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -284,7 +284,7 @@ fn inspect_lists_what_there_is() {
 #[test]
 fn a_reader_that_leaves_is_no_error() {
     let model = name_of(&files("models")[0]);
-    let mut child = Command::new(env!("CARGO_BIN_EXE_quantloom"))
+    let mut child = program::quantloom()
         .args(["inspect", &model, "--json"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

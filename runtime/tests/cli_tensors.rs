@@ -3,18 +3,18 @@
 mod support;
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use quantloom::safetensors::SafeTensors;
 use serde_json::Value as Json;
 use support::products::nmse;
-use support::testdata;
+use support::{program, testdata};
 use tempfile::TempDir;
 
 const PREFIX: &str = "model.layers.0.mlp.up_proj";
 
 fn quantloom(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_quantloom")).args(args).output().unwrap()
+    program::quantloom().args(args).output().unwrap()
 }
 
 fn done(args: &[&str]) -> String {

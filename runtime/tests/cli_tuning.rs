@@ -1,7 +1,9 @@
 //! The commands that measure, as scripts see them. Nothing here depends on how fast the machine is.
 
+mod support;
+
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 
 use serde_json::Value as Json;
 use tempfile::TempDir;
@@ -17,7 +19,7 @@ impl Sandbox {
     }
 
     fn run(&self, args: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_quantloom"));
+        let mut command = support::program::quantloom();
         command.args(args).env("QUANTLOOM_CACHE", self.0.path()).output().unwrap()
     }
 

@@ -3,13 +3,13 @@
 mod support;
 
 use std::fs;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use quantloom::gguf::{BlockShape, Gguf, GgufWriter, NewTensor, Value};
 use quantloom::recipes::{Recipes, Target};
 use quantloom::registry;
 use serde_json::Value as Json;
-use support::{Writer, array, kind, sample, string, testdata, value};
+use support::{Writer, array, kind, program, sample, string, testdata, value};
 use tempfile::TempDir;
 
 const F16: u32 = 1;
@@ -19,7 +19,7 @@ const Q4_K: u32 = 12;
 const Q6_K: u32 = 14;
 
 fn quantize(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_quantloom")).arg("quantize").args(args).output().expect("the binary runs")
+    program::quantloom().arg("quantize").args(args).output().expect("the binary runs")
 }
 
 fn done(args: &[&str]) -> String {

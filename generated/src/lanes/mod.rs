@@ -5,6 +5,8 @@
 //! quantised activations) or two halves of 16 bits. Every function is one or two instructions on the vector widths, and the plain
 //! meaning of that instruction in [`v32`].
 
+#[cfg(target_arch = "aarch64")]
+pub mod v128;
 #[cfg(target_arch = "x86_64")]
 pub mod v256;
 pub mod v32;
@@ -12,7 +14,7 @@ pub mod v32;
 pub mod v512;
 
 /// Functions that are compiled for the given target features, and inlined into callers that have them.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 macro_rules! vocabulary {
     ($features:literal: $($(#[$doc:meta])* fn $name:ident $(<const $param:ident: $kind:ty>)? ($($arg:ident: $ty:ty),*) $(-> $ret:ty)? $body:block)*) => {
         $($(#[$doc])* #[inline] #[target_feature(enable = $features)]
@@ -20,7 +22,7 @@ macro_rules! vocabulary {
         pub fn $name $(<const $param: $kind>)? ($($arg: $ty),*) $(-> $ret)? $body)*
     };
 }
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use vocabulary;
 
 /// Bytes from a line that is read to the one that is moved into the first-level cache: a few lines more than the second-level
@@ -38,7 +40,16 @@ pub fn prefetch(line: &[u8], ahead: isize) {
         _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().wrapping_offset(ahead).cast());
         _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().wrapping_offset(NEAR).cast());
     }
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: a prefetch never faults, whatever the address.
+    unsafe {
+        core::arch::asm!(
+            "prfm pldl2keep, [{far}]", "prfm pldl1keep, [{near}]",
+            far = in(reg) line.as_ptr().wrapping_offset(ahead), near = in(reg) line.as_ptr().wrapping_offset(NEAR),
+            options(readonly, nostack, preserves_flags),
+        );
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     let _ = (line, ahead);
 }
 

@@ -3,7 +3,7 @@
 use crate::diagnostic::{Sink, Span};
 use crate::isa::Isa;
 
-use super::{Numerics, Set, Variant, Written};
+use super::{Numerics, PANEL_ROWS, Set, Variant, Written};
 
 /// A tile that does not fit the registers would spill in its inner loop.
 pub(super) fn check_registers(variant: &Variant, isa: &Isa, [rows, cols]: [Span; 2], sink: &mut Sink) {
@@ -12,6 +12,23 @@ pub(super) fn check_registers(variant: &Variant, isa: &Isa, [rows, cols]: [Span;
         sink.error(cols, format!("the tile needs {needed} registers, and `{}` has {}", isa.name, isa.registers))
             .label("too many columns")
             .also(rows, "for so many rows");
+    }
+}
+
+/// A tile is taken in whole turns, each within one panel, unless there is only one.
+pub(super) fn check_vectors(variant: &Variant, isa: &Isa, span: Span, sink: &mut Sink) {
+    let all = variant.rows / isa.lanes();
+    if variant.vectors_of(isa) < all && variant.rows > PANEL_ROWS {
+        sink.error(span, format!("a tile of {} rows works on all of its {all} vectors at a time", variant.rows))
+            .label(format!("only one of {PANEL_ROWS} rows can be taken in several turns"))
+            .help("leave `vectors` out");
+    } else if !all.is_multiple_of(variant.vectors_of(isa)) {
+        sink.error(
+            span,
+            format!("{} vectors at a time are no whole turns over {} rows", variant.vectors_of(isa), variant.rows),
+        )
+        .label(format!("a vector of `{}` holds {} of them", isa.name, isa.lanes()))
+        .help(if all == 1 { "leave `vectors` out".to_owned() } else { format!("take a divisor of {all}") });
     }
 }
 

@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "each test file uses its part of this")]
 
 pub mod products;
+pub mod program;
+pub mod tensors;
 
 use std::path::PathBuf;
 

@@ -3,5 +3,8 @@
 mod cache;
 mod choices;
 mod order;
+#[allow(dead_code, reason = "the tuner's tests run themselves, not the command line")]
+#[path = "../support/program.rs"]
+mod program;
 mod support;
 mod tuner;

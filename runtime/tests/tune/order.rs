@@ -2,7 +2,6 @@
 
 use std::env;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use quantloom::matmul::{Request, Source, Used, candidates, matmul};
@@ -12,6 +11,7 @@ use quantloom::registry::{self, Kernel};
 use quantloom::tune::{self, Keep, Key, Status, Tuner};
 use quantloom::weights::Weights;
 
+use crate::program::program;
 use crate::support::{entry, kernels, key, weights};
 
 /// Tells a child process which part of a test it is.
@@ -23,7 +23,7 @@ fn parts(test: &str, cache: &Path, parts: &[fn()]) {
         return parts[part.parse::<usize>().unwrap()]();
     }
     for part in 0..parts.len() {
-        let mut child = Command::new(env::current_exe().unwrap());
+        let mut child = program(env::current_exe().unwrap());
         child.args(["--exact", test, "--nocapture"]).env(tune::VARIABLE, cache).env(PART, part.to_string());
         let output = child.output().unwrap();
         assert!(output.status.success(), "part {part}: {}", String::from_utf8_lossy(&output.stderr));

@@ -39,12 +39,12 @@ impl Tile<'_> {
         let (chunk, bytes) = (class.chunk(), PANEL_ROWS * class.root.bytes());
         let weights = (0..chunk).map(|at| {
             let weights = (0..self.vectors).map(|vector| {
-                let (name, unit, part) = (format_ident!("weight{vector}"), format_ident!("unit{vector}"), self.width.part());
+                let (name, unit, part) = (format_ident!("weight{vector}"), format_ident!("unit{vector}"), self.part(vector));
                 let (index, value) =
                     (quote!(at_chunk * #chunk + #at), self.root(vector, "roots", &quote!(at_chunk * #chunk + #at), 1.0));
                 let starts_line = self.streams && (at * bytes).is_multiple_of(LINE);
-                let ahead = starts_line
-                    .then(|| quads::prefetch_line(self.width, &quote!(bytemuck::bytes_of(&#unit.roots[#index][#part]))));
+                let ahead =
+                    starts_line.then(|| self.prefetch_line(vector, &quote!(bytemuck::bytes_of(&#unit.roots[#index][#part]))));
                 quote!(#ahead let #name = #value;)
             });
             let taken = take(at / 4, at % 4);
@@ -61,7 +61,7 @@ impl Tile<'_> {
             let unit = format_ident!("unit{vector}");
             let first = if chunks == 1 { quote!(0) } else { quote!(at_chunk % #chunks * #lines) };
             let codes = quote!(#unit.codes[at_chunk / #chunks]);
-            quads::load_lines(self.width, &codes, &first, lines, &format!("line{vector}_"), self.streams)
+            self.load_lines(vector, &codes, &first, lines, &format!("line{vector}_"), self.streams)
         });
         quote!(#(#loads)*)
     }
@@ -104,7 +104,7 @@ impl Tile<'_> {
 
     fn exact_min(&self, vector: usize) -> TokenStream {
         let class = self.class;
-        let (steps, pairs, part) = (class.span / class.step, class.span_pairs(), self.width.part());
+        let (steps, pairs, part) = (class.span / class.step, class.span_pairs(), self.part(vector));
         let (name, unit) = (format_ident!("min{vector}"), format_ident!("unit{vector}"));
         match class.min {
             None => quote!(),

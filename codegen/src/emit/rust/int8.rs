@@ -6,7 +6,6 @@
 //! of a small tile are too few to keep the processor busy.
 
 use proc_macro2::{Ident, TokenStream};
-use quantloom_spec::isa::Dot;
 use quote::{format_ident, quote};
 
 use super::tile::{Tile, each};
@@ -153,7 +152,7 @@ impl Tile<'_> {
         let loads = (0..self.vectors).map(|vector| {
             let unit = format_ident!("unit{vector}");
             let (codes, lines) = (quote!(#unit.codes[#at_body]), self.class.body_lines());
-            quads::load_lines(self.width, &codes, &quote!(0), lines, &lines_of(body, vector), self.streams)
+            self.load_lines(vector, &codes, &quote!(0), lines, &lines_of(body, vector), self.streams)
         });
         quote!(#(#loads)*)
     }
@@ -179,7 +178,7 @@ impl Tile<'_> {
 
     /// The 16-bit sums of a step that some instruction sets add to before they widen.
     fn pair_sums(&self, step: usize) -> TokenStream {
-        if self.width.dot != Dot::PairsI16 {
+        if !self.width.dot.is_narrow() {
             return quote!();
         }
         self.cells(|pair, _, _| quote!(let mut #pair;), &format!("pair{step}_"))
@@ -188,13 +187,14 @@ impl Tile<'_> {
     /// Adds the products of quad `index` of `count` to the dot, by the primitive of the instruction set.
     fn multiply(&self, step: usize, vector: usize, column: usize, (index, count): (usize, usize)) -> TokenStream {
         let (weight, dot) = (format_ident!("weight{vector}"), dot(step, vector, column));
-        if self.width.dot != Dot::PairsI16 {
-            return quote!(#dot = lanes::dot(#dot, #weight, quant););
+        let less_128 = unit::signed_products(self.class, self.width);
+        if !self.width.dot.is_narrow() {
+            let sum = if less_128 { quote!(lanes::dot_128) } else { quote!(lanes::dot) };
+            return quote!(#dot = #sum(#dot, #weight, quant););
         }
         let pair = cell(&format!("pair{step}_"), vector, column);
-        let products =
-            if unit::signed_products(self.class, self.width) { quote!(lanes::products_128) } else { quote!(lanes::products) };
-        let budget = unit::pair_budget(self.class).max(1);
+        let products = if less_128 { quote!(lanes::products_128) } else { quote!(lanes::products) };
+        let budget = unit::budget(self.class, self.width);
         let first = index.is_multiple_of(budget);
         let last = (index + 1).is_multiple_of(budget) || index + 1 == count;
         let add = if first {

@@ -23,7 +23,7 @@ impl<'a> Kernel<'a> {
     pub fn new(class: &'a Class, isa: &Isa, variant: &'a Variant) -> Self {
         let width = Width::of(isa);
         let streams = variant.schedule == Schedule::Direct && variant.prefetch > 0;
-        let vectors = if width.parts() == 1 { variant.rows / PANEL_ROWS } else { 1 };
+        let vectors = variant.vectors_of(isa);
         Self { variant, tile: Tile { class, width, vectors, cols: variant.cols, steps: variant.steps, streams } }
     }
 
@@ -76,7 +76,7 @@ impl<'a> Kernel<'a> {
     /// The loops over segments and tiles.
     fn body(&self) -> TokenStream {
         let tile = &self.tile;
-        let (lanes, parts, vectors, cols) = (tile.width.lanes, tile.width.parts(), tile.vectors, tile.cols);
+        let (lanes, parts, cols) = (tile.width.lanes, tile.width.parts(), tile.cols);
         let (segment, panels) = (SEGMENT / tile.class.unit, self.variant.rows / PANEL_ROWS);
         let columns = unit::columns_name(self.variant.numerics, cols);
         let order = self.order();
@@ -93,11 +93,12 @@ impl<'a> Kernel<'a> {
             quote!(let mut stages = [#stage::zeroed(); #segment];)
         });
         let work = self.each_part(self.work());
-        let palette = quads::palette(tile.class);
+        let signed = self.variant.numerics == Numerics::Int8 && unit::signed_palette(tile.class, tile.width);
+        let palette = quads::palette(tile.class, signed);
         quote! {
             let tiles: &[Unit] = bytemuck::cast_slice(weights);
             let groups: &[#columns] = bytemuck::cast_slice(activations);
-            let outs: &mut [[[[[f32; #lanes]; #parts]; #vectors]; #cols]] = bytemuck::cast_slice_mut(out);
+            let outs: &mut [[[[[f32; #lanes]; #parts]; #panels]; #cols]] = bytemuck::cast_slice_mut(out);
             #palette
             #order
             #stages
@@ -161,10 +162,10 @@ impl<'a> Kernel<'a> {
         }
     }
 
-    /// Narrow vectors take the 16 rows of a panel in several parts.
+    /// Narrow vectors take the 16 rows of a panel in several turns.
     fn each_part(&self, body: TokenStream) -> TokenStream {
-        let parts = self.tile.width.parts();
-        if parts == 1 { body } else { quote!(for part in 0..#parts { #body }) }
+        let turns = self.tile.turns();
+        if turns == 1 { body } else { quote!(for part in 0..#turns { #body }) }
     }
 
     /// The sums of a segment for one column group, added to the output.
@@ -177,12 +178,11 @@ impl<'a> Kernel<'a> {
         };
         let refs = (source == Source::Packed).then(|| self.unit_refs());
         let heads = tile.streams.then(|| self.prefetch_heads());
-        let part = tile.width.part();
         let add = tile.cells(
             |_, vector, column| {
-                let sum = cell("sum", vector, column);
+                let (sum, panel, part) = (cell("sum", vector, column), tile.panel(vector), tile.part(vector));
                 quote! {
-                    let total = &mut out[#column][#vector][#part];
+                    let total = &mut out[#column][#panel][#part];
                     lanes::store_floats(total, lanes::add(lanes::floats(total), #sum));
                 }
             },
@@ -213,16 +213,16 @@ impl<'a> Kernel<'a> {
             return quote!();
         }
         let head = self.tile.class.head_bytes();
-        let heads = (0..self.tile.vectors).map(|vector| {
+        let heads = (0..self.tile.vectors).step_by(self.tile.width.parts()).map(|vector| {
             let unit = format_ident!("unit{vector}");
             quote!(prefetch_head(bytemuck::bytes_of(#unit), #head, ahead);)
         });
-        if self.tile.width.parts() == 1 { quote!(#(#heads)*) } else { quote!(if part == 0 { #(#heads)* }) }
+        self.tile.first_turn(quote!(#(#heads)*))
     }
 
     fn unit_refs(&self) -> TokenStream {
         let refs = (0..self.tile.vectors).map(|vector| {
-            let (unit, panel) = (format_ident!("unit{vector}"), format_ident!("panel{vector}"));
+            let (unit, panel) = (format_ident!("unit{vector}"), format_ident!("panel{}", self.tile.panel(vector)));
             quote!(let #unit = &#panel[unit];)
         });
         quote!(#(#refs)*)

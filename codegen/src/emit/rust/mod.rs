@@ -52,18 +52,15 @@ impl Width {
         PANEL_ROWS / self.lanes
     }
 
-    /// The index of the vector at hand: a variable, unless there is only one.
-    pub fn part(self) -> TokenStream {
-        if self.parts() == 1 { quote!(0) } else { quote!(part) }
-    }
-
     /// The module of the vocabulary: that of the width, and in it that of the dot primitive, which has all of it.
     fn vocabulary(self) -> TokenStream {
         let width = format_ident!("v{}", 32 * self.lanes);
         match self.dot {
             Dot::Scalar => quote!(#width),
             Dot::PairsI16 => quote!(#width::pairs_i16),
+            Dot::ProductsI16 => quote!(#width::products_i16),
             Dot::QuadsI32 => quote!(#width::quads_i32),
+            Dot::SignedQuadsI32 => quote!(#width::signed_quads_i32),
         }
     }
 }
@@ -93,7 +90,8 @@ fn class_files(plan: &Plan, name: &str, class: &Class, support: &syn::Path) -> V
     let kernels = plan.kernel_files(class).map(|(isa, numerics)| {
         let origin = format!("class {name} for {}, {}", isa.name, numerics.name());
         let module = kernel_module(name, isa, numerics);
-        file(&module.to_string(), &origin, kernels(plan, class, isa, numerics, support))
+        let text = kernels(plan, class, isa, numerics, support);
+        SourceFile { arch: isa.arch.clone(), ..file(&module.to_string(), &origin, text) }
     });
     let packing = file(&class_module(name).to_string(), &format!("class {name}"), packing(class, support));
     kernels.chain([packing]).collect()
@@ -110,6 +108,7 @@ fn file(stem: &str, origin: &str, tokens: TokenStream) -> SourceFile {
     SourceFile {
         name: format!("{stem}.rs"),
         text: format!("{MARKER} from {origin}: do not edit.\n\n{}", prettyplease::unparse(&tree)),
+        arch: None,
     }
 }
 
@@ -131,12 +130,19 @@ fn root(files: &[SourceFile]) -> TokenStream {
     let modules = files.iter().map(|file| {
         let (module, name) = (format_ident!("{}", file.stem()), &file.name);
         let doc = format!(" Generated: `{name}`.");
+        let gate = gate(file.arch.as_deref());
         quote! {
             #[doc = #doc]
+            #gate
             pub mod #module { include!(#name); }
         }
     });
     quote!(#(#modules)*)
+}
+
+/// The attribute that leaves an item out on other architectures.
+fn gate(arch: Option<&str>) -> Option<TokenStream> {
+    arch.map(|arch| quote!(#[cfg(target_arch = #arch)]))
 }
 
 fn class_module(name: &str) -> Ident {

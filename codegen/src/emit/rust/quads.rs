@@ -3,36 +3,40 @@
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
-use super::Width;
+use super::tile::Tile;
 use crate::lower::class::{Class, Codes};
 
-/// Loads `count` lines from `codes[first]` on: `let line0 = lanes::line(...); ...`, each with its prefetch if there are any.
-pub fn load_lines(
-    width: Width,
-    codes: &TokenStream,
-    first: &TokenStream,
-    count: usize,
-    prefix: &str,
-    prefetch: bool,
-) -> TokenStream {
-    let part = width.part();
-    let lines = (0..count).map(|index| {
-        let line = format_ident!("{prefix}{index}");
-        let place =
-            if first.to_string() == "0" { quote!(&#codes[#index][#part]) } else { quote!(&#codes[#first + #index][#part]) };
-        let ahead = prefetch.then(|| prefetch_line(width, &place));
-        quote! {
-            #ahead
-            let #line = lanes::line(#place);
-        }
-    });
-    quote!(#(#lines)*)
-}
+impl Tile<'_> {
+    /// Loads `count` lines of a row vector from `codes[first]` on: `let line0 = lanes::line(...); ...`, each with its prefetch if
+    /// there are any.
+    pub fn load_lines(
+        &self,
+        vector: usize,
+        codes: &TokenStream,
+        first: &TokenStream,
+        count: usize,
+        prefix: &str,
+        prefetch: bool,
+    ) -> TokenStream {
+        let part = self.part(vector);
+        let lines = (0..count).map(|index| {
+            let line = format_ident!("{prefix}{index}");
+            let place =
+                if first.to_string() == "0" { quote!(&#codes[#index][#part]) } else { quote!(&#codes[#first + #index][#part]) };
+            let ahead = prefetch.then(|| self.prefetch_line(vector, &place));
+            quote! {
+                #ahead
+                let #line = lanes::line(#place);
+            }
+        });
+        quote!(#(#lines)*)
+    }
 
-/// One prefetch per line of memory: with narrow vectors, only where the first of them is read.
-pub fn prefetch_line(width: Width, line: &TokenStream) -> TokenStream {
-    let prefetch = quote!(prefetch(#line, ahead););
-    if width.parts() == 1 { prefetch } else { quote!(if part == 0 { #prefetch }) }
+    /// One prefetch per line of memory: with narrow vectors, only where the first of them is read.
+    pub fn prefetch_line(&self, vector: usize, line: &TokenStream) -> TokenStream {
+        let begins_line = vector.is_multiple_of(self.width.parts());
+        begins_line.then(|| self.first_turn(quote!(prefetch(#line, ahead);))).unwrap_or_default()
+    }
 }
 
 /// The bytes of quad `quad` of a body or a chunk that go into a dot: its codes, or what a palette has for them.
@@ -45,9 +49,12 @@ pub fn quad(class: &Class, prefix: &str, quad: usize) -> TokenStream {
     }
 }
 
-/// `let palette = ...` of a class that has one.
-pub fn palette(class: &Class) -> Option<TokenStream> {
+/// `let palette = ...` of a class that has one: of its bytes, or of its levels where those are wanted as signed bytes.
+pub fn palette(class: &Class, signed: bool) -> Option<TokenStream> {
+    let zero = proc_macro2::Literal::i32_unsuffixed(class.zero);
     let load = match &class.codes {
+        Codes::Bytes(_) if signed && class.bits() > 4 => quote!(signed_palette_32::<#zero>(&palette.bytes)),
+        Codes::Bytes(_) if signed => quote!(signed_palette::<#zero>(&palette.bytes)),
         Codes::Bytes(_) if class.bits() > 4 => quote!(palette_32(&palette.bytes)),
         Codes::Bytes(_) => quote!(palette(&palette.bytes)),
         Codes::Floats(_) => quote!(table(&palette.floats)),

@@ -8,7 +8,7 @@ use quantloom_spec::kernels::{Schedule, Variant};
 use quote::{format_ident, quote};
 
 use super::kernel::Kernel;
-use super::{Width, class_module, format_module, kernel_module, numerics, operation, storage, unit, value};
+use super::{Width, class_module, format_module, gate, kernel_module, numerics, operation, storage, unit, value};
 use crate::Error;
 use crate::lower::class::{Class, Codes, PALETTE};
 use crate::plan::{Plan, PlannedFormat};
@@ -49,7 +49,7 @@ fn isa_name(isa: &Isa) -> Ident {
 fn isa_rows(plan: &Plan) -> TokenStream {
     let rows = plan.isas.iter().map(|isa| isa_row(isa, &plan.isas));
     let refs = plan.isas.iter().map(|isa| {
-        let (gate, name) = (gate(isa), isa_name(isa));
+        let (gate, name) = (gate(isa.arch.as_deref()), isa_name(isa));
         quote!(#gate &isas::#name)
     });
     quote! {
@@ -78,13 +78,8 @@ fn table_name(name: &str, text: &str) -> Ident {
     format_ident!("TABLE_{}_{:016X}", name.to_uppercase(), crate::hash(text))
 }
 
-/// The attribute that leaves an instruction set out on other processors.
-fn gate(isa: &Isa) -> Option<TokenStream> {
-    isa.arch.as_ref().map(|arch| quote!(#[cfg(target_arch = #arch)]))
-}
-
 fn isa_row(isa: &Isa, isas: &[Isa]) -> TokenStream {
-    let (gate, item, name, doc, rank) = (gate(isa), isa_name(isa), &isa.name, &isa.doc, isa.rank);
+    let (gate, item, name, doc, rank) = (gate(isa.arch.as_deref()), isa_name(isa), &isa.name, &isa.doc, isa.rank);
     let (available, enable) = if isa.features.is_empty() {
         (quote!(true), None)
     } else {
@@ -98,7 +93,9 @@ fn isa_row(isa: &Isa, isas: &[Isa]) -> TokenStream {
     let primitive = match isa.dot {
         Dot::Scalar => quote!(abi::Dot::Scalar),
         Dot::PairsI16 => quote!(abi::Dot::PairsI16),
+        Dot::ProductsI16 => quote!(abi::Dot::ProductsI16),
         Dot::QuadsI32 => quote!(abi::Dot::QuadsI32),
+        Dot::SignedQuadsI32 => quote!(abi::Dot::SignedQuadsI32),
     };
     quote! {
         #gate
@@ -228,7 +225,7 @@ fn kernel_row(planned: &PlannedFormat, class_name: &str, isa: &Isa, variant: &Va
     let module = kernel_module(class_name, isa, variant.numerics);
     let function = Kernel::new(class, isa, variant).name();
     let layout = unit::layout_name(variant.numerics, variant.cols);
-    let (gate, isa_item) = (gate(isa), isa_name(isa));
+    let (gate, isa_item) = (gate(isa.arch.as_deref()), isa_name(isa));
     let schedule = match variant.schedule {
         Schedule::Direct => quote!(abi::Schedule::Direct),
         Schedule::Panel => quote!(abi::Schedule::Panel),

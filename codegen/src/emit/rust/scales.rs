@@ -23,7 +23,7 @@ impl Tile<'_> {
 
     /// The zero points of a group as f32.
     pub fn zeros(&self, vector: usize, index: &TokenStream) -> TokenStream {
-        let (unit, part) = (format_ident!("unit{vector}"), self.width.part());
+        let (unit, part) = (format_ident!("unit{vector}"), self.part(vector));
         quote!(lanes::to_float(lanes::signed(&#unit.zeros[#index][#part])))
     }
 
@@ -54,7 +54,7 @@ impl Tile<'_> {
 
     /// `unit{vector}.{field}[index]` as f32, times a constant.
     pub fn root(&self, vector: usize, field: &str, index: &TokenStream, unit_value: f32) -> TokenStream {
-        let (unit, field, part) = (format_ident!("unit{vector}"), format_ident!("{field}"), self.width.part());
+        let (unit, field, part) = (format_ident!("unit{vector}"), format_ident!("{field}"), self.part(vector));
         let place = quote!(&#unit.#field[#index][#part]);
         let load = match self.class.root {
             Root::F16 => quote!(lanes::halves(#place)),
@@ -111,7 +111,7 @@ impl Tile<'_> {
     }
 
     fn sub_integer(&self, vector: usize, sub: Sub) -> TokenStream {
-        let (unit, part) = (format_ident!("unit{vector}"), self.width.part());
+        let (unit, part) = (format_ident!("unit{vector}"), self.part(vector));
         let load = if sub.signed { quote!(signed) } else { quote!(unsigned) };
         quote!(lanes::#load(&#unit.scales[at_step][#part]))
     }
@@ -146,7 +146,7 @@ impl Tile<'_> {
         let pairs = class.span_pairs();
         let (span, group) = (class.span, class.root_group);
         let mins = (0..self.vectors).map(|vector| {
-            let (name, unit, part) = (format_ident!("mins{vector}"), format_ident!("unit{vector}"), self.width.part());
+            let (name, unit, part) = (format_ident!("mins{vector}"), format_ident!("unit{vector}"), self.part(vector));
             let load = match source {
                 Source::Packed => quote!(lanes::pairs(&#unit.mins[at_pair][#part])),
                 Source::Stage => quote!(lanes::line(&stage.mins[at_pair][#vector])),

@@ -78,8 +78,7 @@ impl Tile<'_> {
         let class = self.class;
         let vectors = (0..self.vectors).map(|vector| {
             let unit = format_ident!("unit{vector}");
-            let load =
-                quads::load_lines(self.width, &quote!(#unit.codes[at_body]), &quote!(0), class.body_lines(), "line", false);
+            let load = self.load_lines(vector, &quote!(#unit.codes[at_body]), &quote!(0), class.body_lines(), "line", false);
             let stores = (0..class.body() / 4).map(|quad| {
                 let value = quads::quad(class, "line", quad);
                 quote!(lanes::store_line(&mut stage.quads[at_body][#quad][#vector], #value);)
@@ -108,7 +107,7 @@ impl Tile<'_> {
     fn unpack_mins(&self) -> TokenStream {
         let class = self.class;
         let Some(min) = class.min else { return quote!() };
-        let (roots, pairs, part) = (class.min_roots(), class.min_pairs(), self.width.part());
+        let (roots, pairs) = (class.min_roots(), class.min_pairs());
         let factor = match min {
             Min::Flat => 1.0,
             Min::Sub(sub) => sub.unit,
@@ -119,7 +118,7 @@ impl Tile<'_> {
         });
         let store_roots = each("at", roots, quote!(#(#store_roots)*));
         let store_pairs = (0..self.vectors).map(|vector| {
-            let unit = format_ident!("unit{vector}");
+            let (unit, part) = (format_ident!("unit{vector}"), self.part(vector));
             quote!(lanes::store_line(&mut stage.mins[at][#vector], lanes::pairs(&#unit.mins[at][#part]));)
         });
         let store_pairs = (pairs > 0).then(|| each("at", pairs, quote!(#(#store_pairs)*)));

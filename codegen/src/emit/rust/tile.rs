@@ -14,7 +14,7 @@ pub struct Tile<'a> {
     pub class: &'a Class,
     /// With which vectors.
     pub width: Width,
-    /// Row vectors.
+    /// Row vectors at a time: of whole panels, or some of one panel.
     pub vectors: usize,
     /// Columns.
     pub cols: usize,
@@ -25,6 +25,34 @@ pub struct Tile<'a> {
 }
 
 impl Tile<'_> {
+    /// Turns that it takes over the rows of a panel.
+    pub fn turns(&self) -> usize {
+        self.width.parts().div_ceil(self.vectors)
+    }
+
+    /// Which part of a panel's rows a row vector has: an expression of the variable `part`, if it takes several turns.
+    pub fn part(&self, vector: usize) -> TokenStream {
+        let (parts, vectors) = (self.width.parts(), self.vectors);
+        match (self.turns(), vectors) {
+            (1, _) => {
+                let part = vector % parts;
+                quote!(#part)
+            }
+            (_, 1) => quote!(part),
+            _ => quote!(part * #vectors + #vector),
+        }
+    }
+
+    /// The panel that a row vector belongs to.
+    pub fn panel(&self, vector: usize) -> usize {
+        if self.turns() == 1 { vector / self.width.parts() } else { 0 }
+    }
+
+    /// What is done only in the first turn over a panel.
+    pub fn first_turn(&self, text: TokenStream) -> TokenStream {
+        if self.turns() == 1 { text } else { quote!(if part == 0 { #text }) }
+    }
+
     /// One piece of text per cell, columns first.
     pub fn cells(&self, text: impl Fn(Ident, usize, usize) -> TokenStream, prefix: &str) -> TokenStream {
         let cells = (0..self.cols)

@@ -6,7 +6,7 @@ use quantloom_spec::kernels::Numerics;
 use quote::quote;
 
 use super::Width;
-use crate::lower::class::{Class, PANEL_ROWS, Root, Sums};
+use crate::lower::class::{Class, Codes, PANEL_ROWS, Root, Sums};
 
 /// `struct Unit`: the parts of a unit in the order of the packed layout, each with its rows split into vectors.
 pub fn weights(class: &Class, width: Width) -> TokenStream {
@@ -81,18 +81,43 @@ pub fn activations(class: &Class, width: Width, numerics: Numerics, cols: usize)
 
 /// What the sum of the quants of a step is multiplied by and its dot starts at, so that the dot is one of levels.
 pub fn bias(class: &Class, width: Width) -> i32 {
-    let taken_off = if signed_products(class, width) { 128 } else { 0 };
+    let taken_off = if signed_palette(class, width) {
+        class.zero
+    } else if signed_products(class, width) {
+        128
+    } else {
+        0
+    };
     taken_off - class.zero
 }
 
-/// Whether 128 is taken off every byte of a dot: pairs of products would not fit 16 bits otherwise.
-pub fn signed_products(class: &Class, width: Width) -> bool {
-    width.dot == Dot::PairsI16 && pair_budget(class) == 0
+/// Whether the palette has levels and not bytes: what is looked up is signed then.
+pub fn signed_palette(class: &Class, width: Width) -> bool {
+    width.dot.is_signed() && matches!(class.codes, Codes::Bytes(_))
 }
 
-/// How many quads' pair sums fit 16 bits.
-pub fn pair_budget(class: &Class) -> usize {
-    i16::MAX as usize / (2 * 127 * class.max_byte as usize)
+/// Whether 128 is taken off every byte of a dot: it would not fit a signed byte otherwise, or pairs of products 16 bits.
+pub fn signed_products(class: &Class, width: Width) -> bool {
+    let fits = if width.dot.is_signed() { class.max_byte <= 127 } else { narrow_budget(class.max_byte, width) > 0 };
+    (width.dot.is_signed() || width.dot.is_narrow()) && !fits && !signed_palette(class, width)
+}
+
+/// How many quads' products are summed in 16 bits before they are widened.
+pub fn budget(class: &Class, width: Width) -> usize {
+    let magnitude = if signed_palette(class, width) {
+        class.zero.unsigned_abs()
+    } else if signed_products(class, width) {
+        128
+    } else {
+        class.max_byte
+    };
+    narrow_budget(magnitude, width).max(1)
+}
+
+/// How many quads of bytes up to `magnitude` have sums that fit 16 bits: of products by themselves, or of pairs.
+fn narrow_budget(magnitude: u32, width: Width) -> usize {
+    let together = if width.dot == Dot::PairsI16 { 2 } else { 1 };
+    i16::MAX as usize / (together * 127 * magnitude as usize)
 }
 
 fn int8_fields(class: &Class, width: Width, cols: usize) -> TokenStream {
