@@ -158,7 +158,7 @@ impl<'a> Tensor<'a> {
     #[inline]
     #[must_use]
     pub fn item<const BYTES: usize, const AXES: usize>(&self, index: [usize; AXES]) -> u64 {
-        let at = index.iter().zip(self.strides).map(|(index, stride)| index * stride).sum::<usize>();
+        let at = index.iter().zip(&self.strides).map(|(index, stride)| index * stride).sum::<usize>();
         let mut word = [0; 8];
         word[..BYTES].copy_from_slice(&self.bytes[at..][..BYTES]);
         u64::from_le_bytes(word)
@@ -195,6 +195,13 @@ pub fn stream(bytes: &[u8], bit: usize, bits: u32) -> u64 {
     let end = (bit + bits as usize).div_ceil(8);
     let word = bytes[first..end].iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte));
     word >> shift & (u64::MAX >> (64 - bits))
+}
+
+/// The four bytes from `at` on, the first lowest.
+#[inline]
+#[must_use]
+pub fn word(bytes: &[u8], at: usize) -> u32 {
+    bytes[at..].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes))
 }
 
 impl Format {

@@ -8,7 +8,7 @@ pub fn decode(tensors: &[Tensor], row: usize, out: &mut [f32]) {
     let (outs, _) = out.as_chunks_mut::<256>();
     let blocks = tensors[0].row(row);
     let (blocks, _) = blocks.as_chunks::<292>();
-    for (index, (block, out)) in blocks.iter().zip(outs).enumerate() {
+    for (block, out) in blocks.iter().zip(outs) {
         let v2 = u32::from_le_bytes([
             block[0 + 0],
             block[0 + 1],
@@ -28,29 +28,36 @@ use super::class_linear8z128_g256_f256_a256_u256;
 use crate::bytemuck;
 /// Packs the first blocks of up to 16 rows into a zeroed panel.
 pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u8]) {
+    const PANEL_ROWS: usize = 16;
     let units: &mut [class_linear8z128_g256_f256_a256_u256::Packed] = bytemuck::cast_slice_mut(
         panel,
     );
-    for (lane, row) in rows.enumerate() {
-        let blocks = tensors[0].row(row);
-        let (blocks, _) = blocks.as_chunks::<292>();
-        for (index, block) in blocks.iter().take(count).enumerate() {
-            let (unit, slot) = (&mut units[index / 1], index % 1);
-            let mut codes = [0; 256];
-            for lane_digit in 0..256 {
-                let v0 = u32::from(block[4 + lane_digit]);
-                codes[lane_digit] = v0 as u8 ^ 128u8;
-            }
-            class_linear8z128_g256_f256_a256_u256::weave(unit, slot, lane, &codes);
-            let v2 = u32::from_le_bytes([
-                block[0 + 0],
-                block[0 + 1],
-                block[0 + 2],
-                block[0 + 3],
-            ]);
-            let v3 = f32::from_bits(v2);
-            for at in 0..1 {
-                unit.roots[(slot * 256 + 0) / 256 + at][lane] = v3;
+    let count_of = rows.len();
+    let lanes: [&[u8]; PANEL_ROWS] = std::array::from_fn(|lane| {
+        if lane < count_of { tensors[0].row(rows.start + lane) } else { &[] }
+    });
+    for (unit, first) in units.iter_mut().zip((0..count).step_by(1)) {
+        for (lane, blocks) in lanes.iter().copied().enumerate().take(count_of) {
+            let (blocks, _) = blocks.as_chunks::<292>();
+            for (slot, block) in blocks[first..count.min(first + 1)].iter().enumerate() {
+                let mut quads = [0_u32; 64];
+                for lane_digit in 0..64 {
+                    quads[(4 * lane_digit) / 4] = (stored::word(
+                        block,
+                        4 + 4 * lane_digit,
+                    )) ^ 0x80808080;
+                }
+                class_linear8z128_g256_f256_a256_u256::weave(unit, slot, lane, &quads);
+                let v2 = u32::from_le_bytes([
+                    block[0 + 0],
+                    block[0 + 1],
+                    block[0 + 2],
+                    block[0 + 3],
+                ]);
+                let v3 = f32::from_bits(v2);
+                for at in 0..1 {
+                    unit.roots[(slot * 256 + 0) / 256 + at][lane] = v3;
+                }
             }
         }
     }

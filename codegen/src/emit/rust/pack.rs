@@ -3,21 +3,18 @@
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
 
-use super::unit;
-use super::value::{self, Walk, lets, name, needed};
-use crate::ir::{Decoder, Op, Part, Piece};
-use crate::lower::class::{Class, Codes, Min, Root, Source, Sub};
+use super::value::{self, lets, name, needed};
+use super::{unit, words};
+use crate::ir::{Decoder, Op, Part, Piece, Storage};
+use crate::lower::class::{self, Class, Min, Root, Source, Sub};
 
 /// `pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u8])` of a format.
+///
+/// Unit by unit, and in each row by row: what is read and what is written stay in the nearest cache.
 pub fn pack(decoder: &Decoder, class: &Class, class_module: &Ident) -> TokenStream {
     // The pieces of a block that has several differ in their codes alone.
     let piece = &decoder.pieces[0];
-    let blocks = class.unit / class.block;
-    let index = level_codes(class);
-    let (codes, weave) = match class.codes {
-        Codes::None => (None, None),
-        _ => gather(decoder, class, class_module),
-    };
+    let Codes { items, begin, gather } = gather(decoder, class, class_module);
     let scale = piece.values.scale.unwrap_or(Part { stored: None, root: piece.values.own });
     let scales = extract_part(piece, class, scale, class.sub_scale, &Places::scale(class));
     let mins = class.min.map(|min| {
@@ -33,45 +30,98 @@ pub fn pack(decoder: &Decoder, class: &Class, class_module: &Ident) -> TokenStre
         extract(piece, class, zero, group, &format_ident!("zeros"), &quote!(#value as i8 as u8))
     });
     let body = quote! {
-        let (unit, slot) = (&mut units[index / #blocks], index % #blocks);
-        #weave
+        #gather
         #scales
         #mins
         #zeros
     };
-    let body = value::blocks(decoder, Walk::Count, &body);
+    let blocks = class.unit / class.block;
+    let (lanes, row) = match &decoder.storage {
+        &Storage::Rows { header, block } => {
+            let row = value::row_of_blocks(header, block);
+            let lanes = quote! {
+                let count_of = rows.len();
+                let lanes: [&[u8]; PANEL_ROWS] =
+                    std::array::from_fn(|lane| if lane < count_of { tensors[0].row(rows.start + lane) } else { &[] });
+            };
+            let row = quote! {
+                for (lane, blocks) in lanes.iter().copied().enumerate().take(count_of) {
+                    #row
+                    #begin
+                    for (slot, block) in blocks[first..count.min(first + #blocks)].iter().enumerate() { #body }
+                }
+            };
+            (lanes, row)
+        }
+        Storage::Tensors { known } => {
+            let (of_row, of_block) = value::digits(known);
+            let row = quote! {
+                for (lane, row) in rows.clone().enumerate().take(PANEL_ROWS) {
+                    #of_row
+                    #begin
+                    for slot in 0..(count - first).min(#blocks) {
+                        let index = first + slot;
+                        #of_block
+                        #body
+                    }
+                }
+            };
+            (TokenStream::new(), row)
+        }
+    };
     quote! {
-        #index
+        #items
         /// Packs the first blocks of up to 16 rows into a zeroed panel.
         pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u8]) {
+            const PANEL_ROWS: usize = 16;
             let units: &mut [#class_module::Packed] = bytemuck::cast_slice_mut(panel);
-            for (lane, row) in rows.enumerate() {
-                #codes
-                #body
-            }
+            #lanes
+            for (unit, first) in units.iter_mut().zip((0..count).step_by(#blocks)) { #row }
         }
     }
 }
 
-/// The codes of a row on their way into lines: what holds them where one block is not enough, and what each block does.
-fn gather(decoder: &Decoder, class: &Class, class_module: &Ident) -> (Option<TokenStream>, Option<TokenStream>) {
-    let (run, block) = (class.run(), class.block);
-    let zeroed = quote!(let mut codes = [0; #run];);
-    if run == block {
-        let codes = decoder.pieces.iter().map(|piece| extract_codes(class, piece, None));
-        return (None, Some(quote!(#zeroed #(#codes)* #class_module::weave(unit, slot, lane, &codes);)));
+/// The codes of a row on their way into lines: tables, what holds codes where one block is not enough, and what each block does.
+#[derive(Default)]
+struct Codes {
+    items: TokenStream,
+    begin: TokenStream,
+    gather: TokenStream,
+}
+
+fn gather(decoder: &Decoder, class: &Class, class_module: &Ident) -> Codes {
+    if class.codes == class::Codes::None {
+        return Codes::default();
     }
-    let blocks = run / block;
-    let first = quote!(index % #blocks * #block);
-    let codes = decoder.pieces.iter().map(|piece| extract_codes(class, piece, Some(&first)));
-    let weave = quote! {
-        #(#codes)*
-        if index % #blocks == #blocks - 1 || index == count - 1 {
-            #class_module::weave(unit, slot / #blocks, lane, &codes);
-            codes = [0; #run];
+    let (run, block) = (class.run(), class.block);
+    let (quads, blocks) = (run / 4, run / block);
+    let first = (blocks > 1).then(|| quote!(slot % #blocks * #block));
+    let zeroed = quote!(let mut quads = [0_u32; #quads];);
+    let (items, fill) = fill(decoder, class, first.as_ref());
+    if blocks == 1 {
+        let gather = quote!(#zeroed #fill #class_module::weave(unit, slot, lane, &quads););
+        return Codes { items, begin: TokenStream::new(), gather };
+    }
+    let gather = quote! {
+        #fill
+        if slot % #blocks == #blocks - 1 || first + slot == count - 1 {
+            #class_module::weave(unit, slot / #blocks, lane, &quads);
+            quads = [0; #quads];
         }
     };
-    (Some(zeroed), Some(weave))
+    Codes { items, begin: zeroed, gather }
+}
+
+/// Puts the codes of a block into `quads`, from weight `first` on: four at a time, where that is possible for all of them.
+fn fill(decoder: &Decoder, class: &Class, first: Option<&TokenStream>) -> (TokenStream, TokenStream) {
+    let pieces = decoder.pieces.iter().enumerate();
+    let words = pieces.map(|(at, piece)| words::fill(piece, &decoder.tables, class, first, at)).collect::<Option<Vec<_>>>();
+    if let Some(words) = words {
+        let (items, fill) = words.into_iter().map(|words| (words.tables, words.fill)).unzip::<_, _, Vec<_>, Vec<_>>();
+        return (quote!(#(#items)*), quote!(#(#fill)*));
+    }
+    let fill = decoder.pieces.iter().map(|piece| one_by_one(class, piece, first));
+    (level_codes(class).unwrap_or_default(), quote!(#(#fill)*))
 }
 
 /// The code of each level, by the byte that is the level in two's complement.
@@ -82,8 +132,8 @@ fn level_codes(class: &Class) -> Option<TokenStream> {
     Some(quote!(static CODES: [u8; 256] = [#(#codes),*];))
 }
 
-/// Fills `codes`, from `first` on, with the code of each weight; a signed code becomes unsigned by flipping its top bit.
-fn extract_codes(class: &Class, piece: &Piece, first: Option<&TokenStream>) -> TokenStream {
+/// Puts the code of each weight where it belongs; a signed code becomes unsigned by flipping its top bit.
+fn one_by_one(class: &Class, piece: &Piece, first: Option<&TokenStream>) -> TokenStream {
     let (wanted, value) = match &class.source {
         Source::Code { signed_bits } => {
             let code = name(piece.values.code);
@@ -98,7 +148,12 @@ fn extract_codes(class: &Class, piece: &Piece, first: Option<&TokenStream>) -> T
         }
     };
     let first = first.map(|first| quote!(#first +));
-    value::nest(piece, &needed(piece, &[wanted]), &|position| quote!(codes[#first #position] = #value;))
+    value::nest(piece, &needed(piece, &[wanted]), &|position| {
+        quote! {
+            let at = #first #position;
+            quads[at / 4] |= u32::from(#value) << (8 * (at % 4));
+        }
+    })
 }
 
 /// Where the two levels of a scale or a min go.
