@@ -148,6 +148,12 @@ impl<'a> Tensor<'a> {
         (stride == bytes.len()).then_some(Self { bytes, strides })
     }
 
+    /// All items.
+    #[must_use]
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
     /// The bytes at one index of the slowest axis.
     #[must_use]
     pub fn row(&self, index: usize) -> &'a [u8] {
@@ -158,9 +164,16 @@ impl<'a> Tensor<'a> {
     #[inline]
     #[must_use]
     pub fn item<const BYTES: usize, const AXES: usize>(&self, index: [usize; AXES]) -> u64 {
-        let at = index.iter().zip(&self.strides).map(|(index, stride)| index * stride).sum::<usize>();
+        // Loops, not iterators: those of the standard library are compiled apart from the kernels, and called.
+        let mut at = 0;
+        for axis in 0..AXES {
+            at += index[axis] * self.strides[axis];
+        }
+        let item = &self.bytes[at..][..BYTES];
         let mut word = [0; 8];
-        word[..BYTES].copy_from_slice(&self.bytes[at..][..BYTES]);
+        for byte in 0..BYTES {
+            word[byte] = item[byte];
+        }
         u64::from_le_bytes(word)
     }
 

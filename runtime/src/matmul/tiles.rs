@@ -7,7 +7,7 @@ use quantloom_kernels::abi::{Kernel, SEGMENT};
 
 use super::activations::Groups;
 use crate::pool::Pool;
-use crate::weights::Weights;
+use crate::weights::{Layout, Scratch, Weights};
 
 /// Weights that one chunk of work reads, so that taking a chunk costs nothing beside it.
 const CHUNK_BYTES: usize = 128 << 10;
@@ -47,8 +47,10 @@ impl<'a> Walk<'a> {
         let sharing = SHARING_TILES.min(SUMS_BYTES / sums_bytes).max(1);
         let fair = (tiles / (4 * threads)).max(1);
         let resident = groups_a_block * groups.group_bytes() <= RESIDENT_BYTES;
-        let tiles_a_call = if resident { 1 } else { sharing.min(fair) };
-        let enough = (CHUNK_BYTES / weights.tiles(0, kernel.rows, 1).len() / groups_a_block).max(1);
+        // A tile that is packed for the call should still be in a cache when it is read.
+        let alone = resident || weights.layout() == Layout::Stored;
+        let tiles_a_call = if alone { 1 } else { sharing.min(fair) };
+        let enough = (CHUNK_BYTES / weights.tile_bytes(kernel.rows) / groups_a_block).max(1);
         let tiles_a_chunk = enough.min(fair).max(tiles_a_call);
         Self { weights, kernel, groups, tiles, tiles_a_call, tiles_a_chunk, groups_a_block }
     }
@@ -75,13 +77,13 @@ impl<'a> Walk<'a> {
     /// One call of the kernel, and its sums on their way to the output.
     fn call(&self, tiles: Range<usize>, groups: Range<usize>, out: &Output) {
         thread_local! {
-            static SUMS: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+            static SUMS: RefCell<(Vec<f32>, Scratch)> = RefCell::default();
         }
         let (rows, cols) = (self.kernel.rows, self.kernel.cols);
-        SUMS.with_borrow_mut(|sums| {
+        SUMS.with_borrow_mut(|(sums, scratch)| {
             sums.clear();
             sums.resize(tiles.len() * groups.len() * cols * rows, 0.0);
-            let weights = self.weights.tiles(tiles.start, rows, tiles.len());
+            let weights = self.weights.tiles(tiles.start, rows, tiles.len(), scratch);
             let (units, palette) = (self.weights.units(), self.weights.palette());
             // SAFETY: the kernel was chosen because its instruction set is available.
             unsafe { (self.kernel.run)(weights, units, self.groups.range(groups.clone()), palette, sums) };

@@ -35,7 +35,7 @@ impl Stock {
     /// # Errors
     /// [`crate::Error::OutOfMemory`].
     pub fn chill(&mut self, batch: usize, caches: &Caches, threads: usize, deadline: Deadline) -> Result<bool> {
-        let each = self.sample().packed_bytes();
+        let each = self.sample().held_bytes();
         let wanted = if batch < REUSED { cold_bytes(caches, threads).div_ceil(each) } else { 1 };
         while self.matrices.len() < wanted {
             if !deadline.allows(Duration::ZERO) {
@@ -98,7 +98,7 @@ mod tests {
             let done = stock.chill(batch, &CACHES, 2, Deadline::after(budget)).unwrap();
             (done, stock.pieces(32).len())
         };
-        assert_eq!(copies(1, Duration::MAX), (true, (256_usize << 10).div_ceil(weights.packed_bytes())));
+        assert_eq!(copies(1, Duration::MAX), (true, (256_usize << 10).div_ceil(weights.held_bytes())));
         assert_eq!(copies(REUSED, Duration::MAX), (true, 1));
         assert_eq!(copies(1, Duration::ZERO), (false, 1));
     }

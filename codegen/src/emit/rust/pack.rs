@@ -3,8 +3,9 @@
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
 
+use super::unit;
 use super::value::{self, lets, name, needed};
-use super::{unit, words};
+use super::words::Filled;
 use crate::ir::{Decoder, Op, Part, Piece, Storage};
 use crate::lower::class::{self, Class, Min, Root, Source, Sub};
 
@@ -36,37 +37,20 @@ pub fn pack(decoder: &Decoder, class: &Class, class_module: &Ident) -> TokenStre
         #zeros
     };
     let blocks = class.unit / class.block;
-    let (lanes, row) = match &decoder.storage {
+    let (lanes, of_row, of_block) = match &decoder.storage {
         &Storage::Rows { header, block } => {
-            let row = value::row_of_blocks(header, block);
             let lanes = quote! {
-                let count_of = rows.len();
-                let lanes: [&[u8]; PANEL_ROWS] =
-                    std::array::from_fn(|lane| if lane < count_of { tensors[0].row(rows.start + lane) } else { &[] });
-            };
-            let row = quote! {
-                for (lane, blocks) in lanes.iter().copied().enumerate().take(count_of) {
-                    #row
-                    #begin
-                    for (slot, block) in blocks[first..count.min(first + #blocks)].iter().enumerate() { #body }
+                let mut lanes: [&[u8]; PANEL_ROWS] = [&[]; PANEL_ROWS];
+                for lane in 0..count_of {
+                    lanes[lane] = tensors[0].row(rows.start + lane);
                 }
             };
-            (lanes, row)
+            let of_row = value::row_of_blocks(header, block);
+            (lanes, quote!(let blocks = lanes[lane]; #of_row), quote!(let block = &blocks[index];))
         }
         Storage::Tensors { known } => {
             let (of_row, of_block) = value::digits(known);
-            let row = quote! {
-                for (lane, row) in rows.clone().enumerate().take(PANEL_ROWS) {
-                    #of_row
-                    #begin
-                    for slot in 0..(count - first).min(#blocks) {
-                        let index = first + slot;
-                        #of_block
-                        #body
-                    }
-                }
-            };
-            (TokenStream::new(), row)
+            (TokenStream::new(), quote!(let row = rows.start + lane; #of_row), of_block)
         }
     };
     quote! {
@@ -75,8 +59,19 @@ pub fn pack(decoder: &Decoder, class: &Class, class_module: &Ident) -> TokenStre
         pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u8]) {
             const PANEL_ROWS: usize = 16;
             let units: &mut [#class_module::Packed] = bytemuck::cast_slice_mut(panel);
+            let count_of = rows.len().min(PANEL_ROWS);
             #lanes
-            for (unit, first) in units.iter_mut().zip((0..count).step_by(#blocks)) { #row }
+            for (unit, first) in units.iter_mut().zip((0..count).step_by(#blocks)) {
+                for lane in 0..count_of {
+                    #of_row
+                    #begin
+                    for slot in 0..(count - first).min(#blocks) {
+                        let index = first + slot;
+                        #of_block
+                        #body
+                    }
+                }
+            }
         }
     }
 }
@@ -93,35 +88,51 @@ fn gather(decoder: &Decoder, class: &Class, class_module: &Ident) -> Codes {
     if class.codes == class::Codes::None {
         return Codes::default();
     }
-    let (run, block) = (class.run(), class.block);
+    let (run, block, body) = (class.run(), class.block, class.body());
+    let quads_a_body = body / 4;
+    // `count` bodies from a position on.
+    let store = |at: TokenStream, count: usize| {
+        if count == 1 && run == body {
+            return quote!(#class_module::weave(&mut unit.codes[#at], lane, &quads););
+        }
+        quote! {
+            for body in 0..#count {
+                #class_module::weave(&mut unit.codes[#at + body], lane, &quads.as_chunks::<#quads_a_body>().0[body]);
+            }
+        }
+    };
+    let pieces = decoder.pieces.iter().enumerate();
+    let words = pieces.map(|(at, piece)| Filled::new(piece, &decoder.tables, class, at)).collect::<Option<Vec<_>>>();
+    let items = words
+        .as_ref()
+        .map_or_else(|| level_codes(class), |words| Some(words.iter().map(|words| words.tables.clone()).collect()));
+    let items = items.unwrap_or_default();
+    if let Some([words]) = words.as_deref()
+        && run == block
+        && let Some(gather) = words.by_bodies(block, body, &|at, count| store(quote!((slot * #block + #at) / #body), count))
+    {
+        return Codes { items, gather, ..Codes::default() };
+    }
     let (quads, blocks) = (run / 4, run / block);
     let first = (blocks > 1).then(|| quote!(slot % #blocks * #block));
+    let fill = words.map_or_else(
+        || decoder.pieces.iter().map(|piece| one_by_one(class, piece, first.as_ref())).collect::<TokenStream>(),
+        |words| words.iter().map(|words| words.fill(first.as_ref())).collect(),
+    );
+    let bodies = run / body;
+    let store = store(quote!(slot / #blocks * #bodies), bodies);
     let zeroed = quote!(let mut quads = [0_u32; #quads];);
-    let (items, fill) = fill(decoder, class, first.as_ref());
     if blocks == 1 {
-        let gather = quote!(#zeroed #fill #class_module::weave(unit, slot, lane, &quads););
-        return Codes { items, begin: TokenStream::new(), gather };
+        return Codes { items, gather: quote!(#zeroed #fill #store), ..Codes::default() };
     }
     let gather = quote! {
         #fill
-        if slot % #blocks == #blocks - 1 || first + slot == count - 1 {
-            #class_module::weave(unit, slot / #blocks, lane, &quads);
+        if slot % #blocks == #blocks - 1 || index == count - 1 {
+            #store
             quads = [0; #quads];
         }
     };
     Codes { items, begin: zeroed, gather }
-}
-
-/// Puts the codes of a block into `quads`, from weight `first` on: four at a time, where that is possible for all of them.
-fn fill(decoder: &Decoder, class: &Class, first: Option<&TokenStream>) -> (TokenStream, TokenStream) {
-    let pieces = decoder.pieces.iter().enumerate();
-    let words = pieces.map(|(at, piece)| words::fill(piece, &decoder.tables, class, first, at)).collect::<Option<Vec<_>>>();
-    if let Some(words) = words {
-        let (items, fill) = words.into_iter().map(|words| (words.tables, words.fill)).unzip::<_, _, Vec<_>, Vec<_>>();
-        return (quote!(#(#items)*), quote!(#(#fill)*));
-    }
-    let fill = decoder.pieces.iter().map(|piece| one_by_one(class, piece, first));
-    (level_codes(class).unwrap_or_default(), quote!(#(#fill)*))
 }
 
 /// The code of each level, by the byte that is the level in two's complement.

@@ -128,21 +128,36 @@ fn operands(op: &Op) -> Vec<usize> {
 /// The loop nest of a piece with the chosen operations, each in the outermost loop that knows its operands, and `inner` at the
 /// bottom, which is given the position.
 pub fn nest(piece: &Piece, chosen: &[bool], inner: &dyn Fn(TokenStream) -> TokenStream) -> TokenStream {
-    let position = Affine {
-        at: piece.start as i64,
-        terms: piece.loops.iter().enumerate().map(|(index, digit)| (index, digit.stride as i64)).collect(),
-        ..Affine::default()
-    };
-    let mut body = inner(affine(piece, &position));
+    nest_around(piece, chosen, inner, 0, &|inner| inner)
+}
+
+/// The same with something around what lies within the outermost `outer` loops.
+pub fn nest_around(
+    piece: &Piece,
+    chosen: &[bool],
+    inner: &dyn Fn(TokenStream) -> TokenStream,
+    outer: usize,
+    around: &dyn Fn(TokenStream) -> TokenStream,
+) -> TokenStream {
+    let mut body = inner(position(piece, piece.loops.len()));
     for depth in (0..=piece.loops.len()).rev() {
         let lets = lets(piece, chosen, depth);
         body = quote!(#lets #body);
+        if depth == outer {
+            body = around(body);
+        }
         if let Some(digit) = depth.checked_sub(1).map(|outer| &piece.loops[outer]) {
             let (name, size) = (digit_name(&digit.name), digit.size);
             body = quote!(for #name in 0..#size { #body });
         }
     }
     body
+}
+
+/// The first position of what lies within the outermost `outer` loops.
+pub fn position(piece: &Piece, outer: usize) -> TokenStream {
+    let terms = piece.loops[..outer].iter().enumerate().map(|(index, digit)| (index, digit.stride as i64));
+    affine(piece, &Affine { at: piece.start as i64, terms: terms.collect(), ..Affine::default() })
 }
 
 /// The chosen operations of one depth, as `let`s.

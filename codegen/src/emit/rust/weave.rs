@@ -58,9 +58,9 @@ fn mask(place: Place) -> u32 {
     u32::from_ne_bytes([((1_u32 << place.bits) - 1) as u8; 4])
 }
 
-/// Puts one row's codes of a run into the lines of its unit: of each line the four bytes that are the row's.
+/// Puts one row's codes of a body into its lines: of each line the four bytes that are the row's.
 fn weave(class: &Class) -> TokenStream {
-    let (run, body) = (class.run() / 4, class.body() / 4);
+    let (quads, count) = (class.body() / 4, class.body_lines());
     let mut lines = BTreeMap::<usize, Vec<TokenStream>>::new();
     for (quad, place) in places(class) {
         let Place { line, bits, low, shift } = place;
@@ -76,13 +76,10 @@ fn weave(class: &Class) -> TokenStream {
     }
     let lines = lines.into_iter().map(|(line, bits)| quote!(lines[#line][row] = (#(#bits)|*).to_le_bytes();));
     quote! {
-        /// Puts the codes of run `slot` of a unit, four to a word, into row `row`.
+        /// Puts the codes of a body, four to a word, into row `row` of its lines.
         #[inline]
-        pub fn weave(unit: &mut Packed, slot: usize, row: usize, quads: &[u32; #run]) {
-            let first = slot * #run / #body;
-            for (lines, quads) in unit.codes[first..].iter_mut().zip(quads.as_chunks::<#body>().0) {
-                #(#lines)*
-            }
+        pub fn weave(lines: &mut [[[u8; 4]; 16]; #count], row: usize, quads: &[u32; #quads]) {
+            #(#lines)*
         }
     }
 }

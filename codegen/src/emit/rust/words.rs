@@ -4,7 +4,7 @@ use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
 
 use super::item;
-use super::value::{affine, name, needed, nest};
+use super::value::{affine, name, needed, nest, nest_around, position};
 use crate::ir::{Affine, Home, Item, Loop, Op, Piece};
 use crate::lower::class::{Class, Source};
 
@@ -13,24 +13,52 @@ const LANES: usize = 4;
 /// 1 in each byte.
 const ONES: u32 = 0x0101_0101;
 
-/// What fills `quads`, a word for every four weights, and the tables that it looks up.
+/// The codes of a piece, a word for every four weights.
 pub struct Filled {
-    /// The statements.
-    pub fill: TokenStream,
-    /// Tables, as items.
+    piece: Piece,
+    value: TokenStream,
+    scalars: Vec<usize>,
+    /// The tables that they are looked up in, as items.
     pub tables: TokenStream,
 }
 
-/// Fills the words of a piece whose weights lie four and four together; `first` is the number of weights before the block.
-/// `None` if they do not, or if a code is no word operation of what is stored.
-pub fn fill(piece: &Piece, tables: &[Vec<f32>], class: &Class, first: Option<&TokenStream>, at: usize) -> Option<Filled> {
-    let piece = by_fours(piece)?;
-    let mut words = Words { piece: &piece, tables, scalars: Vec::new(), items: TokenStream::new(), at };
-    let value = words.code(class)?;
-    let chosen = needed(&piece, &words.scalars);
-    let first = first.map(|first| quote!(#first +));
-    let fill = nest(&piece, &chosen, &|position| quote!(quads[(#first #position) / #LANES] = #value;));
-    Some(Filled { fill, tables: words.items })
+impl Filled {
+    /// Of piece `at` of a decoder; `None` if its weights do not lie four and four together, or if a code is no word operation of
+    /// what is stored.
+    pub fn new(piece: &Piece, tables: &[Vec<f32>], class: &Class, at: usize) -> Option<Self> {
+        let piece = by_fours(piece)?;
+        let mut words = Words { piece: &piece, tables, scalars: Vec::new(), items: TokenStream::new(), at };
+        let value = words.code(class)?;
+        let Words { scalars, items: tables, .. } = words;
+        Some(Self { value, scalars, tables, piece })
+    }
+
+    /// Fills `quads`; `first` is the number of weights before the block.
+    pub fn fill(&self, first: Option<&TokenStream>) -> TokenStream {
+        let value = &self.value;
+        let first = first.map(|first| quote!(#first +));
+        let chosen = needed(&self.piece, &self.scalars);
+        nest(&self.piece, &chosen, &|position| quote!(quads[(#first #position) / #LANES] = #value;))
+    }
+
+    /// Fills `quads` with the codes of as few bodies of `body` weights as loops make, hands them to `store` with the position of
+    /// the first, and goes on to the next; `None` if no loops make whole bodies.
+    pub fn by_bodies(
+        &self,
+        weights: usize,
+        body: usize,
+        store: &dyn Fn(TokenStream, usize) -> TokenStream,
+    ) -> Option<TokenStream> {
+        let (piece, value) = (&self.piece, &self.value);
+        let outer = piece.loops.iter().take_while(|digit| digit.stride >= body).count();
+        let run = outer.checked_sub(1).map_or(weights, |last| piece.loops[last].stride);
+        if piece.start > 0 || !run.is_multiple_of(body) {
+            return None;
+        }
+        let (quads, place, store) = (run / LANES, place(piece, outer), store(position(piece, outer), run / body));
+        let around = |inner| quote!(let mut quads = [0_u32; #quads]; #inner #store);
+        Some(nest_around(piece, &needed(piece, &self.scalars), &|_| quote!(quads[(#place) / #LANES] = #value;), outer, &around))
+    }
 }
 
 /// The piece with its fastest digit counted in fours, so that its operations are those of the first weight of each word.
@@ -49,6 +77,12 @@ fn by_fours(piece: &Piece) -> Option<Piece> {
         }
     }
     Some(fours)
+}
+
+/// The position within the loops that are not among the outermost `outer`.
+fn place(piece: &Piece, outer: usize) -> TokenStream {
+    let inner = piece.loops.iter().enumerate().skip(outer).map(|(index, digit)| (index, digit.stride as i64));
+    affine(piece, &Affine { terms: inner.collect(), ..Affine::default() })
 }
 
 fn maps(op: &mut Op) -> Vec<&mut Affine> {
