@@ -12,27 +12,24 @@ pub struct Packed {
     pub codes: [[[[u8; 4]; 16]; 3]; 4],
     _pad: [u8; 16],
 }
-/// Puts the codes of run `slot` of a unit, four to a word, into row `row`.
+/// Puts the codes of a body, four to a word, into row `row` of its lines.
 #[inline]
-pub fn weave(unit: &mut Packed, slot: usize, row: usize, quads: &[u32; 32]) {
-    let first = slot * 32 / 8;
-    for (lines, quads) in unit.codes[first..].iter_mut().zip(quads.as_chunks::<8>().0) {
-        lines[0][row] = ((quads[0] & 0x03030303) | (quads[1] & 0x03030303) << 2u32
-            | (quads[2] & 0x03030303) << 4u32 | (quads[3] & 0x03030303) << 6u32)
-            .to_le_bytes();
-        lines[1][row] = ((quads[4] & 0x03030303) | (quads[5] & 0x03030303) << 2u32
-            | (quads[6] & 0x03030303) << 4u32 | (quads[7] & 0x03030303) << 6u32)
-            .to_le_bytes();
-        lines[2][row] = ((quads[0] >> 2u32 & 0x01010101)
-            | (quads[1] >> 2u32 & 0x01010101) << 1u32
-            | (quads[2] >> 2u32 & 0x01010101) << 2u32
-            | (quads[3] >> 2u32 & 0x01010101) << 3u32
-            | (quads[4] >> 2u32 & 0x01010101) << 4u32
-            | (quads[5] >> 2u32 & 0x01010101) << 5u32
-            | (quads[6] >> 2u32 & 0x01010101) << 6u32
-            | (quads[7] >> 2u32 & 0x01010101) << 7u32)
-            .to_le_bytes();
-    }
+pub fn weave(lines: &mut [[[u8; 4]; 16]; 3], row: usize, quads: &[u32; 8]) {
+    lines[0][row] = ((quads[0] & 0x03030303) | (quads[1] & 0x03030303) << 2u32
+        | (quads[2] & 0x03030303) << 4u32 | (quads[3] & 0x03030303) << 6u32)
+        .to_le_bytes();
+    lines[1][row] = ((quads[4] & 0x03030303) | (quads[5] & 0x03030303) << 2u32
+        | (quads[6] & 0x03030303) << 4u32 | (quads[7] & 0x03030303) << 6u32)
+        .to_le_bytes();
+    lines[2][row] = ((quads[0] >> 2u32 & 0x01010101)
+        | (quads[1] >> 2u32 & 0x01010101) << 1u32
+        | (quads[2] >> 2u32 & 0x01010101) << 2u32
+        | (quads[3] >> 2u32 & 0x01010101) << 3u32
+        | (quads[4] >> 2u32 & 0x01010101) << 4u32
+        | (quads[5] >> 2u32 & 0x01010101) << 5u32
+        | (quads[6] >> 2u32 & 0x01010101) << 6u32
+        | (quads[7] >> 2u32 & 0x01010101) << 7u32)
+        .to_le_bytes();
 }
 /// Takes the integers of one row out of a panel.
 pub fn unpack(panel: &[u8], row: usize, row_of: &mut abi::Unpacked) {

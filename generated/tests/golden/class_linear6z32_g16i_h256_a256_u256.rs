@@ -12,21 +12,18 @@ pub struct Packed {
     pub codes: [[[[u8; 4]; 16]; 3]; 16],
     _pad: [u8; 32],
 }
-/// Puts the codes of run `slot` of a unit, four to a word, into row `row`.
+/// Puts the codes of a body, four to a word, into row `row` of its lines.
 #[inline]
-pub fn weave(unit: &mut Packed, slot: usize, row: usize, quads: &[u32; 64]) {
-    let first = slot * 64 / 4;
-    for (lines, quads) in unit.codes[first..].iter_mut().zip(quads.as_chunks::<4>().0) {
-        lines[0][row] = ((quads[0] & 0x0f0f0f0f) | (quads[1] & 0x0f0f0f0f) << 4u32)
-            .to_le_bytes();
-        lines[1][row] = ((quads[2] & 0x0f0f0f0f) | (quads[3] & 0x0f0f0f0f) << 4u32)
-            .to_le_bytes();
-        lines[2][row] = ((quads[0] >> 4u32 & 0x03030303)
-            | (quads[1] >> 4u32 & 0x03030303) << 2u32
-            | (quads[2] >> 4u32 & 0x03030303) << 4u32
-            | (quads[3] >> 4u32 & 0x03030303) << 6u32)
-            .to_le_bytes();
-    }
+pub fn weave(lines: &mut [[[u8; 4]; 16]; 3], row: usize, quads: &[u32; 4]) {
+    lines[0][row] = ((quads[0] & 0x0f0f0f0f) | (quads[1] & 0x0f0f0f0f) << 4u32)
+        .to_le_bytes();
+    lines[1][row] = ((quads[2] & 0x0f0f0f0f) | (quads[3] & 0x0f0f0f0f) << 4u32)
+        .to_le_bytes();
+    lines[2][row] = ((quads[0] >> 4u32 & 0x03030303)
+        | (quads[1] >> 4u32 & 0x03030303) << 2u32
+        | (quads[2] >> 4u32 & 0x03030303) << 4u32
+        | (quads[3] >> 4u32 & 0x03030303) << 6u32)
+        .to_le_bytes();
 }
 /// Takes the integers of one row out of a panel.
 pub fn unpack(panel: &[u8], row: usize, row_of: &mut abi::Unpacked) {

@@ -10,20 +10,17 @@ pub struct Packed {
     pub roots: [[f32; 16]; 1],
     pub codes: [[[[u8; 4]; 16]; 8]; 8],
 }
-/// Puts the codes of run `slot` of a unit, four to a word, into row `row`.
+/// Puts the codes of a body, four to a word, into row `row` of its lines.
 #[inline]
-pub fn weave(unit: &mut Packed, slot: usize, row: usize, quads: &[u32; 64]) {
-    let first = slot * 64 / 8;
-    for (lines, quads) in unit.codes[first..].iter_mut().zip(quads.as_chunks::<8>().0) {
-        lines[0][row] = (quads[0]).to_le_bytes();
-        lines[1][row] = (quads[1]).to_le_bytes();
-        lines[2][row] = (quads[2]).to_le_bytes();
-        lines[3][row] = (quads[3]).to_le_bytes();
-        lines[4][row] = (quads[4]).to_le_bytes();
-        lines[5][row] = (quads[5]).to_le_bytes();
-        lines[6][row] = (quads[6]).to_le_bytes();
-        lines[7][row] = (quads[7]).to_le_bytes();
-    }
+pub fn weave(lines: &mut [[[u8; 4]; 16]; 8], row: usize, quads: &[u32; 8]) {
+    lines[0][row] = (quads[0]).to_le_bytes();
+    lines[1][row] = (quads[1]).to_le_bytes();
+    lines[2][row] = (quads[2]).to_le_bytes();
+    lines[3][row] = (quads[3]).to_le_bytes();
+    lines[4][row] = (quads[4]).to_le_bytes();
+    lines[5][row] = (quads[5]).to_le_bytes();
+    lines[6][row] = (quads[6]).to_le_bytes();
+    lines[7][row] = (quads[7]).to_le_bytes();
 }
 /// Takes the integers of one row out of a panel.
 pub fn unpack(panel: &[u8], row: usize, row_of: &mut abi::Unpacked) {

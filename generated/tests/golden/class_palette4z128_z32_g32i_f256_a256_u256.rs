@@ -12,16 +12,13 @@ pub struct Packed {
     pub scales: [[u8; 16]; 8],
     pub codes: [[[[u8; 4]; 16]; 4]; 8],
 }
-/// Puts the codes of run `slot` of a unit, four to a word, into row `row`.
+/// Puts the codes of a body, four to a word, into row `row` of its lines.
 #[inline]
-pub fn weave(unit: &mut Packed, slot: usize, row: usize, quads: &[u32; 64]) {
-    let first = slot * 64 / 8;
-    for (lines, quads) in unit.codes[first..].iter_mut().zip(quads.as_chunks::<8>().0) {
-        lines[0][row] = (quads[0] | quads[1] << 4u32).to_le_bytes();
-        lines[1][row] = (quads[2] | quads[3] << 4u32).to_le_bytes();
-        lines[2][row] = (quads[4] | quads[5] << 4u32).to_le_bytes();
-        lines[3][row] = (quads[6] | quads[7] << 4u32).to_le_bytes();
-    }
+pub fn weave(lines: &mut [[[u8; 4]; 16]; 4], row: usize, quads: &[u32; 8]) {
+    lines[0][row] = (quads[0] | quads[1] << 4u32).to_le_bytes();
+    lines[1][row] = (quads[2] | quads[3] << 4u32).to_le_bytes();
+    lines[2][row] = (quads[4] | quads[5] << 4u32).to_le_bytes();
+    lines[3][row] = (quads[6] | quads[7] << 4u32).to_le_bytes();
 }
 /// Takes the integers of one row out of a panel.
 pub fn unpack(panel: &[u8], row: usize, row_of: &mut abi::Unpacked) {

@@ -37,8 +37,10 @@ pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u
     let units: &mut [class_linear4_z128_g32_h128_a32_u128::Packed] = bytemuck::cast_slice_mut(
         panel,
     );
+    let count_of = rows.len().min(PANEL_ROWS);
     for (unit, first) in units.iter_mut().zip((0..count).step_by(1)) {
-        for (lane, row) in rows.clone().enumerate().take(PANEL_ROWS) {
+        for lane in 0..count_of {
+            let row = rows.start + lane;
             let octet_digit = row / 8;
             let pair_digit = row / 2 % 4;
             let odd_digit = row % 2;
@@ -46,14 +48,36 @@ pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u
                 let index = first + slot;
                 let group_digit = index;
                 let mut quads = [0_u32; 32];
-                for lane_digit in 0..128 {
-                    let v0 = (tensors[0]
-                        .item::<4, 2>([128 * group_digit + lane_digit, octet_digit])
-                        as u32) >> (4 * pair_digit + 16 * odd_digit) & 15;
-                    let at = lane_digit;
-                    quads[at / 4] |= u32::from(v0 as u8) << (8 * (at % 4));
+                for lane_digit in 0..32 {
+                    quads[(4 * lane_digit) / 4] = (((tensors[0]
+                        .item::<4, 2>([128 * group_digit + 4 * lane_digit, octet_digit])
+                        as u32) >> (4 * pair_digit + 16 * odd_digit) & 15)
+                        | ((tensors[0]
+                            .item::<
+                                4,
+                                2,
+                            >([1 + 128 * group_digit + 4 * lane_digit, octet_digit])
+                            as u32) >> (4 * pair_digit + 16 * odd_digit) & 15) << 8u32
+                        | ((tensors[0]
+                            .item::<
+                                4,
+                                2,
+                            >([2 + 128 * group_digit + 4 * lane_digit, octet_digit])
+                            as u32) >> (4 * pair_digit + 16 * odd_digit) & 15) << 16u32
+                        | ((tensors[0]
+                            .item::<
+                                4,
+                                2,
+                            >([3 + 128 * group_digit + 4 * lane_digit, octet_digit])
+                            as u32) >> (4 * pair_digit + 16 * odd_digit) & 15) << 24u32);
                 }
-                class_linear4_z128_g32_h128_a32_u128::weave(unit, slot, lane, &quads);
+                for body in 0..4 {
+                    class_linear4_z128_g32_h128_a32_u128::weave(
+                        &mut unit.codes[(slot * 128 + 0) / 32 + body],
+                        lane,
+                        &quads.as_chunks::<8>().0[body],
+                    );
+                }
                 let v5 = tensors[2]
                     .item::<
                         2,

@@ -22,15 +22,18 @@ pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u
     let units: &mut [class_plain_g32_h1_a32_u32::Packed] = bytemuck::cast_slice_mut(
         panel,
     );
-    let count_of = rows.len();
-    let lanes: [&[u8]; PANEL_ROWS] = std::array::from_fn(|lane| {
-        if lane < count_of { tensors[0].row(rows.start + lane) } else { &[] }
-    });
+    let count_of = rows.len().min(PANEL_ROWS);
+    let mut lanes: [&[u8]; PANEL_ROWS] = [&[]; PANEL_ROWS];
+    for lane in 0..count_of {
+        lanes[lane] = tensors[0].row(rows.start + lane);
+    }
     for (unit, first) in units.iter_mut().zip((0..count).step_by(32)) {
-        for (lane, blocks) in lanes.iter().copied().enumerate().take(count_of) {
+        for lane in 0..count_of {
+            let blocks = lanes[lane];
             let (blocks, _) = blocks.as_chunks::<2>();
-            for (slot, block) in blocks[first..count.min(first + 32)].iter().enumerate()
-            {
+            for slot in 0..(count - first).min(32) {
+                let index = first + slot;
+                let block = &blocks[index];
                 let v0 = u32::from_le_bytes([block[0 + 0], block[0 + 1], 0, 0]);
                 for at in 0..1 {
                     unit.roots[(slot * 1 + 0) / 1 + at][lane] = v0 as u16;

@@ -25,8 +25,10 @@ pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u
     let units: &mut [class_e4m3_g32_f256_a32_u256::Packed] = bytemuck::cast_slice_mut(
         panel,
     );
+    let count_of = rows.len().min(PANEL_ROWS);
     for (unit, first) in units.iter_mut().zip((0..count).step_by(256)) {
-        for (lane, row) in rows.clone().enumerate().take(PANEL_ROWS) {
+        for lane in 0..count_of {
+            let row = rows.start + lane;
             let row_digit = row;
             let mut quads = [0_u32; 8];
             for slot in 0..(count - first).min(256) {
@@ -35,8 +37,12 @@ pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u
                 let v0 = tensors[0].item::<1, 2>([row_digit, k_digit]) as u32;
                 let at = slot % 32 * 1 + 0;
                 quads[at / 4] |= u32::from(v0 as u8) << (8 * (at % 4));
-                if slot % 32 == 32 - 1 || first + slot == count - 1 {
-                    class_e4m3_g32_f256_a32_u256::weave(unit, slot / 32, lane, &quads);
+                if slot % 32 == 32 - 1 || index == count - 1 {
+                    class_e4m3_g32_f256_a32_u256::weave(
+                        &mut unit.codes[slot / 32 * 1],
+                        lane,
+                        &quads,
+                    );
                     quads = [0; 8];
                 }
                 let v2 = tensors[1].item::<4, 2>([row_digit, 0]) as u32;

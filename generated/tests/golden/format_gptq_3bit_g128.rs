@@ -45,17 +45,19 @@ pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u
     let units: &mut [class_linear3_z128_g32_h128_a32_u128::Packed] = bytemuck::cast_slice_mut(
         panel,
     );
+    let count_of = rows.len().min(PANEL_ROWS);
     for (unit, first) in units.iter_mut().zip((0..count).step_by(1)) {
-        for (lane, row) in rows.clone().enumerate().take(PANEL_ROWS) {
+        for lane in 0..count_of {
+            let row = rows.start + lane;
             let band_digit = row / 32;
             let row_digit = row % 32;
             for slot in 0..(count - first).min(1) {
                 let index = first + slot;
                 let group_digit = index;
-                let mut quads = [0_u32; 32];
                 for run_digit in 0..4 {
+                    let mut quads = [0_u32; 8];
                     for lane_digit in 0..8 {
-                        quads[(32 * run_digit + 4 * lane_digit) / 4] = {
+                        quads[(4 * lane_digit) / 4] = {
                             let run = (tensors[0]
                                 .stream::<
                                     4,
@@ -73,8 +75,14 @@ pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u
                             (pairs | pairs << 5u32) & 0x07070707
                         };
                     }
+                    for body in 0..1 {
+                        class_linear3_z128_g32_h128_a32_u128::weave(
+                            &mut unit.codes[(slot * 128 + 32 * run_digit) / 32 + body],
+                            lane,
+                            &quads.as_chunks::<8>().0[body],
+                        );
+                    }
                 }
-                class_linear3_z128_g32_h128_a32_u128::weave(unit, slot, lane, &quads);
                 let v6 = tensors[2]
                     .item::<2, 2>([group_digit, 32 * band_digit + row_digit]) as u32;
                 for at in 0..1 {

@@ -41,8 +41,10 @@ pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u
     let units: &mut [class_linear4_z128_g32_h128_a32_u128::Packed] = bytemuck::cast_slice_mut(
         panel,
     );
+    let count_of = rows.len().min(PANEL_ROWS);
     for (unit, first) in units.iter_mut().zip((0..count).step_by(1)) {
-        for (lane, row) in rows.clone().enumerate().take(PANEL_ROWS) {
+        for lane in 0..count_of {
+            let row = rows.start + lane;
             let octet_digit = row / 8;
             let row_digit = row % 8;
             for slot in 0..(count - first).min(1) {
@@ -65,7 +67,13 @@ pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u
                         };
                     }
                 }
-                class_linear4_z128_g32_h128_a32_u128::weave(unit, slot, lane, &quads);
+                for body in 0..4 {
+                    class_linear4_z128_g32_h128_a32_u128::weave(
+                        &mut unit.codes[(slot * 128 + 0) / 32 + body],
+                        lane,
+                        &quads.as_chunks::<8>().0[body],
+                    );
+                }
                 let v6 = tensors[2]
                     .item::<2, 2>([group_digit, 8 * octet_digit + row_digit]) as u32;
                 for at in 0..1 {

@@ -34,8 +34,10 @@ pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u
     let units: &mut [class_linear4_g32_h64_min_a32_u64::Packed] = bytemuck::cast_slice_mut(
         panel,
     );
+    let count_of = rows.len().min(PANEL_ROWS);
     for (unit, first) in units.iter_mut().zip((0..count).step_by(1)) {
-        for (lane, row) in rows.clone().enumerate().take(PANEL_ROWS) {
+        for lane in 0..count_of {
+            let row = rows.start + lane;
             let row_digit = row;
             for slot in 0..(count - first).min(1) {
                 let index = first + slot;
@@ -52,7 +54,13 @@ pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u
                         };
                     }
                 }
-                class_linear4_g32_h64_min_a32_u64::weave(unit, slot, lane, &quads);
+                for body in 0..2 {
+                    class_linear4_g32_h64_min_a32_u64::weave(
+                        &mut unit.codes[(slot * 64 + 0) / 32 + body],
+                        lane,
+                        &quads.as_chunks::<8>().0[body],
+                    );
+                }
                 let v2 = tensors[1].item::<2, 2>([row_digit, group_digit]) as u32;
                 for at in 0..1 {
                     unit.roots[(slot * 64 + 0) / 64 + at][lane] = v2 as u16;

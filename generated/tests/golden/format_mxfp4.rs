@@ -47,14 +47,18 @@ pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u
     let units: &mut [class_palette4z64_g32_p128_32_a32_u128::Packed] = bytemuck::cast_slice_mut(
         panel,
     );
-    let count_of = rows.len();
-    let lanes: [&[u8]; PANEL_ROWS] = std::array::from_fn(|lane| {
-        if lane < count_of { tensors[0].row(rows.start + lane) } else { &[] }
-    });
+    let count_of = rows.len().min(PANEL_ROWS);
+    let mut lanes: [&[u8]; PANEL_ROWS] = [&[]; PANEL_ROWS];
+    for lane in 0..count_of {
+        lanes[lane] = tensors[0].row(rows.start + lane);
+    }
     for (unit, first) in units.iter_mut().zip((0..count).step_by(4)) {
-        for (lane, blocks) in lanes.iter().copied().enumerate().take(count_of) {
+        for lane in 0..count_of {
+            let blocks = lanes[lane];
             let (blocks, _) = blocks.as_chunks::<17>();
-            for (slot, block) in blocks[first..count.min(first + 4)].iter().enumerate() {
+            for slot in 0..(count - first).min(4) {
+                let index = first + slot;
+                let block = &blocks[index];
                 let mut quads = [0_u32; 8];
                 for half_digit in 0..2 {
                     for lane_digit in 0..4 {
@@ -64,7 +68,11 @@ pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u
                         ) >> (4 * half_digit) & 0x0f0f0f0f;
                     }
                 }
-                class_palette4z64_g32_p128_32_a32_u128::weave(unit, slot, lane, &quads);
+                class_palette4z64_g32_p128_32_a32_u128::weave(
+                    &mut unit.codes[(slot * 32 + 0) / 32],
+                    lane,
+                    &quads,
+                );
                 let v2 = u32::from(block[0]);
                 for at in 0..1 {
                     unit.roots[(slot * 32 + 0) / 32 + at][lane] = v2 as u8;

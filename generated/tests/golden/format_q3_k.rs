@@ -51,22 +51,25 @@ pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u
     let units: &mut [class_linear3z4_g16i_h256_a256_u256::Packed] = bytemuck::cast_slice_mut(
         panel,
     );
-    let count_of = rows.len();
-    let lanes: [&[u8]; PANEL_ROWS] = std::array::from_fn(|lane| {
-        if lane < count_of { tensors[0].row(rows.start + lane) } else { &[] }
-    });
+    let count_of = rows.len().min(PANEL_ROWS);
+    let mut lanes: [&[u8]; PANEL_ROWS] = [&[]; PANEL_ROWS];
+    for lane in 0..count_of {
+        lanes[lane] = tensors[0].row(rows.start + lane);
+    }
     for (unit, first) in units.iter_mut().zip((0..count).step_by(1)) {
-        for (lane, blocks) in lanes.iter().copied().enumerate().take(count_of) {
+        for lane in 0..count_of {
+            let blocks = lanes[lane];
             let (blocks, _) = blocks.as_chunks::<110>();
-            for (slot, block) in blocks[first..count.min(first + 1)].iter().enumerate() {
-                let mut quads = [0_u32; 64];
+            for slot in 0..(count - first).min(1) {
+                let index = first + slot;
+                let block = &blocks[index];
                 for half_digit in 0..2 {
                     for pair_digit in 0..2 {
                         for odd_digit in 0..2 {
+                            let mut quads = [0_u32; 8];
                             for side_digit in 0..2 {
                                 for lane_digit in 0..4 {
-                                    quads[(128 * half_digit + 64 * pair_digit + 32 * odd_digit
-                                        + 16 * side_digit + 4 * lane_digit) / 4] = stored::word(
+                                    quads[(16 * side_digit + 4 * lane_digit) / 4] = stored::word(
                                         block,
                                         32 + 32 * half_digit + 16 * side_digit + 4 * lane_digit,
                                     ) >> (4 * pair_digit + 2 * odd_digit) & 0x03030303
@@ -75,10 +78,18 @@ pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u
                                             & 0x01010101) << 2u32);
                                 }
                             }
+                            for body in 0..1 {
+                                class_linear3z4_g16i_h256_a256_u256::weave(
+                                    &mut unit
+                                        .codes[(slot * 256 + 128 * half_digit + 64 * pair_digit
+                                        + 32 * odd_digit) / 32 + body],
+                                    lane,
+                                    &quads.as_chunks::<8>().0[body],
+                                );
+                            }
                         }
                     }
                 }
-                class_linear3z4_g16i_h256_a256_u256::weave(unit, slot, lane, &quads);
                 let v10 = u32::from_le_bytes([block[108 + 0], block[108 + 1], 0, 0]);
                 for at in 0..1 {
                     unit.roots[(slot * 256 + 0) / 256 + at][lane] = v10 as u16;

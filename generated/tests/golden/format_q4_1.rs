@@ -32,14 +32,18 @@ pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u
     let units: &mut [class_linear4_g32_h32_min_a32_u32::Packed] = bytemuck::cast_slice_mut(
         panel,
     );
-    let count_of = rows.len();
-    let lanes: [&[u8]; PANEL_ROWS] = std::array::from_fn(|lane| {
-        if lane < count_of { tensors[0].row(rows.start + lane) } else { &[] }
-    });
+    let count_of = rows.len().min(PANEL_ROWS);
+    let mut lanes: [&[u8]; PANEL_ROWS] = [&[]; PANEL_ROWS];
+    for lane in 0..count_of {
+        lanes[lane] = tensors[0].row(rows.start + lane);
+    }
     for (unit, first) in units.iter_mut().zip((0..count).step_by(1)) {
-        for (lane, blocks) in lanes.iter().copied().enumerate().take(count_of) {
+        for lane in 0..count_of {
+            let blocks = lanes[lane];
             let (blocks, _) = blocks.as_chunks::<20>();
-            for (slot, block) in blocks[first..count.min(first + 1)].iter().enumerate() {
+            for slot in 0..(count - first).min(1) {
+                let index = first + slot;
+                let block = &blocks[index];
                 let mut quads = [0_u32; 8];
                 for half_digit in 0..2 {
                     for lane_digit in 0..4 {
@@ -49,7 +53,11 @@ pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u
                         ) >> (4 * half_digit) & 0x0f0f0f0f;
                     }
                 }
-                class_linear4_g32_h32_min_a32_u32::weave(unit, slot, lane, &quads);
+                class_linear4_g32_h32_min_a32_u32::weave(
+                    &mut unit.codes[(slot * 32 + 0) / 32],
+                    lane,
+                    &quads,
+                );
                 let v2 = u32::from_le_bytes([block[0 + 0], block[0 + 1], 0, 0]);
                 for at in 0..1 {
                     unit.roots[(slot * 32 + 0) / 32 + at][lane] = v2 as u16;

@@ -56,29 +56,40 @@ pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u
     let units: &mut [class_linear4_g32u_h256_minn_a256_u256::Packed] = bytemuck::cast_slice_mut(
         panel,
     );
-    let count_of = rows.len();
-    let lanes: [&[u8]; PANEL_ROWS] = std::array::from_fn(|lane| {
-        if lane < count_of { tensors[0].row(rows.start + lane) } else { &[] }
-    });
+    let count_of = rows.len().min(PANEL_ROWS);
+    let mut lanes: [&[u8]; PANEL_ROWS] = [&[]; PANEL_ROWS];
+    for lane in 0..count_of {
+        lanes[lane] = tensors[0].row(rows.start + lane);
+    }
     for (unit, first) in units.iter_mut().zip((0..count).step_by(1)) {
-        for (lane, blocks) in lanes.iter().copied().enumerate().take(count_of) {
+        for lane in 0..count_of {
+            let blocks = lanes[lane];
             let (blocks, _) = blocks.as_chunks::<144>();
-            for (slot, block) in blocks[first..count.min(first + 1)].iter().enumerate() {
-                let mut quads = [0_u32; 64];
+            for slot in 0..(count - first).min(1) {
+                let index = first + slot;
+                let block = &blocks[index];
                 for hi_digit in 0..2 {
                     for pair_digit in 0..2 {
                         for half_digit in 0..2 {
+                            let mut quads = [0_u32; 8];
                             for lane_digit in 0..8 {
-                                quads[(128 * hi_digit + 64 * pair_digit + 32 * half_digit
-                                    + 4 * lane_digit) / 4] = stored::word(
+                                quads[(4 * lane_digit) / 4] = stored::word(
                                     block,
                                     16 + 64 * hi_digit + 32 * pair_digit + 4 * lane_digit,
                                 ) >> (4 * half_digit) & 0x0f0f0f0f;
                             }
+                            for body in 0..1 {
+                                class_linear4_g32u_h256_minn_a256_u256::weave(
+                                    &mut unit
+                                        .codes[(slot * 256 + 128 * hi_digit + 64 * pair_digit
+                                        + 32 * half_digit) / 32 + body],
+                                    lane,
+                                    &quads.as_chunks::<8>().0[body],
+                                );
+                            }
                         }
                     }
                 }
-                class_linear4_g32u_h256_minn_a256_u256::weave(unit, slot, lane, &quads);
                 let v6 = u32::from_le_bytes([block[0 + 0], block[0 + 1], 0, 0]);
                 for at in 0..1 {
                     unit.roots[(slot * 256 + 0) / 256 + at][lane] = v6 as u16;

@@ -32,14 +32,18 @@ pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u
     let units: &mut [class_linear8z128_g256_f256_a256_u256::Packed] = bytemuck::cast_slice_mut(
         panel,
     );
-    let count_of = rows.len();
-    let lanes: [&[u8]; PANEL_ROWS] = std::array::from_fn(|lane| {
-        if lane < count_of { tensors[0].row(rows.start + lane) } else { &[] }
-    });
+    let count_of = rows.len().min(PANEL_ROWS);
+    let mut lanes: [&[u8]; PANEL_ROWS] = [&[]; PANEL_ROWS];
+    for lane in 0..count_of {
+        lanes[lane] = tensors[0].row(rows.start + lane);
+    }
     for (unit, first) in units.iter_mut().zip((0..count).step_by(1)) {
-        for (lane, blocks) in lanes.iter().copied().enumerate().take(count_of) {
+        for lane in 0..count_of {
+            let blocks = lanes[lane];
             let (blocks, _) = blocks.as_chunks::<292>();
-            for (slot, block) in blocks[first..count.min(first + 1)].iter().enumerate() {
+            for slot in 0..(count - first).min(1) {
+                let index = first + slot;
+                let block = &blocks[index];
                 let mut quads = [0_u32; 64];
                 for lane_digit in 0..64 {
                     quads[(4 * lane_digit) / 4] = (stored::word(
@@ -47,7 +51,13 @@ pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u
                         4 + 4 * lane_digit,
                     )) ^ 0x80808080;
                 }
-                class_linear8z128_g256_f256_a256_u256::weave(unit, slot, lane, &quads);
+                for body in 0..8 {
+                    class_linear8z128_g256_f256_a256_u256::weave(
+                        &mut unit.codes[(slot * 256 + 0) / 32 + body],
+                        lane,
+                        &quads.as_chunks::<8>().0[body],
+                    );
+                }
                 let v2 = u32::from_le_bytes([
                     block[0 + 0],
                     block[0 + 1],

@@ -58,14 +58,18 @@ pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u
     let units: &mut [class_linear2z1_g256_h256_a256_u512::Packed] = bytemuck::cast_slice_mut(
         panel,
     );
-    let count_of = rows.len();
-    let lanes: [&[u8]; PANEL_ROWS] = std::array::from_fn(|lane| {
-        if lane < count_of { tensors[0].row(rows.start + lane) } else { &[] }
-    });
+    let count_of = rows.len().min(PANEL_ROWS);
+    let mut lanes: [&[u8]; PANEL_ROWS] = [&[]; PANEL_ROWS];
+    for lane in 0..count_of {
+        lanes[lane] = tensors[0].row(rows.start + lane);
+    }
     for (unit, first) in units.iter_mut().zip((0..count).step_by(2)) {
-        for (lane, blocks) in lanes.iter().copied().enumerate().take(count_of) {
+        for lane in 0..count_of {
+            let blocks = lanes[lane];
             let (blocks, _) = blocks.as_chunks::<54>();
-            for (slot, block) in blocks[first..count.min(first + 2)].iter().enumerate() {
+            for slot in 0..(count - first).min(2) {
+                let index = first + slot;
+                let block = &blocks[index];
                 let mut quads = [0_u32; 64];
                 for digit_digit in 0..5 {
                     for lane_digit in 0..8 {
@@ -91,7 +95,13 @@ pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u
                         );
                     }
                 }
-                class_linear2z1_g256_h256_a256_u512::weave(unit, slot, lane, &quads);
+                for body in 0..8 {
+                    class_linear2z1_g256_h256_a256_u512::weave(
+                        &mut unit.codes[slot / 1 * 8 + body],
+                        lane,
+                        &quads.as_chunks::<8>().0[body],
+                    );
+                }
                 let v3 = u32::from_le_bytes([block[52 + 0], block[52 + 1], 0, 0]);
                 for at in 0..1 {
                     unit.roots[(slot * 256 + 0) / 256 + at][lane] = v3 as u16;

@@ -33,25 +33,38 @@ pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u
     let units: &mut [class_linear2z1_g256_h256_a256_u512::Packed] = bytemuck::cast_slice_mut(
         panel,
     );
-    let count_of = rows.len();
-    let lanes: [&[u8]; PANEL_ROWS] = std::array::from_fn(|lane| {
-        if lane < count_of { tensors[0].row(rows.start + lane) } else { &[] }
-    });
+    let count_of = rows.len().min(PANEL_ROWS);
+    let mut lanes: [&[u8]; PANEL_ROWS] = [&[]; PANEL_ROWS];
+    for lane in 0..count_of {
+        lanes[lane] = tensors[0].row(rows.start + lane);
+    }
     for (unit, first) in units.iter_mut().zip((0..count).step_by(2)) {
-        for (lane, blocks) in lanes.iter().copied().enumerate().take(count_of) {
+        for lane in 0..count_of {
+            let blocks = lanes[lane];
             let (blocks, _) = blocks.as_chunks::<66>();
-            for (slot, block) in blocks[first..count.min(first + 2)].iter().enumerate() {
-                let mut quads = [0_u32; 64];
+            for slot in 0..(count - first).min(2) {
+                let index = first + slot;
+                let block = &blocks[index];
                 for half_digit in 0..2 {
                     for row_digit in 0..4 {
+                        let mut quads = [0_u32; 8];
                         for lane_digit in 0..8 {
-                            quads[(128 * half_digit + 32 * row_digit + 4 * lane_digit)
-                                / 4] = stored::word(block, 32 * half_digit + 4 * lane_digit)
-                                >> (2 * row_digit) & 0x03030303;
+                            quads[(4 * lane_digit) / 4] = stored::word(
+                                block,
+                                32 * half_digit + 4 * lane_digit,
+                            ) >> (2 * row_digit) & 0x03030303;
+                        }
+                        for body in 0..1 {
+                            class_linear2z1_g256_h256_a256_u512::weave(
+                                &mut unit
+                                    .codes[(slot * 256 + 128 * half_digit + 32 * row_digit) / 32
+                                    + body],
+                                lane,
+                                &quads.as_chunks::<8>().0[body],
+                            );
                         }
                     }
                 }
-                class_linear2z1_g256_h256_a256_u512::weave(unit, slot, lane, &quads);
                 let v3 = u32::from_le_bytes([block[64 + 0], block[64 + 1], 0, 0]);
                 for at in 0..1 {
                     unit.roots[(slot * 256 + 0) / 256 + at][lane] = v3 as u16;

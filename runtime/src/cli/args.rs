@@ -59,7 +59,7 @@ impl Choice {
 /// In which form weights are held.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub struct Held {
-    /// Hold weights packed, or as they are stored and pack them again in each multiplication: slower, and smaller for some formats
+    /// How weights are held: packed, or as they are stored: slower, for some formats smaller
     #[arg(long, value_name = "LAYOUT", value_parser = layout(), default_value = "packed")]
     pub layout: Layout,
 }

@@ -1,6 +1,7 @@
 //! Weights that kernels multiply by.
 
 mod kept;
+mod layout;
 mod shared;
 
 use std::ops::Range;
@@ -15,6 +16,7 @@ use crate::registry::{Class, Format, Packed};
 use crate::stored::Stored;
 use kept::Kept;
 pub(crate) use kept::Scratch;
+pub use layout::Layout;
 pub(crate) use shared::Shared;
 
 /// Stored bytes that are packed before whoever reads them hears of it.
@@ -30,31 +32,6 @@ pub struct Weights {
     held: Held,
     /// The panel that holds the first row.
     first: usize,
-}
-
-/// In which form weights are held in memory. The products are the same, to the last bit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Layout {
-    /// The packed form, made once: what multiplies fastest.
-    #[default]
-    Packed,
-    /// The stored form, of which every multiplication packs a tile at a time: for formats that grow when they are packed, on
-    /// machines that are short of memory.
-    Stored,
-}
-
-impl Layout {
-    /// Both layouts.
-    pub const ALL: [Self; 2] = [Self::Packed, Self::Stored];
-
-    /// The name used on the command line.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Packed => "packed",
-            Self::Stored => "stored",
-        }
-    }
 }
 
 /// The bytes of weights.

@@ -1,11 +1,13 @@
 //! The codes of four consecutive weights at once, one in each byte of a word: how packers read what lies in such runs.
 
+mod levels;
+
 use proc_macro2::{Ident, Literal, TokenStream};
-use quote::{format_ident, quote};
+use quote::quote;
 
 use super::item;
 use super::value::{affine, name, needed, nest, nest_around, position};
-use crate::ir::{Affine, Home, Item, Loop, Op, Piece};
+use crate::ir::{Affine, Home, Loop, Op, Piece};
 use crate::lower::class::{Class, Source};
 
 /// Weights of a word.
@@ -26,8 +28,8 @@ impl Filled {
     /// Of piece `at` of a decoder; `None` if its weights do not lie four and four together, or if a code is no word operation of
     /// what is stored.
     pub fn new(piece: &Piece, tables: &[Vec<f32>], class: &Class, at: usize) -> Option<Self> {
-        let piece = by_fours(piece)?;
-        let mut words = Words { piece: &piece, tables, scalars: Vec::new(), items: TokenStream::new(), at };
+        let (whole, piece) = (piece, by_fours(piece)?);
+        let mut words = Words { whole, piece: &piece, tables, scalars: Vec::new(), items: TokenStream::new(), at };
         let value = words.code(class)?;
         let Words { scalars, items: tables, .. } = words;
         Some(Self { value, scalars, tables, piece })
@@ -61,19 +63,26 @@ impl Filled {
     }
 }
 
-/// The piece with its fastest digit counted in fours, so that its operations are those of the first weight of each word.
+/// The piece with its fastest digits counted in fours, so that its operations are those of the first weight of each word.
 fn by_fours(piece: &Piece) -> Option<Piece> {
-    let (last, outer) = piece.loops.split_last()?;
-    let whole = last.stride == 1 && last.size.is_multiple_of(LANES) && piece.start.is_multiple_of(LANES);
-    if !whole || !outer.iter().all(|digit| digit.stride.is_multiple_of(LANES)) {
+    let mut fours = piece.clone();
+    // Two weights that share a byte may have a digit of their own.
+    let stride = match fours.loops.last()? {
+        Loop { size: 2, stride: 1, .. } => fours.loops.pop()?.size,
+        _ => 1,
+    };
+    let (index, lanes) = (fours.loops.len().checked_sub(1)?, LANES / stride);
+    let last = &mut fours.loops[index];
+    let whole = last.stride == stride && last.size.is_multiple_of(lanes) && piece.start.is_multiple_of(LANES);
+    *last = Loop { size: last.size / lanes, stride: LANES, ..last.clone() };
+    if !whole || !fours.loops.iter().all(|digit| digit.stride.is_multiple_of(LANES)) {
         return None;
     }
-    let mut fours = piece.clone();
-    *fours.loops.last_mut()? = Loop { size: last.size / LANES, stride: LANES, ..last.clone() };
-    let index = outer.len();
     for node in &mut fours.ops {
+        node.depth = node.depth.min(index + 1);
         for map in maps(&mut node.op) {
-            map.terms.iter_mut().filter(|(digit, _)| *digit == index).for_each(|(_, stride)| *stride *= LANES as i64);
+            map.terms.retain(|(digit, _)| *digit <= index);
+            map.terms.iter_mut().filter(|(digit, _)| *digit == index).for_each(|(_, stride)| *stride *= lanes as i64);
         }
     }
     Some(fours)
@@ -96,6 +105,9 @@ fn maps(op: &mut Op) -> Vec<&mut Affine> {
 
 /// Operations on words, as they are made from a piece that is counted in fours.
 struct Words<'a> {
+    /// The piece, weight by weight.
+    whole: &'a Piece,
+    /// The same in fours.
     piece: &'a Piece,
     tables: &'a [Vec<f32>],
     /// Operations that are the same for all weights of a word.
@@ -104,12 +116,6 @@ struct Words<'a> {
     items: TokenStream,
     /// The number of the piece, which the names of its tables begin with.
     at: usize,
-}
-
-/// A part of a level that takes two values: a word of bytes that are 0 where it is the first, and all ones where it is the second.
-struct Choice {
-    mask: TokenStream,
-    values: [f32; 2],
 }
 
 impl Words<'_> {
@@ -141,8 +147,8 @@ impl Words<'_> {
                 let (scalar, ones) = (self.scalar(index), hex(ONES));
                 (bits <= 8).then(|| quote!(#scalar * #ones))
             }
-            Op::Bits { item, bytes, shift, bits } if *bits <= 8 => self.bits(item, *bytes, shift, *bits),
-            Op::Trit { item, digit } => self.trits(item, digit),
+            Op::Bits { bits: ..=8, .. } => self.bits(index),
+            Op::Trit { .. } => self.trits(index),
             Op::Join(parts) => {
                 let mut terms = Vec::new();
                 for &(part, weight) in parts {
@@ -164,132 +170,75 @@ impl Words<'_> {
         name(index)
     }
 
-    /// What a map adds from one weight to the next.
-    fn step(&self, map: &Affine) -> i64 {
-        let last = self.piece.loops.len() - 1;
-        map.terms.iter().find(|(digit, _)| *digit == last).map_or(0, |(_, stride)| stride / LANES as i64)
+    /// What a map of the whole piece adds for each weight of a word.
+    fn offsets(&self, map: &Affine) -> [i64; LANES] {
+        std::array::from_fn(|lane| {
+            let mut rest = lane;
+            let digits = self.whole.loops.iter().enumerate().rev().map(|(index, digit)| {
+                let value = (rest % digit.size) as i64;
+                rest /= digit.size;
+                value * map.terms.iter().find(|(digit, _)| *digit == index).map_or(0, |&(_, stride)| stride)
+            });
+            digits.sum()
+        })
     }
 
-    fn bits(&self, item: &Item, bytes: u32, shift: &Affine, bits: u32) -> Option<TokenStream> {
-        let steps = item.at.iter().map(|at| self.step(at)).collect::<Vec<_>>();
-        let (along, step) = (steps.iter().sum::<i64>(), self.step(shift));
-        let mask = hex(ONES * ((1 << bits) - 1));
-        match (item.home, along, step) {
+    /// The same, if it is so much for each.
+    fn step(&self, map: &Affine) -> Option<i64> {
+        let offsets = self.offsets(map);
+        offsets.windows(2).all(|pair| pair[1] - pair[0] == offsets[1]).then_some(offsets[1])
+    }
+
+    /// Bits of stored items.
+    fn bits(&self, index: usize) -> Option<TokenStream> {
+        let (Op::Bits { item, bytes, shift, bits }, Op::Bits { item: whole, shift: whole_shift, .. }) =
+            (&self.piece.ops[index].op, &self.whole.ops[index].op)
+        else {
+            return None;
+        };
+        let (bytes, bits) = (*bytes, *bits);
+        let steps = whole.at.iter().map(|at| self.step(at)).collect::<Option<Vec<_>>>();
+        let along = steps.map(|steps| (steps.len(), steps.iter().map(|step| step.abs()).sum::<i64>()));
+        match (item.home, along, self.step(whole_shift)) {
             // A byte for each weight.
-            (Home::Block | Home::Header, 1, 0) if bytes == 1 && item.stream.is_none() => {
+            (Home::Block | Home::Header, Some((1, 1)), Some(0)) if bytes == 1 && item.stream.is_none() => {
                 let (word, by) = (item::word(self.piece, item), affine(self.piece, shift));
                 let word = if by.to_string() == "0" { word } else { quote!(#word >> (#by)) };
+                let mask = hex(ONES * ((1 << bits) - 1));
                 Some(if bits == 8 { word } else { quote!(#word & #mask) })
             }
             // Weights side by side in one item, or in a stream of them.
-            (_, 0, 1..=4 | 8) if step >= i64::from(bits) => {
+            (_, Some((_, 0)), Some(step @ (1..=4 | 8))) if step >= i64::from(bits) => {
                 let all = step as u32 * (LANES as u32 - 1) + bits;
                 let run = item::bits(self.piece, item, bytes, shift, all);
                 Some(spread(&quote!((#run) as u32), step as u32, bits))
             }
-            _ => None,
+            // Each weight by itself.
+            _ => {
+                let (places, shifts) = (whole.at.iter().map(|at| self.offsets(at)), self.offsets(whole_shift));
+                let places = places.collect::<Vec<_>>();
+                let lanes = (0..LANES).map(|lane| {
+                    let (mut item, mut shift) = (item.clone(), shift.clone());
+                    item.at.iter_mut().zip(&places).for_each(|(at, offsets)| at.at += offsets[lane]);
+                    shift.at += shifts[lane];
+                    let (value, up) = (item::bits(self.piece, &item, bytes, &shift, bits), 8 * lane as u32);
+                    if up == 0 { quote!((#value)) } else { quote!((#value) << #up) }
+                });
+                Some(quote!((#(#lanes)|*)))
+            }
         }
     }
 
-    /// Four base-3 digits: `((b * 3^n mod 256) * 3) >> 8`, for two bytes at a time, which have 16 bits each.
-    fn trits(&self, item: &Item, digit: &Affine) -> Option<TokenStream> {
-        let block = item.home == Home::Block && item.stream.is_none() && self.step(&item.at[0]) == 1 && self.step(digit) == 0;
-        let (word, digit) = (item::word(self.piece, item), affine(self.piece, digit));
-        block.then(|| quote!(scalar::trits(#word, #digit)))
-    }
-
-    /// The code of each level, where levels are vectors of a table, and one part of them at most is chosen by a bit.
-    fn level(&mut self, code_of: &dyn Fn(f32) -> Option<u8>) -> Option<TokenStream> {
-        let (own, level) = (self.piece.values.own, self.piece.values.level);
-        let (vector, values) = self.vector(own)?;
-        let choice = match self.piece.ops[level].op {
-            _ if level == own => None,
-            Op::Mul(a, b) | Op::Sub(a, b) if a == own => Some(self.choice(b)?),
-            _ => return None,
+    /// Four base-3 digits, each of a byte.
+    fn trits(&self, index: usize) -> Option<TokenStream> {
+        let (Op::Trit { item, digit }, Op::Trit { item: whole, digit: whole_digit }) =
+            (&self.piece.ops[index].op, &self.whole.ops[index].op)
+        else {
+            return None;
         };
-        let apply = |value: f32, by: f32| if let Op::Mul(..) = self.piece.ops[level].op { value * by } else { value - by };
-        let word = |of: &[f32], by: Option<f32>| {
-            let codes = of.iter().map(|&value| code_of(by.map_or(value, |by| apply(value, by))));
-            Some(u32::from_le_bytes(codes.collect::<Option<Vec<_>>>()?.try_into().ok()?))
-        };
-        let words = |by: Option<f32>| values.chunks(LANES).map(|of| word(of, by)).collect::<Option<Vec<_>>>();
-        let Some(Choice { mask, values: [one, other] }) = choice else {
-            let table = self.table("CODES", words(None)?.iter().map(|&word| hex(word)).collect(), &quote!(u32));
-            return Some(quote!(#table[#vector]));
-        };
-        // Of each word what it is for the first value, and what changes for the second.
-        let pairs = words(Some(one))?.into_iter().zip(words(Some(other))?).map(|(one, other)| {
-            let (one, change) = (hex(one), hex(one ^ other));
-            quote!([#one, #change])
-        });
-        let table = self.table("CODES", pairs.collect(), &quote!([u32; 2]));
-        Some(quote!({
-            let [codes, change] = #table[#vector];
-            codes ^ change & (#mask)
-        }))
-    }
-
-    /// A number from a table of vectors: the index of the word, and the table with what is made of its values.
-    fn vector(&mut self, index: usize) -> Option<(TokenStream, Vec<f32>)> {
-        match &self.piece.ops[index].op {
-            Op::Times(of, by) => {
-                let (vector, values) = self.vector(*of)?;
-                Some((vector, values.into_iter().map(|value| value * by).collect()))
-            }
-            Op::Plus(of, by) => {
-                let (vector, values) = self.vector(*of)?;
-                Some((vector, values.into_iter().map(|value| value + by).collect()))
-            }
-            Op::Level { table, width, code, lane } if width.is_multiple_of(LANES) => {
-                let fours = |stride: i64| (stride % LANES as i64 == 0).then_some(stride / LANES as i64);
-                let terms = lane.terms.iter().map(|&(digit, stride)| Some((digit, fours(stride)?)));
-                let lane = Affine { at: fours(lane.at)?, terms: terms.collect::<Option<_>>()?, known: Vec::new() };
-                let (code_depth, lanes) = (self.piece.ops[*code].depth, self.piece.loops.len());
-                if code_depth >= lanes {
-                    return None;
-                }
-                let (code, lane, words) = (self.scalar(*code), affine(self.piece, &lane), width / LANES);
-                Some((quote!(#words * #code as usize + #lane), self.tables[*table].clone()))
-            }
-            _ => None,
-        }
-    }
-
-    /// A number that takes two values.
-    fn choice(&mut self, index: usize) -> Option<Choice> {
-        if let Some((vector, values)) = self.vector(index) {
-            let one = *values.first()?;
-            let other = values.iter().copied().find(|value| *value != one).unwrap_or(one);
-            let byte = |value: &f32| if *value == one { Some(0) } else { (*value == other).then_some(0xFF) };
-            let word = |of: &[f32]| Some(u32::from_le_bytes(of.iter().map(byte).collect::<Option<Vec<_>>>()?.try_into().ok()?));
-            let words = values.chunks(LANES).map(|of| word(of).map(hex)).collect::<Option<Vec<_>>>()?;
-            let table = self.table("MASKS", words, &quote!(u32));
-            return Some(Choice { mask: quote!(#table[#vector]), values: [one, other] });
-        }
-        let (bit, values) = self.of_bit(index)?;
-        let word = self.word(bit)?;
-        Some(Choice { mask: quote!((#word) * 0xFF), values })
-    }
-
-    /// A number that follows from one bit: the operation that is the bit, and the number for 0 and 1.
-    fn of_bit(&self, index: usize) -> Option<(usize, [f32; 2])> {
-        let map = |of: usize, change: &dyn Fn(f32) -> f32| Some((self.of_bit(of)?.0, self.of_bit(of)?.1.map(change)));
-        match &self.piece.ops[index].op {
-            Op::ToFloat(of) if bits_of(self.piece, *of) == Some(1) => Some((*of, [0.0, 1.0])),
-            Op::Level { table, width: 1, code, .. } if bits_of(self.piece, *code) == Some(1) => {
-                Some((*code, self.tables[*table].as_slice().try_into().ok()?))
-            }
-            Op::Times(of, by) => map(*of, &|value| value * by),
-            Op::Plus(of, by) => map(*of, &|value| value + by),
-            _ => None,
-        }
-    }
-
-    /// A table of its own for this piece.
-    fn table(&mut self, kind: &str, rows: Vec<TokenStream>, ty: &TokenStream) -> Ident {
-        let (table, len) = (format_ident!("{kind}_{}", self.at), rows.len());
-        self.items.extend(quote!(static #table: [#ty; #len] = [#(#rows),*];));
-        table
+        let bytes = item.home == Home::Block && item.stream.is_none() && self.step(&whole.at[0]) == Some(1);
+        let (word, by) = (item::word(self.piece, item), affine(self.piece, digit));
+        (bytes && self.step(whole_digit) == Some(0)).then(|| quote!(scalar::trits(#word, #by)))
     }
 }
 
