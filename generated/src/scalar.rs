@@ -52,8 +52,8 @@ pub fn trit(byte: u8, digit: usize) -> u32 {
 pub fn trits(bytes: u32, digit: usize) -> u32 {
     const POWERS: [u32; 5] = [1, 3, 9, 27, 81];
     const TWO: u32 = 0x00ff_00ff;
-    let digits = |two: u32| ((two * POWERS[digit] & TWO) * 3) >> 8 & TWO;
-    digits(bytes & TWO) | digits(bytes >> 8 & TWO) << 8
+    let digits = |two: u32| ((((two * POWERS[digit]) & TWO) * 3) >> 8) & TWO;
+    digits(bytes & TWO) | (digits((bytes >> 8) & TWO) << 8)
 }
 
 #[cfg(test)]

@@ -161,10 +161,14 @@ impl<'a> Tensor<'a> {
     }
 
     /// The bits of an item.
+    #[expect(
+        clippy::needless_range_loop,
+        clippy::manual_memcpy,
+        reason = "iterators of the standard library are compiled apart from the kernels, and called: ten times slower"
+    )]
     #[inline]
     #[must_use]
     pub fn item<const BYTES: usize, const AXES: usize>(&self, index: [usize; AXES]) -> u64 {
-        // Loops, not iterators: those of the standard library are compiled apart from the kernels, and called.
         let mut at = 0;
         for axis in 0..AXES {
             at += index[axis] * self.strides[axis];

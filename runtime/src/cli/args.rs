@@ -59,7 +59,7 @@ impl Choice {
 /// In which form weights are held.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub struct Held {
-    /// How weights are held: packed, or as they are stored: slower, for some formats smaller
+    /// How weights are held in memory
     #[arg(long, value_name = "LAYOUT", value_parser = layout(), default_value = "packed")]
     pub layout: Layout,
 }
