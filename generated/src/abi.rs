@@ -21,6 +21,9 @@ use crate::stored::{Storage, Tensor};
 /// Rows that are interleaved in packed weights.
 pub const PANEL_ROWS: usize = 16;
 
+/// Rows that packed weights are filled up to: the height of every tile divides it, on every instruction set.
+pub const TILE_ROWS: usize = 64;
+
 /// Weights of a segment: sums over K restart at +0 at each multiple, and segment sums are added left to right.
 pub const SEGMENT: usize = 512;
 

@@ -46,8 +46,29 @@ pub fn trit(byte: u8, digit: usize) -> u32 {
     (u32::from(byte.wrapping_mul(POWERS[digit])) * 3) >> 8
 }
 
+/// [`trit`] of each byte of a word: two bytes at a time, each with 16 bits to grow into.
+#[inline]
+#[must_use]
+pub fn trits(bytes: u32, digit: usize) -> u32 {
+    const POWERS: [u32; 5] = [1, 3, 9, 27, 81];
+    const TWO: u32 = 0x00ff_00ff;
+    let digits = |two: u32| ((((two * POWERS[digit]) & TWO) * 3) >> 8) & TWO;
+    digits(bytes & TWO) | (digits((bytes >> 8) & TWO) << 8)
+}
+
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn digits_of_a_word_are_those_of_its_bytes() {
+        for byte in 0..=255_u8 {
+            let bytes = [byte, !byte, byte.wrapping_mul(7), 255];
+            for digit in 0..5 {
+                let wanted = bytes.map(|byte| super::trit(byte, digit) as u8);
+                assert_eq!(super::trits(u32::from_le_bytes(bytes), digit).to_le_bytes(), wanted, "{bytes:?} {digit}");
+            }
+        }
+    }
+
     #[test]
     fn powers_of_two_reach_the_subnormals() {
         for (exponent, bias) in [(0, 127), (1, 127), (255, 128), (0, 128), (1, 128), (127, 127)] {

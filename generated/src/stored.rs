@@ -148,6 +148,12 @@ impl<'a> Tensor<'a> {
         (stride == bytes.len()).then_some(Self { bytes, strides })
     }
 
+    /// All items.
+    #[must_use]
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
     /// The bytes at one index of the slowest axis.
     #[must_use]
     pub fn row(&self, index: usize) -> &'a [u8] {
@@ -155,12 +161,23 @@ impl<'a> Tensor<'a> {
     }
 
     /// The bits of an item.
+    #[expect(
+        clippy::needless_range_loop,
+        clippy::manual_memcpy,
+        reason = "iterators of the standard library are compiled apart from the kernels, and called: ten times slower"
+    )]
     #[inline]
     #[must_use]
     pub fn item<const BYTES: usize, const AXES: usize>(&self, index: [usize; AXES]) -> u64 {
-        let at = index.iter().zip(self.strides).map(|(index, stride)| index * stride).sum::<usize>();
+        let mut at = 0;
+        for axis in 0..AXES {
+            at += index[axis] * self.strides[axis];
+        }
+        let item = &self.bytes[at..][..BYTES];
         let mut word = [0; 8];
-        word[..BYTES].copy_from_slice(&self.bytes[at..][..BYTES]);
+        for byte in 0..BYTES {
+            word[byte] = item[byte];
+        }
         u64::from_le_bytes(word)
     }
 
@@ -195,6 +212,13 @@ pub fn stream(bytes: &[u8], bit: usize, bits: u32) -> u64 {
     let end = (bit + bits as usize).div_ceil(8);
     let word = bytes[first..end].iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte));
     word >> shift & (u64::MAX >> (64 - bits))
+}
+
+/// The four bytes from `at` on, the first lowest.
+#[inline]
+#[must_use]
+pub fn word(bytes: &[u8], at: usize) -> u32 {
+    bytes[at..].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes))
 }
 
 impl Format {

@@ -12,8 +12,10 @@ use crate::walk::{At, Node, Table, read_document};
 /// Rows that packed weights interleave: every tile has a multiple of them.
 pub const PANEL_ROWS: usize = 16;
 
-/// Most rows and columns of a tile.
-const MAX_ROWS: u32 = 256;
+/// Rows that packed weights are filled up to: every tile's rows divide it, so that they are the same for all instruction sets.
+const TILE_ROWS: usize = 64;
+
+/// Most columns of a tile.
 const MAX_COLS: u32 = 16;
 
 /// Most steps in flight.
@@ -77,7 +79,7 @@ pub struct Variant {
     pub numerics: Numerics,
     /// `schedule`: how it gets at decoded weights.
     pub schedule: Schedule,
-    /// `rows`: rows of a tile, a multiple of [`PANEL_ROWS`], at most 256.
+    /// `rows`: rows of a tile: 16, 32 or 64.
     pub rows: usize,
     /// `cols`: columns of a tile, 1 to 16.
     pub cols: usize,
@@ -275,10 +277,10 @@ fn read_batches(node: &Node<'_>, sink: &mut Sink) -> Option<Vec<At<usize>>> {
 }
 
 fn read_rows(node: &Node<'_>, sink: &mut Sink) -> Option<At<usize>> {
-    let rows = node.count(sink, 1..=MAX_ROWS)?;
-    if rows.value % PANEL_ROWS != 0 {
-        sink.error(node.span, format!("`rows` must be a multiple of {PANEL_ROWS}"))
-            .label(format!("packed weights interleave {PANEL_ROWS} rows"));
+    let rows = node.count(sink, 1..=TILE_ROWS as u32)?;
+    if rows.value % PANEL_ROWS != 0 || TILE_ROWS % rows.value != 0 {
+        sink.error(node.span, format!("`rows` must be a multiple of {PANEL_ROWS} that divides {TILE_ROWS}"))
+            .label(format!("packed weights interleave {PANEL_ROWS} rows, and are filled up to {TILE_ROWS}"));
         return None;
     }
     Some(rows)

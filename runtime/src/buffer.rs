@@ -36,13 +36,18 @@ impl Buffer {
     /// The system has not got that much memory.
     pub fn zeroed(len: usize) -> io::Result<Self> {
         if len < LARGE {
-            let lines = vec![Line([0; ALIGNMENT]); len.div_ceil(ALIGNMENT)];
-            return Ok(Self(Memory::Lines { lines, len }));
+            return Ok(Self::lines(len));
         }
         let mapping = MmapMut::map_anon(len)?;
         #[cfg(target_os = "linux")]
         let _ = mapping.advise(memmap2::Advice::HugePage); // only a hint: some systems have none
         Ok(Self(Memory::Mapping(mapping)))
+    }
+
+    /// `len` zeros, which are to be used again and again: no mapping of their own.
+    #[must_use]
+    pub fn lines(len: usize) -> Self {
+        Self(Memory::Lines { lines: vec![Line([0; ALIGNMENT]); len.div_ceil(ALIGNMENT)], len })
     }
 
     /// The bytes.

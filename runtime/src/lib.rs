@@ -29,6 +29,7 @@ pub mod imatrix;
 pub mod machine;
 pub mod matmul;
 pub mod measure;
+pub mod model;
 pub mod pool;
 pub mod recipes;
 pub mod registry;

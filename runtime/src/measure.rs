@@ -70,7 +70,7 @@ impl Cold {
     pub fn new(weights: Weights, batch: usize) -> Result<Self> {
         let beyond = Facts::detect().caches.last_level() * 3 / 2;
         let wanted =
-            if batch < REUSED { beyond.min(MOST_BYTES).div_ceil(weights.packed_bytes().max(1)).min(MOST_COPIES) } else { 1 };
+            if batch < REUSED { beyond.min(MOST_BYTES).div_ceil(weights.held_bytes().max(1)).min(MOST_COPIES) } else { 1 };
         let mut copies = vec![weights];
         while copies.len() < wanted {
             copies.push(copies[0].duplicate()?);
@@ -103,7 +103,7 @@ impl Cold {
 pub struct Work {
     /// Bytes of the weights in their file.
     pub stored_bytes: usize,
-    /// Bytes of the packed weights.
+    /// Bytes of the weights in memory.
     pub packed_bytes: usize,
     /// Operations; a multiplication and an addition are two.
     pub operations: f64,
@@ -115,7 +115,7 @@ impl Work {
     pub fn of(weights: &Weights, batch: usize) -> Self {
         Self {
             stored_bytes: weights.stored_bytes(),
-            packed_bytes: weights.packed_bytes(),
+            packed_bytes: weights.held_bytes(),
             operations: 2.0 * weights.n() as f64 * weights.k() as f64 * batch as f64,
         }
     }

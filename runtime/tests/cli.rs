@@ -236,7 +236,7 @@ fn wrong_usage_is_status_2() {
 
 #[test]
 fn every_command_has_help_with_an_example() {
-    let commands = ["formats", "inspect", "decode", "matmul", "bench", "tune", "cache", "check", "explain"];
+    let commands = ["formats", "inspect", "decode", "matmul", "bench", "tune", "cache", "check", "explain", "pack"];
     let general = done(&["--help"]);
     for command in commands {
         assert!(general.contains(&format!("\n  {command} ")), "{command} is not listed");
@@ -245,6 +245,40 @@ fn every_command_has_help_with_an_example() {
         assert!(help.lines().all(|line| line.chars().count() <= 108), "{help}");
     }
     assert!(done(&["--version"]).starts_with("quantloom "));
+}
+
+#[test]
+fn packed_copies_multiply_like_their_models() {
+    let folder = Folder::new();
+    let (copy, out) = (folder.path("model.packed"), folder.path("y.f32"));
+    for path in golden() {
+        let file = Gguf::open(&path).unwrap();
+        let kind = file.tensor("quantized").unwrap().kind;
+        if registry::format_by_gguf(kind).is_none_or(|format| format.packed.is_none()) {
+            continue;
+        }
+        let activations = file.bytes(file.tensor("activations").unwrap(), BlockShape::F32).unwrap();
+        let (path, input) = (name_of(&path), folder.file("x.f32", activations));
+        let product = |file: &str, more: &[&str]| {
+            let args = ["matmul", file, "quantized", "--input", &input, "--batch", "5", "-o", &out];
+            done(&[&args[..], more].concat());
+            fs::read(&out).unwrap()
+        };
+        assert!(done(&["pack", &path, "-o", &copy]).contains(" tensors packed"));
+        let wanted = product(&path, &[]);
+        assert!(product(&copy, &[]) == wanted, "{path}");
+        assert!(product(&path, &["--layout", "stored"]) == wanted, "{path}");
+    }
+    assert!(done(&["inspect", &copy]).contains(", packed"));
+    let packed: Json = serde_json::from_str(&done(&["inspect", &copy, "--json"])).unwrap();
+    assert_eq!(packed["packed"], true);
+    assert!(done(&["tune", &copy, "--budget", "0", "--json"]).contains("choices"));
+    assert!(refused(&["pack", &copy, "-o", &folder.path("again")]).contains("packed already"));
+    assert!(refused(&["pack", &copy, "-o", &copy]).contains("the output would overwrite the input"));
+    assert!(refused(&["decode", &copy, "quantized", "-o", &out]).contains("decode the model that it was packed from"));
+    assert!(refused(&["quantize", &copy, "--to", "Q8_0", "-o", &out]).contains("this is a packed copy"));
+    let stored = ["matmul", &copy, "quantized", "--layout", "stored", "--input", &out, "--batch", "1", "-o", &out];
+    assert!(refused(&stored).starts_with("error: "));
 }
 
 #[test]

@@ -13,21 +13,11 @@ pub struct Packed {
     pub mins: [[[u8; 2]; 16]; 8],
     pub codes: [[[[u8; 4]; 16]; 1]; 16],
 }
-/// Puts the codes of run `slot` of a unit into row `row`.
-pub fn weave(unit: &mut Packed, slot: usize, row: usize, codes: &[u8; 256]) {
-    let first = slot * 256 / 16;
-    for (lines, codes) in unit.codes[first..].iter_mut().zip(codes.as_chunks::<16>().0) {
-        let quads: [u32; 4] = std::array::from_fn(|quad| u32::from_le_bytes(
-            codes.as_chunks().0[quad],
-        ));
-        put(&mut lines[0][row], quads[0] >> 0u32 & 50529027u32, 0u32);
-        put(&mut lines[0][row], quads[1] >> 0u32 & 50529027u32, 2u32);
-        put(&mut lines[0][row], quads[2] >> 0u32 & 50529027u32, 4u32);
-        put(&mut lines[0][row], quads[3] >> 0u32 & 50529027u32, 6u32);
-    }
-}
-fn put(quad: &mut [u8; 4], codes: u32, shift: u32) {
-    *quad = (u32::from_le_bytes(*quad) | codes << shift).to_le_bytes();
+/// Puts the codes of a body, four to a word, into row `row` of its lines.
+#[inline]
+pub fn weave(lines: &mut [[[u8; 4]; 16]; 1], row: usize, quads: &[u32; 4]) {
+    lines[0][row] = (quads[0] | quads[1] << 2u32 | quads[2] << 4u32 | quads[3] << 6u32)
+        .to_le_bytes();
 }
 /// Takes the integers of one row out of a panel.
 pub fn unpack(panel: &[u8], row: usize, row_of: &mut abi::Unpacked) {

@@ -33,37 +33,66 @@ use super::class_linear4_z128_g32_h128_a32_u128;
 use crate::bytemuck;
 /// Packs the first blocks of up to 16 rows into a zeroed panel.
 pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u8]) {
+    const PANEL_ROWS: usize = 16;
     let units: &mut [class_linear4_z128_g32_h128_a32_u128::Packed] = bytemuck::cast_slice_mut(
         panel,
     );
-    for (lane, row) in rows.enumerate() {
-        let octet_digit = row / 8;
-        let pair_digit = row / 2 % 4;
-        let odd_digit = row % 2;
-        for index in 0..count {
-            let group_digit = index;
-            let (unit, slot) = (&mut units[index / 1], index % 1);
-            let mut codes = [0; 128];
-            for lane_digit in 0..128 {
-                let v0 = (tensors[0]
-                    .item::<4, 2>([128 * group_digit + lane_digit, octet_digit]) as u32)
+    let count_of = rows.len().min(PANEL_ROWS);
+    for (unit, first) in units.iter_mut().zip((0..count).step_by(1)) {
+        for lane in 0..count_of {
+            let row = rows.start + lane;
+            let octet_digit = row / 8;
+            let pair_digit = row / 2 % 4;
+            let odd_digit = row % 2;
+            for slot in 0..(count - first).min(1) {
+                let index = first + slot;
+                let group_digit = index;
+                let mut quads = [0_u32; 32];
+                for lane_digit in 0..32 {
+                    quads[(4 * lane_digit) / 4] = (((tensors[0]
+                        .item::<4, 2>([128 * group_digit + 4 * lane_digit, octet_digit])
+                        as u32) >> (4 * pair_digit + 16 * odd_digit) & 15)
+                        | ((tensors[0]
+                            .item::<
+                                4,
+                                2,
+                            >([1 + 128 * group_digit + 4 * lane_digit, octet_digit])
+                            as u32) >> (4 * pair_digit + 16 * odd_digit) & 15) << 8u32
+                        | ((tensors[0]
+                            .item::<
+                                4,
+                                2,
+                            >([2 + 128 * group_digit + 4 * lane_digit, octet_digit])
+                            as u32) >> (4 * pair_digit + 16 * odd_digit) & 15) << 16u32
+                        | ((tensors[0]
+                            .item::<
+                                4,
+                                2,
+                            >([3 + 128 * group_digit + 4 * lane_digit, octet_digit])
+                            as u32) >> (4 * pair_digit + 16 * odd_digit) & 15) << 24u32);
+                }
+                for body in 0..4 {
+                    class_linear4_z128_g32_h128_a32_u128::weave(
+                        &mut unit.codes[(slot * 128 + 0) / 32 + body],
+                        lane,
+                        &quads.as_chunks::<8>().0[body],
+                    );
+                }
+                let v5 = tensors[2]
+                    .item::<
+                        2,
+                        2,
+                    >([group_digit, 8 * octet_digit + 2 * pair_digit + odd_digit])
+                    as u32;
+                for at in 0..1 {
+                    unit.roots[(slot * 128 + 0) / 128 + at][lane] = v5 as u16;
+                }
+                let v2 = (tensors[1].item::<4, 2>([group_digit, octet_digit]) as u32)
                     >> (4 * pair_digit + 16 * odd_digit) & 15;
-                codes[lane_digit] = v0 as u8;
-            }
-            class_linear4_z128_g32_h128_a32_u128::weave(unit, slot, lane, &codes);
-            let v5 = tensors[2]
-                .item::<
-                    2,
-                    2,
-                >([group_digit, 8 * octet_digit + 2 * pair_digit + odd_digit]) as u32;
-            for at in 0..1 {
-                unit.roots[(slot * 128 + 0) / 128 + at][lane] = v5 as u16;
-            }
-            let v2 = (tensors[1].item::<4, 2>([group_digit, octet_digit]) as u32)
-                >> (4 * pair_digit + 16 * odd_digit) & 15;
-            let v3 = v2 as f32;
-            for at in 0..1 {
-                unit.zeros[(slot * 128 + 0) / 128 + at][lane] = v3 as i8 as u8;
+                let v3 = v2 as f32;
+                for at in 0..1 {
+                    unit.zeros[(slot * 128 + 0) / 128 + at][lane] = v3 as i8 as u8;
+                }
             }
         }
     }

@@ -8,7 +8,7 @@ pub fn decode(tensors: &[Tensor], row: usize, out: &mut [f32]) {
     let (outs, _) = out.as_chunks_mut::<1>();
     let blocks = tensors[0].row(row);
     let (blocks, _) = blocks.as_chunks::<2>();
-    for (index, (block, out)) in blocks.iter().zip(outs).enumerate() {
+    for (block, out) in blocks.iter().zip(outs) {
         let v0 = u32::from_le_bytes([block[0 + 0], block[0 + 1], 0, 0]);
         let v1 = f32::from_bits(v0 << 16);
         out[0] = v1;
@@ -18,17 +18,26 @@ use super::class_plain_g32_b1_a32_u32;
 use crate::bytemuck;
 /// Packs the first blocks of up to 16 rows into a zeroed panel.
 pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u8]) {
+    const PANEL_ROWS: usize = 16;
     let units: &mut [class_plain_g32_b1_a32_u32::Packed] = bytemuck::cast_slice_mut(
         panel,
     );
-    for (lane, row) in rows.enumerate() {
-        let blocks = tensors[0].row(row);
-        let (blocks, _) = blocks.as_chunks::<2>();
-        for (index, block) in blocks.iter().take(count).enumerate() {
-            let (unit, slot) = (&mut units[index / 32], index % 32);
-            let v0 = u32::from_le_bytes([block[0 + 0], block[0 + 1], 0, 0]);
-            for at in 0..1 {
-                unit.roots[(slot * 1 + 0) / 1 + at][lane] = v0 as u16;
+    let count_of = rows.len().min(PANEL_ROWS);
+    let mut lanes: [&[u8]; PANEL_ROWS] = [&[]; PANEL_ROWS];
+    for lane in 0..count_of {
+        lanes[lane] = tensors[0].row(rows.start + lane);
+    }
+    for (unit, first) in units.iter_mut().zip((0..count).step_by(32)) {
+        for lane in 0..count_of {
+            let blocks = lanes[lane];
+            let (blocks, _) = blocks.as_chunks::<2>();
+            for slot in 0..(count - first).min(32) {
+                let index = first + slot;
+                let block = &blocks[index];
+                let v0 = u32::from_le_bytes([block[0 + 0], block[0 + 1], 0, 0]);
+                for at in 0..1 {
+                    unit.roots[(slot * 1 + 0) / 1 + at][lane] = v0 as u16;
+                }
             }
         }
     }

@@ -21,25 +21,35 @@ use super::class_e4m3_g32_f256_a32_u256;
 use crate::bytemuck;
 /// Packs the first blocks of up to 16 rows into a zeroed panel.
 pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u8]) {
+    const PANEL_ROWS: usize = 16;
     let units: &mut [class_e4m3_g32_f256_a32_u256::Packed] = bytemuck::cast_slice_mut(
         panel,
     );
-    for (lane, row) in rows.enumerate() {
-        let mut codes = [0; 32];
-        let row_digit = row;
-        for index in 0..count {
-            let k_digit = index;
-            let (unit, slot) = (&mut units[index / 256], index % 256);
-            let v0 = tensors[0].item::<1, 2>([row_digit, k_digit]) as u32;
-            codes[index % 32 * 1 + 0] = v0 as u8;
-            if index % 32 == 32 - 1 || index == count - 1 {
-                class_e4m3_g32_f256_a32_u256::weave(unit, slot / 32, lane, &codes);
-                codes = [0; 32];
-            }
-            let v2 = tensors[1].item::<4, 2>([row_digit, 0]) as u32;
-            let v3 = f32::from_bits(v2);
-            for at in 0..1 {
-                unit.roots[(slot * 1 + 0) / 256 + at][lane] = v3;
+    let count_of = rows.len().min(PANEL_ROWS);
+    for (unit, first) in units.iter_mut().zip((0..count).step_by(256)) {
+        for lane in 0..count_of {
+            let row = rows.start + lane;
+            let row_digit = row;
+            let mut quads = [0_u32; 8];
+            for slot in 0..(count - first).min(256) {
+                let index = first + slot;
+                let k_digit = index;
+                let v0 = tensors[0].item::<1, 2>([row_digit, k_digit]) as u32;
+                let at = slot % 32 * 1 + 0;
+                quads[at / 4] |= u32::from(v0 as u8) << (8 * (at % 4));
+                if slot % 32 == 32 - 1 || index == count - 1 {
+                    class_e4m3_g32_f256_a32_u256::weave(
+                        &mut unit.codes[slot / 32 * 1],
+                        lane,
+                        &quads,
+                    );
+                    quads = [0; 8];
+                }
+                let v2 = tensors[1].item::<4, 2>([row_digit, 0]) as u32;
+                let v3 = f32::from_bits(v2);
+                for at in 0..1 {
+                    unit.roots[(slot * 1 + 0) / 256 + at][lane] = v3;
+                }
             }
         }
     }

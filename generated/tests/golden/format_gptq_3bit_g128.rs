@@ -41,47 +41,61 @@ use super::class_linear3_z128_g32_h128_a32_u128;
 use crate::bytemuck;
 /// Packs the first blocks of up to 16 rows into a zeroed panel.
 pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u8]) {
+    const PANEL_ROWS: usize = 16;
     let units: &mut [class_linear3_z128_g32_h128_a32_u128::Packed] = bytemuck::cast_slice_mut(
         panel,
     );
-    for (lane, row) in rows.enumerate() {
-        let band_digit = row / 32;
-        let row_digit = row % 32;
-        for index in 0..count {
-            let group_digit = index;
-            let (unit, slot) = (&mut units[index / 1], index % 1);
-            let mut codes = [0; 128];
-            for run_digit in 0..4 {
-                for lane_digit in 0..32 {
-                    let v0 = tensors[0]
-                        .stream::<
-                            4,
-                            2,
-                        >(
-                            [
-                                12 * group_digit + 3 * run_digit,
-                                32 * band_digit + row_digit,
-                            ],
-                            0,
-                            3 * lane_digit,
-                            3,
-                        ) as u32;
-                    codes[32 * run_digit + lane_digit] = v0 as u8;
+    let count_of = rows.len().min(PANEL_ROWS);
+    for (unit, first) in units.iter_mut().zip((0..count).step_by(1)) {
+        for lane in 0..count_of {
+            let row = rows.start + lane;
+            let band_digit = row / 32;
+            let row_digit = row % 32;
+            for slot in 0..(count - first).min(1) {
+                let index = first + slot;
+                let group_digit = index;
+                for run_digit in 0..4 {
+                    let mut quads = [0_u32; 8];
+                    for lane_digit in 0..8 {
+                        quads[(4 * lane_digit) / 4] = {
+                            let run = (tensors[0]
+                                .stream::<
+                                    4,
+                                    2,
+                                >(
+                                    [
+                                        12 * group_digit + 3 * run_digit,
+                                        32 * band_digit + row_digit,
+                                    ],
+                                    0,
+                                    12 * lane_digit,
+                                    12,
+                                ) as u32) as u32;
+                            let pairs = (run | run << 10u32) & 0x003f003f;
+                            (pairs | pairs << 5u32) & 0x07070707
+                        };
+                    }
+                    for body in 0..1 {
+                        class_linear3_z128_g32_h128_a32_u128::weave(
+                            &mut unit.codes[(slot * 128 + 32 * run_digit) / 32 + body],
+                            lane,
+                            &quads.as_chunks::<8>().0[body],
+                        );
+                    }
                 }
-            }
-            class_linear3_z128_g32_h128_a32_u128::weave(unit, slot, lane, &codes);
-            let v6 = tensors[2].item::<2, 2>([group_digit, 32 * band_digit + row_digit])
-                as u32;
-            for at in 0..1 {
-                unit.roots[(slot * 128 + 0) / 128 + at][lane] = v6 as u16;
-            }
-            let v2 = tensors[1]
-                .stream::<4, 2>([group_digit, 3 * band_digit], 1, 3 * row_digit, 3)
-                as u32;
-            let v3 = v2 as f32;
-            let v4 = v3 + 1f32;
-            for at in 0..1 {
-                unit.zeros[(slot * 128 + 0) / 128 + at][lane] = v4 as i8 as u8;
+                let v6 = tensors[2]
+                    .item::<2, 2>([group_digit, 32 * band_digit + row_digit]) as u32;
+                for at in 0..1 {
+                    unit.roots[(slot * 128 + 0) / 128 + at][lane] = v6 as u16;
+                }
+                let v2 = tensors[1]
+                    .stream::<4, 2>([group_digit, 3 * band_digit], 1, 3 * row_digit, 3)
+                    as u32;
+                let v3 = v2 as f32;
+                let v4 = v3 + 1f32;
+                for at in 0..1 {
+                    unit.zeros[(slot * 128 + 0) / 128 + at][lane] = v4 as i8 as u8;
+                }
             }
         }
     }

@@ -37,39 +37,55 @@ use super::class_linear4_z128_g32_h128_a32_u128;
 use crate::bytemuck;
 /// Packs the first blocks of up to 16 rows into a zeroed panel.
 pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u8]) {
+    const PANEL_ROWS: usize = 16;
     let units: &mut [class_linear4_z128_g32_h128_a32_u128::Packed] = bytemuck::cast_slice_mut(
         panel,
     );
-    for (lane, row) in rows.enumerate() {
-        let octet_digit = row / 8;
-        let row_digit = row % 8;
-        for index in 0..count {
-            let group_digit = index;
-            let (unit, slot) = (&mut units[index / 1], index % 1);
-            let mut codes = [0; 128];
-            for word_digit in 0..16 {
-                for lane_digit in 0..8 {
-                    let v0 = (tensors[0]
-                        .item::<
-                            4,
-                            2,
-                        >([16 * group_digit + word_digit, 8 * octet_digit + row_digit])
-                        as u32) >> (4 * lane_digit) & 15;
-                    codes[8 * word_digit + lane_digit] = v0 as u8;
+    let count_of = rows.len().min(PANEL_ROWS);
+    for (unit, first) in units.iter_mut().zip((0..count).step_by(1)) {
+        for lane in 0..count_of {
+            let row = rows.start + lane;
+            let octet_digit = row / 8;
+            let row_digit = row % 8;
+            for slot in 0..(count - first).min(1) {
+                let index = first + slot;
+                let group_digit = index;
+                let mut quads = [0_u32; 32];
+                for word_digit in 0..16 {
+                    for lane_digit in 0..2 {
+                        quads[(8 * word_digit + 4 * lane_digit) / 4] = {
+                            let run = ((tensors[0]
+                                .item::<
+                                    4,
+                                    2,
+                                >([
+                                    16 * group_digit + word_digit,
+                                    8 * octet_digit + row_digit,
+                                ]) as u32) >> (16 * lane_digit) & 65535) as u32;
+                            let pairs = (run | run << 8u32) & 0x00ff00ff;
+                            (pairs | pairs << 4u32) & 0x0f0f0f0f
+                        };
+                    }
                 }
-            }
-            class_linear4_z128_g32_h128_a32_u128::weave(unit, slot, lane, &codes);
-            let v6 = tensors[2].item::<2, 2>([group_digit, 8 * octet_digit + row_digit])
-                as u32;
-            for at in 0..1 {
-                unit.roots[(slot * 128 + 0) / 128 + at][lane] = v6 as u16;
-            }
-            let v2 = (tensors[1].item::<4, 2>([group_digit, octet_digit]) as u32)
-                >> (4 * row_digit) & 15;
-            let v3 = v2 as f32;
-            let v4 = v3 + 1f32;
-            for at in 0..1 {
-                unit.zeros[(slot * 128 + 0) / 128 + at][lane] = v4 as i8 as u8;
+                for body in 0..4 {
+                    class_linear4_z128_g32_h128_a32_u128::weave(
+                        &mut unit.codes[(slot * 128 + 0) / 32 + body],
+                        lane,
+                        &quads.as_chunks::<8>().0[body],
+                    );
+                }
+                let v6 = tensors[2]
+                    .item::<2, 2>([group_digit, 8 * octet_digit + row_digit]) as u32;
+                for at in 0..1 {
+                    unit.roots[(slot * 128 + 0) / 128 + at][lane] = v6 as u16;
+                }
+                let v2 = (tensors[1].item::<4, 2>([group_digit, octet_digit]) as u32)
+                    >> (4 * row_digit) & 15;
+                let v3 = v2 as f32;
+                let v4 = v3 + 1f32;
+                for at in 0..1 {
+                    unit.zeros[(slot * 128 + 0) / 128 + at][lane] = v4 as i8 as u8;
+                }
             }
         }
     }

@@ -27,7 +27,7 @@ pub fn decode(tensors: &[Tensor], row: usize, out: &mut [f32]) {
     let blocks = tensors[0].row(row);
     let (header, blocks) = blocks.split_at(4);
     let (blocks, _) = blocks.as_chunks::<136>();
-    for (index, (block, out)) in blocks.iter().zip(outs).enumerate() {
+    for (block, out) in blocks.iter().zip(outs) {
         let v10 = u32::from_le_bytes([
             header[0 + 0],
             header[0 + 1],
@@ -61,51 +61,66 @@ use super::class_palette4z128_z32_g32i_f256_a256_u256;
 use crate::bytemuck;
 /// Packs the first blocks of up to 16 rows into a zeroed panel.
 pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u8]) {
+    const PANEL_ROWS: usize = 16;
     let units: &mut [class_palette4z128_z32_g32i_f256_a256_u256::Packed] = bytemuck::cast_slice_mut(
         panel,
     );
-    for (lane, row) in rows.enumerate() {
-        let blocks = tensors[0].row(row);
-        let (header, blocks) = blocks.split_at(4);
-        let (blocks, _) = blocks.as_chunks::<136>();
-        for (index, block) in blocks.iter().take(count).enumerate() {
-            let (unit, slot) = (&mut units[index / 1], index % 1);
-            let mut codes = [0; 256];
-            for group_digit in 0..8 {
-                for half_digit in 0..2 {
-                    for lane_digit in 0..16 {
-                        let v0 = u32::from(block[8 + 16 * group_digit + lane_digit])
-                            >> (4 * half_digit) & 15;
-                        codes[32 * group_digit + 16 * half_digit + lane_digit] = v0
-                            as u8;
+    let count_of = rows.len().min(PANEL_ROWS);
+    let mut lanes: [&[u8]; PANEL_ROWS] = [&[]; PANEL_ROWS];
+    for lane in 0..count_of {
+        lanes[lane] = tensors[0].row(rows.start + lane);
+    }
+    for (unit, first) in units.iter_mut().zip((0..count).step_by(1)) {
+        for lane in 0..count_of {
+            let blocks = lanes[lane];
+            let (header, blocks) = blocks.split_at(4);
+            let (blocks, _) = blocks.as_chunks::<136>();
+            for slot in 0..(count - first).min(1) {
+                let index = first + slot;
+                let block = &blocks[index];
+                for group_digit in 0..8 {
+                    let mut quads = [0_u32; 8];
+                    for half_digit in 0..2 {
+                        for lane_digit in 0..4 {
+                            quads[(16 * half_digit + 4 * lane_digit) / 4] = stored::word(
+                                block,
+                                8 + 16 * group_digit + 4 * lane_digit,
+                            ) >> (4 * half_digit) & 0x0f0f0f0f;
+                        }
+                    }
+                    for body in 0..1 {
+                        class_palette4z128_z32_g32i_f256_a256_u256::weave(
+                            &mut unit.codes[(slot * 256 + 32 * group_digit) / 32 + body],
+                            lane,
+                            &quads.as_chunks::<8>().0[body],
+                        );
                     }
                 }
-            }
-            class_palette4z128_z32_g32i_f256_a256_u256::weave(unit, slot, lane, &codes);
-            let v10 = u32::from_le_bytes([
-                header[0 + 0],
-                header[0 + 1],
-                header[0 + 2],
-                header[0 + 3],
-            ]);
-            let v11 = f32::from_bits(v10);
-            for at in 0..1 {
-                unit.roots[(slot * 256 + 0) / 256 + at][lane] = v11;
-            }
-            for group_digit in 0..8 {
-                let v6 = u32::from(block[group_digit]) >> (1);
+                let v10 = u32::from_le_bytes([
+                    header[0 + 0],
+                    header[0 + 1],
+                    header[0 + 2],
+                    header[0 + 3],
+                ]);
+                let v11 = f32::from_bits(v10);
                 for at in 0..1 {
-                    let step = (slot * 256 + 32 * group_digit) / 32 + at;
-                    unit.scales[step][lane] = (v6 as i32 * 2i32 + -127i32) as u8;
+                    unit.roots[(slot * 256 + 0) / 256 + at][lane] = v11;
                 }
-            }
-            for group_digit in 0..8 {
-                let v2 = u32::from(block[group_digit]) & 1;
-                let v3 = v2 as f32;
-                let v4 = v3 * -4f32;
-                for at in 0..1 {
-                    unit.zeros[(slot * 256 + 32 * group_digit) / 32 + at][lane] = v4
-                        as i8 as u8;
+                for group_digit in 0..8 {
+                    let v6 = u32::from(block[group_digit]) >> (1);
+                    for at in 0..1 {
+                        let step = (slot * 256 + 32 * group_digit) / 32 + at;
+                        unit.scales[step][lane] = (v6 as i32 * 2i32 + -127i32) as u8;
+                    }
+                }
+                for group_digit in 0..8 {
+                    let v2 = u32::from(block[group_digit]) & 1;
+                    let v3 = v2 as f32;
+                    let v4 = v3 * -4f32;
+                    for at in 0..1 {
+                        unit.zeros[(slot * 256 + 32 * group_digit) / 32 + at][lane] = v4
+                            as i8 as u8;
+                    }
                 }
             }
         }

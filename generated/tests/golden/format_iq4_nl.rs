@@ -26,7 +26,7 @@ pub fn decode(tensors: &[Tensor], row: usize, out: &mut [f32]) {
     let (outs, _) = out.as_chunks_mut::<32>();
     let blocks = tensors[0].row(row);
     let (blocks, _) = blocks.as_chunks::<18>();
-    for (index, (block, out)) in blocks.iter().zip(outs).enumerate() {
+    for (block, out) in blocks.iter().zip(outs) {
         let v2 = u32::from_le_bytes([block[0 + 0], block[0 + 1], 0, 0]);
         let v3 = scalar::f16(v2);
         for half_digit in 0..2 {
@@ -43,25 +43,40 @@ use super::class_palette4z128_g32_h32_a32_u64;
 use crate::bytemuck;
 /// Packs the first blocks of up to 16 rows into a zeroed panel.
 pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u8]) {
+    const PANEL_ROWS: usize = 16;
     let units: &mut [class_palette4z128_g32_h32_a32_u64::Packed] = bytemuck::cast_slice_mut(
         panel,
     );
-    for (lane, row) in rows.enumerate() {
-        let blocks = tensors[0].row(row);
-        let (blocks, _) = blocks.as_chunks::<18>();
-        for (index, block) in blocks.iter().take(count).enumerate() {
-            let (unit, slot) = (&mut units[index / 2], index % 2);
-            let mut codes = [0; 32];
-            for half_digit in 0..2 {
-                for lane_digit in 0..16 {
-                    let v0 = u32::from(block[2 + lane_digit]) >> (4 * half_digit) & 15;
-                    codes[16 * half_digit + lane_digit] = v0 as u8;
+    let count_of = rows.len().min(PANEL_ROWS);
+    let mut lanes: [&[u8]; PANEL_ROWS] = [&[]; PANEL_ROWS];
+    for lane in 0..count_of {
+        lanes[lane] = tensors[0].row(rows.start + lane);
+    }
+    for (unit, first) in units.iter_mut().zip((0..count).step_by(2)) {
+        for lane in 0..count_of {
+            let blocks = lanes[lane];
+            let (blocks, _) = blocks.as_chunks::<18>();
+            for slot in 0..(count - first).min(2) {
+                let index = first + slot;
+                let block = &blocks[index];
+                let mut quads = [0_u32; 8];
+                for half_digit in 0..2 {
+                    for lane_digit in 0..4 {
+                        quads[(16 * half_digit + 4 * lane_digit) / 4] = stored::word(
+                            block,
+                            2 + 4 * lane_digit,
+                        ) >> (4 * half_digit) & 0x0f0f0f0f;
+                    }
                 }
-            }
-            class_palette4z128_g32_h32_a32_u64::weave(unit, slot, lane, &codes);
-            let v2 = u32::from_le_bytes([block[0 + 0], block[0 + 1], 0, 0]);
-            for at in 0..1 {
-                unit.roots[(slot * 32 + 0) / 32 + at][lane] = v2 as u16;
+                class_palette4z128_g32_h32_a32_u64::weave(
+                    &mut unit.codes[(slot * 32 + 0) / 32],
+                    lane,
+                    &quads,
+                );
+                let v2 = u32::from_le_bytes([block[0 + 0], block[0 + 1], 0, 0]);
+                for at in 0..1 {
+                    unit.roots[(slot * 32 + 0) / 32 + at][lane] = v2 as u16;
+                }
             }
         }
     }

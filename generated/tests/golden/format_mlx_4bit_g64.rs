@@ -30,31 +30,45 @@ use super::class_linear4_g32_h64_min_a32_u64;
 use crate::bytemuck;
 /// Packs the first blocks of up to 16 rows into a zeroed panel.
 pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u8]) {
+    const PANEL_ROWS: usize = 16;
     let units: &mut [class_linear4_g32_h64_min_a32_u64::Packed] = bytemuck::cast_slice_mut(
         panel,
     );
-    for (lane, row) in rows.enumerate() {
-        let row_digit = row;
-        for index in 0..count {
-            let group_digit = index;
-            let (unit, slot) = (&mut units[index / 1], index % 1);
-            let mut codes = [0; 64];
-            for word_digit in 0..8 {
-                for lane_digit in 0..8 {
-                    let v0 = (tensors[0]
-                        .item::<4, 2>([row_digit, 8 * group_digit + word_digit]) as u32)
-                        >> (4 * lane_digit) & 15;
-                    codes[8 * word_digit + lane_digit] = v0 as u8;
+    let count_of = rows.len().min(PANEL_ROWS);
+    for (unit, first) in units.iter_mut().zip((0..count).step_by(1)) {
+        for lane in 0..count_of {
+            let row = rows.start + lane;
+            let row_digit = row;
+            for slot in 0..(count - first).min(1) {
+                let index = first + slot;
+                let group_digit = index;
+                let mut quads = [0_u32; 16];
+                for word_digit in 0..8 {
+                    for lane_digit in 0..2 {
+                        quads[(8 * word_digit + 4 * lane_digit) / 4] = {
+                            let run = ((tensors[0]
+                                .item::<4, 2>([row_digit, 8 * group_digit + word_digit])
+                                as u32) >> (16 * lane_digit) & 65535) as u32;
+                            let pairs = (run | run << 8u32) & 0x00ff00ff;
+                            (pairs | pairs << 4u32) & 0x0f0f0f0f
+                        };
+                    }
                 }
-            }
-            class_linear4_g32_h64_min_a32_u64::weave(unit, slot, lane, &codes);
-            let v2 = tensors[1].item::<2, 2>([row_digit, group_digit]) as u32;
-            for at in 0..1 {
-                unit.roots[(slot * 64 + 0) / 64 + at][lane] = v2 as u16;
-            }
-            let v5 = tensors[2].item::<2, 2>([row_digit, group_digit]) as u32;
-            for at in 0..1 {
-                unit.min_roots[(slot * 64 + 0) / 64 + at][lane] = v5 as u16;
+                for body in 0..2 {
+                    class_linear4_g32_h64_min_a32_u64::weave(
+                        &mut unit.codes[(slot * 64 + 0) / 32 + body],
+                        lane,
+                        &quads.as_chunks::<8>().0[body],
+                    );
+                }
+                let v2 = tensors[1].item::<2, 2>([row_digit, group_digit]) as u32;
+                for at in 0..1 {
+                    unit.roots[(slot * 64 + 0) / 64 + at][lane] = v2 as u16;
+                }
+                let v5 = tensors[2].item::<2, 2>([row_digit, group_digit]) as u32;
+                for at in 0..1 {
+                    unit.min_roots[(slot * 64 + 0) / 64 + at][lane] = v5 as u16;
+                }
             }
         }
     }

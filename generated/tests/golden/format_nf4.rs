@@ -45,28 +45,51 @@ use super::class_floats4_g32_f64_a32_u64;
 use crate::bytemuck;
 /// Packs the first blocks of up to 16 rows into a zeroed panel.
 pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u8]) {
+    const PANEL_ROWS: usize = 16;
     let units: &mut [class_floats4_g32_f64_a32_u64::Packed] = bytemuck::cast_slice_mut(
         panel,
     );
-    for (lane, row) in rows.enumerate() {
-        let row_digit = row;
-        for index in 0..count {
-            let group_digit = index;
-            let (unit, slot) = (&mut units[index / 1], index % 1);
-            let mut codes = [0; 64];
-            for byte_digit in 0..32 {
-                for odd_digit in 0..2 {
-                    let v0 = (tensors[0]
-                        .item::<1, 2>([row_digit, 32 * group_digit + byte_digit]) as u32)
-                        >> (4 - 4 * odd_digit) & 15;
-                    codes[2 * byte_digit + odd_digit] = v0 as u8;
+    let count_of = rows.len().min(PANEL_ROWS);
+    for (unit, first) in units.iter_mut().zip((0..count).step_by(1)) {
+        for lane in 0..count_of {
+            let row = rows.start + lane;
+            let row_digit = row;
+            for slot in 0..(count - first).min(1) {
+                let index = first + slot;
+                let group_digit = index;
+                let mut quads = [0_u32; 16];
+                for byte_digit in 0..16 {
+                    quads[(4 * byte_digit) / 4] = (((tensors[0]
+                        .item::<1, 2>([row_digit, 32 * group_digit + 2 * byte_digit])
+                        as u32) >> (4))
+                        | (tensors[0]
+                            .item::<1, 2>([row_digit, 32 * group_digit + 2 * byte_digit])
+                            as u32 & 15) << 8u32
+                        | ((tensors[0]
+                            .item::<
+                                1,
+                                2,
+                            >([row_digit, 1 + 32 * group_digit + 2 * byte_digit]) as u32)
+                            >> (4)) << 16u32
+                        | (tensors[0]
+                            .item::<
+                                1,
+                                2,
+                            >([row_digit, 1 + 32 * group_digit + 2 * byte_digit]) as u32
+                            & 15) << 24u32);
                 }
-            }
-            class_floats4_g32_f64_a32_u64::weave(unit, slot, lane, &codes);
-            let v2 = tensors[1].item::<4, 2>([row_digit, group_digit]) as u32;
-            let v3 = f32::from_bits(v2);
-            for at in 0..1 {
-                unit.roots[(slot * 64 + 0) / 64 + at][lane] = v3;
+                for body in 0..2 {
+                    class_floats4_g32_f64_a32_u64::weave(
+                        &mut unit.codes[(slot * 64 + 0) / 32 + body],
+                        lane,
+                        &quads.as_chunks::<8>().0[body],
+                    );
+                }
+                let v2 = tensors[1].item::<4, 2>([row_digit, group_digit]) as u32;
+                let v3 = f32::from_bits(v2);
+                for at in 0..1 {
+                    unit.roots[(slot * 64 + 0) / 64 + at][lane] = v3;
+                }
             }
         }
     }

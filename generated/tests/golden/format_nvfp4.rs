@@ -26,7 +26,7 @@ pub fn decode(tensors: &[Tensor], row: usize, out: &mut [f32]) {
     let (outs, _) = out.as_chunks_mut::<64>();
     let blocks = tensors[0].row(row);
     let (blocks, _) = blocks.as_chunks::<36>();
-    for (index, (block, out)) in blocks.iter().zip(outs).enumerate() {
+    for (block, out) in blocks.iter().zip(outs) {
         for group_digit in 0..4 {
             let v2 = u32::from(block[group_digit]);
             let v3 = scalar::ue4m3(v2);
@@ -47,30 +47,46 @@ use super::class_palette4z64_g16e1_u16_a32_u64;
 use crate::bytemuck;
 /// Packs the first blocks of up to 16 rows into a zeroed panel.
 pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u8]) {
+    const PANEL_ROWS: usize = 16;
     let units: &mut [class_palette4z64_g16e1_u16_a32_u64::Packed] = bytemuck::cast_slice_mut(
         panel,
     );
-    for (lane, row) in rows.enumerate() {
-        let blocks = tensors[0].row(row);
-        let (blocks, _) = blocks.as_chunks::<36>();
-        for (index, block) in blocks.iter().take(count).enumerate() {
-            let (unit, slot) = (&mut units[index / 1], index % 1);
-            let mut codes = [0; 64];
-            for group_digit in 0..4 {
-                for half_digit in 0..2 {
-                    for lane_digit in 0..8 {
-                        let v0 = u32::from(block[4 + 8 * group_digit + lane_digit])
-                            >> (4 * half_digit) & 15;
-                        codes[16 * group_digit + 8 * half_digit + lane_digit] = v0 as u8;
+    let count_of = rows.len().min(PANEL_ROWS);
+    let mut lanes: [&[u8]; PANEL_ROWS] = [&[]; PANEL_ROWS];
+    for lane in 0..count_of {
+        lanes[lane] = tensors[0].row(rows.start + lane);
+    }
+    for (unit, first) in units.iter_mut().zip((0..count).step_by(1)) {
+        for lane in 0..count_of {
+            let blocks = lanes[lane];
+            let (blocks, _) = blocks.as_chunks::<36>();
+            for slot in 0..(count - first).min(1) {
+                let index = first + slot;
+                let block = &blocks[index];
+                for group_digit in 0..4 {
+                    let mut quads = [0_u32; 4];
+                    for half_digit in 0..2 {
+                        for lane_digit in 0..2 {
+                            quads[(8 * half_digit + 4 * lane_digit) / 4] = stored::word(
+                                block,
+                                4 + 8 * group_digit + 4 * lane_digit,
+                            ) >> (4 * half_digit) & 0x0f0f0f0f;
+                        }
+                    }
+                    for body in 0..1 {
+                        class_palette4z64_g16e1_u16_a32_u64::weave(
+                            &mut unit.codes[(slot * 64 + 16 * group_digit) / 16 + body],
+                            lane,
+                            &quads.as_chunks::<4>().0[body],
+                        );
                     }
                 }
-            }
-            class_palette4z64_g16e1_u16_a32_u64::weave(unit, slot, lane, &codes);
-            for group_digit in 0..4 {
-                let v2 = u32::from(block[group_digit]);
-                for at in 0..1 {
-                    unit.roots[(slot * 64 + 16 * group_digit) / 16 + at][lane] = v2
-                        as u8;
+                for group_digit in 0..4 {
+                    let v2 = u32::from(block[group_digit]);
+                    for at in 0..1 {
+                        unit.roots[(slot * 64 + 16 * group_digit) / 16 + at][lane] = v2
+                            as u8;
+                    }
                 }
             }
         }

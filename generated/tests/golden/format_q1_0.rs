@@ -8,7 +8,7 @@ pub fn decode(tensors: &[Tensor], row: usize, out: &mut [f32]) {
     let (outs, _) = out.as_chunks_mut::<128>();
     let blocks = tensors[0].row(row);
     let (blocks, _) = blocks.as_chunks::<18>();
-    for (index, (block, out)) in blocks.iter().zip(outs).enumerate() {
+    for (block, out) in blocks.iter().zip(outs) {
         let v4 = u32::from_le_bytes([block[0 + 0], block[0 + 1], 0, 0]);
         let v5 = scalar::f16(v4);
         for byte_digit in 0..16 {
@@ -27,25 +27,44 @@ use super::class_palette1z64_g32_h128_a32_u256;
 use crate::bytemuck;
 /// Packs the first blocks of up to 16 rows into a zeroed panel.
 pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u8]) {
+    const PANEL_ROWS: usize = 16;
     let units: &mut [class_palette1z64_g32_h128_a32_u256::Packed] = bytemuck::cast_slice_mut(
         panel,
     );
-    for (lane, row) in rows.enumerate() {
-        let blocks = tensors[0].row(row);
-        let (blocks, _) = blocks.as_chunks::<18>();
-        for (index, block) in blocks.iter().take(count).enumerate() {
-            let (unit, slot) = (&mut units[index / 2], index % 2);
-            let mut codes = [0; 128];
-            for byte_digit in 0..16 {
-                for lane_digit in 0..8 {
-                    let v0 = u32::from(block[2 + byte_digit]) >> (lane_digit) & 1;
-                    codes[8 * byte_digit + lane_digit] = v0 as u8;
+    let count_of = rows.len().min(PANEL_ROWS);
+    let mut lanes: [&[u8]; PANEL_ROWS] = [&[]; PANEL_ROWS];
+    for lane in 0..count_of {
+        lanes[lane] = tensors[0].row(rows.start + lane);
+    }
+    for (unit, first) in units.iter_mut().zip((0..count).step_by(2)) {
+        for lane in 0..count_of {
+            let blocks = lanes[lane];
+            let (blocks, _) = blocks.as_chunks::<18>();
+            for slot in 0..(count - first).min(2) {
+                let index = first + slot;
+                let block = &blocks[index];
+                let mut quads = [0_u32; 32];
+                for byte_digit in 0..16 {
+                    for lane_digit in 0..2 {
+                        quads[(8 * byte_digit + 4 * lane_digit) / 4] = {
+                            let run = (u32::from(block[2 + byte_digit])
+                                >> (4 * lane_digit) & 15) as u32;
+                            let pairs = (run | run << 14u32) & 0x00030003;
+                            (pairs | pairs << 7u32) & 0x01010101
+                        };
+                    }
                 }
-            }
-            class_palette1z64_g32_h128_a32_u256::weave(unit, slot, lane, &codes);
-            let v4 = u32::from_le_bytes([block[0 + 0], block[0 + 1], 0, 0]);
-            for at in 0..1 {
-                unit.roots[(slot * 128 + 0) / 128 + at][lane] = v4 as u16;
+                for body in 0..4 {
+                    class_palette1z64_g32_h128_a32_u256::weave(
+                        &mut unit.codes[(slot * 128 + 0) / 32 + body],
+                        lane,
+                        &quads.as_chunks::<8>().0[body],
+                    );
+                }
+                let v4 = u32::from_le_bytes([block[0 + 0], block[0 + 1], 0, 0]);
+                for at in 0..1 {
+                    unit.roots[(slot * 128 + 0) / 128 + at][lane] = v4 as u16;
+                }
             }
         }
     }

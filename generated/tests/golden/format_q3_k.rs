@@ -8,7 +8,7 @@ pub fn decode(tensors: &[Tensor], row: usize, out: &mut [f32]) {
     let (outs, _) = out.as_chunks_mut::<256>();
     let blocks = tensors[0].row(row);
     let (blocks, _) = blocks.as_chunks::<110>();
-    for (index, (block, out)) in blocks.iter().zip(outs).enumerate() {
+    for (block, out) in blocks.iter().zip(outs) {
         let v10 = u32::from_le_bytes([block[108 + 0], block[108 + 1], 0, 0]);
         let v11 = scalar::f16(v10);
         for half_digit in 0..2 {
@@ -47,52 +47,68 @@ use super::class_linear3z4_g16i_h256_a256_u256;
 use crate::bytemuck;
 /// Packs the first blocks of up to 16 rows into a zeroed panel.
 pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u8]) {
+    const PANEL_ROWS: usize = 16;
     let units: &mut [class_linear3z4_g16i_h256_a256_u256::Packed] = bytemuck::cast_slice_mut(
         panel,
     );
-    for (lane, row) in rows.enumerate() {
-        let blocks = tensors[0].row(row);
-        let (blocks, _) = blocks.as_chunks::<110>();
-        for (index, block) in blocks.iter().take(count).enumerate() {
-            let (unit, slot) = (&mut units[index / 1], index % 1);
-            let mut codes = [0; 256];
-            for half_digit in 0..2 {
-                for pair_digit in 0..2 {
-                    for odd_digit in 0..2 {
-                        for side_digit in 0..2 {
-                            for lane_digit in 0..16 {
-                                let v0 = u32::from(
-                                    block[32 + 32 * half_digit + 16 * side_digit + lane_digit],
-                                ) >> (4 * pair_digit + 2 * odd_digit) & 3;
-                                let v1 = u32::from(block[16 * side_digit + lane_digit])
-                                    >> (4 * half_digit + 2 * pair_digit + odd_digit) & 1;
-                                let v2 = v0 | (v1 << 2);
-                                codes[128 * half_digit + 64 * pair_digit + 32 * odd_digit
-                                    + 16 * side_digit + lane_digit] = v2 as u8;
+    let count_of = rows.len().min(PANEL_ROWS);
+    let mut lanes: [&[u8]; PANEL_ROWS] = [&[]; PANEL_ROWS];
+    for lane in 0..count_of {
+        lanes[lane] = tensors[0].row(rows.start + lane);
+    }
+    for (unit, first) in units.iter_mut().zip((0..count).step_by(1)) {
+        for lane in 0..count_of {
+            let blocks = lanes[lane];
+            let (blocks, _) = blocks.as_chunks::<110>();
+            for slot in 0..(count - first).min(1) {
+                let index = first + slot;
+                let block = &blocks[index];
+                for half_digit in 0..2 {
+                    for pair_digit in 0..2 {
+                        for odd_digit in 0..2 {
+                            let mut quads = [0_u32; 8];
+                            for side_digit in 0..2 {
+                                for lane_digit in 0..4 {
+                                    quads[(16 * side_digit + 4 * lane_digit) / 4] = stored::word(
+                                        block,
+                                        32 + 32 * half_digit + 16 * side_digit + 4 * lane_digit,
+                                    ) >> (4 * pair_digit + 2 * odd_digit) & 0x03030303
+                                        | ((stored::word(block, 16 * side_digit + 4 * lane_digit)
+                                            >> (4 * half_digit + 2 * pair_digit + odd_digit)
+                                            & 0x01010101) << 2u32);
+                                }
+                            }
+                            for body in 0..1 {
+                                class_linear3z4_g16i_h256_a256_u256::weave(
+                                    &mut unit
+                                        .codes[(slot * 256 + 128 * half_digit + 64 * pair_digit
+                                        + 32 * odd_digit) / 32 + body],
+                                    lane,
+                                    &quads.as_chunks::<8>().0[body],
+                                );
                             }
                         }
                     }
                 }
-            }
-            class_linear3z4_g16i_h256_a256_u256::weave(unit, slot, lane, &codes);
-            let v10 = u32::from_le_bytes([block[108 + 0], block[108 + 1], 0, 0]);
-            for at in 0..1 {
-                unit.roots[(slot * 256 + 0) / 256 + at][lane] = v10 as u16;
-            }
-            for half_digit in 0..2 {
-                for pair_digit in 0..2 {
-                    for odd_digit in 0..2 {
-                        for side_digit in 0..2 {
-                            let v5 = u32::from(
-                                block[96 + 4 * pair_digit + 2 * odd_digit + side_digit],
-                            ) >> (4 * half_digit) & 15;
-                            let v6 = u32::from(block[104 + 2 * odd_digit + side_digit])
-                                >> (4 * half_digit + 2 * pair_digit) & 3;
-                            let v7 = v5 | (v6 << 4);
-                            for at in 0..1 {
-                                let step = (slot * 256 + 128 * half_digit + 64 * pair_digit
-                                    + 32 * odd_digit + 16 * side_digit) / 16 + at;
-                                unit.scales[step][lane] = (v7 as i32 * 1i32 + -32i32) as u8;
+                let v10 = u32::from_le_bytes([block[108 + 0], block[108 + 1], 0, 0]);
+                for at in 0..1 {
+                    unit.roots[(slot * 256 + 0) / 256 + at][lane] = v10 as u16;
+                }
+                for half_digit in 0..2 {
+                    for pair_digit in 0..2 {
+                        for odd_digit in 0..2 {
+                            for side_digit in 0..2 {
+                                let v5 = u32::from(
+                                    block[96 + 4 * pair_digit + 2 * odd_digit + side_digit],
+                                ) >> (4 * half_digit) & 15;
+                                let v6 = u32::from(block[104 + 2 * odd_digit + side_digit])
+                                    >> (4 * half_digit + 2 * pair_digit) & 3;
+                                let v7 = v5 | (v6 << 4);
+                                for at in 0..1 {
+                                    let step = (slot * 256 + 128 * half_digit + 64 * pair_digit
+                                        + 32 * odd_digit + 16 * side_digit) / 16 + at;
+                                    unit.scales[step][lane] = (v7 as i32 * 1i32 + -32i32) as u8;
+                                }
                             }
                         }
                     }

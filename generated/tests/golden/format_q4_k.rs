@@ -8,7 +8,7 @@ pub fn decode(tensors: &[Tensor], row: usize, out: &mut [f32]) {
     let (outs, _) = out.as_chunks_mut::<256>();
     let blocks = tensors[0].row(row);
     let (blocks, _) = blocks.as_chunks::<144>();
-    for (index, (block, out)) in blocks.iter().zip(outs).enumerate() {
+    for (block, out) in blocks.iter().zip(outs) {
         let v6 = u32::from_le_bytes([block[0 + 0], block[0 + 1], 0, 0]);
         let v7 = scalar::f16(v6);
         let v15 = u32::from_le_bytes([block[2 + 0], block[2 + 1], 0, 0]);
@@ -52,68 +52,85 @@ use super::class_linear4_g32u_h256_minn_a256_u256;
 use crate::bytemuck;
 /// Packs the first blocks of up to 16 rows into a zeroed panel.
 pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u8]) {
+    const PANEL_ROWS: usize = 16;
     let units: &mut [class_linear4_g32u_h256_minn_a256_u256::Packed] = bytemuck::cast_slice_mut(
         panel,
     );
-    for (lane, row) in rows.enumerate() {
-        let blocks = tensors[0].row(row);
-        let (blocks, _) = blocks.as_chunks::<144>();
-        for (index, block) in blocks.iter().take(count).enumerate() {
-            let (unit, slot) = (&mut units[index / 1], index % 1);
-            let mut codes = [0; 256];
-            for hi_digit in 0..2 {
-                for pair_digit in 0..2 {
-                    for half_digit in 0..2 {
-                        for lane_digit in 0..32 {
-                            let v0 = u32::from(
-                                block[16 + 64 * hi_digit + 32 * pair_digit + lane_digit],
-                            ) >> (4 * half_digit) & 15;
-                            codes[128 * hi_digit + 64 * pair_digit + 32 * half_digit
-                                + lane_digit] = v0 as u8;
+    let count_of = rows.len().min(PANEL_ROWS);
+    let mut lanes: [&[u8]; PANEL_ROWS] = [&[]; PANEL_ROWS];
+    for lane in 0..count_of {
+        lanes[lane] = tensors[0].row(rows.start + lane);
+    }
+    for (unit, first) in units.iter_mut().zip((0..count).step_by(1)) {
+        for lane in 0..count_of {
+            let blocks = lanes[lane];
+            let (blocks, _) = blocks.as_chunks::<144>();
+            for slot in 0..(count - first).min(1) {
+                let index = first + slot;
+                let block = &blocks[index];
+                for hi_digit in 0..2 {
+                    for pair_digit in 0..2 {
+                        for half_digit in 0..2 {
+                            let mut quads = [0_u32; 8];
+                            for lane_digit in 0..8 {
+                                quads[(4 * lane_digit) / 4] = stored::word(
+                                    block,
+                                    16 + 64 * hi_digit + 32 * pair_digit + 4 * lane_digit,
+                                ) >> (4 * half_digit) & 0x0f0f0f0f;
+                            }
+                            for body in 0..1 {
+                                class_linear4_g32u_h256_minn_a256_u256::weave(
+                                    &mut unit
+                                        .codes[(slot * 256 + 128 * hi_digit + 64 * pair_digit
+                                        + 32 * half_digit) / 32 + body],
+                                    lane,
+                                    &quads.as_chunks::<8>().0[body],
+                                );
+                            }
                         }
                     }
                 }
-            }
-            class_linear4_g32u_h256_minn_a256_u256::weave(unit, slot, lane, &codes);
-            let v6 = u32::from_le_bytes([block[0 + 0], block[0 + 1], 0, 0]);
-            for at in 0..1 {
-                unit.roots[(slot * 256 + 0) / 256 + at][lane] = v6 as u16;
-            }
-            for hi_digit in 0..2 {
-                for pair_digit in 0..2 {
-                    for half_digit in 0..2 {
-                        let v2 = u32::from(
-                            block[4 + 8 * hi_digit + 2 * pair_digit + half_digit],
-                        ) & 15;
-                        let v3 = u32::from(block[4 + 2 * pair_digit + half_digit])
-                            >> (4 + 2 * hi_digit) & 3;
-                        let v4 = v2 | (v3 << 4);
-                        for at in 0..1 {
-                            let step = (slot * 256 + 128 * hi_digit + 64 * pair_digit
-                                + 32 * half_digit) / 32 + at;
-                            unit.scales[step][lane] = v4 as u8;
+                let v6 = u32::from_le_bytes([block[0 + 0], block[0 + 1], 0, 0]);
+                for at in 0..1 {
+                    unit.roots[(slot * 256 + 0) / 256 + at][lane] = v6 as u16;
+                }
+                for hi_digit in 0..2 {
+                    for pair_digit in 0..2 {
+                        for half_digit in 0..2 {
+                            let v2 = u32::from(
+                                block[4 + 8 * hi_digit + 2 * pair_digit + half_digit],
+                            ) & 15;
+                            let v3 = u32::from(block[4 + 2 * pair_digit + half_digit])
+                                >> (4 + 2 * hi_digit) & 3;
+                            let v4 = v2 | (v3 << 4);
+                            for at in 0..1 {
+                                let step = (slot * 256 + 128 * hi_digit + 64 * pair_digit
+                                    + 32 * half_digit) / 32 + at;
+                                unit.scales[step][lane] = v4 as u8;
+                            }
                         }
                     }
                 }
-            }
-            let v15 = u32::from_le_bytes([block[2 + 0], block[2 + 1], 0, 0]);
-            for at in 0..1 {
-                unit.min_roots[(slot * 256 + 0) / 256 + at][lane] = v15 as u16;
-            }
-            for hi_digit in 0..2 {
-                for pair_digit in 0..2 {
-                    for half_digit in 0..2 {
-                        let v10 = u32::from(
-                            block[8 + 4 * hi_digit + 2 * pair_digit + half_digit],
-                        ) >> (4 * hi_digit) & 15;
-                        let v11 = u32::from(block[8 + 2 * pair_digit + half_digit])
-                            >> (4 + 2 * hi_digit) & 3;
-                        let v12 = v10 | (v11 << 4);
-                        for at in 0..1 {
-                            let step = (slot * 256 + 128 * hi_digit + 64 * pair_digit
-                                + 32 * half_digit) / 32 + at;
-                            unit.mins[step / 8 * 4 + step % 8 / 2][lane][step % 8 % 2] = v12
-                                as u8;
+                let v15 = u32::from_le_bytes([block[2 + 0], block[2 + 1], 0, 0]);
+                for at in 0..1 {
+                    unit.min_roots[(slot * 256 + 0) / 256 + at][lane] = v15 as u16;
+                }
+                for hi_digit in 0..2 {
+                    for pair_digit in 0..2 {
+                        for half_digit in 0..2 {
+                            let v10 = u32::from(
+                                block[8 + 4 * hi_digit + 2 * pair_digit + half_digit],
+                            ) >> (4 * hi_digit) & 15;
+                            let v11 = u32::from(block[8 + 2 * pair_digit + half_digit])
+                                >> (4 + 2 * hi_digit) & 3;
+                            let v12 = v10 | (v11 << 4);
+                            for at in 0..1 {
+                                let step = (slot * 256 + 128 * hi_digit + 64 * pair_digit
+                                    + 32 * half_digit) / 32 + at;
+                                unit
+                                    .mins[step / 8 * 4 + step % 8 / 2][lane][step % 8 % 2] = v12
+                                    as u8;
+                            }
                         }
                     }
                 }

@@ -8,7 +8,7 @@ pub fn decode(tensors: &[Tensor], row: usize, out: &mut [f32]) {
     let (outs, _) = out.as_chunks_mut::<32>();
     let blocks = tensors[0].row(row);
     let (blocks, _) = blocks.as_chunks::<22>();
-    for (index, (block, out)) in blocks.iter().zip(outs).enumerate() {
+    for (block, out) in blocks.iter().zip(outs) {
         let v5 = u32::from_le_bytes([block[0 + 0], block[0 + 1], 0, 0]);
         let v6 = scalar::f16(v5);
         for half_digit in 0..2 {
@@ -33,32 +33,50 @@ use super::class_linear5z16_g32_h32_a32_u64;
 use crate::bytemuck;
 /// Packs the first blocks of up to 16 rows into a zeroed panel.
 pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u8]) {
+    const PANEL_ROWS: usize = 16;
     let units: &mut [class_linear5z16_g32_h32_a32_u64::Packed] = bytemuck::cast_slice_mut(
         panel,
     );
-    for (lane, row) in rows.enumerate() {
-        let blocks = tensors[0].row(row);
-        let (blocks, _) = blocks.as_chunks::<22>();
-        for (index, block) in blocks.iter().take(count).enumerate() {
-            let (unit, slot) = (&mut units[index / 2], index % 2);
-            let mut codes = [0; 32];
-            for half_digit in 0..2 {
-                for lane_digit in 0..16 {
-                    let v0 = u32::from(block[6 + lane_digit]) >> (4 * half_digit) & 15;
-                    let v1 = u32::from_le_bytes([
-                        block[2 + 0],
-                        block[2 + 1],
-                        block[2 + 2],
-                        block[2 + 3],
-                    ]) >> (16 * half_digit + lane_digit) & 1;
-                    let v2 = v0 | (v1 << 4);
-                    codes[16 * half_digit + lane_digit] = v2 as u8;
+    let count_of = rows.len().min(PANEL_ROWS);
+    let mut lanes: [&[u8]; PANEL_ROWS] = [&[]; PANEL_ROWS];
+    for lane in 0..count_of {
+        lanes[lane] = tensors[0].row(rows.start + lane);
+    }
+    for (unit, first) in units.iter_mut().zip((0..count).step_by(2)) {
+        for lane in 0..count_of {
+            let blocks = lanes[lane];
+            let (blocks, _) = blocks.as_chunks::<22>();
+            for slot in 0..(count - first).min(2) {
+                let index = first + slot;
+                let block = &blocks[index];
+                let mut quads = [0_u32; 8];
+                for half_digit in 0..2 {
+                    for lane_digit in 0..4 {
+                        quads[(16 * half_digit + 4 * lane_digit) / 4] = stored::word(
+                            block,
+                            6 + 4 * lane_digit,
+                        ) >> (4 * half_digit) & 0x0f0f0f0f
+                            | (({
+                                let run = (u32::from_le_bytes([
+                                    block[2 + 0],
+                                    block[2 + 1],
+                                    block[2 + 2],
+                                    block[2 + 3],
+                                ]) >> (16 * half_digit + 4 * lane_digit) & 15) as u32;
+                                let pairs = (run | run << 14u32) & 0x00030003;
+                                (pairs | pairs << 7u32) & 0x01010101
+                            }) << 4u32);
+                    }
                 }
-            }
-            class_linear5z16_g32_h32_a32_u64::weave(unit, slot, lane, &codes);
-            let v5 = u32::from_le_bytes([block[0 + 0], block[0 + 1], 0, 0]);
-            for at in 0..1 {
-                unit.roots[(slot * 32 + 0) / 32 + at][lane] = v5 as u16;
+                class_linear5z16_g32_h32_a32_u64::weave(
+                    &mut unit.codes[(slot * 32 + 0) / 32],
+                    lane,
+                    &quads,
+                );
+                let v5 = u32::from_le_bytes([block[0 + 0], block[0 + 1], 0, 0]);
+                for at in 0..1 {
+                    unit.roots[(slot * 32 + 0) / 32 + at][lane] = v5 as u16;
+                }
             }
         }
     }

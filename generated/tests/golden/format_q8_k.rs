@@ -8,7 +8,7 @@ pub fn decode(tensors: &[Tensor], row: usize, out: &mut [f32]) {
     let (outs, _) = out.as_chunks_mut::<256>();
     let blocks = tensors[0].row(row);
     let (blocks, _) = blocks.as_chunks::<292>();
-    for (index, (block, out)) in blocks.iter().zip(outs).enumerate() {
+    for (block, out) in blocks.iter().zip(outs) {
         let v2 = u32::from_le_bytes([
             block[0 + 0],
             block[0 + 1],
@@ -28,29 +28,46 @@ use super::class_linear8z128_g256_f256_a256_u256;
 use crate::bytemuck;
 /// Packs the first blocks of up to 16 rows into a zeroed panel.
 pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u8]) {
+    const PANEL_ROWS: usize = 16;
     let units: &mut [class_linear8z128_g256_f256_a256_u256::Packed] = bytemuck::cast_slice_mut(
         panel,
     );
-    for (lane, row) in rows.enumerate() {
-        let blocks = tensors[0].row(row);
-        let (blocks, _) = blocks.as_chunks::<292>();
-        for (index, block) in blocks.iter().take(count).enumerate() {
-            let (unit, slot) = (&mut units[index / 1], index % 1);
-            let mut codes = [0; 256];
-            for lane_digit in 0..256 {
-                let v0 = u32::from(block[4 + lane_digit]);
-                codes[lane_digit] = v0 as u8 ^ 128u8;
-            }
-            class_linear8z128_g256_f256_a256_u256::weave(unit, slot, lane, &codes);
-            let v2 = u32::from_le_bytes([
-                block[0 + 0],
-                block[0 + 1],
-                block[0 + 2],
-                block[0 + 3],
-            ]);
-            let v3 = f32::from_bits(v2);
-            for at in 0..1 {
-                unit.roots[(slot * 256 + 0) / 256 + at][lane] = v3;
+    let count_of = rows.len().min(PANEL_ROWS);
+    let mut lanes: [&[u8]; PANEL_ROWS] = [&[]; PANEL_ROWS];
+    for lane in 0..count_of {
+        lanes[lane] = tensors[0].row(rows.start + lane);
+    }
+    for (unit, first) in units.iter_mut().zip((0..count).step_by(1)) {
+        for lane in 0..count_of {
+            let blocks = lanes[lane];
+            let (blocks, _) = blocks.as_chunks::<292>();
+            for slot in 0..(count - first).min(1) {
+                let index = first + slot;
+                let block = &blocks[index];
+                let mut quads = [0_u32; 64];
+                for lane_digit in 0..64 {
+                    quads[(4 * lane_digit) / 4] = (stored::word(
+                        block,
+                        4 + 4 * lane_digit,
+                    )) ^ 0x80808080;
+                }
+                for body in 0..8 {
+                    class_linear8z128_g256_f256_a256_u256::weave(
+                        &mut unit.codes[(slot * 256 + 0) / 32 + body],
+                        lane,
+                        &quads.as_chunks::<8>().0[body],
+                    );
+                }
+                let v2 = u32::from_le_bytes([
+                    block[0 + 0],
+                    block[0 + 1],
+                    block[0 + 2],
+                    block[0 + 3],
+                ]);
+                let v3 = f32::from_bits(v2);
+                for at in 0..1 {
+                    unit.roots[(slot * 256 + 0) / 256 + at][lane] = v3;
+                }
             }
         }
     }

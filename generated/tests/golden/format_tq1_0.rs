@@ -8,7 +8,7 @@ pub fn decode(tensors: &[Tensor], row: usize, out: &mut [f32]) {
     let (outs, _) = out.as_chunks_mut::<256>();
     let blocks = tensors[0].row(row);
     let (blocks, _) = blocks.as_chunks::<54>();
-    for (index, (block, out)) in blocks.iter().zip(outs).enumerate() {
+    for (block, out) in blocks.iter().zip(outs) {
         let v3 = u32::from_le_bytes([block[52 + 0], block[52 + 1], 0, 0]);
         let v4 = scalar::f16(v3);
         for digit_digit in 0..5 {
@@ -54,46 +54,58 @@ use super::class_linear2z1_g256_h256_a256_u512;
 use crate::bytemuck;
 /// Packs the first blocks of up to 16 rows into a zeroed panel.
 pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u8]) {
+    const PANEL_ROWS: usize = 16;
     let units: &mut [class_linear2z1_g256_h256_a256_u512::Packed] = bytemuck::cast_slice_mut(
         panel,
     );
-    for (lane, row) in rows.enumerate() {
-        let blocks = tensors[0].row(row);
-        let (blocks, _) = blocks.as_chunks::<54>();
-        for (index, block) in blocks.iter().take(count).enumerate() {
-            let (unit, slot) = (&mut units[index / 2], index % 2);
-            let mut codes = [0; 256];
-            for digit_digit in 0..5 {
-                for lane_digit in 0..32 {
-                    let v0 = scalar::trit(
-                        u32::from(block[lane_digit]) as u8,
-                        digit_digit,
-                    );
-                    codes[32 * digit_digit + lane_digit] = v0 as u8;
+    let count_of = rows.len().min(PANEL_ROWS);
+    let mut lanes: [&[u8]; PANEL_ROWS] = [&[]; PANEL_ROWS];
+    for lane in 0..count_of {
+        lanes[lane] = tensors[0].row(rows.start + lane);
+    }
+    for (unit, first) in units.iter_mut().zip((0..count).step_by(2)) {
+        for lane in 0..count_of {
+            let blocks = lanes[lane];
+            let (blocks, _) = blocks.as_chunks::<54>();
+            for slot in 0..(count - first).min(2) {
+                let index = first + slot;
+                let block = &blocks[index];
+                let mut quads = [0_u32; 64];
+                for digit_digit in 0..5 {
+                    for lane_digit in 0..8 {
+                        quads[(32 * digit_digit + 4 * lane_digit) / 4] = scalar::trits(
+                            stored::word(block, 4 * lane_digit),
+                            digit_digit,
+                        );
+                    }
                 }
-            }
-            for digit_digit in 0..5 {
-                for lane_digit in 0..16 {
-                    let v0 = scalar::trit(
-                        u32::from(block[32 + lane_digit]) as u8,
-                        digit_digit,
-                    );
-                    codes[160 + 16 * digit_digit + lane_digit] = v0 as u8;
+                for digit_digit in 0..5 {
+                    for lane_digit in 0..4 {
+                        quads[(160 + 16 * digit_digit + 4 * lane_digit) / 4] = scalar::trits(
+                            stored::word(block, 32 + 4 * lane_digit),
+                            digit_digit,
+                        );
+                    }
                 }
-            }
-            for digit_digit in 0..4 {
-                for lane_digit in 0..4 {
-                    let v0 = scalar::trit(
-                        u32::from(block[48 + lane_digit]) as u8,
-                        digit_digit,
-                    );
-                    codes[240 + 4 * digit_digit + lane_digit] = v0 as u8;
+                for digit_digit in 0..4 {
+                    for lane_digit in 0..1 {
+                        quads[(240 + 4 * digit_digit + 4 * lane_digit) / 4] = scalar::trits(
+                            stored::word(block, 48 + 4 * lane_digit),
+                            digit_digit,
+                        );
+                    }
                 }
-            }
-            class_linear2z1_g256_h256_a256_u512::weave(unit, slot, lane, &codes);
-            let v3 = u32::from_le_bytes([block[52 + 0], block[52 + 1], 0, 0]);
-            for at in 0..1 {
-                unit.roots[(slot * 256 + 0) / 256 + at][lane] = v3 as u16;
+                for body in 0..8 {
+                    class_linear2z1_g256_h256_a256_u512::weave(
+                        &mut unit.codes[slot / 1 * 8 + body],
+                        lane,
+                        &quads.as_chunks::<8>().0[body],
+                    );
+                }
+                let v3 = u32::from_le_bytes([block[52 + 0], block[52 + 1], 0, 0]);
+                for at in 0..1 {
+                    unit.roots[(slot * 256 + 0) / 256 + at][lane] = v3 as u16;
+                }
             }
         }
     }

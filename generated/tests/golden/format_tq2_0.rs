@@ -8,7 +8,7 @@ pub fn decode(tensors: &[Tensor], row: usize, out: &mut [f32]) {
     let (outs, _) = out.as_chunks_mut::<256>();
     let blocks = tensors[0].row(row);
     let (blocks, _) = blocks.as_chunks::<66>();
-    for (index, (block, out)) in blocks.iter().zip(outs).enumerate() {
+    for (block, out) in blocks.iter().zip(outs) {
         let v3 = u32::from_le_bytes([block[64 + 0], block[64 + 1], 0, 0]);
         let v4 = scalar::f16(v3);
         for half_digit in 0..2 {
@@ -29,28 +29,46 @@ use super::class_linear2z1_g256_h256_a256_u512;
 use crate::bytemuck;
 /// Packs the first blocks of up to 16 rows into a zeroed panel.
 pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u8]) {
+    const PANEL_ROWS: usize = 16;
     let units: &mut [class_linear2z1_g256_h256_a256_u512::Packed] = bytemuck::cast_slice_mut(
         panel,
     );
-    for (lane, row) in rows.enumerate() {
-        let blocks = tensors[0].row(row);
-        let (blocks, _) = blocks.as_chunks::<66>();
-        for (index, block) in blocks.iter().take(count).enumerate() {
-            let (unit, slot) = (&mut units[index / 2], index % 2);
-            let mut codes = [0; 256];
-            for half_digit in 0..2 {
-                for row_digit in 0..4 {
-                    for lane_digit in 0..32 {
-                        let v0 = u32::from(block[32 * half_digit + lane_digit])
-                            >> (2 * row_digit) & 3;
-                        codes[128 * half_digit + 32 * row_digit + lane_digit] = v0 as u8;
+    let count_of = rows.len().min(PANEL_ROWS);
+    let mut lanes: [&[u8]; PANEL_ROWS] = [&[]; PANEL_ROWS];
+    for lane in 0..count_of {
+        lanes[lane] = tensors[0].row(rows.start + lane);
+    }
+    for (unit, first) in units.iter_mut().zip((0..count).step_by(2)) {
+        for lane in 0..count_of {
+            let blocks = lanes[lane];
+            let (blocks, _) = blocks.as_chunks::<66>();
+            for slot in 0..(count - first).min(2) {
+                let index = first + slot;
+                let block = &blocks[index];
+                for half_digit in 0..2 {
+                    for row_digit in 0..4 {
+                        let mut quads = [0_u32; 8];
+                        for lane_digit in 0..8 {
+                            quads[(4 * lane_digit) / 4] = stored::word(
+                                block,
+                                32 * half_digit + 4 * lane_digit,
+                            ) >> (2 * row_digit) & 0x03030303;
+                        }
+                        for body in 0..1 {
+                            class_linear2z1_g256_h256_a256_u512::weave(
+                                &mut unit
+                                    .codes[(slot * 256 + 128 * half_digit + 32 * row_digit) / 32
+                                    + body],
+                                lane,
+                                &quads.as_chunks::<8>().0[body],
+                            );
+                        }
                     }
                 }
-            }
-            class_linear2z1_g256_h256_a256_u512::weave(unit, slot, lane, &codes);
-            let v3 = u32::from_le_bytes([block[64 + 0], block[64 + 1], 0, 0]);
-            for at in 0..1 {
-                unit.roots[(slot * 256 + 0) / 256 + at][lane] = v3 as u16;
+                let v3 = u32::from_le_bytes([block[64 + 0], block[64 + 1], 0, 0]);
+                for at in 0..1 {
+                    unit.roots[(slot * 256 + 0) / 256 + at][lane] = v3 as u16;
+                }
             }
         }
     }

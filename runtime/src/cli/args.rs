@@ -9,6 +9,7 @@ use quantloom::Error;
 use quantloom::matmul::Request;
 use quantloom::pool::Pool;
 use quantloom::registry::{self, Format, Kernel, Numerics};
+use quantloom::weights::Layout;
 
 use super::Failure;
 
@@ -53,6 +54,22 @@ impl Choice {
         let all = || thread::available_parallelism().map_or(1, NonZero::get);
         Pool::new(self.threads.map_or_else(all, usize::from))
     }
+}
+
+/// In which form weights are held.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct Held {
+    /// How weights are held in memory
+    #[arg(long, value_name = "LAYOUT", value_parser = layout(), default_value = "packed")]
+    pub layout: Layout,
+}
+
+/// Reads a layout.
+fn layout() -> impl TypedValueParser<Value = Layout> {
+    PossibleValuesParser::new(Layout::ALL.map(Layout::name)).try_map(|name| {
+        let layout = Layout::ALL.into_iter().find(|layout| layout.name() == name);
+        layout.ok_or("not a layout")
+    })
 }
 
 /// The kernel of that name, for `format`.

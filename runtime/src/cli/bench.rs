@@ -10,10 +10,11 @@ use quantloom::matmul::{Request, Used};
 use quantloom::measure::{Cold, Times, Work, synthetic};
 use quantloom::pool::Pool;
 use quantloom::registry::{self, Format, Isa};
-use quantloom::weights::Weights;
+use quantloom::stored::Stored;
+use quantloom::weights::{Layout, Weights};
 
 use super::Failure;
-use super::args::{Choice, shape};
+use super::args::{Choice, Held, shape};
 use super::failure::print;
 use super::progress::bar;
 use super::results::{BenchResult, Machine, json, text};
@@ -36,6 +37,8 @@ pub struct Args {
     pub batches: Vec<NonZero<usize>>,
     #[command(flatten)]
     pub choice: Choice,
+    #[command(flatten)]
+    pub held: Held,
     /// What to run on
     #[arg(long, value_enum, default_value_t = Device::Cpu)]
     pub device: Device,
@@ -69,7 +72,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     }
     let plan = Plan::of(args)?;
     let pool = args.choice.pool();
-    let mut bench = Bench { choice: &args.choice, pool, ceilings: BTreeMap::new() };
+    let mut bench = Bench { choice: &args.choice, layout: args.held.layout, pool, ceilings: BTreeMap::new() };
     let progress = bar((plan.formats.len() * plan.shapes.len() * plan.batches.len()) as u64, "measuring");
     let mut results = Vec::new();
     for format in &plan.formats {
@@ -106,6 +109,7 @@ impl Plan {
 /// What measurements share.
 struct Bench<'a> {
     choice: &'a Choice,
+    layout: Layout,
     pool: Pool,
     /// By instruction set: measured once each.
     ceilings: BTreeMap<&'static str, Ceilings>,
@@ -120,7 +124,7 @@ impl Bench<'_> {
         batch: usize,
     ) -> Result<BenchResult, Failure> {
         let request = self.choice.request(format)?;
-        let weights = Weights::pack(format, n, k, stored, &self.pool)?;
+        let weights = Weights::with_layout(&Stored::new(format, n, k, stored)?, self.layout, &self.pool)?;
         let work = Work::of(&weights, batch);
         let (used, times) = Cold::new(weights, batch)?.time(batch, &request, &self.pool, BUDGET)?;
         let ceilings = *self.ceilings_of(used.kernel.isa);

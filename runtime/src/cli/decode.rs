@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use quantloom::gguf::Gguf;
+use quantloom::model::{Kind, Model};
 use quantloom::stored;
 
 use super::Failure;
 use super::failure::tell;
 use super::files::FloatWriter;
 use super::progress::bar;
-use super::source::{Model, Source};
+use super::source::{Input, Source};
 use super::stored::Stored;
 
 /// Weights that are decoded at a time, about.
@@ -29,8 +29,8 @@ pub struct Args {
 /// Decodes a matrix, a part at a time.
 pub fn run(args: &Args) -> Result<(), Failure> {
     match args.source.open()? {
-        Model::Gguf(file) => blocks(args, &file),
-        Model::SafeTensors(file) => rows(args, &args.source.matrix(&file)?),
+        Input::Gguf(model) => blocks(args, &model),
+        Input::SafeTensors(file) => rows(args, &args.source.matrix(&file)?),
     }
 }
 
@@ -55,8 +55,16 @@ fn rows(args: &Args, stored: &stored::Stored<'_>) -> Result<(), Failure> {
 }
 
 /// Decodes a tensor of blocks, some blocks at a time.
-fn blocks(args: &Args, file: &Gguf) -> Result<(), Failure> {
+fn blocks(args: &Args, model: &Model) -> Result<(), Failure> {
+    let file = model.file();
     let tensor = file.tensor(&args.source.tensor)?;
+    if let Kind::Packed(_) = model.kind(tensor)? {
+        let file = file.path().display();
+        return Err(Failure::input(format!(
+            "{file}: tensor {:?} is packed; decode the model that it was packed from",
+            tensor.name
+        )));
+    }
     let stored = Stored::of(file, tensor)?;
     let bytes = file.bytes(tensor, stored.shape())?;
 

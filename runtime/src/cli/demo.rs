@@ -7,15 +7,15 @@ use quantloom::gguf::Gguf;
 use quantloom::machine::{Ceilings, Facts, ceilings};
 use quantloom::matmul::{Request, Source};
 use quantloom::measure::{Cold, Limit, Work, synthetic, unfused};
+use quantloom::model::{Kind, Matrix, Model};
 use quantloom::pool::Pool;
 use quantloom::registry::{self, Format};
 use quantloom::stored::Stored;
 use quantloom::tune::{self, Job, Outcome, Status, Tuner};
-use quantloom::weights::Weights;
+use quantloom::weights::{Layout, Weights};
 
 use super::Failure;
 use super::failure::{print, tell};
-use super::model::{Matrix, matrices};
 use super::progress::bar;
 use super::table::{Align, Table};
 
@@ -58,16 +58,26 @@ struct Problem {
 
 /// The matrices of the bundled model, one of each format and shape.
 fn bundled(pool: &Pool) -> Result<Vec<Problem>, Failure> {
-    let file = Gguf::from_bytes("the bundled model", MODEL.to_vec())?;
+    let model = Model::new(Gguf::from_bytes("the bundled model", MODEL.to_vec())?)?;
     let mut problems = Vec::<Problem>::new();
-    for matrix in matrices(&file, pool)? {
-        let known = |other: &Problem| other.matrix.same_problem(&matrix);
-        if !problems.iter().any(known) {
-            let stored = matrix.stored(&file)?.to_vec();
+    for matrix in model.matrices(Layout::Packed, pool)? {
+        let known = |other: &Problem| same_problem(&other.matrix.weights, &matrix.weights);
+        if problems.iter().any(known) {
+            continue;
+        }
+        let tensor = model.file().tensor(&matrix.name)?;
+        if let Kind::Blocks(_, shape) = model.kind(tensor)? {
+            let stored = model.file().bytes(tensor, shape)?.to_vec();
             problems.push(Problem { matrix, stored });
         }
     }
     Ok(problems)
+}
+
+/// Whether two matrices are the same problem for a kernel.
+fn same_problem(one: &Weights, other: &Weights) -> bool {
+    let problem = |weights: &Weights| (weights.format().name, weights.n(), weights.k());
+    problem(one) == problem(other)
 }
 
 /// The layer shapes of a larger model, with synthetic weights.

@@ -19,6 +19,16 @@ pub fn read_floats(path: &Path) -> Result<Vec<f32>, Failure> {
     Err(Failure::Input(format!("{path}: {length} bytes are not whole f32 of 4 bytes; check which file it is")))
 }
 
+/// The input is mapped while the output is written: they must not be one file.
+pub fn check_output(output: &Path, input: &Path) -> Result<(), Failure> {
+    match (output.canonicalize(), input.canonicalize()) {
+        (Ok(output), Ok(input)) if output == input => {
+            Err(Failure::input(format!("{}: the output would overwrite the input; name another file", output.display())))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// A file of f32 that is being written.
 pub struct FloatWriter<'a> {
     path: &'a Path,
@@ -28,12 +38,7 @@ pub struct FloatWriter<'a> {
 impl<'a> FloatWriter<'a> {
     /// Creates or empties the file at `path`, unless it is `input`, which is still being read.
     pub fn create(path: &'a Path, input: &Path) -> Result<Self, Failure> {
-        if let (Ok(path), Ok(input)) = (path.canonicalize(), input.canonicalize())
-            && path == input
-        {
-            let message = format!("{}: the output would overwrite the input; name another file", path.display());
-            return Err(Failure::Input(message));
-        }
+        check_output(path, input)?;
         let file = File::create(path).map_err(Error::io(path))?;
         Ok(Self { path, file: BufWriter::new(file) })
     }

@@ -5,21 +5,22 @@ mod separate;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use quantloom::Error;
 use quantloom::gguf::{Gguf, TensorInfo};
+use quantloom::model::{Kind, Model};
 use serde_json::{Map, Value as Json, json};
 
 use super::Failure;
 use super::failure::print;
 use super::metadata;
-use super::source::Model;
-use super::stored::Stored;
+use super::source::Input;
 use super::table::{Align, Table, shown};
 
 /// List the metadata and the tensors of a model; fails if the file is cut short
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: quantloom inspect model.gguf")]
 pub struct Args {
-    /// The model: a GGUF or safetensors file
+    /// The model: a GGUF file, a packed copy of one, or a safetensors file
     file: PathBuf,
     /// Print JSON
     #[arg(long)]
@@ -28,13 +29,14 @@ pub struct Args {
 
 /// Prints the file's lists.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let file = match Model::open(&args.file)? {
-        Model::Gguf(file) => file,
-        Model::SafeTensors(file) => return print(&separate::list(&file, args.json)),
+    let model = match Input::open(&args.file)? {
+        Input::Gguf(model) => model,
+        Input::SafeTensors(file) => return print(&separate::list(&file, args.json)),
     };
-    let tensors = file.tensors().iter().map(|tensor| Row::new(&file, tensor));
+    let file = model.file();
+    let tensors = file.tensors().iter().map(|tensor| Row::new(&model, tensor));
     let tensors: Vec<_> = tensors.collect::<Result<_, _>>()?;
-    if args.json { print(&format!("{:#}\n", json_of(&file, &tensors))) } else { print(&text(&file, &tensors)) }
+    if args.json { print(&format!("{:#}\n", json_of(&model, &tensors))) } else { print(&text(&model, &tensors)) }
 }
 
 /// A tensor, with what its type tells of it.
@@ -42,19 +44,27 @@ struct Row<'a> {
     tensor: &'a TensorInfo,
     /// Name of its type, if there is a card for it.
     kind: Option<&'static str>,
+    packed: bool,
     /// Its size in the file, if there is.
     bytes: Option<usize>,
 }
 
 impl<'a> Row<'a> {
-    fn new(file: &Gguf, tensor: &'a TensorInfo) -> quantloom::Result<Self> {
-        let stored = Stored::of_kind(tensor.kind);
-        let bytes = stored.map(|stored| file.bytes(tensor, stored.shape())).transpose()?;
-        Ok(Self { tensor, kind: stored.map(Stored::name), bytes: bytes.map(<[u8]>::len) })
+    fn new(model: &Model, tensor: &'a TensorInfo) -> quantloom::Result<Self> {
+        let (kind, packed) = match model.kind(tensor) {
+            Err(Error::UnknownTensorType { .. }) => return Ok(Self { tensor, kind: None, packed: false, bytes: None }),
+            kind => match kind? {
+                Kind::Plain => ("F32", false),
+                Kind::Blocks(format, _) => (format.name, false),
+                Kind::Packed(format) => (format.name, true),
+            },
+        };
+        Ok(Self { tensor, kind: Some(kind), packed, bytes: Some(model.bytes(tensor)?) })
     }
 
     fn kind(&self) -> String {
-        self.kind.map_or_else(|| format!("type {}", self.tensor.kind), str::to_owned)
+        let packed = if self.packed { ", packed" } else { "" };
+        self.kind.map_or_else(|| format!("type {}", self.tensor.kind), |kind| format!("{kind}{packed}"))
     }
 
     fn weights(&self) -> u128 {
@@ -62,9 +72,11 @@ impl<'a> Row<'a> {
     }
 }
 
-fn text(file: &Gguf, tensors: &[Row]) -> String {
+fn text(model: &Model, tensors: &[Row]) -> String {
+    let file = model.file();
+    let packed = if model.is_packed() { "packed copy, " } else { "" };
     format!(
-        "{}: GGUF version {}, {} bytes, alignment {}\n\n{}\n{}\n{}",
+        "{}: {packed}GGUF version {}, {} bytes, alignment {}\n\n{}\n{}\n{}",
         file.path().display(),
         file.version(),
         file.file_len(),
@@ -120,7 +132,8 @@ fn totals(tensors: &[Row]) -> Table {
     table
 }
 
-fn json_of(file: &Gguf, tensors: &[Row]) -> Json {
+fn json_of(model: &Model, tensors: &[Row]) -> Json {
+    let file = model.file();
     let metadata: Map<_, _> = file.metadata().iter().map(|(key, value)| (key.clone(), metadata::json(value))).collect();
     let tensors: Vec<_> = tensors.iter().map(row_json).collect();
     json!({
@@ -128,6 +141,7 @@ fn json_of(file: &Gguf, tensors: &[Row]) -> Json {
         "version": file.version(),
         "bytes": file.file_len(),
         "alignment": file.alignment(),
+        "packed": model.is_packed(),
         "metadata": metadata,
         "tensors": tensors,
     })
@@ -137,6 +151,7 @@ fn row_json(row: &Row) -> Json {
     json!({
         "name": row.tensor.name,
         "type": row.kind,
+        "packed": row.packed,
         "gguf": row.tensor.kind,
         "dims": row.tensor.dims,
         "offset": row.tensor.offset,

@@ -4,16 +4,19 @@ use std::num::NonZero;
 use std::path::PathBuf;
 
 use quantloom::Error;
+use quantloom::gguf::TensorInfo;
 use quantloom::matmul::matmul;
-use quantloom::stored;
-use quantloom::weights::Weights;
+use quantloom::model::{Kind, Model};
+use quantloom::pool::Pool;
+use quantloom::registry::Format;
+use quantloom::stored::Stored;
+use quantloom::weights::{Layout, Weights};
 
 use super::Failure;
-use super::args::Choice;
+use super::args::{Choice, Held};
 use super::failure::tell;
 use super::files::{FloatWriter, read_floats};
-use super::source::{Model, Source};
-use super::stored::Stored;
+use super::source::{Input, Source};
 
 /// Multiply activations by a tensor: Y = X * W^T
 #[derive(Debug, clap::Args)]
@@ -34,18 +37,20 @@ pub struct Args {
     output: PathBuf,
     #[command(flatten)]
     choice: Choice,
+    #[command(flatten)]
+    held: Held,
 }
 
 /// Packs the tensor, multiplies, and says which kernel did it.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let model = args.source.open()?;
-    let stored = matrix(&model, &args.source)?;
-    let request = args.choice.request(stored.format())?;
-    let x = read_batch(args, stored.k())?;
+    let input = args.source.open()?;
+    let matrix = Matrix::of(&input, &args.source)?;
+    let request = args.choice.request(matrix.format())?;
+    let x = read_batch(args, matrix.k())?;
 
     let pool = args.choice.pool();
-    let weights = Weights::pack_stored(&stored, &pool)?;
-    drop(model);
+    let weights = matrix.weights(args.held.layout, &pool)?;
+    drop(input);
     let mut y = output(args.batch.get(), weights.n())?;
     let used = matmul(&weights, &x, args.batch.get(), &mut y, &request, &pool)?;
 
@@ -56,22 +61,49 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The matrix to multiply by; plain f32 has no kernels.
-fn matrix<'f>(model: &'f Model, source: &Source) -> Result<stored::Stored<'f>, Failure> {
-    let file = match model {
-        Model::SafeTensors(file) => return source.matrix(file),
-        Model::Gguf(file) => file,
-    };
-    let tensor = file.tensor(&source.tensor)?;
-    match Stored::of(file, tensor)? {
-        Stored::Blocks(format, shape) => {
-            Ok(stored::Stored::new(format, tensor.rows(), tensor.k(), file.bytes(tensor, shape)?)?)
+/// The matrix to multiply by.
+enum Matrix<'f> {
+    Tensor(&'f Model, &'f TensorInfo, &'static Format),
+    Separate(Stored<'f>),
+}
+
+impl<'f> Matrix<'f> {
+    /// Finds it; plain f32 has no kernels.
+    fn of(input: &'f Input, source: &Source) -> Result<Self, Failure> {
+        let model = match input {
+            Input::SafeTensors(file) => return Ok(Self::Separate(source.matrix(file)?)),
+            Input::Gguf(model) => model,
+        };
+        let tensor = model.file().tensor(&source.tensor)?;
+        match model.kind(tensor)? {
+            Kind::Blocks(format, _) | Kind::Packed(format) => Ok(Self::Tensor(model, tensor, format)),
+            Kind::Plain => Err(Failure::input(format!(
+                "{}: tensor {:?} is plain f32, which has no kernels; name a quantised tensor",
+                model.file().path().display(),
+                tensor.name
+            ))),
         }
-        Stored::Plain => Err(Failure::Input(format!(
-            "{}: tensor {:?} is plain f32, which has no kernels; name a quantised tensor",
-            file.path().display(),
-            tensor.name
-        ))),
+    }
+
+    fn format(&self) -> &'static Format {
+        match self {
+            Self::Tensor(_, _, format) => format,
+            Self::Separate(stored) => stored.format(),
+        }
+    }
+
+    fn k(&self) -> usize {
+        match self {
+            Self::Tensor(_, tensor, _) => tensor.k(),
+            Self::Separate(stored) => stored.k(),
+        }
+    }
+
+    fn weights(&self, layout: Layout, pool: &Pool) -> quantloom::Result<Weights> {
+        match self {
+            Self::Tensor(model, tensor, _) => model.weights(tensor, layout, pool),
+            Self::Separate(stored) => Weights::with_layout(stored, layout, pool),
+        }
     }
 }
 

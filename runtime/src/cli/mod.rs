@@ -15,7 +15,7 @@ mod formats;
 mod inspect;
 mod matmul;
 mod metadata;
-mod model;
+mod pack;
 mod progress;
 mod quantize;
 mod results;
@@ -54,6 +54,7 @@ enum Command {
     Check(check::Args),
     Explain(explain::Args),
     Quantize(quantize::Args),
+    Pack(pack::Args),
 }
 
 impl Cli {
@@ -74,6 +75,7 @@ impl Cli {
             Some(Command::Check(args)) => check::run(args),
             Some(Command::Explain(args)) => explain::run(args),
             Some(Command::Quantize(args)) => quantize::run(args),
+            Some(Command::Pack(args)) => pack::run(args),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use quantloom::Error;
-use quantloom::gguf::Gguf;
+use quantloom::model::Model;
 use quantloom::registry;
 use quantloom::safetensors::SafeTensors;
 use quantloom::stored::Stored;
@@ -17,7 +17,7 @@ const SAFETENSORS: &str = "safetensors";
 /// Which matrix of which file.
 #[derive(Debug, clap::Args)]
 pub struct Source {
-    /// The model: a GGUF or safetensors file
+    /// The model: a GGUF file, a packed copy of one, or a safetensors file
     pub file: PathBuf,
     /// Name of a tensor in it; of a safetensors file, what the names of a matrix's tensors begin with
     pub tensor: String,
@@ -29,23 +29,23 @@ pub struct Source {
     shape: Option<(usize, usize)>,
 }
 
-/// An open model.
+/// An open file.
 #[derive(Debug)]
-pub enum Model {
-    /// A GGUF file.
-    Gguf(Gguf),
+pub enum Input {
+    /// A GGUF file, or a packed copy of one.
+    Gguf(Model),
     /// A safetensors file.
     SafeTensors(SafeTensors),
 }
 
-impl Model {
+impl Input {
     /// Opens a file as what its name says it is: GGUF, unless it ends with `.safetensors`.
     ///
     /// # Errors
     /// The file cannot be read, or is something else.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let named = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(SAFETENSORS));
-        if named { SafeTensors::open(path).map(Self::SafeTensors) } else { Gguf::open(path).map(Self::Gguf) }
+        if named { SafeTensors::open(path).map(Self::SafeTensors) } else { Model::open(path).map(Self::Gguf) }
     }
 }
 
@@ -53,16 +53,16 @@ impl Source {
     /// Opens the file.
     ///
     /// # Errors
-    /// As [`Model::open`], or the format or shape is given for a file that says them itself.
-    pub fn open(&self) -> Result<Model, Failure> {
-        let model = Model::open(&self.file)?;
-        if matches!(model, Model::Gguf(_)) && (self.format.is_some() || self.shape.is_some()) {
+    /// As [`Input::open`], or the format or shape is given for a file that says them itself.
+    pub fn open(&self) -> Result<Input, Failure> {
+        let input = Input::open(&self.file)?;
+        if matches!(input, Input::Gguf(_)) && (self.format.is_some() || self.shape.is_some()) {
             let file = self.file.display();
             return Err(Failure::Input(format!(
                 "{file}: a GGUF file says itself what it holds; leave out --format and --shape"
             )));
         }
-        Ok(model)
+        Ok(input)
     }
 
     /// The matrix in a safetensors file.

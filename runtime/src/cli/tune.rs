@@ -4,17 +4,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use quantloom::defaults::Defaults;
-use quantloom::gguf::Gguf;
 use quantloom::matmul::Request;
+use quantloom::model::Model;
 use quantloom::pool::Pool;
 use quantloom::tune::{self, Job, Outcome, Tuner};
-use quantloom::weights::Weights;
+use quantloom::weights::{Layout, Weights};
 use serde_json::{Value as Json, json};
 
 use super::Failure;
 use super::args::seconds;
 use super::failure::{print, tell};
-use super::model::matrices;
 use super::progress::bar;
 use super::table::{Align, Table};
 
@@ -25,8 +24,8 @@ const BUDGET: Duration = Duration::from_secs(10);
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: quantloom tune model.gguf --budget 30")]
 pub struct Args {
-    /// The model
-    #[arg(value_name = "FILE.gguf")]
+    /// The model: a GGUF file, or a packed copy of one
+    #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// Time to spend [default: 10]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
@@ -38,9 +37,8 @@ pub struct Args {
 
 /// Tunes every matrix for the default batch sizes, and prints the choices.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let file = Gguf::open(&args.file)?;
     let pool = Pool::global();
-    let matrices = matrices(&file, pool)?;
+    let matrices = Model::open(&args.file)?.matrices(Layout::Packed, pool)?;
     if matrices.is_empty() {
         return Err(Failure::input(format!("{}: no tensor has kernels to choose from", args.file.display())));
     }

@@ -19,7 +19,9 @@ mod value;
 mod write;
 mod write_value;
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub use tensor::{BlockShape, TensorInfo};
 pub use value::{Array, Value};
@@ -27,12 +29,13 @@ pub use write::{GgufWriter, NewTensor};
 
 use crate::error::{Error, Result, quoted, suggest};
 use crate::storage::Storage;
+use crate::weights::Shared;
 
 /// An open file: its metadata, its tensors, and their bytes.
 #[derive(Debug)]
 pub struct Gguf {
     path: PathBuf,
-    storage: Storage,
+    storage: Arc<Storage>,
     contents: parse::Contents,
     /// Places in the list of tensors, in the order of their names.
     by_name: Vec<usize>,
@@ -67,7 +70,7 @@ impl Gguf {
         let name = |&place: &usize| contents.tensors[place].name.as_str();
         let mut by_name: Vec<usize> = (0..contents.tensors.len()).collect();
         by_name.sort_unstable_by(|a, b| name(a).cmp(name(b)));
-        Ok(Self { path, storage, contents, by_name })
+        Ok(Self { path, storage: Arc::new(storage), contents, by_name })
     }
 
     /// The path it was opened with.
@@ -142,9 +145,23 @@ impl Gguf {
             let detail = format!("rows of {k} weights are not whole blocks of {block}; convert the model again");
             self.wrong(tensor, &detail)
         })?;
-        let start = self.contents.data.saturating_add(tensor.offset);
-        let rest = usize::try_from(start).ok().and_then(|start| self.storage.get(start..));
-        rest.and_then(|rest| rest.get(..length)).ok_or_else(|| {
+        self.range(tensor, length).map(|range| &self.storage[range])
+    }
+
+    /// The first `length` bytes of one of this file's tensors, which keep the file open.
+    ///
+    /// # Errors
+    /// [`Error::Gguf`] if the file ends before they do.
+    pub(crate) fn shared(&self, tensor: &TensorInfo, length: usize) -> Result<Shared> {
+        let range = self.range(tensor, length)?;
+        Shared::of_file(&self.storage, range).ok_or_else(|| self.wrong(tensor, "it lies beyond the end of the file"))
+    }
+
+    /// Where the first `length` bytes of a tensor lie.
+    fn range(&self, tensor: &TensorInfo, length: usize) -> Result<Range<usize>> {
+        let start = usize::try_from(self.contents.data.saturating_add(tensor.offset)).unwrap_or(usize::MAX);
+        let end = start.checked_add(length).filter(|&end| end <= self.storage.len());
+        end.map(|end| start..end).ok_or_else(|| {
             let end = self.storage.len();
             let detail = format!("{length} bytes from byte {start} on, but the file ends at {end}; fetch it again");
             self.wrong(tensor, &detail)
@@ -157,7 +174,8 @@ impl Gguf {
         self.storage.release(consumed);
     }
 
-    fn wrong(&self, tensor: &TensorInfo, detail: &str) -> Error {
+    /// An error about a tensor; `detail` ends with a remedy.
+    pub(crate) fn wrong(&self, tensor: &TensorInfo, detail: &str) -> Error {
         let detail = format!("tensor {}: {detail}", quoted(&tensor.name));
         Error::Gguf { path: self.path.clone(), detail }
     }

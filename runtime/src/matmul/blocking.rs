@@ -6,7 +6,7 @@ use quantloom_kernels::abi::{Kernel, SEGMENT, Schedule};
 
 use super::activations::Groups;
 use crate::machine::Caches;
-use crate::weights::Weights;
+use crate::weights::{Layout, Weights};
 
 /// Weights that one chunk of work reads, so that taking a chunk costs nothing beside it.
 const CHUNK_BYTES: usize = 128 << 10;
@@ -39,6 +39,7 @@ impl Blocking {
             group_bytes: groups.group_bytes(),
             segments: weights.k().div_ceil(SEGMENT),
             sums_bytes: kernel.cols * kernel.rows * size_of::<f32>(),
+            packed_for_call: weights.layout() == Layout::Stored,
             least_groups: if kernel.schedule == Schedule::Panel { LEAST_GROUPS } else { 1 },
             threads,
         };
@@ -55,6 +56,8 @@ struct Work {
     segments: usize,
     /// Bytes of the sums of one tile and group.
     sums_bytes: usize,
+    /// A tile that is packed for the call should still be in a cache when it is read.
+    packed_for_call: bool,
     least_groups: usize,
     threads: usize,
 }
@@ -67,7 +70,7 @@ impl Work {
         // Half of the first-level cache: weights stream through the other.
         let resident = groups_a_block * self.group_bytes <= caches.l1d / 2;
         let sharing = SHARING_TILES.min(caches.l2 / 4 / (groups_a_block * self.sums_bytes)).max(1);
-        let tiles_a_call = if resident { 1 } else { sharing.min(fair) };
+        let tiles_a_call = if resident || self.packed_for_call { 1 } else { sharing.min(fair) };
         let enough = (CHUNK_BYTES / self.tile_bytes / groups_a_block).max(1);
         Blocking { tiles_a_call, tiles_a_chunk: enough.min(fair).max(tiles_a_call), groups_a_block }
     }
@@ -89,7 +92,17 @@ mod tests {
 
     fn work(tiles: usize, groups: usize, threads: usize) -> Work {
         let (tile_bytes, group_bytes) = (64 << 10, 24 << 10);
-        Work { tiles, tile_bytes, groups, group_bytes, segments: 8, sums_bytes: 768, least_groups: 8, threads }
+        Work {
+            tiles,
+            tile_bytes,
+            groups,
+            group_bytes,
+            segments: 8,
+            sums_bytes: 768,
+            packed_for_call: false,
+            least_groups: 8,
+            threads,
+        }
     }
 
     fn chunks(tiles: usize, groups: usize, threads: usize) -> usize {

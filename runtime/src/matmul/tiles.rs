@@ -9,7 +9,7 @@ use quantloom_kernels::lanes::prefetch_write;
 use super::activations::Groups;
 use super::blocking::Blocking;
 use crate::pool::Pool;
-use crate::weights::Weights;
+use crate::weights::{Scratch, Weights};
 
 /// Columns between the one that is written and the one that is asked for: each lies on pages of its own, far from everything.
 const COLUMNS_AHEAD: usize = 8;
@@ -58,13 +58,13 @@ impl<'a> Walk<'a> {
     /// One call of the kernel, and its sums on their way to the output.
     fn call(&self, tiles: Range<usize>, groups: Range<usize>, out: &Output) {
         thread_local! {
-            static SUMS: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+            static SUMS: RefCell<(Vec<f32>, Scratch)> = RefCell::default();
         }
         let (rows, cols) = (self.kernel.rows, self.kernel.cols);
-        SUMS.with_borrow_mut(|sums| {
+        SUMS.with_borrow_mut(|(sums, scratch)| {
             sums.clear();
             sums.resize(tiles.len() * groups.len() * cols * rows, 0.0);
-            let weights = self.weights.tiles(tiles.start, rows, tiles.len());
+            let weights = self.weights.tiles(tiles.start, rows, tiles.len(), scratch);
             let (units, palette) = (self.weights.units(), self.weights.palette());
             // SAFETY: the kernel was chosen because its instruction set is available.
             unsafe { (self.kernel.run)(weights, units, self.groups.range(groups.clone()), palette, sums) };

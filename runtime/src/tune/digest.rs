@@ -14,11 +14,16 @@ impl Digest {
     /// The digest of some texts in order: FNV-1a, which stays the same from one build to the next.
     #[must_use]
     pub fn of(parts: &[&str]) -> Self {
+        // No text contains 0xff, so that moving a letter from one part to the next makes a difference.
+        Self::of_bytes(parts.iter().flat_map(|part| part.bytes().chain([0xff])))
+    }
+
+    /// The digest of bytes.
+    #[must_use]
+    pub fn of_bytes(bytes: impl IntoIterator<Item = u8>) -> Self {
         const START: u64 = 0xcbf2_9ce4_8422_2325;
         const PRIME: u64 = 0x0000_0100_0000_01b3;
-        // No text contains 0xff, so that moving a letter from one part to the next makes a difference.
-        let bytes = parts.iter().flat_map(|part| part.bytes().chain([0xff]));
-        Self(bytes.fold(START, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME)))
+        Self(bytes.into_iter().fold(START, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME)))
     }
 }
 

@@ -1,5 +1,7 @@
 //! The gate before the clock: a kernel whose bits differ is out, however fast it is.
 
+use quantloom_kernels::abi::TILE_ROWS;
+
 use crate::error::Result;
 use crate::matmul::{Request, candidates, matmul};
 use crate::pool::Pool;
@@ -16,7 +18,7 @@ pub fn wrong(weights: &Weights, kernels: &[&'static Kernel], pool: &Pool) -> Res
         return Ok(Vec::new());
     };
     // A tile and some rows by a column group and one: the smallest product in which every tile has a neighbour and a tail.
-    let rows = weights.rows(0, weights.n().min(weights.tile_rows() + 5));
+    let rows = weights.rows(0, weights.n().min(TILE_ROWS + 5));
     let batch = widest + 1;
     let x = hard_activations(batch, weights.k());
     let bits = |kernel: &'static Kernel| -> Result<Vec<u32>> {

@@ -66,7 +66,7 @@ impl<'a> Group<'a> {
 
     /// Bytes of the weights, packed.
     pub fn bytes(&self) -> usize {
-        self.matrices.iter().map(|matrix| matrix.packed_bytes()).sum()
+        self.matrices.iter().map(|matrix| matrix.held_bytes()).sum()
     }
 
     /// What is known of a batch size, if anything.

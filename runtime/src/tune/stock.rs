@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::deadline::Deadline;
+use quantloom_kernels::abi::TILE_ROWS;
+
 use crate::error::Result;
 use crate::machine::Caches;
 use crate::weights::Weights;
@@ -35,7 +37,7 @@ impl Stock {
     /// # Errors
     /// [`crate::Error::OutOfMemory`].
     pub fn chill(&mut self, batch: usize, caches: &Caches, threads: usize, deadline: Deadline) -> Result<bool> {
-        let each = self.sample().packed_bytes();
+        let each = self.sample().held_bytes();
         let wanted = if batch < REUSED { cold_bytes(caches, threads).div_ceil(each) } else { 1 };
         while self.matrices.len() < wanted {
             if !deadline.allows(Duration::ZERO) {
@@ -71,7 +73,7 @@ mod tests {
     #[test]
     fn pieces_are_rows_of_the_matrices() {
         let whole = fake::weights(150, 2);
-        let (n, k, rows) = (whole.n(), whole.k(), whole.tile_rows());
+        let (n, k, rows) = (whole.n(), whole.k(), TILE_ROWS);
         let request = Request { numerics: fake::kernels(&whole)[0].numerics, ..Request::default() };
         let x = crate::measure::activations(2, k);
         let product = |weights: &Weights| {
@@ -98,7 +100,7 @@ mod tests {
             let done = stock.chill(batch, &CACHES, 2, Deadline::after(budget)).unwrap();
             (done, stock.pieces(32).len())
         };
-        assert_eq!(copies(1, Duration::MAX), (true, (256_usize << 10).div_ceil(weights.packed_bytes())));
+        assert_eq!(copies(1, Duration::MAX), (true, (256_usize << 10).div_ceil(weights.held_bytes())));
         assert_eq!(copies(REUSED, Duration::MAX), (true, 1));
         assert_eq!(copies(1, Duration::ZERO), (false, 1));
     }

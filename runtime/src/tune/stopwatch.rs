@@ -3,6 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::stock::Stock;
+use quantloom_kernels::abi::TILE_ROWS;
+
 use crate::error::Result;
 use crate::matmul::{activations::Groups, tiles};
 use crate::measure;
@@ -40,7 +42,7 @@ impl<'a> Stopwatch<'a> {
     /// # Errors
     /// As [`Stopwatch::time`].
     pub fn new(stock: &Stock, batch: usize, kernel: &'static Kernel, threads: usize, pool: &'a Pool) -> Result<Self> {
-        let (n, k, unit) = (stock.sample().n(), stock.sample().k(), stock.sample().tile_rows() * threads);
+        let (n, k, unit) = (stock.sample().n(), stock.sample().k(), TILE_ROWS * threads);
         let least = (TILES * unit).min(n);
         let x = measure::activations(batch, k);
         let mut watch = Self { pool, threads, n, pieces: stock.pieces(least), next: 0, calls: 1, x, y: Vec::new() };

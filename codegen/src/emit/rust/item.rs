@@ -60,6 +60,13 @@ pub fn whole(piece: &Piece, item: &Item, bytes: u32) -> TokenStream {
     }
 }
 
+/// Four bytes of a block or header, from an item of one on.
+pub fn word(piece: &Piece, item: &Item) -> TokenStream {
+    let at = index_of(piece, item);
+    let home = format_ident!("{}", if item.home == Home::Header { "header" } else { "block" });
+    quote!(stored::word(#home, #(#at)*))
+}
+
 fn bytes_at(home: &Ident, at: &TokenStream, bytes: u32) -> TokenStream {
     let byte = |index: u32| {
         let index = Literal::u32_unsuffixed(index);

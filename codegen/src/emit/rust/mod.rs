@@ -14,6 +14,7 @@ mod tile;
 mod unit;
 mod value;
 mod weave;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::resume_unwind;

@@ -4,20 +4,18 @@ use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
 
 use super::unit;
-use super::value::{self, Walk, lets, name, needed};
-use crate::ir::{Decoder, Op, Part, Piece};
-use crate::lower::class::{Class, Codes, Min, Root, Source, Sub};
+use super::value::{self, lets, name, needed};
+use super::words::Filled;
+use crate::ir::{Decoder, Op, Part, Piece, Storage};
+use crate::lower::class::{self, Class, Min, Root, Source, Sub};
 
 /// `pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u8])` of a format.
+///
+/// Unit by unit, and in each row by row: what is read and what is written stay in the nearest cache.
 pub fn pack(decoder: &Decoder, class: &Class, class_module: &Ident) -> TokenStream {
     // The pieces of a block that has several differ in their codes alone.
     let piece = &decoder.pieces[0];
-    let blocks = class.unit / class.block;
-    let index = level_codes(class);
-    let (codes, weave) = match class.codes {
-        Codes::None => (None, None),
-        _ => gather(decoder, class, class_module),
-    };
+    let Codes { items, begin, gather } = gather(decoder, class, class_module);
     let scale = piece.values.scale.unwrap_or(Part { stored: None, root: piece.values.own });
     let scales = extract_part(piece, class, scale, class.sub_scale, &Places::scale(class));
     let mins = class.min.map(|min| {
@@ -33,45 +31,108 @@ pub fn pack(decoder: &Decoder, class: &Class, class_module: &Ident) -> TokenStre
         extract(piece, class, zero, group, &format_ident!("zeros"), &quote!(#value as i8 as u8))
     });
     let body = quote! {
-        let (unit, slot) = (&mut units[index / #blocks], index % #blocks);
-        #weave
+        #gather
         #scales
         #mins
         #zeros
     };
-    let body = value::blocks(decoder, Walk::Count, &body);
+    let blocks = class.unit / class.block;
+    let (lanes, of_row, of_block) = match &decoder.storage {
+        &Storage::Rows { header, block } => {
+            let lanes = quote! {
+                let mut lanes: [&[u8]; PANEL_ROWS] = [&[]; PANEL_ROWS];
+                for lane in 0..count_of {
+                    lanes[lane] = tensors[0].row(rows.start + lane);
+                }
+            };
+            let of_row = value::row_of_blocks(header, block);
+            (lanes, quote!(let blocks = lanes[lane]; #of_row), quote!(let block = &blocks[index];))
+        }
+        Storage::Tensors { known } => {
+            let (of_row, of_block) = value::digits(known);
+            (TokenStream::new(), quote!(let row = rows.start + lane; #of_row), of_block)
+        }
+    };
     quote! {
-        #index
+        #items
         /// Packs the first blocks of up to 16 rows into a zeroed panel.
         pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u8]) {
+            const PANEL_ROWS: usize = 16;
             let units: &mut [#class_module::Packed] = bytemuck::cast_slice_mut(panel);
-            for (lane, row) in rows.enumerate() {
-                #codes
-                #body
+            let count_of = rows.len().min(PANEL_ROWS);
+            #lanes
+            for (unit, first) in units.iter_mut().zip((0..count).step_by(#blocks)) {
+                for lane in 0..count_of {
+                    #of_row
+                    #begin
+                    for slot in 0..(count - first).min(#blocks) {
+                        let index = first + slot;
+                        #of_block
+                        #body
+                    }
+                }
             }
         }
     }
 }
 
-/// The codes of a row on their way into lines: what holds them where one block is not enough, and what each block does.
-fn gather(decoder: &Decoder, class: &Class, class_module: &Ident) -> (Option<TokenStream>, Option<TokenStream>) {
-    let (run, block) = (class.run(), class.block);
-    let zeroed = quote!(let mut codes = [0; #run];);
-    if run == block {
-        let codes = decoder.pieces.iter().map(|piece| extract_codes(class, piece, None));
-        return (None, Some(quote!(#zeroed #(#codes)* #class_module::weave(unit, slot, lane, &codes);)));
+/// The codes of a row on their way into lines: tables, what holds codes where one block is not enough, and what each block does.
+#[derive(Default)]
+struct Codes {
+    items: TokenStream,
+    begin: TokenStream,
+    gather: TokenStream,
+}
+
+fn gather(decoder: &Decoder, class: &Class, class_module: &Ident) -> Codes {
+    if class.codes == class::Codes::None {
+        return Codes::default();
     }
-    let blocks = run / block;
-    let first = quote!(index % #blocks * #block);
-    let codes = decoder.pieces.iter().map(|piece| extract_codes(class, piece, Some(&first)));
-    let weave = quote! {
-        #(#codes)*
-        if index % #blocks == #blocks - 1 || index == count - 1 {
-            #class_module::weave(unit, slot / #blocks, lane, &codes);
-            codes = [0; #run];
+    let (run, block, body) = (class.run(), class.block, class.body());
+    let quads_a_body = body / 4;
+    // `count` bodies from a position on.
+    let store = |at: TokenStream, count: usize| {
+        if count == 1 && run == body {
+            return quote!(#class_module::weave(&mut unit.codes[#at], lane, &quads););
+        }
+        quote! {
+            for body in 0..#count {
+                #class_module::weave(&mut unit.codes[#at + body], lane, &quads.as_chunks::<#quads_a_body>().0[body]);
+            }
         }
     };
-    (Some(zeroed), Some(weave))
+    let pieces = decoder.pieces.iter().enumerate();
+    let words = pieces.map(|(at, piece)| Filled::new(piece, &decoder.tables, class, at)).collect::<Option<Vec<_>>>();
+    let items = words
+        .as_ref()
+        .map_or_else(|| level_codes(class), |words| Some(words.iter().map(|words| words.tables.clone()).collect()));
+    let items = items.unwrap_or_default();
+    if let Some([words]) = words.as_deref()
+        && run == block
+        && let Some(gather) = words.by_bodies(block, body, &|at, count| store(quote!((slot * #block + #at) / #body), count))
+    {
+        return Codes { items, gather, ..Codes::default() };
+    }
+    let (quads, blocks) = (run / 4, run / block);
+    let first = (blocks > 1).then(|| quote!(slot % #blocks * #block));
+    let fill = words.map_or_else(
+        || decoder.pieces.iter().map(|piece| one_by_one(class, piece, first.as_ref())).collect::<TokenStream>(),
+        |words| words.iter().map(|words| words.fill(first.as_ref())).collect(),
+    );
+    let bodies = run / body;
+    let store = store(quote!(slot / #blocks * #bodies), bodies);
+    let zeroed = quote!(let mut quads = [0_u32; #quads];);
+    if blocks == 1 {
+        return Codes { items, gather: quote!(#zeroed #fill #store), ..Codes::default() };
+    }
+    let gather = quote! {
+        #fill
+        if slot % #blocks == #blocks - 1 || index == count - 1 {
+            #store
+            quads = [0; #quads];
+        }
+    };
+    Codes { items, begin: zeroed, gather }
 }
 
 /// The code of each level, by the byte that is the level in two's complement.
@@ -82,8 +143,8 @@ fn level_codes(class: &Class) -> Option<TokenStream> {
     Some(quote!(static CODES: [u8; 256] = [#(#codes),*];))
 }
 
-/// Fills `codes`, from `first` on, with the code of each weight; a signed code becomes unsigned by flipping its top bit.
-fn extract_codes(class: &Class, piece: &Piece, first: Option<&TokenStream>) -> TokenStream {
+/// Puts the code of each weight where it belongs; a signed code becomes unsigned by flipping its top bit.
+fn one_by_one(class: &Class, piece: &Piece, first: Option<&TokenStream>) -> TokenStream {
     let (wanted, value) = match &class.source {
         Source::Code { signed_bits } => {
             let code = name(piece.values.code);
@@ -98,7 +159,12 @@ fn extract_codes(class: &Class, piece: &Piece, first: Option<&TokenStream>) -> T
         }
     };
     let first = first.map(|first| quote!(#first +));
-    value::nest(piece, &needed(piece, &[wanted]), &|position| quote!(codes[#first #position] = #value;))
+    value::nest(piece, &needed(piece, &[wanted]), &|position| {
+        quote! {
+            let at = #first #position;
+            quads[at / 4] |= u32::from(#value) << (8 * (at % 4));
+        }
+    })
 }
 
 /// Where the two levels of a scale or a min go.

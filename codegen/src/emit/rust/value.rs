@@ -17,7 +17,7 @@ pub fn decode(decoder: &Decoder) -> TokenStream {
         };
         nest(piece, &needed(piece, &[piece.values.weight]), &store)
     });
-    let blocks = blocks(decoder, Walk::Outputs, &quote!(#(#pieces)*));
+    let blocks = blocks(decoder, &quote!(#(#pieces)*));
     quote! {
         #tables
         /// Decodes the first blocks of a row.
@@ -28,54 +28,51 @@ pub fn decode(decoder: &Decoder) -> TokenStream {
     }
 }
 
-/// Which blocks of a row a loop walks over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Walk {
-    /// The first `count`.
-    Count,
-    /// One for each of `outs`, which the body finds in `out`.
-    Outputs,
-}
-
-/// Runs `body` for blocks of row `row` of `tensors`; it finds the number of the block in `index`.
-pub fn blocks(decoder: &Decoder, walk: Walk, body: &TokenStream) -> TokenStream {
+/// Runs `body` for each block of row `row` of `tensors` that `outs` has a place for, which it finds in `out`.
+fn blocks(decoder: &Decoder, body: &TokenStream) -> TokenStream {
     match &decoder.storage {
         &Storage::Rows { header, block } => {
-            let header = (header > 0).then(|| quote!(let (header, blocks) = blocks.split_at(#header);));
-            let walk = match walk {
-                Walk::Count => quote!((index, block) in blocks.iter().take(count).enumerate()),
-                Walk::Outputs => quote!((index, (block, out)) in blocks.iter().zip(outs).enumerate()),
-            };
+            let row = row_of_blocks(header, block);
             quote! {
                 let blocks = tensors[0].row(row);
-                #header
-                let (blocks, _) = blocks.as_chunks::<#block>();
-                for #walk { #body }
+                #row
+                for (block, out) in blocks.iter().zip(outs) { #body }
             }
         }
         Storage::Tensors { known } => {
-            let digits = known.iter().filter_map(|digit| match digit {
-                Known::Block { .. } => None,
-                Known::Row { name, stride, size } => {
-                    let name = digit_name(name);
-                    let digit = if *stride == 1 { quote!(row) } else { quote!(row / #stride) };
-                    Some(if *size == 0 { quote!(let #name = #digit;) } else { quote!(let #name = #digit % #size;) })
-                }
-            });
-            let block = known.iter().filter(|digit| matches!(digit, Known::Block { .. })).map(|digit| {
-                let name = digit_name(digit.name());
-                quote!(let #name = index;)
-            });
-            let walk = match walk {
-                Walk::Count => quote!(index in 0..count),
-                Walk::Outputs => quote!((index, out) in outs.iter_mut().enumerate()),
-            };
+            let (of_row, of_block) = digits(known);
             quote! {
-                #(#digits)*
-                for #walk { #(#block)* #body }
+                #of_row
+                for (index, out) in outs.iter_mut().enumerate() { #of_block #body }
             }
         }
     }
+}
+
+/// Takes the row in `blocks` apart into its header, if it has one, and its blocks.
+pub fn row_of_blocks(header: usize, block: usize) -> TokenStream {
+    let header = (header > 0).then(|| quote!(let (header, blocks) = blocks.split_at(#header);));
+    quote! {
+        #header
+        let (blocks, _) = blocks.as_chunks::<#block>();
+    }
+}
+
+/// The digits that are known before a block is begun: those that follow from `row`, and those that are `index`, the number of the
+/// block.
+pub fn digits(known: &[Known]) -> (TokenStream, TokenStream) {
+    let (mut of_row, mut of_block) = (TokenStream::new(), TokenStream::new());
+    for digit in known {
+        let name = digit_name(digit.name());
+        match digit {
+            Known::Block { .. } => of_block.extend(quote!(let #name = index;)),
+            Known::Row { stride, size, .. } => {
+                let digit = if *stride == 1 { quote!(row) } else { quote!(row / #stride) };
+                of_row.extend(if *size == 0 { quote!(let #name = #digit;) } else { quote!(let #name = #digit % #size;) });
+            }
+        }
+    }
+    (of_row, of_block)
 }
 
 fn tables(decoder: &Decoder) -> TokenStream {
@@ -131,21 +128,36 @@ fn operands(op: &Op) -> Vec<usize> {
 /// The loop nest of a piece with the chosen operations, each in the outermost loop that knows its operands, and `inner` at the
 /// bottom, which is given the position.
 pub fn nest(piece: &Piece, chosen: &[bool], inner: &dyn Fn(TokenStream) -> TokenStream) -> TokenStream {
-    let position = Affine {
-        at: piece.start as i64,
-        terms: piece.loops.iter().enumerate().map(|(index, digit)| (index, digit.stride as i64)).collect(),
-        ..Affine::default()
-    };
-    let mut body = inner(affine(piece, &position));
+    nest_around(piece, chosen, inner, 0, &|inner| inner)
+}
+
+/// The same with something around what lies within the outermost `outer` loops.
+pub fn nest_around(
+    piece: &Piece,
+    chosen: &[bool],
+    inner: &dyn Fn(TokenStream) -> TokenStream,
+    outer: usize,
+    around: &dyn Fn(TokenStream) -> TokenStream,
+) -> TokenStream {
+    let mut body = inner(position(piece, piece.loops.len()));
     for depth in (0..=piece.loops.len()).rev() {
         let lets = lets(piece, chosen, depth);
         body = quote!(#lets #body);
+        if depth == outer {
+            body = around(body);
+        }
         if let Some(digit) = depth.checked_sub(1).map(|outer| &piece.loops[outer]) {
             let (name, size) = (digit_name(&digit.name), digit.size);
             body = quote!(for #name in 0..#size { #body });
         }
     }
     body
+}
+
+/// The first position of what lies within the outermost `outer` loops.
+pub fn position(piece: &Piece, outer: usize) -> TokenStream {
+    let terms = piece.loops[..outer].iter().enumerate().map(|(index, digit)| (index, digit.stride as i64));
+    affine(piece, &Affine { at: piece.start as i64, terms: terms.collect(), ..Affine::default() })
 }
 
 /// The chosen operations of one depth, as `let`s.

@@ -1,9 +1,11 @@
 //! A packed unit as packers see it, and how codes go into its lines and come out again: the class's side of packing.
 
+use std::collections::BTreeMap;
+
 use proc_macro2::TokenStream;
 use quote::quote;
 
-use super::unit;
+use super::{unit, words};
 use crate::lower::class::{Class, Codes, Place, Root};
 
 /// `Packed`, `weave` and `unpack`.
@@ -56,26 +58,28 @@ fn mask(place: Place) -> u32 {
     u32::from_ne_bytes([((1_u32 << place.bits) - 1) as u8; 4])
 }
 
-/// Puts one row's codes of a block into the lines of its unit, four codes at a time.
+/// Puts one row's codes of a body into its lines: of each line the four bytes that are the row's.
 fn weave(class: &Class) -> TokenStream {
-    let (run, body) = (class.run(), class.body());
-    let quads = body / 4;
-    let moves = places(class).map(|(quad, place)| {
-        let (mask, Place { line, low, shift, .. }) = (mask(place), place);
-        quote!(put(&mut lines[#line][row], quads[#quad] >> #low & #mask, #shift);)
-    });
-    quote! {
-        /// Puts the codes of run `slot` of a unit into row `row`.
-        pub fn weave(unit: &mut Packed, slot: usize, row: usize, codes: &[u8; #run]) {
-            let first = slot * #run / #body;
-            for (lines, codes) in unit.codes[first..].iter_mut().zip(codes.as_chunks::<#body>().0) {
-                let quads: [u32; #quads] = std::array::from_fn(|quad| u32::from_le_bytes(codes.as_chunks().0[quad]));
-                #(#moves)*
-            }
+    let (quads, count) = (class.body() / 4, class.body_lines());
+    let mut lines = BTreeMap::<usize, Vec<TokenStream>>::new();
+    for (quad, place) in places(class) {
+        let Place { line, bits, low, shift } = place;
+        let mut bits_of = quote!(quads[#quad]);
+        if low > 0 {
+            bits_of = quote!(#bits_of >> #low);
         }
-
-        fn put(quad: &mut [u8; 4], codes: u32, shift: u32) {
-            *quad = (u32::from_le_bytes(*quad) | codes << shift).to_le_bytes();
+        if bits < class.bits() {
+            let mask = words::hex(mask(place));
+            bits_of = quote!((#bits_of & #mask));
+        }
+        lines.entry(line).or_default().push(if shift > 0 { quote!(#bits_of << #shift) } else { bits_of });
+    }
+    let lines = lines.into_iter().map(|(line, bits)| quote!(lines[#line][row] = (#(#bits)|*).to_le_bytes();));
+    quote! {
+        /// Puts the codes of a body, four to a word, into row `row` of its lines.
+        #[inline]
+        pub fn weave(lines: &mut [[[u8; 4]; 16]; #count], row: usize, quads: &[u32; #quads]) {
+            #(#lines)*
         }
     }
 }

@@ -5,17 +5,19 @@ mod plan;
 mod show;
 
 use std::num::NonZero;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread;
 
 use quantloom::gguf::{Gguf, GgufWriter, NewTensor, Value};
 use quantloom::imatrix::Imatrix;
+use quantloom::model::Model;
 use quantloom::pool::Pool;
 use quantloom::recipes::{Recipe, Recipes};
 
 use super::Failure;
 use super::args::MAX_THREADS;
 use super::failure::print;
+use super::files::check_output;
 use super::progress::bar;
 use convert::Converter;
 use plan::plan;
@@ -89,12 +91,17 @@ Example: quantloom quantize model-f16.gguf --to NAME -o model.gguf",
 
 /// Writes the model anew, and prints what became of each tensor.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let file = Gguf::open(&args.file)?;
+    let model = Model::open(&args.file)?;
+    let file = model.file();
+    if model.is_packed() {
+        let file = args.file.display();
+        return Err(Failure::input(format!("{file}: this is a packed copy; quantise the model that it was packed from")));
+    }
     check_output(&args.output, &args.file)?;
     let recipes = args.recipe.as_deref().map_or_else(Recipes::shipped, Recipes::read)?;
     let recipe = choose(&recipes, args)?;
     let imatrix = args.imatrix.as_ref().map(Imatrix::open).transpose()?;
-    let steps = plan(&file, &recipe, imatrix.is_some(), args.allow_requantize)?;
+    let steps = plan(file, &recipe, imatrix.is_some(), args.allow_requantize)?;
 
     let tensors = steps.iter().map(|step| NewTensor {
         name: step.tensor.name.clone(),
@@ -102,9 +109,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         kind: step.to_kind,
         bytes: step.bytes,
     });
-    let mut out = GgufWriter::create(&args.output, &metadata(&file, &recipe), &tensors.collect::<Vec<_>>())?;
+    let mut out = GgufWriter::create(&args.output, &metadata(file, &recipe), &tensors.collect::<Vec<_>>())?;
     let threads = || thread::available_parallelism().map_or(1, NonZero::get);
-    let mut converter = Converter::new(&file, imatrix.as_ref(), Pool::new(args.threads.map_or_else(threads, usize::from)));
+    let mut converter = Converter::new(file, imatrix.as_ref(), Pool::new(args.threads.map_or_else(threads, usize::from)));
     let progress = bar(steps.iter().map(|step| step.weights() as u64).sum(), "quantising");
     let mut errors = Vec::with_capacity(steps.len());
     for step in &steps {
@@ -113,16 +120,6 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     out.finish()?;
     progress.finish_and_clear();
     print(&if args.json { show::json(&recipe, &steps, &errors) } else { show::text(&recipe, &steps, &errors) })
-}
-
-/// The input is mapped while the output is written: they must not be one file.
-fn check_output(output: &Path, input: &Path) -> Result<(), Failure> {
-    match (output.canonicalize(), input.canonicalize()) {
-        (Ok(output), Ok(input)) if output == input => {
-            Err(Failure::input(format!("{}: the output would overwrite the input; name another file", output.display())))
-        }
-        _ => Ok(()),
-    }
 }
 
 fn choose<'r>(recipes: &'r Recipes, args: &Args) -> Result<Recipe<'r>, Failure> {

@@ -1,0 +1,64 @@
+//! `quantloom pack`: a copy of a model that is ready to multiply by.
+
+use std::num::NonZero;
+use std::path::PathBuf;
+use std::thread;
+
+use quantloom::model::{Model, Packing};
+use quantloom::pool::Pool;
+use serde_json::json;
+
+use super::Failure;
+use super::args::MAX_THREADS;
+use super::failure::print;
+use super::files::check_output;
+use super::progress::bar;
+
+/// Write a copy of a model with its weights packed, which opens at once on any processor
+#[derive(Debug, clap::Args)]
+#[command(after_help = "The copy has the metadata and all tensors of the model. Commands take it wherever they multiply.
+
+Example: quantloom pack model.gguf -o model.packed")]
+pub struct Args {
+    /// The model
+    #[arg(value_name = "FILE.gguf")]
+    file: PathBuf,
+    /// Where to write
+    #[arg(short, long, value_name = "FILE.packed")]
+    output: PathBuf,
+    /// Threads [default: as many as the processor runs at once]
+    #[arg(long, value_name = "T", value_parser = clap::value_parser!(u16).range(1..=MAX_THREADS))]
+    threads: Option<u16>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Writes the copy, and prints what it came to.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let model = Model::open(&args.file)?;
+    check_output(&args.output, &args.file)?;
+    let all = || thread::available_parallelism().map_or(1, NonZero::get);
+    let pool = Pool::new(args.threads.map_or_else(all, usize::from));
+    let progress = bar(model.file().file_len() as u64, "packing");
+    let packing = model.pack(&args.output, &pool, &mut |bytes| progress.inc(bytes as u64))?;
+    progress.finish_and_clear();
+    print(&if args.json { json(&packing) } else { text(&packing) })
+}
+
+fn text(packing: &Packing) -> String {
+    let Packing { packed, stored_bytes, packed_bytes, copied, copied_bytes } = packing;
+    format!("{packed} tensors packed, {stored_bytes} bytes to {packed_bytes}; {copied} copied, {copied_bytes} bytes\n")
+}
+
+fn json(packing: &Packing) -> String {
+    let Packing { packed, stored_bytes, packed_bytes, copied, copied_bytes } = packing;
+    let json = json!({
+        "packed": packed,
+        "stored_bytes": stored_bytes,
+        "packed_bytes": packed_bytes,
+        "copied": copied,
+        "copied_bytes": copied_bytes,
+    });
+    format!("{json:#}\n")
+}

@@ -1,0 +1,200 @@
+//! Models: the tensors of a GGUF file, or of a packed copy of one, as weights to multiply by.
+//!
+//! ```no_run
+//! use quantloom::{model::Model, pool::Pool, weights::Layout};
+//!
+//! let model = Model::open("model.gguf")?;
+//! for matrix in model.matrices(Layout::Packed, Pool::global())? {
+//!     println!("{}: {} x {}", matrix.name, matrix.weights.n(), matrix.weights.k());
+//! }
+//! model.pack("model.packed", Pool::global(), &mut |_| {})?; // opens at once, on any processor
+//! # Ok::<(), quantloom::Error>(())
+//! ```
+
+mod mark;
+mod write;
+
+use std::path::Path;
+
+use crate::error::{Error, Result};
+use crate::gguf::{BlockShape, Gguf, TensorInfo};
+use crate::pool::Pool;
+use crate::registry::{self, Format};
+use crate::stored::Stored;
+use crate::weights::{Layout, Weights};
+use mark::Mark;
+pub use write::Packing;
+
+/// The type number of plain f32 in GGUF files, which needs no card.
+const PLAIN: u32 = 0;
+
+/// An open model.
+#[derive(Debug)]
+pub struct Model {
+    file: Gguf,
+    /// What says that the file is a packed copy.
+    mark: Option<Mark>,
+}
+
+/// How a tensor is stored.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    /// Little-endian f32.
+    Plain,
+    /// Blocks of a format.
+    Blocks(&'static Format, BlockShape),
+    /// The packed form of a format.
+    Packed(&'static Format),
+}
+
+/// A matrix of a model.
+#[derive(Debug)]
+pub struct Matrix {
+    /// Name of the tensor.
+    pub name: String,
+    /// Its weights.
+    pub weights: Weights,
+}
+
+impl Model {
+    /// Opens a GGUF file, or a packed copy of one.
+    ///
+    /// # Errors
+    /// As [`Gguf::open`] and [`Model::new`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Self::new(Gguf::open(path)?)
+    }
+
+    /// A model from an open file.
+    ///
+    /// # Errors
+    /// [`Error::Gguf`] if it is a packed copy that is damaged, or that another version of quantloom made in another layout.
+    pub fn new(file: Gguf) -> Result<Self> {
+        let mark = Mark::of(&file)?;
+        let model = Self { file, mark };
+        if model.is_packed() {
+            model.check_places()?;
+        }
+        Ok(model)
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn file(&self) -> &Gguf {
+        &self.file
+    }
+
+    /// Whether it is a packed copy.
+    #[must_use]
+    pub fn is_packed(&self) -> bool {
+        self.mark.is_some()
+    }
+
+    /// How a tensor of the file is stored.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTensorType`] if no card describes its type.
+    pub fn kind(&self, tensor: &TensorInfo) -> Result<Kind> {
+        if let Some(format) = self.mark.as_ref().and_then(|mark| mark.format(tensor.kind)) {
+            return Ok(Kind::Packed(format));
+        }
+        let blocks =
+            || registry::format_by_gguf(tensor.kind).and_then(|format| Some(Kind::Blocks(format, BlockShape::of(format)?)));
+        let kind = if tensor.kind == PLAIN { Some(Kind::Plain) } else { blocks() };
+        kind.ok_or_else(|| Error::UnknownTensorType {
+            path: self.file.path().to_owned(),
+            tensor: tensor.name.clone(),
+            kind: tensor.kind,
+        })
+    }
+
+    /// The weights of a tensor in a layout. Those of a packed copy stay in the file, as do those in [`Layout::Stored`]; else they
+    /// are packed, and what was read is released.
+    ///
+    /// # Errors
+    /// As [`Model::kind`]; [`Error::Gguf`] if the file does not hold them, if they are plain f32, or packed and asked for as they
+    /// were stored; as [`Weights::pack_stored`].
+    pub fn weights(&self, tensor: &TensorInfo, layout: Layout, pool: &Pool) -> Result<Weights> {
+        let (n, k) = (tensor.rows(), tensor.k());
+        match (self.kind(tensor)?, layout) {
+            (Kind::Plain, _) => Err(self.file.wrong(tensor, "it is plain f32, which has no kernels; name a quantised tensor")),
+            (Kind::Packed(format), Layout::Packed) => {
+                let panels = self.file.shared(tensor, Weights::bytes_packed(format, n, k)?)?;
+                Weights::from_panels(format, n, k, panels)
+            }
+            (Kind::Packed(_), Layout::Stored) => {
+                Err(self.file.wrong(tensor, "it is packed; open the model that it was packed from for layout `stored`"))
+            }
+            (Kind::Blocks(format, shape), Layout::Stored) => {
+                let stored = self.file.shared(tensor, self.file.bytes(tensor, shape)?.len())?;
+                Weights::in_place(format, n, k, vec![stored])
+            }
+            (Kind::Blocks(format, shape), Layout::Packed) => {
+                let bytes = self.file.bytes(tensor, shape)?;
+                let row_bytes = bytes.len().checked_div(n).unwrap_or(0);
+                let stored = Stored::new(format, n, k, bytes)?;
+                Weights::pack_by_steps(&stored, pool, &mut |rows| {
+                    self.file.release(&bytes[rows.start * row_bytes..rows.end * row_bytes]);
+                })
+            }
+        }
+    }
+
+    /// Every matrix that kernels exist for, in file order.
+    ///
+    /// # Errors
+    /// As [`Model::weights`].
+    pub fn matrices(&self, layout: Layout, pool: &Pool) -> Result<Vec<Matrix>> {
+        let mut matrices = Vec::new();
+        for tensor in self.file.tensors() {
+            if self.is_matrix(tensor)? {
+                matrices.push(Matrix { name: tensor.name.clone(), weights: self.weights(tensor, layout, pool)? });
+            }
+        }
+        Ok(matrices)
+    }
+
+    /// Whether kernels exist for a tensor.
+    fn is_matrix(&self, tensor: &TensorInfo) -> Result<bool> {
+        Ok(match self.kind(tensor)? {
+            Kind::Plain => false,
+            Kind::Blocks(format, _) => format.packed.is_some() && tensor.dims.len() > 1,
+            Kind::Packed(_) => true,
+        })
+    }
+
+    /// Bytes of a tensor in the file.
+    ///
+    /// # Errors
+    /// As [`Model::kind`], [`Error::Gguf`] if the file does not hold them.
+    pub fn bytes(&self, tensor: &TensorInfo) -> Result<usize> {
+        let held = match self.kind(tensor)? {
+            Kind::Plain => self.file.bytes(tensor, BlockShape::F32)?.len(),
+            Kind::Blocks(_, shape) => self.file.bytes(tensor, shape)?.len(),
+            Kind::Packed(format) => self.weights_bytes(tensor, format)?,
+        };
+        Ok(held)
+    }
+
+    /// Bytes of a packed tensor, which the file must have.
+    fn weights_bytes(&self, tensor: &TensorInfo, format: &'static Format) -> Result<usize> {
+        let length = Weights::bytes_packed(format, tensor.rows(), tensor.k())?;
+        self.file.shared(tensor, length).map(|bytes| bytes.len())
+    }
+
+    /// A packed copy says where each tensor lies: none may lie in another.
+    fn check_places(&self) -> Result<()> {
+        let mut places = Vec::with_capacity(self.file.tensors().len());
+        for tensor in self.file.tensors() {
+            places.push((tensor.offset, self.bytes(tensor)? as u64, tensor));
+        }
+        places.sort_by_key(|&(offset, bytes, _)| (offset, bytes));
+        for pair in places.windows(2) {
+            let ((offset, bytes, _), (next, _, tensor)) = (pair[0], pair[1]);
+            if offset.saturating_add(bytes) > next {
+                return Err(self.file.wrong(tensor, "it lies in another tensor; the file is damaged: pack the model again"));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,179 @@
+//! Packed copies of models: the same products from them, all that is wrong with them said, and nothing that makes a reader panic.
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use proptest::prelude::*;
+use quantloom::gguf::{BlockShape, Gguf};
+use quantloom::matmul::{Request, matmul};
+use quantloom::measure::{activations, synthetic};
+use quantloom::model::{Kind, Model};
+use quantloom::pool::Pool;
+use quantloom::registry;
+use quantloom::weights::{Layout, Weights};
+use support::{Writer, files, kind, testdata};
+use tempfile::TempDir;
+
+fn product(weights: &Weights) -> Vec<u32> {
+    let x = activations(3, weights.k());
+    let mut y = vec![f32::NAN; 3 * weights.n()];
+    matmul(weights, &x, 3, &mut y, &Request::of(weights.format()), Pool::global()).unwrap();
+    y.into_iter().map(f32::to_bits).collect()
+}
+
+/// Packs a model to a folder.
+fn packed(model: &Model, folder: &TempDir) -> PathBuf {
+    let path = folder.path().join("model.packed");
+    model.pack(&path, Pool::global(), &mut |_| {}).unwrap();
+    path
+}
+
+/// Compares everything in a model with its packed copy; how many matrices there were.
+fn compare(path: &Path) -> usize {
+    let folder = TempDir::new().unwrap();
+    let model = Model::open(path).unwrap();
+    let copy = Model::open(packed(&model, &folder)).unwrap();
+    assert!(copy.is_packed() && !model.is_packed());
+    for (key, value) in model.file().metadata().iter().filter(|(key, _)| key != "general.alignment") {
+        assert_eq!(copy.file().value(key), Some(value), "{key}");
+    }
+    let mut matrices = 0;
+    for tensor in model.file().tensors() {
+        let other = copy.file().tensor(&tensor.name).unwrap();
+        assert_eq!(other.dims, tensor.dims);
+        if let Kind::Packed(_) = copy.kind(other).unwrap() {
+            let of = |model: &Model, tensor| product(&model.weights(tensor, Layout::Packed, Pool::global()).unwrap());
+            assert!(of(&copy, other) == of(&model, tensor), "{}", tensor.name);
+            matrices += 1;
+        } else {
+            let shape = match model.kind(tensor).unwrap() {
+                Kind::Blocks(_, shape) => shape,
+                _ => BlockShape::F32,
+            };
+            assert!(copy.file().bytes(other, shape).unwrap() == model.file().bytes(tensor, shape).unwrap());
+        }
+    }
+    matrices
+}
+
+#[test]
+fn packed_copies_hold_the_same_weights() {
+    for path in files("models") {
+        assert!(compare(&path) > 0, "{}", path.display());
+    }
+    // One of every format that GGUF files have.
+    assert!(files("golden").iter().map(|path| compare(path)).sum::<usize>() >= 28);
+}
+
+/// A model with a matrix in each of two formats and a vector.
+fn small() -> Vec<u8> {
+    let bytes = |kind: u32| synthetic(registry::format_by_gguf(kind).unwrap(), 20, 64).unwrap();
+    Writer::default()
+        .text("general.name", "small")
+        .tensor("one", &[64, 20], kind::Q4_0, &bytes(kind::Q4_0))
+        .floats("vector", &[4], &[1.0, 2.0, 3.0, 4.0])
+        .tensor("two", &[64, 20], kind::Q8_0, &bytes(kind::Q8_0))
+        .build()
+}
+
+/// The packed copy of that.
+fn small_copy() -> Vec<u8> {
+    let folder = TempDir::new().unwrap();
+    let model = Model::new(Gguf::from_bytes("small.gguf", small()).unwrap()).unwrap();
+    fs::read(packed(&model, &folder)).unwrap()
+}
+
+/// Does all that can be done with a file of these bytes; what it is told if it is refused.
+fn exercise(bytes: Vec<u8>) -> Result<usize, String> {
+    let model = Gguf::from_bytes("small.packed", bytes).and_then(Model::new).map_err(|error| error.to_string())?;
+    let mut products = 0;
+    for tensor in model.file().tensors() {
+        for layout in Layout::ALL {
+            if let Ok(weights) = model.weights(tensor, layout, Pool::global())
+                && weights.n() * weights.k() <= 1 << 16
+            {
+                product(&weights);
+                products += 1;
+            }
+        }
+    }
+    Ok(products)
+}
+
+/// The copy with one text replaced by another of its length.
+fn replaced(from: &[u8], to: &[u8]) -> String {
+    let mut bytes = small_copy();
+    let at = bytes.windows(from.len()).position(|window| window == from).unwrap();
+    bytes[at..at + to.len()].copy_from_slice(to);
+    exercise(bytes).unwrap_err()
+}
+
+#[test]
+fn copies_for_other_builds_are_refused() {
+    assert_eq!(exercise(small_copy()), Ok(2));
+    assert!(replaced(b"Q4_0", b"Q4_9").contains("in which \"Q4_9\" is laid out otherwise; pack the model again"));
+    // The name of the next format: its layout is another.
+    assert!(replaced(b"Q4_0", b"Q8_0").contains("in which \"Q8_0\" is laid out otherwise"));
+    let version = [&b"quantloom.packed.version"[..], &4_u32.to_le_bytes(), &1_u32.to_le_bytes()].concat();
+    let other = [&b"quantloom.packed.version"[..], &4_u32.to_le_bytes(), &2_u32.to_le_bytes()].concat();
+    assert!(replaced(&version, &other).contains("another version of quantloom"));
+    assert!(replaced(b"quantloom.packed.layouts", b"quantloom.packed.layoutz").contains("pack the model again"));
+}
+
+#[test]
+fn tensors_within_each_other_are_refused() {
+    let mut bytes = small_copy();
+    // After the name come the axes, the type, and then the offset.
+    let name = [&3_u64.to_le_bytes()[..], b"two"].concat();
+    let at = bytes.windows(name.len()).position(|window| window == name).unwrap() + name.len() + 4 + 2 * 8 + 4;
+    bytes[at..at + 8].fill(0);
+    assert!(exercise(bytes).unwrap_err().contains("it lies in another tensor"));
+}
+
+#[test]
+fn a_copy_is_not_packed_again_and_has_no_stored_form() {
+    let folder = TempDir::new().unwrap();
+    let model = Model::new(Gguf::from_bytes("small.packed", small_copy()).unwrap()).unwrap();
+    let error = model.pack(folder.path().join("again"), Pool::global(), &mut |_| {}).unwrap_err();
+    assert!(error.to_string().contains("packed already"), "{error}");
+    let error = model.weights(model.file().tensor("one").unwrap(), Layout::Stored, Pool::global()).unwrap_err();
+    assert!(error.to_string().contains("open the model that it was packed from"), "{error}");
+    assert!(fs::read_dir(folder.path()).unwrap().next().is_none(), "something was left behind");
+}
+
+#[test]
+fn weights_outlive_the_file_they_are_in() {
+    let folder = TempDir::new().unwrap();
+    let source = Model::open(testdata("models").join("rustbook-Q4_K_M.gguf")).unwrap();
+    let path = packed(&source, &folder);
+    let matrices = Model::open(&path).unwrap().matrices(Layout::Packed, Pool::global()).unwrap();
+    fs::remove_file(&path).unwrap();
+    for (matrix, other) in matrices.iter().zip(source.matrices(Layout::Stored, Pool::global()).unwrap()) {
+        assert!(product(&matrix.weights) == product(&other.weights), "{}", matrix.name);
+    }
+}
+
+#[test]
+fn every_truncation_is_survived() {
+    let whole = small_copy();
+    // The head byte by byte, the weights in larger steps; what follows the last of them is padding.
+    for length in (0..1200).chain((1200..whole.len()).step_by(97)) {
+        let padding = whole[length..].iter().all(|&byte| byte == 0);
+        assert!(exercise(whole[..length].to_vec()).is_err() || padding, "{length} of {}", whole.len());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    #[test]
+    fn random_flips_are_survived(flips in prop::collection::vec((0_usize..1200, any::<u8>()), 1..6)) {
+        let mut bytes = small_copy();
+        for (place, byte) in flips {
+            bytes[place] = byte;
+        }
+        drop(exercise(bytes));
+    }
+}
