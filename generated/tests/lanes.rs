@@ -73,7 +73,7 @@ results!(four, v128, 4, "neon");
 #[cfg(target_arch = "x86_64")]
 results!(eight, v256, 8, "avx2,fma,f16c");
 #[cfg(target_arch = "x86_64")]
-results!(sixteen, v512, 16, "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c");
+results!(sixteen, v512, 16, "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c");
 
 /// The results of one lane after the other.
 fn singly(quads: &[u8], few: &[u8], halves: &[u16]) -> Vec<Vec<u32>> {

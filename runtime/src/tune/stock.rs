@@ -3,8 +3,6 @@
 use std::time::Duration;
 
 use super::deadline::Deadline;
-use quantloom_kernels::abi::TILE_ROWS;
-
 use crate::error::Result;
 use crate::machine::Caches;
 use crate::weights::Weights;
@@ -67,6 +65,8 @@ mod tests {
     use crate::matmul::{Request, matmul};
     use crate::pool::Pool;
     use crate::tune::fake;
+
+    use quantloom_kernels::abi::TILE_ROWS;
 
     const CACHES: Caches = Caches { l1d: 32 << 10, l2: 64 << 10, l3: 0, l3_sharers: 1 };
 
