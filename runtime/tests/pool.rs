@@ -246,19 +246,34 @@ fn dropping_the_pool_joins_its_workers() {
     }
 }
 
-/// Worker threads start with the mode of the thread that made them, which here flushes subnormals.
+/// Sets the floating-point mode of this thread; the one that it had.
 #[cfg(all(target_arch = "x86_64", not(miri)))]
+fn swap_mode(new: u64) -> u64 {
+    let (new, mut old) = (new as u32, 0_u32);
+    // SAFETY: stores and loads four bytes; no Rust float arithmetic runs until the caller restores the mode.
+    unsafe {
+        std::arch::asm!("stmxcsr [{}]", "ldmxcsr [{}]", in(reg) &raw mut old, in(reg) &raw const new, options(nostack));
+    }
+    old.into()
+}
+
+/// Sets the floating-point mode of this thread; the one that it had.
+#[cfg(all(target_arch = "aarch64", not(miri)))]
+fn swap_mode(new: u64) -> u64 {
+    let old;
+    // SAFETY: no Rust float arithmetic runs until the caller restores the mode.
+    unsafe {
+        std::arch::asm!("mrs {}, fpcr", "msr fpcr, {}", out(reg) old, in(reg) new, options(nomem, nostack));
+    }
+    old
+}
+
+/// Worker threads start with the mode of the thread that made them, which here flushes subnormals.
+#[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)))]
 #[test]
 fn workers_keep_subnormals() {
-    fn swap_mode(new: u32) -> u32 {
-        let mut old = 0_u32;
-        // SAFETY: stores and loads four bytes; no Rust float arithmetic runs until the caller restores the mode.
-        unsafe {
-            std::arch::asm!("stmxcsr [{}]", "ldmxcsr [{}]", in(reg) &raw mut old, in(reg) &raw const new, options(nostack));
-        }
-        old
-    }
-    let usual = swap_mode(0x9fc0);
+    const FLUSH: u64 = if cfg!(target_arch = "x86_64") { 0x9fc0 } else { 1 << 24 };
+    let usual = swap_mode(FLUSH);
     let pool = Pool::new(2);
     swap_mode(usual);
     let both = Barrier::new(2);

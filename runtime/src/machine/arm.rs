@@ -19,7 +19,7 @@ const NEON: Probes = Probes {
     isa: "neon",
     available: || detected!("neon"),
     read,
-    int8: &[Chains { ops: (16 * 32) as f64, run: dot_neon }],
+    int8: &[Chains { ops: (16 * 32) as f64, run: dot_neon }, Chains { ops: (8 * 8 * 32) as f64, run: dot_neon_narrow }],
     float: Chains { ops: (16 * 8) as f64, run: float_neon },
 };
 
@@ -32,7 +32,7 @@ const NEON_DOTPROD: Probes = Probes {
 
 const NEON_I8MM: Probes = Probes {
     isa: "neon-i8mm",
-    available: || detected!("neon") && detected!("i8mm"),
+    available: || detected!("neon") && detected!("dotprod") && detected!("i8mm"),
     int8: &[Chains { ops: (16 * 64) as f64, run: dot_i8mm }],
     ..NEON
 };
@@ -101,6 +101,29 @@ chains!(dot_neon, "neon", [int32x4_t; vdupq_n_s32(1)], [int8x16_t; vdupq_n_s8(35
     let low = vmull_s8(vget_low_s8(x), vget_low_s8(w));
     vpadalq_s16(sum, vmlal_high_s8(low, x, w))
 });
+/// Sums products as codes of a few bits allow: eight times in 16 bits before the sum goes to 32. It has two times four chains.
+#[target_feature(enable = "neon")]
+fn dot_neon_narrow(rounds: u64) {
+    let mut sums: [int32x4_t; 8] = *black_box(&[vdupq_n_s32(1); 8]);
+    let operands: [int8x16_t; 6] = [vdupq_n_s8(35); 6];
+    for _ in 0..rounds {
+        let mut shorts = [[vdupq_n_s16(0); 2]; 8];
+        for _ in 0..8 {
+            // Read anew, as the next weights and activations would be.
+            let operands = *black_box(&operands);
+            for (chain, [first, last]) in shorts.iter_mut().enumerate() {
+                let (x, w) = (operands[chain % 2], operands[2 + chain / 2]);
+                *first = vmlal_s8(*first, vget_low_s8(x), vget_low_s8(w));
+                *last = vmlal_high_s8(*last, x, w);
+            }
+        }
+        for (sum, [first, last]) in sums.iter_mut().zip(shorts) {
+            *sum = vpadalq_s16(vpadalq_s16(*sum, first), last);
+        }
+    }
+    black_box(sums);
+}
+
 chains!(dot_dotprod, "neon,dotprod", [int32x4_t; vdupq_n_s32(1)], [int8x16_t; vdupq_n_s8(35)], |sum, x, w| {
     dot!("sdot", sum, x, w)
 });

@@ -61,12 +61,12 @@ fn cold_bytes(caches: &Caches, threads: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use quantloom_kernels::abi::TILE_ROWS;
+
     use super::*;
     use crate::matmul::{Request, matmul};
     use crate::pool::Pool;
     use crate::tune::fake;
-
-    use quantloom_kernels::abi::TILE_ROWS;
 
     const CACHES: Caches = Caches { l1d: 32 << 10, l2: 64 << 10, l3: 0, l3_sharers: 1 };
 
