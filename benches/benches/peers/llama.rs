@@ -3,7 +3,7 @@
 
 mod memory;
 
-use std::ffi::{CStr, c_int};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr::{self, NonNull};
 use std::rc::Rc;
 
@@ -23,6 +23,8 @@ impl Backend {
     /// With a thread pool of its own, as llama.cpp's programs have it.
     pub fn new(threads: usize) -> Result<Rc<Self>> {
         let threads = c_int::try_from(threads)?;
+        // SAFETY: the function lives as long as the program, and uses nothing of what it is given but the text.
+        unsafe { ggml::ggml_log_set(Some(warn), ptr::null_mut()) };
         // SAFETY: the parameters are initialised by the first call; what the others return is checked, and freed by `drop`.
         unsafe {
             let mut parameters = ggml::ggml_threadpool_params_default(threads);
@@ -54,6 +56,14 @@ impl Backend {
             }
             types
         }
+    }
+}
+
+/// Shows what ggml has to say if it is a warning or an error; it also tells of every tensor that it repacks.
+extern "C" fn warn(level: ggml::ggml_log_level, text: *const c_char, _: *mut c_void) {
+    if matches!(level, ggml::GGML_LOG_LEVEL_WARN | ggml::GGML_LOG_LEVEL_ERROR) {
+        // SAFETY: ggml calls with text that ends with a zero.
+        eprint!("{}", unsafe { CStr::from_ptr(text) }.to_string_lossy());
     }
 }
 
