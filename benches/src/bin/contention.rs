@@ -46,21 +46,21 @@ fn run(args: &Args) -> Result<()> {
     let Contention { format, shape, batches } = Defaults::get().contention;
     let format = registry::format_by_name(&format)?;
     let ceilings = [1, 2].map(|threads| Ceilings::measure(registry::best_isa().name, threads, ceilings::BUDGET));
-    println!(
-        "{} {shape}; reads {:.1} GB/s on one core, {:.1} on two\n",
-        format.name, ceilings[0].read_gbps, ceilings[1].read_gbps
-    );
-    println!("BATCH  CORES                1 THREAD µs  2 THREADS µs  TIMES AS FAST  OF MINIMA  OF TWO CORES' READING");
+    for Ceilings { threads, read_gbps, int8_gops, .. } in &ceilings {
+        println!("{threads} core(s): reads {read_gbps:.1} GB/s, int8 {int8_gops:.0} Gop/s");
+    }
+    println!("{} {shape}, medians\n", format.name);
+    println!("BATCH  CORES                   1 THREAD µs  2 THREADS µs  TIMES AS FAST  OF MINIMA  LIMIT OF TWO CORES");
     let stored = synthetic(format, shape.n, shape.k)?;
     for batch in batches {
         let weights = Weights::pack(format, shape.n, shape.k, &stored, Pool::global())?;
-        let work = Work::of(&weights, batch);
+        let limit = Work::of(&weights, batch).ideal(Request::of(format).numerics, &ceilings[1]).0 * 1e6;
         let bench =
             Bench { cold: Cold::new(weights, batch)?, batch, x: activations(batch, shape.k), request: Request::of(format) };
         for (cores, [one, two]) in ["quiet", "one has a busy process"].iter().zip(bench.rounds(budget)?) {
-            let fraction = work.packed_bytes as f64 / two.median() / 1e3 / ceilings[1].read_gbps;
+            let fraction = limit / two.median();
             println!(
-                "{batch:>5}  {cores:<22} {:>9.1}  {:>12.1}  {:>13.2}  {:>9.2}  {:>20.0}%",
+                "{batch:>5}  {cores:<22}  {:>11.1}  {:>12.1}  {:>13.2}  {:>9.2}  {:>17.0}%",
                 one.median(),
                 two.median(),
                 one.median() / two.median(),
