@@ -9,7 +9,7 @@ mod rounds;
 mod worker;
 
 use std::env;
-use std::path::Path;
+use std::fs::File;
 use std::process::{Command, ExitCode};
 
 use clap::Parser;
@@ -21,7 +21,7 @@ use contender::Result;
 
 fn main() -> ExitCode {
     match run(&Args::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("{error}");
             ExitCode::FAILURE
@@ -29,11 +29,23 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(args: &Args) -> Result<()> {
+fn run(args: &Args) -> Result<ExitCode> {
     if let (Some(file), Some(threads)) = (&args.worker, args.worker_threads) {
-        return Ok(worker::measure(&args.cases(), threads, args.budget()?)?.save(file)?);
+        worker::measure(&args.cases(), threads, args.budget()?)?.save(file)?;
+        return Ok(ExitCode::SUCCESS);
     }
-    let mut records = args.cases().threads.into_iter().map(on_threads).collect::<Result<Vec<_>>>()?.into_iter();
+    for path in args.json.iter().chain(&args.plot) {
+        // Now rather than after hours.
+        File::options().append(true).create(true).open(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    let mut records = Vec::new();
+    for threads in args.cases().threads {
+        match on_threads(threads)? {
+            Some(record) => records.push(record),
+            None => return Ok(ExitCode::FAILURE),
+        }
+    }
+    let mut records = records.into_iter();
     let mut record = records.next().ok_or("no number of threads")?;
     record.runs.extend(records.flat_map(|record| record.runs));
     for run in &record.runs {
@@ -45,11 +57,11 @@ fn run(args: &Args) -> Result<()> {
     if let Some(path) = &args.plot {
         plot::draw(&record, path)?;
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
-/// Measures in another process: candle learns the number of its threads once in a process.
-fn on_threads(threads: usize) -> Result<Record> {
+/// Measures in another process: candle learns the number of its threads once in a process. None if that failed, and said why.
+fn on_threads(threads: usize) -> Result<Option<Record>> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("record.json");
     let mut command = Command::new(env::current_exe()?);
@@ -57,5 +69,5 @@ fn on_threads(threads: usize) -> Result<Record> {
     command.env("CANDLE_NUM_THREADS", threads.to_string());
     // Our packed weights lie in huge pages where the system has them. So do everyone's then: glibc asks for them.
     command.env("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1");
-    if command.status()?.success() { Ok(Record::load(Path::new(&file))?) } else { Err("a measurement failed".into()) }
+    Ok(if command.status()?.success() { Some(Record::load(&file)?) } else { None })
 }
