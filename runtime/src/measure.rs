@@ -56,6 +56,16 @@ impl Times {
     }
 }
 
+/// Copies of `bytes` of weights to use in turn for batches of `batch`, so that none is found in a cache: one, if they are reused anyway.
+#[must_use]
+pub fn copies(bytes: usize, batch: usize) -> usize {
+    if batch >= REUSED {
+        return 1;
+    }
+    let beyond = Facts::detect().caches.last_level() * 3 / 2;
+    beyond.min(MOST_BYTES).div_ceil(bytes.max(1)).clamp(1, MOST_COPIES)
+}
+
 /// Weights to measure with, in as many copies as it takes to find none of them in a cache.
 #[derive(Debug)]
 pub struct Cold {
@@ -68,9 +78,7 @@ impl Cold {
     /// # Errors
     /// [`crate::Error::OutOfMemory`].
     pub fn new(weights: Weights, batch: usize) -> Result<Self> {
-        let beyond = Facts::detect().caches.last_level() * 3 / 2;
-        let wanted =
-            if batch < REUSED { beyond.min(MOST_BYTES).div_ceil(weights.held_bytes().max(1)).min(MOST_COPIES) } else { 1 };
+        let wanted = copies(weights.held_bytes(), batch);
         let mut copies = vec![weights];
         while copies.len() < wanted {
             copies.push(copies[0].duplicate()?);
@@ -175,6 +183,14 @@ mod tests {
         let work = Work { stored_bytes: 1, packed_bytes: 10_000_000_000, operations: 1e12 };
         assert_eq!(work.ideal(Numerics::Int8, &ceilings), (1.0, Limit::Memory));
         assert_eq!(work.ideal(Numerics::Exact, &ceilings), (10.0, Limit::Arithmetic));
+    }
+
+    #[test]
+    fn copies_outgrow_the_caches_until_weights_are_reused() {
+        let beyond = Facts::detect().caches.last_level();
+        let bytes = beyond / 4 + 1;
+        assert!(copies(bytes, REUSED - 1) * bytes > beyond.min(MOST_BYTES - bytes));
+        assert_eq!([copies(bytes, REUSED), copies(usize::MAX, 1), copies(0, 1)], [1, 1, MOST_COPIES]);
     }
 
     #[test]

@@ -1,0 +1,162 @@
+//! All cases on one number of threads, in a process of its own.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use quantloom::machine::{Ceilings, Facts, ceilings};
+use quantloom::measure::{activations, synthetic};
+use quantloom::pool::Pool;
+use quantloom::registry::{self, Format};
+use quantloom_bench::defaults::Cases;
+use quantloom_bench::record::{Case, OURS, Record, Run, Times};
+use quantloom_bench::report;
+use quantloom_bench::shape::Shape;
+
+use crate::candle::Candle;
+use crate::contender::{Contender, Result, Task};
+use crate::llama::{self, Backend, Llama};
+use crate::ours::Ours;
+use crate::rounds::{Laps, race};
+
+/// How far an output may be from ours, over the size of ours. Everyone quantises activations to 8 bits in its own way, which costs half a
+/// percent each.
+const TOLERANCE: f64 = 0.02;
+
+/// Measures all cases, printing a row for each.
+pub fn measure(cases: &Cases, threads: usize, budget: Duration) -> Result<Record> {
+    let began = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    let formats = cases.formats.iter().map(|name| registry::format_by_name(name)).collect::<quantloom::Result<Vec<_>>>()?;
+    let ceilings = Ceilings::measure(registry::best_isa().name, threads, ceilings::BUDGET);
+    let backend = llama::Backend::new(threads)?;
+    let record = Record {
+        began,
+        processor: Facts::detect().processor,
+        peers: vec![llama::version()?, candle_version()],
+        runs: vec![Run {
+            threads,
+            read_gbps: ceilings.read_gbps,
+            int8_gops: ceilings.int8_gops,
+            f32_gflops: ceilings.f32_gflops,
+            cases: Vec::new(),
+        }],
+    };
+    println!(
+        "\n{}, {threads} thread(s): reads {:.1} GB/s, int8 {:.0} Gop/s",
+        record.processor, ceilings.read_gbps, ceilings.int8_gops
+    );
+    println!("{}", record.peers.join("\n"));
+    if !NATIVE {
+        println!("Not the best of candle: RUSTFLAGS=\"-C target-cpu=native\" makes some of its formats up to twice as fast.");
+    }
+    println!("medians in µs\n");
+    let mut session = Session { batches: cases.batches.clone(), budget, ceilings, backend, pool: Pool::new(threads), record };
+    session.batches.sort_unstable();
+    for format in formats {
+        for &shape in &cases.shapes {
+            session.format_and_shape(format, shape)?;
+        }
+    }
+    Ok(session.record)
+}
+
+/// Whether Rust was compiled for this processor: candle chooses its kernels when it runs, but what surrounds them is as the compiler made it.
+const NATIVE: bool = cfg!(any(target_feature = "avx2", not(target_arch = "x86_64")));
+
+fn candle_version() -> String {
+    let compiled = if NATIVE { "AVX2 or better" } else { "baseline x86-64, AVX2 and AVX-512 kernels chosen at run time" };
+    format!("candle {}, compiled for {compiled}", locked_version("candle-core"))
+}
+
+/// The version of a package in the workspace's lock file.
+fn locked_version(package: &str) -> &'static str {
+    let lock = include_str!("../../../Cargo.lock");
+    let entry = lock.split("[[package]]").find(|entry| entry.contains(&format!("name = \"{package}\"\n")));
+    entry.and_then(|entry| entry.split("version = \"").nth(1)?.split('"').next()).unwrap_or("of unknown version")
+}
+
+struct Session {
+    batches: Vec<usize>,
+    budget: Duration,
+    ceilings: Ceilings,
+    backend: std::rc::Rc<Backend>,
+    pool: Pool,
+    record: Record,
+}
+
+impl Session {
+    fn format_and_shape(&mut self, format: &'static Format, shape: Shape) -> Result<()> {
+        let stored = synthetic(format, shape.n, shape.k)?;
+        let least_batch = self.batches.first().copied().unwrap_or(1);
+        let gguf = format.gguf.ok_or_else(|| format!("{} is no format of GGUF: peers do not know it", format.name))?;
+        let task = Task { gguf, shape, stored: &stored, least_batch };
+        let ours = Ours::new(format, &task, &self.pool)?;
+        let limits = self.batches.iter().map(|&batch| ours.work(batch).ideal(ours.request().numerics, &self.ceilings).0 * 1e6);
+        let limits = limits.collect::<Vec<_>>();
+        let numerics = ours.request().numerics.name().to_owned();
+        let mut contenders: Vec<Box<dyn Contender + '_>> = vec![Box::new(ours)];
+        for peer in Llama::all(&task, &self.backend)? {
+            contenders.push(Box::new(peer));
+        }
+        if let Some(peer) = Candle::new(&task)? {
+            contenders.push(Box::new(peer));
+        }
+        let names = self.names();
+        for (&batch, limit_us) in self.batches.iter().zip(limits) {
+            let times = case(&mut contenders, shape, batch, self.budget)?;
+            let (format, stored_bytes, numerics) = (format.name.to_owned(), stored.len(), numerics.clone());
+            let case = Case { format, shape, batch, stored_bytes, numerics, limit_us, times };
+            if self.record.runs[0].cases.is_empty() {
+                println!("{}", report::head(&names));
+            }
+            println!("{}", report::row(&case, &names));
+            self.record.runs[0].cases.push(case);
+        }
+        Ok(())
+    }
+
+    /// Everyone who may take part.
+    fn names(&self) -> Vec<String> {
+        [OURS.to_owned()].into_iter().chain(Backend::contenders()).chain(["candle".to_owned()]).collect()
+    }
+}
+
+/// One batch, by everyone.
+fn case(contenders: &mut [Box<dyn Contender + '_>], shape: Shape, batch: usize, budget: Duration) -> Result<Vec<Times>> {
+    let x = activations(batch, shape.k);
+    let mut outputs: Vec<Vec<f32>> = Vec::new();
+    for contender in &mut *contenders {
+        contender.prepare(&x, batch)?;
+        contender.multiply(0)?;
+        outputs.push(contender.output()?);
+        contender.rest();
+    }
+    let laps = race(contenders, budget)?;
+    let times = contenders.iter().zip(laps).zip(&outputs).map(|((contender, laps), output)| {
+        let difference = distance(output, &outputs[0]);
+        if difference.is_nan() || difference > TOLERANCE {
+            return Err(format!("{} at batch {batch}: its output is {difference:.3} of ours away", contender.name()).into());
+        }
+        Ok(times(contender.as_ref(), laps, difference))
+    });
+    times.collect()
+}
+
+fn times(contender: &dyn Contender, laps: Laps, difference: f64) -> Times {
+    let sorted = laps.sorted();
+    let us = |index: usize| sorted[index].as_secs_f64() * 1e6;
+    Times {
+        name: contender.name().to_owned(),
+        kernel: contender.kernel(),
+        median_us: us(sorted.len() / 2),
+        min_us: us(0),
+        calls: sorted.len(),
+        difference,
+    }
+}
+
+/// The size of the difference of two outputs, over the size of the second.
+fn distance(output: &[f32], ours: &[f32]) -> f64 {
+    let square = |value: f64| value * value;
+    let difference: f64 = output.iter().zip(ours).map(|(&a, &b)| square(f64::from(a) - f64::from(b))).sum();
+    let size: f64 = ours.iter().map(|&value| square(f64::from(value))).sum();
+    if output.len() == ours.len() { (difference / size).sqrt() } else { f64::NAN }
+}

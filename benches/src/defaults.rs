@@ -1,0 +1,82 @@
+//! What is measured when nobody says otherwise: data, in `defaults.toml`.
+
+use serde::Deserialize;
+
+use crate::shape::Shape;
+
+/// The file.
+#[derive(Debug, Deserialize)]
+pub struct Defaults {
+    /// Beside the peers.
+    pub full: Cases,
+    /// Beside the peers, in a few minutes.
+    pub quick: Cases,
+    /// With the processor's counters.
+    pub counters: Counters,
+    /// With a busy process on a core.
+    pub contention: Contention,
+}
+
+/// Every format in every shape with every batch on every number of threads.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Cases {
+    /// The formats.
+    pub formats: Vec<String>,
+    /// The shapes.
+    pub shapes: Vec<Shape>,
+    /// The batch sizes.
+    pub batches: Vec<usize>,
+    /// The numbers of threads.
+    pub threads: Vec<usize>,
+    /// Seconds for one case, all contenders together.
+    pub seconds: f64,
+}
+
+/// For the counters.
+#[derive(Debug, Deserialize)]
+pub struct Counters {
+    /// The formats.
+    pub formats: Vec<String>,
+    /// The shape.
+    pub shape: Shape,
+    /// The batch sizes.
+    pub batches: Vec<usize>,
+}
+
+/// For contention.
+#[derive(Debug, Deserialize)]
+pub struct Contention {
+    /// The format.
+    pub format: String,
+    /// The shape.
+    pub shape: Shape,
+    /// The batch sizes.
+    pub batches: Vec<usize>,
+}
+
+impl Defaults {
+    /// The defaults of this build.
+    ///
+    /// # Panics
+    /// Never: the file is compiled in, and a test reads it.
+    #[must_use]
+    pub fn get() -> Self {
+        toml::from_str(include_str!("../defaults.toml")).expect("defaults.toml was tested")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quantloom::registry;
+
+    #[test]
+    fn the_defaults_name_what_exists() {
+        let Defaults { full, quick, counters, contention } = Defaults::get();
+        let shapes = full.shapes.iter().chain(&quick.shapes).chain([&counters.shape, &contention.shape]);
+        for name in full.formats.iter().chain(&quick.formats).chain(&counters.formats).chain([&contention.format]) {
+            let format = registry::format_by_name(name).unwrap();
+            assert!(shapes.clone().all(|shape| shape.k.is_multiple_of(format.block_weights)), "{name}");
+        }
+    }
+}
