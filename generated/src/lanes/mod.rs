@@ -3,7 +3,8 @@
 //!
 //! A lane is 32 bits: an integer, an f32, four bytes (a **quad**: the codes of four consecutive weights of one row, or four
 //! quantised activations) or two halves of 16 bits. Every function is one or two instructions on the vector widths, and the plain
-//! meaning of that instruction in [`v32`].
+//! meaning of that instruction in [`v32`]. None of them goes through a function of the standard library that takes a closure: release
+//! builds do not optimise over codegen units, and would call it.
 
 #[cfg(target_arch = "aarch64")]
 pub mod v128;

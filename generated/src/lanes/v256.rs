@@ -51,7 +51,7 @@ super::vocabulary! { "avx2,fma,f16c":
     fn look_up(palette: Palette, codes: I) -> I { _mm256_shuffle_epi8(palette, codes) }
     /// The palette's byte for each byte under 32.
     fn look_up_32(palette: Palette32, codes: I) -> I {
-        let [low, high] = palette.map(|half| _mm256_shuffle_epi8(half, codes));
+        let [low, high] = [_mm256_shuffle_epi8(palette[0], codes), _mm256_shuffle_epi8(palette[1], codes)];
         _mm256_blendv_epi8(low, high, _mm256_slli_epi16::<3>(codes))
     }
     /// A table of f32.
@@ -62,7 +62,7 @@ super::vocabulary! { "avx2,fma,f16c":
     /// The table's number for the four bits that start at bit `SHIFT` of each lane.
     fn pick<const SHIFT: i32>(table: Table, codes: I) -> F {
         let codes = _mm256_srli_epi32::<SHIFT>(codes);
-        let [low, high] = table.map(|half| _mm256_permutevar8x32_ps(half, codes));
+        let [low, high] = [_mm256_permutevar8x32_ps(table[0], codes), _mm256_permutevar8x32_ps(table[1], codes)];
         _mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32::<28>(codes)))
     }
     /// The byte that starts at bit `SHIFT` of each lane as a signed float of four exponent and three mantissa bits. Its bits are

@@ -90,7 +90,7 @@ pub fn to_float(a: I) -> F {
 /// A palette of 16.
 #[inline]
 pub fn palette(bytes: &[u8; 32]) -> Palette {
-    std::array::from_fn(|index| bytes[index])
+    bytes.as_chunks().0[0]
 }
 
 /// A palette of 32.
@@ -102,13 +102,17 @@ pub fn palette_32(bytes: &[u8; 32]) -> Palette32 {
 /// The palette's byte for each byte under 16.
 #[inline]
 pub fn look_up(palette: Palette, codes: I) -> I {
-    u32::from_le_bytes(codes.to_le_bytes().map(|code| palette[usize::from(code & 15)]))
+    let [a, b, c, d] = codes.to_le_bytes();
+    let byte = |code: u8| palette[usize::from(code & 15)];
+    u32::from_le_bytes([byte(a), byte(b), byte(c), byte(d)])
 }
 
 /// The palette's byte for each byte under 32.
 #[inline]
 pub fn look_up_32(palette: Palette32, codes: I) -> I {
-    u32::from_le_bytes(codes.to_le_bytes().map(|code| palette[usize::from(code & 31)]))
+    let [a, b, c, d] = codes.to_le_bytes();
+    let byte = |code: u8| palette[usize::from(code & 31)];
+    u32::from_le_bytes([byte(a), byte(b), byte(c), byte(d)])
 }
 
 /// A table of f32.

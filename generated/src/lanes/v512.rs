@@ -45,7 +45,8 @@ super::vocabulary! { "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c":
     fn palette_32(bytes: &[u8; 32]) -> Palette32 {
         // SAFETY: the reference covers the 32 bytes that are read.
         let halves = unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) };
-        [_mm256_castsi256_si128(halves), _mm256_extracti128_si256::<1>(halves)].map(|half| _mm512_broadcast_i32x4(half))
+        let [low, high] = [_mm256_castsi256_si128(halves), _mm256_extracti128_si256::<1>(halves)];
+        [_mm512_broadcast_i32x4(low), _mm512_broadcast_i32x4(high)]
     }
     /// The palette's byte for each byte under 16.
     fn look_up(palette: Palette, codes: I) -> I { _mm512_shuffle_epi8(palette, codes) }
