@@ -1,9 +1,13 @@
 //! The dot primitives of the vector widths against that of one lane: every code by every quant.
 
-#![cfg(target_arch = "x86_64")]
+#![cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 
 use quantloom_kernels::ISAS;
-use quantloom_kernels::lanes::{v32, v256, v512};
+use quantloom_kernels::lanes::v32;
+#[cfg(target_arch = "aarch64")]
+use quantloom_kernels::lanes::v128;
+#[cfg(target_arch = "x86_64")]
+use quantloom_kernels::lanes::{v256, v512};
 
 /// Where every sum starts.
 const START: i32 = 7;
@@ -34,7 +38,30 @@ macro_rules! quads {
     };
 }
 
+/// Signed bytes have seven bits of the codes; the eighth is twice the seventh.
+#[cfg(target_arch = "aarch64")]
+macro_rules! products {
+    ($lanes:ident, $start:ident, $codes:ident, $quants:ident) => {{
+        let low = $lanes::products($lanes::mask::<127>($codes), $quants);
+        let half = $lanes::products($lanes::mask::<64>($lanes::shr::<1>($codes)), $quants);
+        let dot = $lanes::widen($lanes::widen($start, low), $lanes::add_products(half, half));
+        (dot, Some($lanes::widen($start, $lanes::products_128($codes, $quants))))
+    }};
+}
+
+/// The same.
+#[cfg(target_arch = "aarch64")]
+macro_rules! signed_quads {
+    ($lanes:ident, $start:ident, $codes:ident, $quants:ident) => {{
+        let half = $lanes::mask::<64>($lanes::shr::<1>($codes));
+        let low = $lanes::dot($start, $lanes::mask::<127>($codes), $quants);
+        let dot = $lanes::dot($lanes::dot(low, half, $quants), half, $quants);
+        (dot, Some($lanes::dot_128($start, $codes, $quants)))
+    }};
+}
+
 /// Seven bits of the codes fit 16 bits in pairs, and so does the eighth, but not both.
+#[cfg(target_arch = "x86_64")]
 macro_rules! pairs {
     ($lanes:ident, $start:ident, $codes:ident, $quants:ident) => {{
         let low = $lanes::products($lanes::mask::<63>($codes), $quants);
@@ -45,10 +72,30 @@ macro_rules! pairs {
     }};
 }
 
-sums!(avx2, v256::pairs_i16, 8, "avx2,fma,f16c", pairs);
-sums!(avxvnni, v256::quads_i32, 8, "avx2,fma,f16c,avxvnni", quads);
-sums!(avx512, v512::pairs_i16, 16, "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c", pairs);
-sums!(avx512vnni, v512::quads_i32, 16, "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c", quads);
+#[cfg(target_arch = "aarch64")]
+mod isas {
+    use super::*;
+
+    sums!(neon, v128::products_i16, 4, "neon", products);
+    sums!(neon_dotprod, v128::signed_quads_i32, 4, "neon,dotprod", signed_quads);
+    sums!(neon_i8mm, v128::quads_i32, 4, "neon,dotprod,i8mm", quads);
+
+    pub const ALL: &[(&str, usize, Sums)] =
+        &[("neon", 16, neon), ("neon-dotprod", 16, neon_dotprod), ("neon-i8mm", 16, neon_i8mm)];
+}
+
+#[cfg(target_arch = "x86_64")]
+mod isas {
+    use super::*;
+
+    sums!(avx2, v256::pairs_i16, 8, "avx2,fma,f16c", pairs);
+    sums!(avxvnni, v256::quads_i32, 8, "avx2,fma,f16c,avxvnni", quads);
+    sums!(avx512, v512::pairs_i16, 16, "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c", pairs);
+    sums!(avx512vnni, v512::quads_i32, 16, "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c", quads);
+
+    pub const ALL: &[(&str, usize, Sums)] =
+        &[("avx2", 32, avx2), ("avxvnni", 32, avxvnni), ("avx512", 64, avx512), ("avx512vnni", 64, avx512vnni)];
+}
 
 /// The same sums, one lane after the other.
 fn wanted(codes: &[u8], quants: &[u8]) -> [Vec<u32>; 3] {
@@ -63,15 +110,14 @@ fn wanted(codes: &[u8], quants: &[u8]) -> [Vec<u32>; 3] {
     ]
 }
 
+/// What [`sums`] makes; needs the features that it was made with.
 type Sums = unsafe fn(&[u8], &[u8]) -> Vec<Vec<u32>>;
 
 #[test]
 fn every_primitive_gives_the_sums_of_one_lane() {
-    let primitives: [(&str, usize, Sums); 4] =
-        [("avx2", 32, avx2), ("avxvnni", 32, avxvnni), ("avx512", 64, avx512), ("avx512vnni", 64, avx512vnni)];
     let available = |name: &str| ISAS.iter().any(|isa| isa.name == name && (isa.available)());
     let codes: [u8; 256] = std::array::from_fn(|index| (index * 89 % 256) as u8);
-    for (name, bytes, sums) in primitives.into_iter().filter(|(name, ..)| available(name)) {
+    for &(name, bytes, sums) in isas::ALL.iter().filter(|(name, ..)| available(name)) {
         for turn in 0..256 {
             // No quant is -128.
             let quants =

@@ -29,14 +29,15 @@ impl Tile<'_> {
         if steps > 1 {
             let (flight, turn) = self.turn(source, steps);
             let turns = steps / flight;
-            let turns = each("turn", turns, quote!(let at_turn = span * #turns + turn; #turn));
+            let first = scaled(&quote!(span), turns);
+            let turns = each("turn", turns, quote!(let at_turn = #first + turn; #turn));
             return each("span", spans, quote!(#open #turns #close));
         }
         let flight = self.flight(spans);
         let (starts, dots) = (self.starts(flight), self.dots(source, flight));
         let ends = (0..flight).map(|step| {
-            let end = self.end(source, step);
-            quote!({ let span = at_turn * #flight + #step; #open #end #close })
+            let (end, span) = (self.end(source, step), place(&quote!(at_turn), flight, step));
+            quote!({ let span = #span; #open #end #close })
         });
         each("at_turn", spans / flight, quote!(#starts #dots #(#ends)*))
     }
@@ -80,8 +81,8 @@ impl Tile<'_> {
         let steps = (0..count).map(|step| {
             let (start, pairs, end) = (self.start(step), self.pair_sums(step), self.end(source, step));
             let dots = (0..quads).map(|index| self.quad_dots(source, step, (0, step * quads + index), (index, quads)));
-            let name = at_step(step);
-            quote!({ let #name = at_turn * #count + #step; #start #pairs #(#dots)* #end })
+            let (name, place) = (at_step(step), place(&quote!(at_turn), count, step));
+            quote!({ let #name = #place; #start #pairs #(#dots)* #end })
         });
         quote!(let at_body0 = at_turn; #load #(#steps)*)
     }
@@ -89,8 +90,8 @@ impl Tile<'_> {
     /// The dots of the steps in flight begin: `at_step{step}` is where in the unit they are.
     fn starts(&self, flight: usize) -> TokenStream {
         let starts = (0..flight).map(|step| {
-            let (name, start) = (at_step(step), self.start(step));
-            quote!(let #name = at_turn * #flight + #step; #start)
+            let (name, place, start) = (at_step(step), place(&quote!(at_turn), flight, step), self.start(step));
+            quote!(let #name = #place; #start)
         });
         quote!(#(#starts)*)
     }
@@ -135,7 +136,9 @@ impl Tile<'_> {
         let bodies = (0..flight).map(|step| {
             let (at_body, at_step) = (at_body(step), at_step(step));
             let (load, pairs) = (self.load(source, step), self.pair_sums(step));
-            quote!(let #at_body = #at_step * #parts + part_of_step; #load #pairs)
+            let first = scaled(&quote!(#at_step), parts);
+            let place = if parts == 1 { first } else { quote!(#first + part_of_step) };
+            quote!(let #at_body = #place; #load #pairs)
         });
         let dots = (0..quads)
             .flat_map(|quad| (0..flight).map(move |step| (quad, step)))
@@ -205,6 +208,17 @@ impl Tile<'_> {
         let widen = last.then(|| quote!(#dot = lanes::widen(#dot, #pair);));
         quote!(#add #widen)
     }
+}
+
+/// `index * count`, plainly.
+fn scaled(index: &TokenStream, count: usize) -> TokenStream {
+    if count == 1 { index.clone() } else { quote!(#index * #count) }
+}
+
+/// Which one is number `step` of the `count` that belong to `index`.
+fn place(index: &TokenStream, count: usize, step: usize) -> TokenStream {
+    let first = scaled(index, count);
+    if step == 0 { first } else { quote!(#first + #step) }
 }
 
 /// Where in the unit a step in flight is.

@@ -16,7 +16,7 @@ crate::lanes::vocabulary! { "neon":
     fn add_products(a: Products, b: Products) -> Products { [vaddq_s16(a[0], b[0]), vaddq_s16(a[1], b[1])] }
     /// `sum + the four products of each lane`.
     fn widen(sum: I, products: Products) -> I {
-        let [first, last] = products.map(|half| vpaddlq_s16(half));
-        add_i(sum, vreinterpretq_u32_s32(vpaddq_s32(first, last)))
+        let [first, last] = products;
+        add_i(sum, vreinterpretq_u32_s32(vpaddq_s32(vpaddlq_s16(first), vpaddlq_s16(last))))
     }
 }
