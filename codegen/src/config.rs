@@ -30,6 +30,7 @@ const SUPPORT: &str = "::quantloom::kernels";
 pub struct Config {
     folders: Folders,
     targets: Option<BTreeSet<String>>,
+    arch: Option<String>,
     set: Set,
     support: String,
     out_dir: Option<PathBuf>,
@@ -47,7 +48,7 @@ impl Config {
     #[must_use]
     pub fn new() -> Self {
         let folders = Folders { formats: Vec::new(), ..Folders::below(cards_dir()) };
-        Self { folders, targets: None, set: Set::Default, support: SUPPORT.to_owned(), out_dir: None }
+        Self { folders, targets: None, arch: None, set: Set::Default, support: SUPPORT.to_owned(), out_dir: None }
     }
 
     /// Adds a folder of format cards. A table that a card names is looked for in the nearest folder `tables` in it, or at most two
@@ -78,6 +79,14 @@ impl Config {
     #[must_use]
     pub fn targets(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.targets = Some(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Leaves out the instruction sets of other architectures than this one, as Rust's `target_arch` has it. [`Config::compile`] asks
+    /// cargo, if nobody says.
+    #[must_use]
+    pub fn arch(mut self, name: impl Into<String>) -> Self {
+        self.arch = Some(name.into());
         self
     }
 
@@ -123,6 +132,10 @@ impl Config {
             }
             retain_targets(targets, &mut isas, &mut variants);
         }
+        if let Some(arch) = &self.arch {
+            isas.retain(|isa| isa.arch.as_ref().is_none_or(|other| other == arch));
+            variants.retain(|variant| isas.iter().any(|isa| isa.name == variant.isa));
+        }
         Ok(Plan::new(cards, isas, variants))
     }
 
@@ -158,7 +171,8 @@ impl Config {
         }
         println!("cargo::rerun-if-changed=build.rs");
         let out_dir = self.out_dir.clone().or_else(|| env::var_os("OUT_DIR").map(PathBuf::from)).ok_or(Error::NoOutDir)?;
-        for file in self.generate()? {
+        let arch = self.arch.clone().or_else(|| env::var("CARGO_CFG_TARGET_ARCH").ok());
+        for file in (Self { arch, ..self.clone() }).generate()? {
             let path = out_dir.join(&file.name);
             write_if_changed(&path, &file.text).map_err(|source| Error::Io { path, source })?;
         }

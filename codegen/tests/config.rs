@@ -94,6 +94,14 @@ fn targets_bring_the_bases_whose_kernels_they_use() {
 }
 
 #[test]
+fn other_architectures_are_left_out() {
+    let plan = Config::new().formats(cards_dir().join("formats")).arch("aarch64").plan().unwrap();
+    assert!(plan.isas.iter().any(|isa| isa.name == "neon") && plan.isas.iter().any(|isa| isa.name == "scalar"));
+    assert!(plan.isas.iter().all(|isa| isa.arch.as_deref().is_none_or(|arch| arch == "aarch64")));
+    assert!(plan.variants.iter().all(|variant| plan.isas.iter().any(|isa| isa.name == variant.isa)));
+}
+
+#[test]
 fn cargo_hears_of_every_source() {
     let folder = crate_folder();
     let sources = Config::new().formats(folder.path().join("cards")).sources();

@@ -44,10 +44,10 @@ pub const QUANTS1: abi::Activations = abi::Activations {
         sums: Some((offset_of!(Quants1, sums), abi::Sums::Pairs)),
     },
 };
-/// 16 rows by 1 columns, class `int8`.
-/// A unit of 256 weights: 1600 bytes of weights loaded in vectors of 8 lanes, 128 dots.
+/// 32 rows by 1 columns, class `int8`.
+/// A unit of 256 weights: 3200 bytes of weights loaded in vectors of 8 lanes, 256 dots.
 #[target_feature(enable = "avx2,fma,f16c")]
-pub fn int8_direct_r16c1_p4096(
+pub fn int8_direct_r32c1_p4096(
     weights: &[u8],
     units: usize,
     activations: &[u8],
@@ -56,111 +56,237 @@ pub fn int8_direct_r16c1_p4096(
 ) {
     let tiles: &[Unit] = bytemuck::cast_slice(weights);
     let groups: &[Quants1] = bytemuck::cast_slice(activations);
-    let outs: &mut [[[[[f32; 8]; 2]; 1]; 1]] = bytemuck::cast_slice_mut(out);
+    let outs: &mut [[[[[f32; 8]; 2]; 2]; 1]] = bytemuck::cast_slice_mut(out);
     let order = Order {
-        tiles: tiles.len() / (1 * units),
+        tiles: tiles.len() / (2 * units),
         segments: units.div_ceil(2),
-        tile_bytes: 1 * units * size_of::<Unit>(),
+        tile_bytes: 2 * units * size_of::<Unit>(),
         segment_bytes: 2 * size_of::<Unit>(),
     };
     for first in (0..units).step_by(2) {
         let last = units.min(first + 2);
         let tiles = tiles
-            .chunks_exact(1 * units)
+            .chunks_exact(2 * units)
             .zip(outs.chunks_exact_mut(groups.len() / units));
         for (tile, (panels, outs)) in tiles.enumerate() {
             let panel0 = &panels[0 * units..][..units];
+            let panel1 = &panels[1 * units..][..units];
             let ahead = order.ahead(first / 2, tile, 2);
-            for part in 0..2 {
-                for (group, out) in groups.chunks_exact(units).zip(&mut *outs) {
-                    let mut sum0_0 = lanes::zero_f();
-                    for unit in first..last {
-                        let columns = &group[unit];
-                        let unit0 = &panel0[unit];
-                        if part == 0 {
-                            prefetch_head(bytemuck::bytes_of(unit0), 576, ahead);
+            for (group, out) in groups.chunks_exact(units).zip(&mut *outs) {
+                let mut sum0_0 = lanes::zero_f();
+                let mut sum1_0 = lanes::zero_f();
+                let mut sum2_0 = lanes::zero_f();
+                let mut sum3_0 = lanes::zero_f();
+                for unit in first..last {
+                    let columns = &group[unit];
+                    let unit0 = &panel0[unit];
+                    let unit1 = &panel0[unit];
+                    let unit2 = &panel1[unit];
+                    let unit3 = &panel1[unit];
+                    prefetch_head(bytemuck::bytes_of(unit0), 576, ahead);
+                    prefetch_head(bytemuck::bytes_of(unit2), 576, ahead);
+                    {
+                        let span = 0;
+                        let mut t0_0 = lanes::zero_f();
+                        let mut t1_0 = lanes::zero_f();
+                        let mut t2_0 = lanes::zero_f();
+                        let mut t3_0 = lanes::zero_f();
+                        let root0 = lanes::halves(&unit0.roots[span * 256 / 256][0]);
+                        let root1 = lanes::halves(&unit1.roots[span * 256 / 256][1]);
+                        let root2 = lanes::halves(&unit2.roots[span * 256 / 256][0]);
+                        let root3 = lanes::halves(&unit3.roots[span * 256 / 256][1]);
+                        for turn in 0..16 {
+                            let at_turn = span * 16 + turn;
+                            let at_step0 = at_turn;
+                            let mut dot0_0_0 = lanes::zero_i();
+                            let mut dot0_1_0 = lanes::zero_i();
+                            let mut dot0_2_0 = lanes::zero_i();
+                            let mut dot0_3_0 = lanes::zero_i();
+                            {
+                                let part_of_step = 0;
+                                let at_body0 = at_step0;
+                                prefetch(&unit0.codes[at_body0][0][0], ahead);
+                                let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
+                                let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][1]);
+                                prefetch(&unit2.codes[at_body0][0][0], ahead);
+                                let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][0]);
+                                let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][1]);
+                                let mut pair0_0_0;
+                                let mut pair0_1_0;
+                                let mut pair0_2_0;
+                                let mut pair0_3_0;
+                                {
+                                    let weight0 = lanes::mask::<3>(line0_0_0);
+                                    let weight1 = lanes::mask::<3>(line0_1_0);
+                                    let weight2 = lanes::mask::<3>(line0_2_0);
+                                    let weight3 = lanes::mask::<3>(line0_3_0);
+                                    {
+                                        let quant = lanes::splat_i(columns.quants[at_body0][0][0]);
+                                        pair0_0_0 = lanes::products(weight0, quant);
+                                        pair0_1_0 = lanes::products(weight1, quant);
+                                        pair0_2_0 = lanes::products(weight2, quant);
+                                        pair0_3_0 = lanes::products(weight3, quant);
+                                    }
+                                }
+                                {
+                                    let weight0 = lanes::mask::<3>(lanes::shr::<2>(line0_0_0));
+                                    let weight1 = lanes::mask::<3>(lanes::shr::<2>(line0_1_0));
+                                    let weight2 = lanes::mask::<3>(lanes::shr::<2>(line0_2_0));
+                                    let weight3 = lanes::mask::<3>(lanes::shr::<2>(line0_3_0));
+                                    {
+                                        let quant = lanes::splat_i(columns.quants[at_body0][1][0]);
+                                        pair0_0_0 = lanes::add_products(
+                                            pair0_0_0,
+                                            lanes::products(weight0, quant),
+                                        );
+                                        pair0_1_0 = lanes::add_products(
+                                            pair0_1_0,
+                                            lanes::products(weight1, quant),
+                                        );
+                                        pair0_2_0 = lanes::add_products(
+                                            pair0_2_0,
+                                            lanes::products(weight2, quant),
+                                        );
+                                        pair0_3_0 = lanes::add_products(
+                                            pair0_3_0,
+                                            lanes::products(weight3, quant),
+                                        );
+                                    }
+                                }
+                                {
+                                    let weight0 = lanes::mask::<3>(lanes::shr::<4>(line0_0_0));
+                                    let weight1 = lanes::mask::<3>(lanes::shr::<4>(line0_1_0));
+                                    let weight2 = lanes::mask::<3>(lanes::shr::<4>(line0_2_0));
+                                    let weight3 = lanes::mask::<3>(lanes::shr::<4>(line0_3_0));
+                                    {
+                                        let quant = lanes::splat_i(columns.quants[at_body0][2][0]);
+                                        pair0_0_0 = lanes::add_products(
+                                            pair0_0_0,
+                                            lanes::products(weight0, quant),
+                                        );
+                                        pair0_1_0 = lanes::add_products(
+                                            pair0_1_0,
+                                            lanes::products(weight1, quant),
+                                        );
+                                        pair0_2_0 = lanes::add_products(
+                                            pair0_2_0,
+                                            lanes::products(weight2, quant),
+                                        );
+                                        pair0_3_0 = lanes::add_products(
+                                            pair0_3_0,
+                                            lanes::products(weight3, quant),
+                                        );
+                                    }
+                                }
+                                {
+                                    let weight0 = lanes::mask::<3>(lanes::shr::<6>(line0_0_0));
+                                    let weight1 = lanes::mask::<3>(lanes::shr::<6>(line0_1_0));
+                                    let weight2 = lanes::mask::<3>(lanes::shr::<6>(line0_2_0));
+                                    let weight3 = lanes::mask::<3>(lanes::shr::<6>(line0_3_0));
+                                    {
+                                        let quant = lanes::splat_i(columns.quants[at_body0][3][0]);
+                                        pair0_0_0 = lanes::add_products(
+                                            pair0_0_0,
+                                            lanes::products(weight0, quant),
+                                        );
+                                        dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
+                                        pair0_1_0 = lanes::add_products(
+                                            pair0_1_0,
+                                            lanes::products(weight1, quant),
+                                        );
+                                        dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
+                                        pair0_2_0 = lanes::add_products(
+                                            pair0_2_0,
+                                            lanes::products(weight2, quant),
+                                        );
+                                        dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
+                                        pair0_3_0 = lanes::add_products(
+                                            pair0_3_0,
+                                            lanes::products(weight3, quant),
+                                        );
+                                        dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
+                                    }
+                                }
+                            }
+                            let at_step = at_step0;
+                            let scale0 = lanes::mul(
+                                root0,
+                                lanes::to_float(lanes::unsigned(&unit0.scales[at_step][0])),
+                            );
+                            let scale1 = lanes::mul(
+                                root1,
+                                lanes::to_float(lanes::unsigned(&unit1.scales[at_step][1])),
+                            );
+                            let scale2 = lanes::mul(
+                                root2,
+                                lanes::to_float(lanes::unsigned(&unit2.scales[at_step][0])),
+                            );
+                            let scale3 = lanes::mul(
+                                root3,
+                                lanes::to_float(lanes::unsigned(&unit3.scales[at_step][1])),
+                            );
+                            t0_0 = lanes::fma(scale0, lanes::to_float(dot0_0_0), t0_0);
+                            t1_0 = lanes::fma(scale1, lanes::to_float(dot0_1_0), t1_0);
+                            t2_0 = lanes::fma(scale2, lanes::to_float(dot0_2_0), t2_0);
+                            t3_0 = lanes::fma(scale3, lanes::to_float(dot0_3_0), t3_0);
                         }
                         {
-                            let span = 0;
-                            let mut t0_0 = lanes::zero_f();
-                            let root0 = lanes::halves(
-                                &unit0.roots[span * 256 / 256][part],
-                            );
-                            for step in 0..16 {
-                                let at_step = (span * 256 + step * 16) / 16;
-                                let mut dot0_0 = lanes::zero_i();
+                            let mut dot0_0 = lanes::zero_i();
+                            let mut dot1_0 = lanes::zero_i();
+                            let mut dot2_0 = lanes::zero_i();
+                            let mut dot3_0 = lanes::zero_i();
+                            for pair in 0..8 {
+                                let at_pair = span * 8 + pair;
+                                let mins0 = lanes::pairs(&unit0.mins[at_pair][0]);
+                                let mins1 = lanes::pairs(&unit1.mins[at_pair][1]);
+                                let mins2 = lanes::pairs(&unit2.mins[at_pair][0]);
+                                let mins3 = lanes::pairs(&unit3.mins[at_pair][1]);
                                 {
-                                    let inner = 0;
-                                    let at_body = (span * 256 + step * 16 + inner * 16) / 16;
-                                    if part == 0 {
-                                        prefetch(&unit0.codes[at_body][0][part], ahead);
-                                    }
-                                    let line0_0 = lanes::line(&unit0.codes[at_body][0][part]);
-                                    let mut pair0_0;
-                                    let weight0 = lanes::mask::<3>(line0_0);
-                                    {
-                                        let quant = lanes::splat_i(columns.quants[at_body][0][0]);
-                                        pair0_0 = lanes::products(weight0, quant);
-                                    }
-                                    let weight0 = lanes::mask::<3>(lanes::shr::<2>(line0_0));
-                                    {
-                                        let quant = lanes::splat_i(columns.quants[at_body][1][0]);
-                                        pair0_0 = lanes::add_products(
-                                            pair0_0,
-                                            lanes::products(weight0, quant),
-                                        );
-                                    }
-                                    let weight0 = lanes::mask::<3>(lanes::shr::<4>(line0_0));
-                                    {
-                                        let quant = lanes::splat_i(columns.quants[at_body][2][0]);
-                                        pair0_0 = lanes::add_products(
-                                            pair0_0,
-                                            lanes::products(weight0, quant),
-                                        );
-                                    }
-                                    let weight0 = lanes::mask::<3>(lanes::shr::<6>(line0_0));
-                                    {
-                                        let quant = lanes::splat_i(columns.quants[at_body][3][0]);
-                                        pair0_0 = lanes::add_products(
-                                            pair0_0,
-                                            lanes::products(weight0, quant),
-                                        );
-                                        dot0_0 = lanes::widen(dot0_0, pair0_0);
-                                    }
+                                    let sums = lanes::splat_i(columns.sums[at_pair][0]);
+                                    dot0_0 = lanes::dot_pairs(dot0_0, mins0, sums);
+                                    dot1_0 = lanes::dot_pairs(dot1_0, mins1, sums);
+                                    dot2_0 = lanes::dot_pairs(dot2_0, mins2, sums);
+                                    dot3_0 = lanes::dot_pairs(dot3_0, mins3, sums);
                                 }
-                                let scale0 = lanes::mul(
-                                    root0,
-                                    lanes::to_float(
-                                        lanes::unsigned(&unit0.scales[at_step][part]),
-                                    ),
-                                );
-                                t0_0 = lanes::fma(scale0, lanes::to_float(dot0_0), t0_0);
                             }
-                            {
-                                let mut dot0_0 = lanes::zero_i();
-                                for pair in 0..8 {
-                                    let at_pair = span * 8 + pair;
-                                    let mins0 = lanes::pairs(&unit0.mins[at_pair][part]);
-                                    {
-                                        let sums = lanes::splat_i(columns.sums[at_pair][0]);
-                                        dot0_0 = lanes::dot_pairs(dot0_0, mins0, sums);
-                                    }
-                                }
-                                let scale0 = lanes::mul(
-                                    lanes::halves(&unit0.min_roots[span * 256 / 256][part]),
-                                    lanes::splat_f(-1f32),
-                                );
-                                t0_0 = lanes::fma(scale0, lanes::to_float(dot0_0), t0_0);
-                            }
-                            {
-                                let scale = lanes::splat_f(columns.scales[span][0]);
-                                sum0_0 = lanes::fma(scale, t0_0, sum0_0);
-                            }
+                            let scale0 = lanes::mul(
+                                lanes::halves(&unit0.min_roots[span * 256 / 256][0]),
+                                lanes::splat_f(-1f32),
+                            );
+                            let scale1 = lanes::mul(
+                                lanes::halves(&unit1.min_roots[span * 256 / 256][1]),
+                                lanes::splat_f(-1f32),
+                            );
+                            let scale2 = lanes::mul(
+                                lanes::halves(&unit2.min_roots[span * 256 / 256][0]),
+                                lanes::splat_f(-1f32),
+                            );
+                            let scale3 = lanes::mul(
+                                lanes::halves(&unit3.min_roots[span * 256 / 256][1]),
+                                lanes::splat_f(-1f32),
+                            );
+                            t0_0 = lanes::fma(scale0, lanes::to_float(dot0_0), t0_0);
+                            t1_0 = lanes::fma(scale1, lanes::to_float(dot1_0), t1_0);
+                            t2_0 = lanes::fma(scale2, lanes::to_float(dot2_0), t2_0);
+                            t3_0 = lanes::fma(scale3, lanes::to_float(dot3_0), t3_0);
+                        }
+                        {
+                            let scale = lanes::splat_f(columns.scales[span][0]);
+                            sum0_0 = lanes::fma(scale, t0_0, sum0_0);
+                            sum1_0 = lanes::fma(scale, t1_0, sum1_0);
+                            sum2_0 = lanes::fma(scale, t2_0, sum2_0);
+                            sum3_0 = lanes::fma(scale, t3_0, sum3_0);
                         }
                     }
-                    let total = &mut out[0][0][part];
-                    lanes::store_floats(total, lanes::add(lanes::floats(total), sum0_0));
                 }
+                let total = &mut out[0][0][0];
+                lanes::store_floats(total, lanes::add(lanes::floats(total), sum0_0));
+                let total = &mut out[0][0][1];
+                lanes::store_floats(total, lanes::add(lanes::floats(total), sum1_0));
+                let total = &mut out[0][1][0];
+                lanes::store_floats(total, lanes::add(lanes::floats(total), sum2_0));
+                let total = &mut out[0][1][1];
+                lanes::store_floats(total, lanes::add(lanes::floats(total), sum3_0));
             }
         }
     }

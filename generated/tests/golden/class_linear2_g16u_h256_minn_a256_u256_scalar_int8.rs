@@ -73,41 +73,53 @@ pub fn int8_direct_r16c1(
                             let root0 = lanes::halves(
                                 &unit0.roots[span * 256 / 256][part],
                             );
-                            for step in 0..16 {
-                                let at_step = (span * 256 + step * 16) / 16;
-                                let mut dot0_0 = lanes::zero_i();
+                            for turn in 0..16 {
+                                let at_turn = span * 16 + turn;
+                                let at_step0 = at_turn;
+                                let mut dot0_0_0 = lanes::zero_i();
                                 {
-                                    let inner = 0;
-                                    let at_body = (span * 256 + step * 16 + inner * 16) / 16;
-                                    let line0_0 = lanes::line(&unit0.codes[at_body][0][part]);
-                                    let weight0 = lanes::mask::<3>(line0_0);
+                                    let part_of_step = 0;
+                                    let at_body0 = at_step0;
+                                    let line0_0_0 = lanes::line(
+                                        &unit0.codes[at_body0][0][part],
+                                    );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body][0][0]);
-                                        dot0_0 = lanes::dot(dot0_0, weight0, quant);
+                                        let weight0 = lanes::mask::<3>(line0_0_0);
+                                        {
+                                            let quant = lanes::splat_i(columns.quants[at_body0][0][0]);
+                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                        }
                                     }
-                                    let weight0 = lanes::mask::<3>(lanes::shr::<2>(line0_0));
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body][1][0]);
-                                        dot0_0 = lanes::dot(dot0_0, weight0, quant);
+                                        let weight0 = lanes::mask::<3>(lanes::shr::<2>(line0_0_0));
+                                        {
+                                            let quant = lanes::splat_i(columns.quants[at_body0][1][0]);
+                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                        }
                                     }
-                                    let weight0 = lanes::mask::<3>(lanes::shr::<4>(line0_0));
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body][2][0]);
-                                        dot0_0 = lanes::dot(dot0_0, weight0, quant);
+                                        let weight0 = lanes::mask::<3>(lanes::shr::<4>(line0_0_0));
+                                        {
+                                            let quant = lanes::splat_i(columns.quants[at_body0][2][0]);
+                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                        }
                                     }
-                                    let weight0 = lanes::mask::<3>(lanes::shr::<6>(line0_0));
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body][3][0]);
-                                        dot0_0 = lanes::dot(dot0_0, weight0, quant);
+                                        let weight0 = lanes::mask::<3>(lanes::shr::<6>(line0_0_0));
+                                        {
+                                            let quant = lanes::splat_i(columns.quants[at_body0][3][0]);
+                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                        }
                                     }
                                 }
+                                let at_step = at_step0;
                                 let scale0 = lanes::mul(
                                     root0,
                                     lanes::to_float(
                                         lanes::unsigned(&unit0.scales[at_step][part]),
                                     ),
                                 );
-                                t0_0 = lanes::fma(scale0, lanes::to_float(dot0_0), t0_0);
+                                t0_0 = lanes::fma(scale0, lanes::to_float(dot0_0_0), t0_0);
                             }
                             {
                                 let mut dot0_0 = lanes::zero_i();

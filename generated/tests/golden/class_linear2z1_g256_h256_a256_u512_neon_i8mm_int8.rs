@@ -78,7 +78,7 @@ pub fn int8_direct_r16c1_p4096(
                     let unit3 = &panel0[unit];
                     prefetch_head(bytemuck::bytes_of(unit0), 64, ahead);
                     for at_turn in 0..2 {
-                        let at_step0 = at_turn * 1 + 0;
+                        let at_step0 = at_turn;
                         let mut dot0_0_0 = lanes::splat_i(columns.bias[at_step0][0]);
                         let mut dot0_1_0 = lanes::splat_i(columns.bias[at_step0][0]);
                         let mut dot0_2_0 = lanes::splat_i(columns.bias[at_step0][0]);
@@ -201,7 +201,7 @@ pub fn int8_direct_r16c1_p4096(
                             }
                         }
                         {
-                            let span = at_turn * 1 + 0;
+                            let span = at_turn;
                             let mut t0_0 = lanes::zero_f();
                             let mut t1_0 = lanes::zero_f();
                             let mut t2_0 = lanes::zero_f();

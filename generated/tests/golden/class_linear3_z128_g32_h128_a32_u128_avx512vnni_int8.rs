@@ -41,10 +41,10 @@ pub const QUANTS1: abi::Activations = abi::Activations {
         sums: Some((offset_of!(Quants1, sums), abi::Sums::Whole)),
     },
 };
-/// 32 rows by 1 columns, class `int8`.
-/// A unit of 128 weights: 1664 bytes of weights loaded in vectors of 16 lanes, 64 dots.
+/// 64 rows by 1 columns, class `int8`.
+/// A unit of 128 weights: 3328 bytes of weights loaded in vectors of 16 lanes, 128 dots.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")]
-pub fn int8_direct_r32c1_p4096(
+pub fn int8_direct_r64c1_p4096(
     weights: &[u8],
     units: usize,
     activations: &[u8],
@@ -53,159 +53,280 @@ pub fn int8_direct_r32c1_p4096(
 ) {
     let tiles: &[Unit] = bytemuck::cast_slice(weights);
     let groups: &[Quants1] = bytemuck::cast_slice(activations);
-    let outs: &mut [[[[[f32; 16]; 1]; 2]; 1]] = bytemuck::cast_slice_mut(out);
+    let outs: &mut [[[[[f32; 16]; 1]; 4]; 1]] = bytemuck::cast_slice_mut(out);
     let order = Order {
-        tiles: tiles.len() / (2 * units),
+        tiles: tiles.len() / (4 * units),
         segments: units.div_ceil(4),
-        tile_bytes: 2 * units * size_of::<Unit>(),
+        tile_bytes: 4 * units * size_of::<Unit>(),
         segment_bytes: 4 * size_of::<Unit>(),
     };
     for first in (0..units).step_by(4) {
         let last = units.min(first + 4);
         let tiles = tiles
-            .chunks_exact(2 * units)
+            .chunks_exact(4 * units)
             .zip(outs.chunks_exact_mut(groups.len() / units));
         for (tile, (panels, outs)) in tiles.enumerate() {
             let panel0 = &panels[0 * units..][..units];
             let panel1 = &panels[1 * units..][..units];
+            let panel2 = &panels[2 * units..][..units];
+            let panel3 = &panels[3 * units..][..units];
             let ahead = order.ahead(first / 4, tile, 2);
             for (group, out) in groups.chunks_exact(units).zip(&mut *outs) {
                 let mut sum0_0 = lanes::zero_f();
                 let mut sum1_0 = lanes::zero_f();
+                let mut sum2_0 = lanes::zero_f();
+                let mut sum3_0 = lanes::zero_f();
                 for unit in first..last {
                     let columns = &group[unit];
                     let unit0 = &panel0[unit];
                     let unit1 = &panel1[unit];
+                    let unit2 = &panel2[unit];
+                    let unit3 = &panel3[unit];
                     prefetch_head(bytemuck::bytes_of(unit0), 48, ahead);
                     prefetch_head(bytemuck::bytes_of(unit1), 48, ahead);
-                    for span in 0..4 {
-                        let mut t0_0 = lanes::zero_f();
-                        let mut t1_0 = lanes::zero_f();
+                    prefetch_head(bytemuck::bytes_of(unit2), 48, ahead);
+                    prefetch_head(bytemuck::bytes_of(unit3), 48, ahead);
+                    for at_turn in 0..4 {
+                        let at_step0 = at_turn;
+                        let mut dot0_0_0 = lanes::zero_i();
+                        let mut dot0_1_0 = lanes::zero_i();
+                        let mut dot0_2_0 = lanes::zero_i();
+                        let mut dot0_3_0 = lanes::zero_i();
                         {
-                            let step = 0;
-                            let at_step = (span * 32 + step * 32) / 32;
-                            let mut dot0_0 = lanes::zero_i();
-                            let mut dot1_0 = lanes::zero_i();
+                            let part_of_step = 0;
+                            let at_body0 = at_step0;
+                            prefetch(&unit0.codes[at_body0][0][0], ahead);
+                            let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
+                            prefetch(&unit0.codes[at_body0][1][0], ahead);
+                            let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
+                            prefetch(&unit0.codes[at_body0][2][0], ahead);
+                            let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
+                            prefetch(&unit1.codes[at_body0][0][0], ahead);
+                            let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][0]);
+                            prefetch(&unit1.codes[at_body0][1][0], ahead);
+                            let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][0]);
+                            prefetch(&unit1.codes[at_body0][2][0], ahead);
+                            let line0_1_2 = lanes::line(&unit1.codes[at_body0][2][0]);
+                            prefetch(&unit2.codes[at_body0][0][0], ahead);
+                            let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][0]);
+                            prefetch(&unit2.codes[at_body0][1][0], ahead);
+                            let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][0]);
+                            prefetch(&unit2.codes[at_body0][2][0], ahead);
+                            let line0_2_2 = lanes::line(&unit2.codes[at_body0][2][0]);
+                            prefetch(&unit3.codes[at_body0][0][0], ahead);
+                            let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][0]);
+                            prefetch(&unit3.codes[at_body0][1][0], ahead);
+                            let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][0]);
+                            prefetch(&unit3.codes[at_body0][2][0], ahead);
+                            let line0_3_2 = lanes::line(&unit3.codes[at_body0][2][0]);
                             {
-                                let inner = 0;
-                                let at_body = (span * 32 + step * 32 + inner * 32) / 32;
-                                prefetch(&unit0.codes[at_body][0][0], ahead);
-                                let line0_0 = lanes::line(&unit0.codes[at_body][0][0]);
-                                prefetch(&unit0.codes[at_body][1][0], ahead);
-                                let line0_1 = lanes::line(&unit0.codes[at_body][1][0]);
-                                prefetch(&unit0.codes[at_body][2][0], ahead);
-                                let line0_2 = lanes::line(&unit0.codes[at_body][2][0]);
-                                prefetch(&unit1.codes[at_body][0][0], ahead);
-                                let line1_0 = lanes::line(&unit1.codes[at_body][0][0]);
-                                prefetch(&unit1.codes[at_body][1][0], ahead);
-                                let line1_1 = lanes::line(&unit1.codes[at_body][1][0]);
-                                prefetch(&unit1.codes[at_body][2][0], ahead);
-                                let line1_2 = lanes::line(&unit1.codes[at_body][2][0]);
                                 let weight0 = lanes::or(
-                                    lanes::mask::<3>(line0_0),
-                                    lanes::mask::<4>(lanes::shl::<2>(line0_2)),
+                                    lanes::mask::<3>(line0_0_0),
+                                    lanes::mask::<4>(lanes::shl::<2>(line0_0_2)),
                                 );
                                 let weight1 = lanes::or(
-                                    lanes::mask::<3>(line1_0),
-                                    lanes::mask::<4>(lanes::shl::<2>(line1_2)),
+                                    lanes::mask::<3>(line0_1_0),
+                                    lanes::mask::<4>(lanes::shl::<2>(line0_1_2)),
+                                );
+                                let weight2 = lanes::or(
+                                    lanes::mask::<3>(line0_2_0),
+                                    lanes::mask::<4>(lanes::shl::<2>(line0_2_2)),
+                                );
+                                let weight3 = lanes::or(
+                                    lanes::mask::<3>(line0_3_0),
+                                    lanes::mask::<4>(lanes::shl::<2>(line0_3_2)),
                                 );
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body][0][0]);
-                                    dot0_0 = lanes::dot(dot0_0, weight0, quant);
-                                    dot1_0 = lanes::dot(dot1_0, weight1, quant);
-                                }
-                                let weight0 = lanes::or(
-                                    lanes::mask::<3>(lanes::shr::<2>(line0_0)),
-                                    lanes::mask::<4>(lanes::shl::<1>(line0_2)),
-                                );
-                                let weight1 = lanes::or(
-                                    lanes::mask::<3>(lanes::shr::<2>(line1_0)),
-                                    lanes::mask::<4>(lanes::shl::<1>(line1_2)),
-                                );
-                                {
-                                    let quant = lanes::splat_i(columns.quants[at_body][1][0]);
-                                    dot0_0 = lanes::dot(dot0_0, weight0, quant);
-                                    dot1_0 = lanes::dot(dot1_0, weight1, quant);
-                                }
-                                let weight0 = lanes::or(
-                                    lanes::mask::<3>(lanes::shr::<4>(line0_0)),
-                                    lanes::mask::<4>(line0_2),
-                                );
-                                let weight1 = lanes::or(
-                                    lanes::mask::<3>(lanes::shr::<4>(line1_0)),
-                                    lanes::mask::<4>(line1_2),
-                                );
-                                {
-                                    let quant = lanes::splat_i(columns.quants[at_body][2][0]);
-                                    dot0_0 = lanes::dot(dot0_0, weight0, quant);
-                                    dot1_0 = lanes::dot(dot1_0, weight1, quant);
-                                }
-                                let weight0 = lanes::or(
-                                    lanes::mask::<3>(lanes::shr::<6>(line0_0)),
-                                    lanes::mask::<4>(lanes::shr::<1>(line0_2)),
-                                );
-                                let weight1 = lanes::or(
-                                    lanes::mask::<3>(lanes::shr::<6>(line1_0)),
-                                    lanes::mask::<4>(lanes::shr::<1>(line1_2)),
-                                );
-                                {
-                                    let quant = lanes::splat_i(columns.quants[at_body][3][0]);
-                                    dot0_0 = lanes::dot(dot0_0, weight0, quant);
-                                    dot1_0 = lanes::dot(dot1_0, weight1, quant);
-                                }
-                                let weight0 = lanes::or(
-                                    lanes::mask::<3>(line0_1),
-                                    lanes::mask::<4>(lanes::shr::<2>(line0_2)),
-                                );
-                                let weight1 = lanes::or(
-                                    lanes::mask::<3>(line1_1),
-                                    lanes::mask::<4>(lanes::shr::<2>(line1_2)),
-                                );
-                                {
-                                    let quant = lanes::splat_i(columns.quants[at_body][4][0]);
-                                    dot0_0 = lanes::dot(dot0_0, weight0, quant);
-                                    dot1_0 = lanes::dot(dot1_0, weight1, quant);
-                                }
-                                let weight0 = lanes::or(
-                                    lanes::mask::<3>(lanes::shr::<2>(line0_1)),
-                                    lanes::mask::<4>(lanes::shr::<3>(line0_2)),
-                                );
-                                let weight1 = lanes::or(
-                                    lanes::mask::<3>(lanes::shr::<2>(line1_1)),
-                                    lanes::mask::<4>(lanes::shr::<3>(line1_2)),
-                                );
-                                {
-                                    let quant = lanes::splat_i(columns.quants[at_body][5][0]);
-                                    dot0_0 = lanes::dot(dot0_0, weight0, quant);
-                                    dot1_0 = lanes::dot(dot1_0, weight1, quant);
-                                }
-                                let weight0 = lanes::or(
-                                    lanes::mask::<3>(lanes::shr::<4>(line0_1)),
-                                    lanes::mask::<4>(lanes::shr::<4>(line0_2)),
-                                );
-                                let weight1 = lanes::or(
-                                    lanes::mask::<3>(lanes::shr::<4>(line1_1)),
-                                    lanes::mask::<4>(lanes::shr::<4>(line1_2)),
-                                );
-                                {
-                                    let quant = lanes::splat_i(columns.quants[at_body][6][0]);
-                                    dot0_0 = lanes::dot(dot0_0, weight0, quant);
-                                    dot1_0 = lanes::dot(dot1_0, weight1, quant);
-                                }
-                                let weight0 = lanes::or(
-                                    lanes::mask::<3>(lanes::shr::<6>(line0_1)),
-                                    lanes::mask::<4>(lanes::shr::<5>(line0_2)),
-                                );
-                                let weight1 = lanes::or(
-                                    lanes::mask::<3>(lanes::shr::<6>(line1_1)),
-                                    lanes::mask::<4>(lanes::shr::<5>(line1_2)),
-                                );
-                                {
-                                    let quant = lanes::splat_i(columns.quants[at_body][7][0]);
-                                    dot0_0 = lanes::dot(dot0_0, weight0, quant);
-                                    dot1_0 = lanes::dot(dot1_0, weight1, quant);
+                                    let quant = lanes::splat_i(columns.quants[at_body0][0][0]);
+                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
+                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
+                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
                                 }
                             }
+                            {
+                                let weight0 = lanes::or(
+                                    lanes::mask::<3>(lanes::shr::<2>(line0_0_0)),
+                                    lanes::mask::<4>(lanes::shl::<1>(line0_0_2)),
+                                );
+                                let weight1 = lanes::or(
+                                    lanes::mask::<3>(lanes::shr::<2>(line0_1_0)),
+                                    lanes::mask::<4>(lanes::shl::<1>(line0_1_2)),
+                                );
+                                let weight2 = lanes::or(
+                                    lanes::mask::<3>(lanes::shr::<2>(line0_2_0)),
+                                    lanes::mask::<4>(lanes::shl::<1>(line0_2_2)),
+                                );
+                                let weight3 = lanes::or(
+                                    lanes::mask::<3>(lanes::shr::<2>(line0_3_0)),
+                                    lanes::mask::<4>(lanes::shl::<1>(line0_3_2)),
+                                );
+                                {
+                                    let quant = lanes::splat_i(columns.quants[at_body0][1][0]);
+                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
+                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
+                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                }
+                            }
+                            {
+                                let weight0 = lanes::or(
+                                    lanes::mask::<3>(lanes::shr::<4>(line0_0_0)),
+                                    lanes::mask::<4>(line0_0_2),
+                                );
+                                let weight1 = lanes::or(
+                                    lanes::mask::<3>(lanes::shr::<4>(line0_1_0)),
+                                    lanes::mask::<4>(line0_1_2),
+                                );
+                                let weight2 = lanes::or(
+                                    lanes::mask::<3>(lanes::shr::<4>(line0_2_0)),
+                                    lanes::mask::<4>(line0_2_2),
+                                );
+                                let weight3 = lanes::or(
+                                    lanes::mask::<3>(lanes::shr::<4>(line0_3_0)),
+                                    lanes::mask::<4>(line0_3_2),
+                                );
+                                {
+                                    let quant = lanes::splat_i(columns.quants[at_body0][2][0]);
+                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
+                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
+                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                }
+                            }
+                            {
+                                let weight0 = lanes::or(
+                                    lanes::mask::<3>(lanes::shr::<6>(line0_0_0)),
+                                    lanes::mask::<4>(lanes::shr::<1>(line0_0_2)),
+                                );
+                                let weight1 = lanes::or(
+                                    lanes::mask::<3>(lanes::shr::<6>(line0_1_0)),
+                                    lanes::mask::<4>(lanes::shr::<1>(line0_1_2)),
+                                );
+                                let weight2 = lanes::or(
+                                    lanes::mask::<3>(lanes::shr::<6>(line0_2_0)),
+                                    lanes::mask::<4>(lanes::shr::<1>(line0_2_2)),
+                                );
+                                let weight3 = lanes::or(
+                                    lanes::mask::<3>(lanes::shr::<6>(line0_3_0)),
+                                    lanes::mask::<4>(lanes::shr::<1>(line0_3_2)),
+                                );
+                                {
+                                    let quant = lanes::splat_i(columns.quants[at_body0][3][0]);
+                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
+                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
+                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                }
+                            }
+                            {
+                                let weight0 = lanes::or(
+                                    lanes::mask::<3>(line0_0_1),
+                                    lanes::mask::<4>(lanes::shr::<2>(line0_0_2)),
+                                );
+                                let weight1 = lanes::or(
+                                    lanes::mask::<3>(line0_1_1),
+                                    lanes::mask::<4>(lanes::shr::<2>(line0_1_2)),
+                                );
+                                let weight2 = lanes::or(
+                                    lanes::mask::<3>(line0_2_1),
+                                    lanes::mask::<4>(lanes::shr::<2>(line0_2_2)),
+                                );
+                                let weight3 = lanes::or(
+                                    lanes::mask::<3>(line0_3_1),
+                                    lanes::mask::<4>(lanes::shr::<2>(line0_3_2)),
+                                );
+                                {
+                                    let quant = lanes::splat_i(columns.quants[at_body0][4][0]);
+                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
+                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
+                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                }
+                            }
+                            {
+                                let weight0 = lanes::or(
+                                    lanes::mask::<3>(lanes::shr::<2>(line0_0_1)),
+                                    lanes::mask::<4>(lanes::shr::<3>(line0_0_2)),
+                                );
+                                let weight1 = lanes::or(
+                                    lanes::mask::<3>(lanes::shr::<2>(line0_1_1)),
+                                    lanes::mask::<4>(lanes::shr::<3>(line0_1_2)),
+                                );
+                                let weight2 = lanes::or(
+                                    lanes::mask::<3>(lanes::shr::<2>(line0_2_1)),
+                                    lanes::mask::<4>(lanes::shr::<3>(line0_2_2)),
+                                );
+                                let weight3 = lanes::or(
+                                    lanes::mask::<3>(lanes::shr::<2>(line0_3_1)),
+                                    lanes::mask::<4>(lanes::shr::<3>(line0_3_2)),
+                                );
+                                {
+                                    let quant = lanes::splat_i(columns.quants[at_body0][5][0]);
+                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
+                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
+                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                }
+                            }
+                            {
+                                let weight0 = lanes::or(
+                                    lanes::mask::<3>(lanes::shr::<4>(line0_0_1)),
+                                    lanes::mask::<4>(lanes::shr::<4>(line0_0_2)),
+                                );
+                                let weight1 = lanes::or(
+                                    lanes::mask::<3>(lanes::shr::<4>(line0_1_1)),
+                                    lanes::mask::<4>(lanes::shr::<4>(line0_1_2)),
+                                );
+                                let weight2 = lanes::or(
+                                    lanes::mask::<3>(lanes::shr::<4>(line0_2_1)),
+                                    lanes::mask::<4>(lanes::shr::<4>(line0_2_2)),
+                                );
+                                let weight3 = lanes::or(
+                                    lanes::mask::<3>(lanes::shr::<4>(line0_3_1)),
+                                    lanes::mask::<4>(lanes::shr::<4>(line0_3_2)),
+                                );
+                                {
+                                    let quant = lanes::splat_i(columns.quants[at_body0][6][0]);
+                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
+                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
+                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                }
+                            }
+                            {
+                                let weight0 = lanes::or(
+                                    lanes::mask::<3>(lanes::shr::<6>(line0_0_1)),
+                                    lanes::mask::<4>(lanes::shr::<5>(line0_0_2)),
+                                );
+                                let weight1 = lanes::or(
+                                    lanes::mask::<3>(lanes::shr::<6>(line0_1_1)),
+                                    lanes::mask::<4>(lanes::shr::<5>(line0_1_2)),
+                                );
+                                let weight2 = lanes::or(
+                                    lanes::mask::<3>(lanes::shr::<6>(line0_2_1)),
+                                    lanes::mask::<4>(lanes::shr::<5>(line0_2_2)),
+                                );
+                                let weight3 = lanes::or(
+                                    lanes::mask::<3>(lanes::shr::<6>(line0_3_1)),
+                                    lanes::mask::<4>(lanes::shr::<5>(line0_3_2)),
+                                );
+                                {
+                                    let quant = lanes::splat_i(columns.quants[at_body0][7][0]);
+                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
+                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
+                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                }
+                            }
+                        }
+                        {
+                            let span = at_turn;
+                            let mut t0_0 = lanes::zero_f();
+                            let mut t1_0 = lanes::zero_f();
+                            let mut t2_0 = lanes::zero_f();
+                            let mut t3_0 = lanes::zero_f();
+                            let at_step = at_step0;
                             let scale0 = lanes::halves(
                                 &unit0.roots[at_step * 32 / 128][0],
                             );
@@ -218,10 +339,22 @@ pub fn int8_direct_r32c1_p4096(
                             let zeros1 = lanes::to_float(
                                 lanes::signed(&unit1.zeros[at_step * 32 / 128][0]),
                             );
+                            let scale2 = lanes::halves(
+                                &unit2.roots[at_step * 32 / 128][0],
+                            );
+                            let zeros2 = lanes::to_float(
+                                lanes::signed(&unit2.zeros[at_step * 32 / 128][0]),
+                            );
+                            let scale3 = lanes::halves(
+                                &unit3.roots[at_step * 32 / 128][0],
+                            );
+                            let zeros3 = lanes::to_float(
+                                lanes::signed(&unit3.zeros[at_step * 32 / 128][0]),
+                            );
                             t0_0 = lanes::fma(
                                 scale0,
                                 lanes::sub_product(
-                                    lanes::to_float(dot0_0),
+                                    lanes::to_float(dot0_0_0),
                                     zeros0,
                                     lanes::to_float(lanes::splat_i(columns.sums[at_step][0])),
                                 ),
@@ -230,17 +363,37 @@ pub fn int8_direct_r32c1_p4096(
                             t1_0 = lanes::fma(
                                 scale1,
                                 lanes::sub_product(
-                                    lanes::to_float(dot1_0),
+                                    lanes::to_float(dot0_1_0),
                                     zeros1,
                                     lanes::to_float(lanes::splat_i(columns.sums[at_step][0])),
                                 ),
                                 t1_0,
                             );
-                        }
-                        {
-                            let scale = lanes::splat_f(columns.scales[span][0]);
-                            sum0_0 = lanes::fma(scale, t0_0, sum0_0);
-                            sum1_0 = lanes::fma(scale, t1_0, sum1_0);
+                            t2_0 = lanes::fma(
+                                scale2,
+                                lanes::sub_product(
+                                    lanes::to_float(dot0_2_0),
+                                    zeros2,
+                                    lanes::to_float(lanes::splat_i(columns.sums[at_step][0])),
+                                ),
+                                t2_0,
+                            );
+                            t3_0 = lanes::fma(
+                                scale3,
+                                lanes::sub_product(
+                                    lanes::to_float(dot0_3_0),
+                                    zeros3,
+                                    lanes::to_float(lanes::splat_i(columns.sums[at_step][0])),
+                                ),
+                                t3_0,
+                            );
+                            {
+                                let scale = lanes::splat_f(columns.scales[span][0]);
+                                sum0_0 = lanes::fma(scale, t0_0, sum0_0);
+                                sum1_0 = lanes::fma(scale, t1_0, sum1_0);
+                                sum2_0 = lanes::fma(scale, t2_0, sum2_0);
+                                sum3_0 = lanes::fma(scale, t3_0, sum3_0);
+                            }
                         }
                     }
                 }
@@ -248,6 +401,10 @@ pub fn int8_direct_r32c1_p4096(
                 lanes::store_floats(total, lanes::add(lanes::floats(total), sum0_0));
                 let total = &mut out[0][1][0];
                 lanes::store_floats(total, lanes::add(lanes::floats(total), sum1_0));
+                let total = &mut out[0][2][0];
+                lanes::store_floats(total, lanes::add(lanes::floats(total), sum2_0));
+                let total = &mut out[0][3][0];
+                lanes::store_floats(total, lanes::add(lanes::floats(total), sum3_0));
             }
         }
     }

@@ -64,11 +64,11 @@ pub fn int8_direct_r16c1(
                         let columns = &group[unit];
                         let unit0 = &panel0[unit];
                         for at_turn in 0..2 {
-                            let at_step0 = at_turn * 1 + 0;
+                            let at_step0 = at_turn;
                             let mut dot0_0_0 = lanes::zero_i();
                             {
                                 let part_of_step = 0;
-                                let at_body0 = at_step0 * 1 + part_of_step;
+                                let at_body0 = at_step0;
                                 let line0_0_0 = lanes::line(
                                     &unit0.codes[at_body0][0][part],
                                 );
@@ -139,7 +139,7 @@ pub fn int8_direct_r16c1(
                                 }
                             }
                             {
-                                let span = at_turn * 1 + 0;
+                                let span = at_turn;
                                 let mut t0_0 = lanes::zero_f();
                                 let at_step = at_step0;
                                 let scale0 = lanes::halves(

@@ -11,33 +11,26 @@ pub struct Packed {
     pub min_roots: [[u16; 16]; 2],
     pub codes: [[[[u8; 4]; 16]; 5]; 2],
 }
-/// Puts the codes of run `slot` of a unit into row `row`.
-pub fn weave(unit: &mut Packed, slot: usize, row: usize, codes: &[u8; 32]) {
-    let first = slot * 32 / 32;
-    for (lines, codes) in unit.codes[first..].iter_mut().zip(codes.as_chunks::<32>().0) {
-        let quads: [u32; 8] = std::array::from_fn(|quad| u32::from_le_bytes(
-            codes.as_chunks().0[quad],
-        ));
-        put(&mut lines[0][row], quads[0] >> 0u32 & 252645135u32, 0u32);
-        put(&mut lines[4][row], quads[0] >> 4u32 & 16843009u32, 0u32);
-        put(&mut lines[0][row], quads[1] >> 0u32 & 252645135u32, 4u32);
-        put(&mut lines[4][row], quads[1] >> 4u32 & 16843009u32, 1u32);
-        put(&mut lines[1][row], quads[2] >> 0u32 & 252645135u32, 0u32);
-        put(&mut lines[4][row], quads[2] >> 4u32 & 16843009u32, 2u32);
-        put(&mut lines[1][row], quads[3] >> 0u32 & 252645135u32, 4u32);
-        put(&mut lines[4][row], quads[3] >> 4u32 & 16843009u32, 3u32);
-        put(&mut lines[2][row], quads[4] >> 0u32 & 252645135u32, 0u32);
-        put(&mut lines[4][row], quads[4] >> 4u32 & 16843009u32, 4u32);
-        put(&mut lines[2][row], quads[5] >> 0u32 & 252645135u32, 4u32);
-        put(&mut lines[4][row], quads[5] >> 4u32 & 16843009u32, 5u32);
-        put(&mut lines[3][row], quads[6] >> 0u32 & 252645135u32, 0u32);
-        put(&mut lines[4][row], quads[6] >> 4u32 & 16843009u32, 6u32);
-        put(&mut lines[3][row], quads[7] >> 0u32 & 252645135u32, 4u32);
-        put(&mut lines[4][row], quads[7] >> 4u32 & 16843009u32, 7u32);
-    }
-}
-fn put(quad: &mut [u8; 4], codes: u32, shift: u32) {
-    *quad = (u32::from_le_bytes(*quad) | codes << shift).to_le_bytes();
+/// Puts the codes of a body, four to a word, into row `row` of its lines.
+#[inline]
+pub fn weave(lines: &mut [[[u8; 4]; 16]; 5], row: usize, quads: &[u32; 8]) {
+    lines[0][row] = ((quads[0] & 0x0f0f0f0f) | (quads[1] & 0x0f0f0f0f) << 4u32)
+        .to_le_bytes();
+    lines[1][row] = ((quads[2] & 0x0f0f0f0f) | (quads[3] & 0x0f0f0f0f) << 4u32)
+        .to_le_bytes();
+    lines[2][row] = ((quads[4] & 0x0f0f0f0f) | (quads[5] & 0x0f0f0f0f) << 4u32)
+        .to_le_bytes();
+    lines[3][row] = ((quads[6] & 0x0f0f0f0f) | (quads[7] & 0x0f0f0f0f) << 4u32)
+        .to_le_bytes();
+    lines[4][row] = ((quads[0] >> 4u32 & 0x01010101)
+        | (quads[1] >> 4u32 & 0x01010101) << 1u32
+        | (quads[2] >> 4u32 & 0x01010101) << 2u32
+        | (quads[3] >> 4u32 & 0x01010101) << 3u32
+        | (quads[4] >> 4u32 & 0x01010101) << 4u32
+        | (quads[5] >> 4u32 & 0x01010101) << 5u32
+        | (quads[6] >> 4u32 & 0x01010101) << 6u32
+        | (quads[7] >> 4u32 & 0x01010101) << 7u32)
+        .to_le_bytes();
 }
 /// Takes the integers of one row out of a panel.
 pub fn unpack(panel: &[u8], row: usize, row_of: &mut abi::Unpacked) {

@@ -10,25 +10,17 @@ pub struct Packed {
     pub roots: [[f32; 16]; 2],
     pub codes: [[[[u8; 4]; 16]; 8]; 16],
 }
-/// Puts the codes of run `slot` of a unit into row `row`.
-pub fn weave(unit: &mut Packed, slot: usize, row: usize, codes: &[u8; 256]) {
-    let first = slot * 256 / 32;
-    for (lines, codes) in unit.codes[first..].iter_mut().zip(codes.as_chunks::<32>().0) {
-        let quads: [u32; 8] = std::array::from_fn(|quad| u32::from_le_bytes(
-            codes.as_chunks().0[quad],
-        ));
-        put(&mut lines[0][row], quads[0] >> 0u32 & 4294967295u32, 0u32);
-        put(&mut lines[1][row], quads[1] >> 0u32 & 4294967295u32, 0u32);
-        put(&mut lines[2][row], quads[2] >> 0u32 & 4294967295u32, 0u32);
-        put(&mut lines[3][row], quads[3] >> 0u32 & 4294967295u32, 0u32);
-        put(&mut lines[4][row], quads[4] >> 0u32 & 4294967295u32, 0u32);
-        put(&mut lines[5][row], quads[5] >> 0u32 & 4294967295u32, 0u32);
-        put(&mut lines[6][row], quads[6] >> 0u32 & 4294967295u32, 0u32);
-        put(&mut lines[7][row], quads[7] >> 0u32 & 4294967295u32, 0u32);
-    }
-}
-fn put(quad: &mut [u8; 4], codes: u32, shift: u32) {
-    *quad = (u32::from_le_bytes(*quad) | codes << shift).to_le_bytes();
+/// Puts the codes of a body, four to a word, into row `row` of its lines.
+#[inline]
+pub fn weave(lines: &mut [[[u8; 4]; 16]; 8], row: usize, quads: &[u32; 8]) {
+    lines[0][row] = (quads[0]).to_le_bytes();
+    lines[1][row] = (quads[1]).to_le_bytes();
+    lines[2][row] = (quads[2]).to_le_bytes();
+    lines[3][row] = (quads[3]).to_le_bytes();
+    lines[4][row] = (quads[4]).to_le_bytes();
+    lines[5][row] = (quads[5]).to_le_bytes();
+    lines[6][row] = (quads[6]).to_le_bytes();
+    lines[7][row] = (quads[7]).to_le_bytes();
 }
 /// Takes the integers of one row out of a panel.
 pub fn unpack(panel: &[u8], row: usize, row_of: &mut abi::Unpacked) {

@@ -120,7 +120,7 @@ pub fn int8_direct_r16c1_p4096(
                             let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][3]);
                             let line0_3_2 = lanes::line(&unit3.codes[at_body0][2][3]);
                             {
-                                let at_step0 = at_turn * 2 + 0;
+                                let at_step0 = at_turn * 2;
                                 let mut dot0_0_0 = lanes::zero_i();
                                 let mut dot0_1_0 = lanes::zero_i();
                                 let mut dot0_2_0 = lanes::zero_i();

@@ -62,92 +62,117 @@ pub fn int8_direct_r16c1(
                     for unit in first..last {
                         let columns = &group[unit];
                         let unit0 = &panel0[unit];
-                        for span in 0..2 {
-                            let mut t0_0 = lanes::zero_f();
+                        for at_turn in 0..2 {
+                            let at_step0 = at_turn;
+                            let mut dot0_0_0 = lanes::splat_i(columns.bias[at_step0][0]);
                             {
-                                let step = 0;
-                                let at_step = (span * 32 + step * 32) / 32;
-                                let mut dot0_0 = lanes::splat_i(columns.bias[at_step][0]);
+                                let part_of_step = 0;
+                                let at_body0 = at_step0;
+                                let line0_0_0 = lanes::line(
+                                    &unit0.codes[at_body0][0][part],
+                                );
+                                let line0_0_1 = lanes::line(
+                                    &unit0.codes[at_body0][1][part],
+                                );
+                                let line0_0_2 = lanes::line(
+                                    &unit0.codes[at_body0][2][part],
+                                );
+                                let line0_0_3 = lanes::line(
+                                    &unit0.codes[at_body0][3][part],
+                                );
                                 {
-                                    let inner = 0;
-                                    let at_body = (span * 32 + step * 32 + inner * 32) / 32;
-                                    let line0_0 = lanes::line(&unit0.codes[at_body][0][part]);
-                                    let line0_1 = lanes::line(&unit0.codes[at_body][1][part]);
-                                    let line0_2 = lanes::line(&unit0.codes[at_body][2][part]);
-                                    let line0_3 = lanes::line(&unit0.codes[at_body][3][part]);
                                     let weight0 = lanes::look_up(
                                         palette,
-                                        lanes::mask::<15>(line0_0),
+                                        lanes::mask::<15>(line0_0_0),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body][0][0]);
-                                        dot0_0 = lanes::dot(dot0_0, weight0, quant);
-                                    }
-                                    let weight0 = lanes::look_up(
-                                        palette,
-                                        lanes::mask::<15>(lanes::shr::<4>(line0_0)),
-                                    );
-                                    {
-                                        let quant = lanes::splat_i(columns.quants[at_body][1][0]);
-                                        dot0_0 = lanes::dot(dot0_0, weight0, quant);
-                                    }
-                                    let weight0 = lanes::look_up(
-                                        palette,
-                                        lanes::mask::<15>(line0_1),
-                                    );
-                                    {
-                                        let quant = lanes::splat_i(columns.quants[at_body][2][0]);
-                                        dot0_0 = lanes::dot(dot0_0, weight0, quant);
-                                    }
-                                    let weight0 = lanes::look_up(
-                                        palette,
-                                        lanes::mask::<15>(lanes::shr::<4>(line0_1)),
-                                    );
-                                    {
-                                        let quant = lanes::splat_i(columns.quants[at_body][3][0]);
-                                        dot0_0 = lanes::dot(dot0_0, weight0, quant);
-                                    }
-                                    let weight0 = lanes::look_up(
-                                        palette,
-                                        lanes::mask::<15>(line0_2),
-                                    );
-                                    {
-                                        let quant = lanes::splat_i(columns.quants[at_body][4][0]);
-                                        dot0_0 = lanes::dot(dot0_0, weight0, quant);
-                                    }
-                                    let weight0 = lanes::look_up(
-                                        palette,
-                                        lanes::mask::<15>(lanes::shr::<4>(line0_2)),
-                                    );
-                                    {
-                                        let quant = lanes::splat_i(columns.quants[at_body][5][0]);
-                                        dot0_0 = lanes::dot(dot0_0, weight0, quant);
-                                    }
-                                    let weight0 = lanes::look_up(
-                                        palette,
-                                        lanes::mask::<15>(line0_3),
-                                    );
-                                    {
-                                        let quant = lanes::splat_i(columns.quants[at_body][6][0]);
-                                        dot0_0 = lanes::dot(dot0_0, weight0, quant);
-                                    }
-                                    let weight0 = lanes::look_up(
-                                        palette,
-                                        lanes::mask::<15>(lanes::shr::<4>(line0_3)),
-                                    );
-                                    {
-                                        let quant = lanes::splat_i(columns.quants[at_body][7][0]);
-                                        dot0_0 = lanes::dot(dot0_0, weight0, quant);
+                                        let quant = lanes::splat_i(columns.quants[at_body0][0][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
                                     }
                                 }
+                                {
+                                    let weight0 = lanes::look_up(
+                                        palette,
+                                        lanes::mask::<15>(lanes::shr::<4>(line0_0_0)),
+                                    );
+                                    {
+                                        let quant = lanes::splat_i(columns.quants[at_body0][1][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                    }
+                                }
+                                {
+                                    let weight0 = lanes::look_up(
+                                        palette,
+                                        lanes::mask::<15>(line0_0_1),
+                                    );
+                                    {
+                                        let quant = lanes::splat_i(columns.quants[at_body0][2][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                    }
+                                }
+                                {
+                                    let weight0 = lanes::look_up(
+                                        palette,
+                                        lanes::mask::<15>(lanes::shr::<4>(line0_0_1)),
+                                    );
+                                    {
+                                        let quant = lanes::splat_i(columns.quants[at_body0][3][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                    }
+                                }
+                                {
+                                    let weight0 = lanes::look_up(
+                                        palette,
+                                        lanes::mask::<15>(line0_0_2),
+                                    );
+                                    {
+                                        let quant = lanes::splat_i(columns.quants[at_body0][4][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                    }
+                                }
+                                {
+                                    let weight0 = lanes::look_up(
+                                        palette,
+                                        lanes::mask::<15>(lanes::shr::<4>(line0_0_2)),
+                                    );
+                                    {
+                                        let quant = lanes::splat_i(columns.quants[at_body0][5][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                    }
+                                }
+                                {
+                                    let weight0 = lanes::look_up(
+                                        palette,
+                                        lanes::mask::<15>(line0_0_3),
+                                    );
+                                    {
+                                        let quant = lanes::splat_i(columns.quants[at_body0][6][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                    }
+                                }
+                                {
+                                    let weight0 = lanes::look_up(
+                                        palette,
+                                        lanes::mask::<15>(lanes::shr::<4>(line0_0_3)),
+                                    );
+                                    {
+                                        let quant = lanes::splat_i(columns.quants[at_body0][7][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                    }
+                                }
+                            }
+                            {
+                                let span = at_turn;
+                                let mut t0_0 = lanes::zero_f();
+                                let at_step = at_step0;
                                 let scale0 = lanes::halves(
                                     &unit0.roots[at_step * 32 / 32][part],
                                 );
-                                t0_0 = lanes::fma(scale0, lanes::to_float(dot0_0), t0_0);
-                            }
-                            {
-                                let scale = lanes::splat_f(columns.scales[span][0]);
-                                sum0_0 = lanes::fma(scale, t0_0, sum0_0);
+                                t0_0 = lanes::fma(scale0, lanes::to_float(dot0_0_0), t0_0);
+                                {
+                                    let scale = lanes::splat_f(columns.scales[span][0]);
+                                    sum0_0 = lanes::fma(scale, t0_0, sum0_0);
+                                }
                             }
                         }
                     }

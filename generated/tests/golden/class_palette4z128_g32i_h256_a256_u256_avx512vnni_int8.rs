@@ -41,10 +41,10 @@ pub const QUANTS1: abi::Activations = abi::Activations {
         sums: None,
     },
 };
-/// 32 rows by 1 columns, class `int8`.
-/// A unit of 256 weights: 4480 bytes of weights loaded in vectors of 16 lanes, 128 dots.
+/// 64 rows by 1 columns, class `int8`.
+/// A unit of 256 weights: 8960 bytes of weights loaded in vectors of 16 lanes, 256 dots.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")]
-pub fn int8_direct_r32c1_p4096(
+pub fn int8_direct_r64c1_p4096(
     weights: &[u8],
     units: usize,
     activations: &[u8],
@@ -53,166 +53,294 @@ pub fn int8_direct_r32c1_p4096(
 ) {
     let tiles: &[Unit] = bytemuck::cast_slice(weights);
     let groups: &[Quants1] = bytemuck::cast_slice(activations);
-    let outs: &mut [[[[[f32; 16]; 1]; 2]; 1]] = bytemuck::cast_slice_mut(out);
+    let outs: &mut [[[[[f32; 16]; 1]; 4]; 1]] = bytemuck::cast_slice_mut(out);
     let palette = lanes::palette(&palette.bytes);
     let order = Order {
-        tiles: tiles.len() / (2 * units),
+        tiles: tiles.len() / (4 * units),
         segments: units.div_ceil(2),
-        tile_bytes: 2 * units * size_of::<Unit>(),
+        tile_bytes: 4 * units * size_of::<Unit>(),
         segment_bytes: 2 * size_of::<Unit>(),
     };
     for first in (0..units).step_by(2) {
         let last = units.min(first + 2);
         let tiles = tiles
-            .chunks_exact(2 * units)
+            .chunks_exact(4 * units)
             .zip(outs.chunks_exact_mut(groups.len() / units));
         for (tile, (panels, outs)) in tiles.enumerate() {
             let panel0 = &panels[0 * units..][..units];
             let panel1 = &panels[1 * units..][..units];
+            let panel2 = &panels[2 * units..][..units];
+            let panel3 = &panels[3 * units..][..units];
             let ahead = order.ahead(first / 2, tile, 1);
             for (group, out) in groups.chunks_exact(units).zip(&mut *outs) {
                 let mut sum0_0 = lanes::zero_f();
                 let mut sum1_0 = lanes::zero_f();
+                let mut sum2_0 = lanes::zero_f();
+                let mut sum3_0 = lanes::zero_f();
                 for unit in first..last {
                     let columns = &group[unit];
                     let unit0 = &panel0[unit];
                     let unit1 = &panel1[unit];
+                    let unit2 = &panel2[unit];
+                    let unit3 = &panel3[unit];
                     prefetch_head(bytemuck::bytes_of(unit0), 160, ahead);
                     prefetch_head(bytemuck::bytes_of(unit1), 160, ahead);
+                    prefetch_head(bytemuck::bytes_of(unit2), 160, ahead);
+                    prefetch_head(bytemuck::bytes_of(unit3), 160, ahead);
                     {
                         let span = 0;
                         let mut t0_0 = lanes::zero_f();
                         let mut t1_0 = lanes::zero_f();
+                        let mut t2_0 = lanes::zero_f();
+                        let mut t3_0 = lanes::zero_f();
                         let root0 = lanes::halves(&unit0.roots[span * 256 / 256][0]);
                         let root1 = lanes::halves(&unit1.roots[span * 256 / 256][0]);
-                        for step in 0..8 {
-                            let at_step = (span * 256 + step * 32) / 32;
-                            let mut dot0_0 = lanes::splat_i(columns.bias[at_step][0]);
-                            let mut dot1_0 = lanes::splat_i(columns.bias[at_step][0]);
+                        let root2 = lanes::halves(&unit2.roots[span * 256 / 256][0]);
+                        let root3 = lanes::halves(&unit3.roots[span * 256 / 256][0]);
+                        for turn in 0..8 {
+                            let at_turn = span * 8 + turn;
+                            let at_step0 = at_turn;
+                            let mut dot0_0_0 = lanes::splat_i(columns.bias[at_step0][0]);
+                            let mut dot0_1_0 = lanes::splat_i(columns.bias[at_step0][0]);
+                            let mut dot0_2_0 = lanes::splat_i(columns.bias[at_step0][0]);
+                            let mut dot0_3_0 = lanes::splat_i(columns.bias[at_step0][0]);
                             {
-                                let inner = 0;
-                                let at_body = (span * 256 + step * 32 + inner * 32) / 32;
-                                prefetch(&unit0.codes[at_body][0][0], ahead);
-                                let line0_0 = lanes::line(&unit0.codes[at_body][0][0]);
-                                prefetch(&unit0.codes[at_body][1][0], ahead);
-                                let line0_1 = lanes::line(&unit0.codes[at_body][1][0]);
-                                prefetch(&unit0.codes[at_body][2][0], ahead);
-                                let line0_2 = lanes::line(&unit0.codes[at_body][2][0]);
-                                prefetch(&unit0.codes[at_body][3][0], ahead);
-                                let line0_3 = lanes::line(&unit0.codes[at_body][3][0]);
-                                prefetch(&unit1.codes[at_body][0][0], ahead);
-                                let line1_0 = lanes::line(&unit1.codes[at_body][0][0]);
-                                prefetch(&unit1.codes[at_body][1][0], ahead);
-                                let line1_1 = lanes::line(&unit1.codes[at_body][1][0]);
-                                prefetch(&unit1.codes[at_body][2][0], ahead);
-                                let line1_2 = lanes::line(&unit1.codes[at_body][2][0]);
-                                prefetch(&unit1.codes[at_body][3][0], ahead);
-                                let line1_3 = lanes::line(&unit1.codes[at_body][3][0]);
-                                let weight0 = lanes::look_up(
-                                    palette,
-                                    lanes::mask::<15>(line0_0),
-                                );
-                                let weight1 = lanes::look_up(
-                                    palette,
-                                    lanes::mask::<15>(line1_0),
-                                );
+                                let part_of_step = 0;
+                                let at_body0 = at_step0;
+                                prefetch(&unit0.codes[at_body0][0][0], ahead);
+                                let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
+                                prefetch(&unit0.codes[at_body0][1][0], ahead);
+                                let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
+                                prefetch(&unit0.codes[at_body0][2][0], ahead);
+                                let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
+                                prefetch(&unit0.codes[at_body0][3][0], ahead);
+                                let line0_0_3 = lanes::line(&unit0.codes[at_body0][3][0]);
+                                prefetch(&unit1.codes[at_body0][0][0], ahead);
+                                let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][0]);
+                                prefetch(&unit1.codes[at_body0][1][0], ahead);
+                                let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][0]);
+                                prefetch(&unit1.codes[at_body0][2][0], ahead);
+                                let line0_1_2 = lanes::line(&unit1.codes[at_body0][2][0]);
+                                prefetch(&unit1.codes[at_body0][3][0], ahead);
+                                let line0_1_3 = lanes::line(&unit1.codes[at_body0][3][0]);
+                                prefetch(&unit2.codes[at_body0][0][0], ahead);
+                                let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][0]);
+                                prefetch(&unit2.codes[at_body0][1][0], ahead);
+                                let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][0]);
+                                prefetch(&unit2.codes[at_body0][2][0], ahead);
+                                let line0_2_2 = lanes::line(&unit2.codes[at_body0][2][0]);
+                                prefetch(&unit2.codes[at_body0][3][0], ahead);
+                                let line0_2_3 = lanes::line(&unit2.codes[at_body0][3][0]);
+                                prefetch(&unit3.codes[at_body0][0][0], ahead);
+                                let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][0]);
+                                prefetch(&unit3.codes[at_body0][1][0], ahead);
+                                let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][0]);
+                                prefetch(&unit3.codes[at_body0][2][0], ahead);
+                                let line0_3_2 = lanes::line(&unit3.codes[at_body0][2][0]);
+                                prefetch(&unit3.codes[at_body0][3][0], ahead);
+                                let line0_3_3 = lanes::line(&unit3.codes[at_body0][3][0]);
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body][0][0]);
-                                    dot0_0 = lanes::dot(dot0_0, weight0, quant);
-                                    dot1_0 = lanes::dot(dot1_0, weight1, quant);
+                                    let weight0 = lanes::look_up(
+                                        palette,
+                                        lanes::mask::<15>(line0_0_0),
+                                    );
+                                    let weight1 = lanes::look_up(
+                                        palette,
+                                        lanes::mask::<15>(line0_1_0),
+                                    );
+                                    let weight2 = lanes::look_up(
+                                        palette,
+                                        lanes::mask::<15>(line0_2_0),
+                                    );
+                                    let weight3 = lanes::look_up(
+                                        palette,
+                                        lanes::mask::<15>(line0_3_0),
+                                    );
+                                    {
+                                        let quant = lanes::splat_i(columns.quants[at_body0][0][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
+                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
+                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                    }
                                 }
-                                let weight0 = lanes::look_up(
-                                    palette,
-                                    lanes::mask::<15>(lanes::shr::<4>(line0_0)),
-                                );
-                                let weight1 = lanes::look_up(
-                                    palette,
-                                    lanes::mask::<15>(lanes::shr::<4>(line1_0)),
-                                );
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body][1][0]);
-                                    dot0_0 = lanes::dot(dot0_0, weight0, quant);
-                                    dot1_0 = lanes::dot(dot1_0, weight1, quant);
+                                    let weight0 = lanes::look_up(
+                                        palette,
+                                        lanes::mask::<15>(lanes::shr::<4>(line0_0_0)),
+                                    );
+                                    let weight1 = lanes::look_up(
+                                        palette,
+                                        lanes::mask::<15>(lanes::shr::<4>(line0_1_0)),
+                                    );
+                                    let weight2 = lanes::look_up(
+                                        palette,
+                                        lanes::mask::<15>(lanes::shr::<4>(line0_2_0)),
+                                    );
+                                    let weight3 = lanes::look_up(
+                                        palette,
+                                        lanes::mask::<15>(lanes::shr::<4>(line0_3_0)),
+                                    );
+                                    {
+                                        let quant = lanes::splat_i(columns.quants[at_body0][1][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
+                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
+                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                    }
                                 }
-                                let weight0 = lanes::look_up(
-                                    palette,
-                                    lanes::mask::<15>(line0_1),
-                                );
-                                let weight1 = lanes::look_up(
-                                    palette,
-                                    lanes::mask::<15>(line1_1),
-                                );
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body][2][0]);
-                                    dot0_0 = lanes::dot(dot0_0, weight0, quant);
-                                    dot1_0 = lanes::dot(dot1_0, weight1, quant);
+                                    let weight0 = lanes::look_up(
+                                        palette,
+                                        lanes::mask::<15>(line0_0_1),
+                                    );
+                                    let weight1 = lanes::look_up(
+                                        palette,
+                                        lanes::mask::<15>(line0_1_1),
+                                    );
+                                    let weight2 = lanes::look_up(
+                                        palette,
+                                        lanes::mask::<15>(line0_2_1),
+                                    );
+                                    let weight3 = lanes::look_up(
+                                        palette,
+                                        lanes::mask::<15>(line0_3_1),
+                                    );
+                                    {
+                                        let quant = lanes::splat_i(columns.quants[at_body0][2][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
+                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
+                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                    }
                                 }
-                                let weight0 = lanes::look_up(
-                                    palette,
-                                    lanes::mask::<15>(lanes::shr::<4>(line0_1)),
-                                );
-                                let weight1 = lanes::look_up(
-                                    palette,
-                                    lanes::mask::<15>(lanes::shr::<4>(line1_1)),
-                                );
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body][3][0]);
-                                    dot0_0 = lanes::dot(dot0_0, weight0, quant);
-                                    dot1_0 = lanes::dot(dot1_0, weight1, quant);
+                                    let weight0 = lanes::look_up(
+                                        palette,
+                                        lanes::mask::<15>(lanes::shr::<4>(line0_0_1)),
+                                    );
+                                    let weight1 = lanes::look_up(
+                                        palette,
+                                        lanes::mask::<15>(lanes::shr::<4>(line0_1_1)),
+                                    );
+                                    let weight2 = lanes::look_up(
+                                        palette,
+                                        lanes::mask::<15>(lanes::shr::<4>(line0_2_1)),
+                                    );
+                                    let weight3 = lanes::look_up(
+                                        palette,
+                                        lanes::mask::<15>(lanes::shr::<4>(line0_3_1)),
+                                    );
+                                    {
+                                        let quant = lanes::splat_i(columns.quants[at_body0][3][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
+                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
+                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                    }
                                 }
-                                let weight0 = lanes::look_up(
-                                    palette,
-                                    lanes::mask::<15>(line0_2),
-                                );
-                                let weight1 = lanes::look_up(
-                                    palette,
-                                    lanes::mask::<15>(line1_2),
-                                );
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body][4][0]);
-                                    dot0_0 = lanes::dot(dot0_0, weight0, quant);
-                                    dot1_0 = lanes::dot(dot1_0, weight1, quant);
+                                    let weight0 = lanes::look_up(
+                                        palette,
+                                        lanes::mask::<15>(line0_0_2),
+                                    );
+                                    let weight1 = lanes::look_up(
+                                        palette,
+                                        lanes::mask::<15>(line0_1_2),
+                                    );
+                                    let weight2 = lanes::look_up(
+                                        palette,
+                                        lanes::mask::<15>(line0_2_2),
+                                    );
+                                    let weight3 = lanes::look_up(
+                                        palette,
+                                        lanes::mask::<15>(line0_3_2),
+                                    );
+                                    {
+                                        let quant = lanes::splat_i(columns.quants[at_body0][4][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
+                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
+                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                    }
                                 }
-                                let weight0 = lanes::look_up(
-                                    palette,
-                                    lanes::mask::<15>(lanes::shr::<4>(line0_2)),
-                                );
-                                let weight1 = lanes::look_up(
-                                    palette,
-                                    lanes::mask::<15>(lanes::shr::<4>(line1_2)),
-                                );
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body][5][0]);
-                                    dot0_0 = lanes::dot(dot0_0, weight0, quant);
-                                    dot1_0 = lanes::dot(dot1_0, weight1, quant);
+                                    let weight0 = lanes::look_up(
+                                        palette,
+                                        lanes::mask::<15>(lanes::shr::<4>(line0_0_2)),
+                                    );
+                                    let weight1 = lanes::look_up(
+                                        palette,
+                                        lanes::mask::<15>(lanes::shr::<4>(line0_1_2)),
+                                    );
+                                    let weight2 = lanes::look_up(
+                                        palette,
+                                        lanes::mask::<15>(lanes::shr::<4>(line0_2_2)),
+                                    );
+                                    let weight3 = lanes::look_up(
+                                        palette,
+                                        lanes::mask::<15>(lanes::shr::<4>(line0_3_2)),
+                                    );
+                                    {
+                                        let quant = lanes::splat_i(columns.quants[at_body0][5][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
+                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
+                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                    }
                                 }
-                                let weight0 = lanes::look_up(
-                                    palette,
-                                    lanes::mask::<15>(line0_3),
-                                );
-                                let weight1 = lanes::look_up(
-                                    palette,
-                                    lanes::mask::<15>(line1_3),
-                                );
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body][6][0]);
-                                    dot0_0 = lanes::dot(dot0_0, weight0, quant);
-                                    dot1_0 = lanes::dot(dot1_0, weight1, quant);
+                                    let weight0 = lanes::look_up(
+                                        palette,
+                                        lanes::mask::<15>(line0_0_3),
+                                    );
+                                    let weight1 = lanes::look_up(
+                                        palette,
+                                        lanes::mask::<15>(line0_1_3),
+                                    );
+                                    let weight2 = lanes::look_up(
+                                        palette,
+                                        lanes::mask::<15>(line0_2_3),
+                                    );
+                                    let weight3 = lanes::look_up(
+                                        palette,
+                                        lanes::mask::<15>(line0_3_3),
+                                    );
+                                    {
+                                        let quant = lanes::splat_i(columns.quants[at_body0][6][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
+                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
+                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                    }
                                 }
-                                let weight0 = lanes::look_up(
-                                    palette,
-                                    lanes::mask::<15>(lanes::shr::<4>(line0_3)),
-                                );
-                                let weight1 = lanes::look_up(
-                                    palette,
-                                    lanes::mask::<15>(lanes::shr::<4>(line1_3)),
-                                );
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body][7][0]);
-                                    dot0_0 = lanes::dot(dot0_0, weight0, quant);
-                                    dot1_0 = lanes::dot(dot1_0, weight1, quant);
+                                    let weight0 = lanes::look_up(
+                                        palette,
+                                        lanes::mask::<15>(lanes::shr::<4>(line0_0_3)),
+                                    );
+                                    let weight1 = lanes::look_up(
+                                        palette,
+                                        lanes::mask::<15>(lanes::shr::<4>(line0_1_3)),
+                                    );
+                                    let weight2 = lanes::look_up(
+                                        palette,
+                                        lanes::mask::<15>(lanes::shr::<4>(line0_2_3)),
+                                    );
+                                    let weight3 = lanes::look_up(
+                                        palette,
+                                        lanes::mask::<15>(lanes::shr::<4>(line0_3_3)),
+                                    );
+                                    {
+                                        let quant = lanes::splat_i(columns.quants[at_body0][7][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
+                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
+                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                    }
                                 }
                             }
+                            let at_step = at_step0;
                             let scale0 = lanes::mul(
                                 root0,
                                 lanes::to_float(lanes::signed(&unit0.scales[at_step][0])),
@@ -221,13 +349,25 @@ pub fn int8_direct_r32c1_p4096(
                                 root1,
                                 lanes::to_float(lanes::signed(&unit1.scales[at_step][0])),
                             );
-                            t0_0 = lanes::fma(scale0, lanes::to_float(dot0_0), t0_0);
-                            t1_0 = lanes::fma(scale1, lanes::to_float(dot1_0), t1_0);
+                            let scale2 = lanes::mul(
+                                root2,
+                                lanes::to_float(lanes::signed(&unit2.scales[at_step][0])),
+                            );
+                            let scale3 = lanes::mul(
+                                root3,
+                                lanes::to_float(lanes::signed(&unit3.scales[at_step][0])),
+                            );
+                            t0_0 = lanes::fma(scale0, lanes::to_float(dot0_0_0), t0_0);
+                            t1_0 = lanes::fma(scale1, lanes::to_float(dot0_1_0), t1_0);
+                            t2_0 = lanes::fma(scale2, lanes::to_float(dot0_2_0), t2_0);
+                            t3_0 = lanes::fma(scale3, lanes::to_float(dot0_3_0), t3_0);
                         }
                         {
                             let scale = lanes::splat_f(columns.scales[span][0]);
                             sum0_0 = lanes::fma(scale, t0_0, sum0_0);
                             sum1_0 = lanes::fma(scale, t1_0, sum1_0);
+                            sum2_0 = lanes::fma(scale, t2_0, sum2_0);
+                            sum3_0 = lanes::fma(scale, t3_0, sum3_0);
                         }
                     }
                 }
@@ -235,6 +375,10 @@ pub fn int8_direct_r32c1_p4096(
                 lanes::store_floats(total, lanes::add(lanes::floats(total), sum0_0));
                 let total = &mut out[0][1][0];
                 lanes::store_floats(total, lanes::add(lanes::floats(total), sum1_0));
+                let total = &mut out[0][2][0];
+                lanes::store_floats(total, lanes::add(lanes::floats(total), sum2_0));
+                let total = &mut out[0][3][0];
+                lanes::store_floats(total, lanes::add(lanes::floats(total), sum3_0));
             }
         }
     }

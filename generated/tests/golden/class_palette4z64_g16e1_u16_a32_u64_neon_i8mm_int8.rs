@@ -85,14 +85,14 @@ pub fn int8_direct_r16c1_p4096(
                         let mut t3_0 = lanes::zero_f();
                         for turn in 0..2 {
                             let at_turn = span * 2 + turn;
-                            let at_step0 = at_turn * 1 + 0;
+                            let at_step0 = at_turn;
                             let mut dot0_0_0 = lanes::splat_i(columns.bias[at_step0][0]);
                             let mut dot0_1_0 = lanes::splat_i(columns.bias[at_step0][0]);
                             let mut dot0_2_0 = lanes::splat_i(columns.bias[at_step0][0]);
                             let mut dot0_3_0 = lanes::splat_i(columns.bias[at_step0][0]);
                             {
                                 let part_of_step = 0;
-                                let at_body0 = at_step0 * 1 + part_of_step;
+                                let at_body0 = at_step0;
                                 prefetch(&unit0.codes[at_body0][0][0], ahead);
                                 let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
                                 prefetch(&unit0.codes[at_body0][1][0], ahead);

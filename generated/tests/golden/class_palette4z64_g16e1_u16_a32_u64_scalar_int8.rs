@@ -64,52 +64,68 @@ pub fn int8_direct_r16c1(
                         let unit0 = &panel0[unit];
                         for span in 0..2 {
                             let mut t0_0 = lanes::zero_f();
-                            for step in 0..2 {
-                                let at_step = (span * 32 + step * 16) / 16;
-                                let mut dot0_0 = lanes::splat_i(columns.bias[at_step][0]);
+                            for turn in 0..2 {
+                                let at_turn = span * 2 + turn;
+                                let at_step0 = at_turn;
+                                let mut dot0_0_0 = lanes::splat_i(
+                                    columns.bias[at_step0][0],
+                                );
                                 {
-                                    let inner = 0;
-                                    let at_body = (span * 32 + step * 16 + inner * 16) / 16;
-                                    let line0_0 = lanes::line(&unit0.codes[at_body][0][part]);
-                                    let line0_1 = lanes::line(&unit0.codes[at_body][1][part]);
-                                    let weight0 = lanes::look_up(
-                                        palette,
-                                        lanes::mask::<15>(line0_0),
+                                    let part_of_step = 0;
+                                    let at_body0 = at_step0;
+                                    let line0_0_0 = lanes::line(
+                                        &unit0.codes[at_body0][0][part],
+                                    );
+                                    let line0_0_1 = lanes::line(
+                                        &unit0.codes[at_body0][1][part],
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body][0][0]);
-                                        dot0_0 = lanes::dot(dot0_0, weight0, quant);
+                                        let weight0 = lanes::look_up(
+                                            palette,
+                                            lanes::mask::<15>(line0_0_0),
+                                        );
+                                        {
+                                            let quant = lanes::splat_i(columns.quants[at_body0][0][0]);
+                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                        }
                                     }
-                                    let weight0 = lanes::look_up(
-                                        palette,
-                                        lanes::mask::<15>(lanes::shr::<4>(line0_0)),
-                                    );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body][1][0]);
-                                        dot0_0 = lanes::dot(dot0_0, weight0, quant);
+                                        let weight0 = lanes::look_up(
+                                            palette,
+                                            lanes::mask::<15>(lanes::shr::<4>(line0_0_0)),
+                                        );
+                                        {
+                                            let quant = lanes::splat_i(columns.quants[at_body0][1][0]);
+                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                        }
                                     }
-                                    let weight0 = lanes::look_up(
-                                        palette,
-                                        lanes::mask::<15>(line0_1),
-                                    );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body][2][0]);
-                                        dot0_0 = lanes::dot(dot0_0, weight0, quant);
+                                        let weight0 = lanes::look_up(
+                                            palette,
+                                            lanes::mask::<15>(line0_0_1),
+                                        );
+                                        {
+                                            let quant = lanes::splat_i(columns.quants[at_body0][2][0]);
+                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                        }
                                     }
-                                    let weight0 = lanes::look_up(
-                                        palette,
-                                        lanes::mask::<15>(lanes::shr::<4>(line0_1)),
-                                    );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body][3][0]);
-                                        dot0_0 = lanes::dot(dot0_0, weight0, quant);
+                                        let weight0 = lanes::look_up(
+                                            palette,
+                                            lanes::mask::<15>(lanes::shr::<4>(line0_0_1)),
+                                        );
+                                        {
+                                            let quant = lanes::splat_i(columns.quants[at_body0][3][0]);
+                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                        }
                                     }
                                 }
+                                let at_step = at_step0;
                                 let scale0 = lanes::mul(
                                     lanes::ue4m3(&unit0.roots[at_step * 16 / 16][part]),
                                     lanes::splat_f(0.5f32),
                                 );
-                                t0_0 = lanes::fma(scale0, lanes::to_float(dot0_0), t0_0);
+                                t0_0 = lanes::fma(scale0, lanes::to_float(dot0_0_0), t0_0);
                             }
                             {
                                 let scale = lanes::splat_f(columns.scales[span][0]);

@@ -38,10 +38,10 @@ pub const QUANTS1: abi::Activations = abi::Activations {
         sums: None,
     },
 };
-/// 16 rows by 1 columns, class `int8`.
-/// A unit of 128 weights: 1088 bytes of weights loaded in vectors of 8 lanes, 64 dots.
+/// 32 rows by 1 columns, class `int8`.
+/// A unit of 128 weights: 2176 bytes of weights loaded in vectors of 8 lanes, 128 dots.
 #[target_feature(enable = "avx2,fma,f16c")]
-pub fn int8_direct_r16c1_p4096(
+pub fn int8_direct_r32c1_p4096(
     weights: &[u8],
     units: usize,
     activations: &[u8],
@@ -50,144 +50,347 @@ pub fn int8_direct_r16c1_p4096(
 ) {
     let tiles: &[Unit] = bytemuck::cast_slice(weights);
     let groups: &[Quants1] = bytemuck::cast_slice(activations);
-    let outs: &mut [[[[[f32; 8]; 2]; 1]; 1]] = bytemuck::cast_slice_mut(out);
+    let outs: &mut [[[[[f32; 8]; 2]; 2]; 1]] = bytemuck::cast_slice_mut(out);
     let palette = lanes::palette(&palette.bytes);
     let order = Order {
-        tiles: tiles.len() / (1 * units),
+        tiles: tiles.len() / (2 * units),
         segments: units.div_ceil(4),
-        tile_bytes: 1 * units * size_of::<Unit>(),
+        tile_bytes: 2 * units * size_of::<Unit>(),
         segment_bytes: 4 * size_of::<Unit>(),
     };
     for first in (0..units).step_by(4) {
         let last = units.min(first + 4);
         let tiles = tiles
-            .chunks_exact(1 * units)
+            .chunks_exact(2 * units)
             .zip(outs.chunks_exact_mut(groups.len() / units));
         for (tile, (panels, outs)) in tiles.enumerate() {
             let panel0 = &panels[0 * units..][..units];
+            let panel1 = &panels[1 * units..][..units];
             let ahead = order.ahead(first / 4, tile, 1);
-            for part in 0..2 {
-                for (group, out) in groups.chunks_exact(units).zip(&mut *outs) {
-                    let mut sum0_0 = lanes::zero_f();
-                    for unit in first..last {
-                        let columns = &group[unit];
-                        let unit0 = &panel0[unit];
-                        if part == 0 {
-                            prefetch_head(bytemuck::bytes_of(unit0), 64, ahead);
-                        }
-                        for span in 0..4 {
-                            let mut t0_0 = lanes::zero_f();
+            for (group, out) in groups.chunks_exact(units).zip(&mut *outs) {
+                let mut sum0_0 = lanes::zero_f();
+                let mut sum1_0 = lanes::zero_f();
+                let mut sum2_0 = lanes::zero_f();
+                let mut sum3_0 = lanes::zero_f();
+                for unit in first..last {
+                    let columns = &group[unit];
+                    let unit0 = &panel0[unit];
+                    let unit1 = &panel0[unit];
+                    let unit2 = &panel1[unit];
+                    let unit3 = &panel1[unit];
+                    prefetch_head(bytemuck::bytes_of(unit0), 64, ahead);
+                    prefetch_head(bytemuck::bytes_of(unit2), 64, ahead);
+                    for at_turn in 0..4 {
+                        let at_step0 = at_turn;
+                        let mut dot0_0_0 = lanes::splat_i(columns.bias[at_step0][0]);
+                        let mut dot0_1_0 = lanes::splat_i(columns.bias[at_step0][0]);
+                        let mut dot0_2_0 = lanes::splat_i(columns.bias[at_step0][0]);
+                        let mut dot0_3_0 = lanes::splat_i(columns.bias[at_step0][0]);
+                        {
+                            let part_of_step = 0;
+                            let at_body0 = at_step0;
+                            prefetch(&unit0.codes[at_body0][0][0], ahead);
+                            let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
+                            prefetch(&unit0.codes[at_body0][1][0], ahead);
+                            let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
+                            prefetch(&unit0.codes[at_body0][2][0], ahead);
+                            let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
+                            prefetch(&unit0.codes[at_body0][3][0], ahead);
+                            let line0_0_3 = lanes::line(&unit0.codes[at_body0][3][0]);
+                            let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][1]);
+                            let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][1]);
+                            let line0_1_2 = lanes::line(&unit1.codes[at_body0][2][1]);
+                            let line0_1_3 = lanes::line(&unit1.codes[at_body0][3][1]);
+                            prefetch(&unit2.codes[at_body0][0][0], ahead);
+                            let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][0]);
+                            prefetch(&unit2.codes[at_body0][1][0], ahead);
+                            let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][0]);
+                            prefetch(&unit2.codes[at_body0][2][0], ahead);
+                            let line0_2_2 = lanes::line(&unit2.codes[at_body0][2][0]);
+                            prefetch(&unit2.codes[at_body0][3][0], ahead);
+                            let line0_2_3 = lanes::line(&unit2.codes[at_body0][3][0]);
+                            let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][1]);
+                            let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][1]);
+                            let line0_3_2 = lanes::line(&unit3.codes[at_body0][2][1]);
+                            let line0_3_3 = lanes::line(&unit3.codes[at_body0][3][1]);
+                            let mut pair0_0_0;
+                            let mut pair0_1_0;
+                            let mut pair0_2_0;
+                            let mut pair0_3_0;
                             {
-                                let step = 0;
-                                let at_step = (span * 32 + step * 32) / 32;
-                                let mut dot0_0 = lanes::splat_i(columns.bias[at_step][0]);
+                                let weight0 = lanes::look_up(
+                                    palette,
+                                    lanes::mask::<15>(line0_0_0),
+                                );
+                                let weight1 = lanes::look_up(
+                                    palette,
+                                    lanes::mask::<15>(line0_1_0),
+                                );
+                                let weight2 = lanes::look_up(
+                                    palette,
+                                    lanes::mask::<15>(line0_2_0),
+                                );
+                                let weight3 = lanes::look_up(
+                                    palette,
+                                    lanes::mask::<15>(line0_3_0),
+                                );
                                 {
-                                    let inner = 0;
-                                    let at_body = (span * 32 + step * 32 + inner * 32) / 32;
-                                    if part == 0 {
-                                        prefetch(&unit0.codes[at_body][0][part], ahead);
-                                    }
-                                    let line0_0 = lanes::line(&unit0.codes[at_body][0][part]);
-                                    if part == 0 {
-                                        prefetch(&unit0.codes[at_body][1][part], ahead);
-                                    }
-                                    let line0_1 = lanes::line(&unit0.codes[at_body][1][part]);
-                                    if part == 0 {
-                                        prefetch(&unit0.codes[at_body][2][part], ahead);
-                                    }
-                                    let line0_2 = lanes::line(&unit0.codes[at_body][2][part]);
-                                    if part == 0 {
-                                        prefetch(&unit0.codes[at_body][3][part], ahead);
-                                    }
-                                    let line0_3 = lanes::line(&unit0.codes[at_body][3][part]);
-                                    let mut pair0_0;
-                                    let weight0 = lanes::look_up(
-                                        palette,
-                                        lanes::mask::<15>(line0_0),
-                                    );
-                                    {
-                                        let quant = lanes::splat_i(columns.quants[at_body][0][0]);
-                                        pair0_0 = lanes::products(weight0, quant);
-                                        dot0_0 = lanes::widen(dot0_0, pair0_0);
-                                    }
-                                    let weight0 = lanes::look_up(
-                                        palette,
-                                        lanes::mask::<15>(lanes::shr::<4>(line0_0)),
-                                    );
-                                    {
-                                        let quant = lanes::splat_i(columns.quants[at_body][1][0]);
-                                        pair0_0 = lanes::products(weight0, quant);
-                                        dot0_0 = lanes::widen(dot0_0, pair0_0);
-                                    }
-                                    let weight0 = lanes::look_up(
-                                        palette,
-                                        lanes::mask::<15>(line0_1),
-                                    );
-                                    {
-                                        let quant = lanes::splat_i(columns.quants[at_body][2][0]);
-                                        pair0_0 = lanes::products(weight0, quant);
-                                        dot0_0 = lanes::widen(dot0_0, pair0_0);
-                                    }
-                                    let weight0 = lanes::look_up(
-                                        palette,
-                                        lanes::mask::<15>(lanes::shr::<4>(line0_1)),
-                                    );
-                                    {
-                                        let quant = lanes::splat_i(columns.quants[at_body][3][0]);
-                                        pair0_0 = lanes::products(weight0, quant);
-                                        dot0_0 = lanes::widen(dot0_0, pair0_0);
-                                    }
-                                    let weight0 = lanes::look_up(
-                                        palette,
-                                        lanes::mask::<15>(line0_2),
-                                    );
-                                    {
-                                        let quant = lanes::splat_i(columns.quants[at_body][4][0]);
-                                        pair0_0 = lanes::products(weight0, quant);
-                                        dot0_0 = lanes::widen(dot0_0, pair0_0);
-                                    }
-                                    let weight0 = lanes::look_up(
-                                        palette,
-                                        lanes::mask::<15>(lanes::shr::<4>(line0_2)),
-                                    );
-                                    {
-                                        let quant = lanes::splat_i(columns.quants[at_body][5][0]);
-                                        pair0_0 = lanes::products(weight0, quant);
-                                        dot0_0 = lanes::widen(dot0_0, pair0_0);
-                                    }
-                                    let weight0 = lanes::look_up(
-                                        palette,
-                                        lanes::mask::<15>(line0_3),
-                                    );
-                                    {
-                                        let quant = lanes::splat_i(columns.quants[at_body][6][0]);
-                                        pair0_0 = lanes::products(weight0, quant);
-                                        dot0_0 = lanes::widen(dot0_0, pair0_0);
-                                    }
-                                    let weight0 = lanes::look_up(
-                                        palette,
-                                        lanes::mask::<15>(lanes::shr::<4>(line0_3)),
-                                    );
-                                    {
-                                        let quant = lanes::splat_i(columns.quants[at_body][7][0]);
-                                        pair0_0 = lanes::products(weight0, quant);
-                                        dot0_0 = lanes::widen(dot0_0, pair0_0);
-                                    }
+                                    let quant = lanes::splat_i(columns.quants[at_body0][0][0]);
+                                    pair0_0_0 = lanes::products(weight0, quant);
+                                    dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
+                                    pair0_1_0 = lanes::products(weight1, quant);
+                                    dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
+                                    pair0_2_0 = lanes::products(weight2, quant);
+                                    dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
+                                    pair0_3_0 = lanes::products(weight3, quant);
+                                    dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
-                                let scale0 = lanes::powers_of_two::<
-                                    128,
-                                >(&unit0.roots[at_step * 32 / 32][part]);
-                                t0_0 = lanes::fma(scale0, lanes::to_float(dot0_0), t0_0);
                             }
+                            {
+                                let weight0 = lanes::look_up(
+                                    palette,
+                                    lanes::mask::<15>(lanes::shr::<4>(line0_0_0)),
+                                );
+                                let weight1 = lanes::look_up(
+                                    palette,
+                                    lanes::mask::<15>(lanes::shr::<4>(line0_1_0)),
+                                );
+                                let weight2 = lanes::look_up(
+                                    palette,
+                                    lanes::mask::<15>(lanes::shr::<4>(line0_2_0)),
+                                );
+                                let weight3 = lanes::look_up(
+                                    palette,
+                                    lanes::mask::<15>(lanes::shr::<4>(line0_3_0)),
+                                );
+                                {
+                                    let quant = lanes::splat_i(columns.quants[at_body0][1][0]);
+                                    pair0_0_0 = lanes::products(weight0, quant);
+                                    dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
+                                    pair0_1_0 = lanes::products(weight1, quant);
+                                    dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
+                                    pair0_2_0 = lanes::products(weight2, quant);
+                                    dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
+                                    pair0_3_0 = lanes::products(weight3, quant);
+                                    dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
+                                }
+                            }
+                            {
+                                let weight0 = lanes::look_up(
+                                    palette,
+                                    lanes::mask::<15>(line0_0_1),
+                                );
+                                let weight1 = lanes::look_up(
+                                    palette,
+                                    lanes::mask::<15>(line0_1_1),
+                                );
+                                let weight2 = lanes::look_up(
+                                    palette,
+                                    lanes::mask::<15>(line0_2_1),
+                                );
+                                let weight3 = lanes::look_up(
+                                    palette,
+                                    lanes::mask::<15>(line0_3_1),
+                                );
+                                {
+                                    let quant = lanes::splat_i(columns.quants[at_body0][2][0]);
+                                    pair0_0_0 = lanes::products(weight0, quant);
+                                    dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
+                                    pair0_1_0 = lanes::products(weight1, quant);
+                                    dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
+                                    pair0_2_0 = lanes::products(weight2, quant);
+                                    dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
+                                    pair0_3_0 = lanes::products(weight3, quant);
+                                    dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
+                                }
+                            }
+                            {
+                                let weight0 = lanes::look_up(
+                                    palette,
+                                    lanes::mask::<15>(lanes::shr::<4>(line0_0_1)),
+                                );
+                                let weight1 = lanes::look_up(
+                                    palette,
+                                    lanes::mask::<15>(lanes::shr::<4>(line0_1_1)),
+                                );
+                                let weight2 = lanes::look_up(
+                                    palette,
+                                    lanes::mask::<15>(lanes::shr::<4>(line0_2_1)),
+                                );
+                                let weight3 = lanes::look_up(
+                                    palette,
+                                    lanes::mask::<15>(lanes::shr::<4>(line0_3_1)),
+                                );
+                                {
+                                    let quant = lanes::splat_i(columns.quants[at_body0][3][0]);
+                                    pair0_0_0 = lanes::products(weight0, quant);
+                                    dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
+                                    pair0_1_0 = lanes::products(weight1, quant);
+                                    dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
+                                    pair0_2_0 = lanes::products(weight2, quant);
+                                    dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
+                                    pair0_3_0 = lanes::products(weight3, quant);
+                                    dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
+                                }
+                            }
+                            {
+                                let weight0 = lanes::look_up(
+                                    palette,
+                                    lanes::mask::<15>(line0_0_2),
+                                );
+                                let weight1 = lanes::look_up(
+                                    palette,
+                                    lanes::mask::<15>(line0_1_2),
+                                );
+                                let weight2 = lanes::look_up(
+                                    palette,
+                                    lanes::mask::<15>(line0_2_2),
+                                );
+                                let weight3 = lanes::look_up(
+                                    palette,
+                                    lanes::mask::<15>(line0_3_2),
+                                );
+                                {
+                                    let quant = lanes::splat_i(columns.quants[at_body0][4][0]);
+                                    pair0_0_0 = lanes::products(weight0, quant);
+                                    dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
+                                    pair0_1_0 = lanes::products(weight1, quant);
+                                    dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
+                                    pair0_2_0 = lanes::products(weight2, quant);
+                                    dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
+                                    pair0_3_0 = lanes::products(weight3, quant);
+                                    dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
+                                }
+                            }
+                            {
+                                let weight0 = lanes::look_up(
+                                    palette,
+                                    lanes::mask::<15>(lanes::shr::<4>(line0_0_2)),
+                                );
+                                let weight1 = lanes::look_up(
+                                    palette,
+                                    lanes::mask::<15>(lanes::shr::<4>(line0_1_2)),
+                                );
+                                let weight2 = lanes::look_up(
+                                    palette,
+                                    lanes::mask::<15>(lanes::shr::<4>(line0_2_2)),
+                                );
+                                let weight3 = lanes::look_up(
+                                    palette,
+                                    lanes::mask::<15>(lanes::shr::<4>(line0_3_2)),
+                                );
+                                {
+                                    let quant = lanes::splat_i(columns.quants[at_body0][5][0]);
+                                    pair0_0_0 = lanes::products(weight0, quant);
+                                    dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
+                                    pair0_1_0 = lanes::products(weight1, quant);
+                                    dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
+                                    pair0_2_0 = lanes::products(weight2, quant);
+                                    dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
+                                    pair0_3_0 = lanes::products(weight3, quant);
+                                    dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
+                                }
+                            }
+                            {
+                                let weight0 = lanes::look_up(
+                                    palette,
+                                    lanes::mask::<15>(line0_0_3),
+                                );
+                                let weight1 = lanes::look_up(
+                                    palette,
+                                    lanes::mask::<15>(line0_1_3),
+                                );
+                                let weight2 = lanes::look_up(
+                                    palette,
+                                    lanes::mask::<15>(line0_2_3),
+                                );
+                                let weight3 = lanes::look_up(
+                                    palette,
+                                    lanes::mask::<15>(line0_3_3),
+                                );
+                                {
+                                    let quant = lanes::splat_i(columns.quants[at_body0][6][0]);
+                                    pair0_0_0 = lanes::products(weight0, quant);
+                                    dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
+                                    pair0_1_0 = lanes::products(weight1, quant);
+                                    dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
+                                    pair0_2_0 = lanes::products(weight2, quant);
+                                    dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
+                                    pair0_3_0 = lanes::products(weight3, quant);
+                                    dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
+                                }
+                            }
+                            {
+                                let weight0 = lanes::look_up(
+                                    palette,
+                                    lanes::mask::<15>(lanes::shr::<4>(line0_0_3)),
+                                );
+                                let weight1 = lanes::look_up(
+                                    palette,
+                                    lanes::mask::<15>(lanes::shr::<4>(line0_1_3)),
+                                );
+                                let weight2 = lanes::look_up(
+                                    palette,
+                                    lanes::mask::<15>(lanes::shr::<4>(line0_2_3)),
+                                );
+                                let weight3 = lanes::look_up(
+                                    palette,
+                                    lanes::mask::<15>(lanes::shr::<4>(line0_3_3)),
+                                );
+                                {
+                                    let quant = lanes::splat_i(columns.quants[at_body0][7][0]);
+                                    pair0_0_0 = lanes::products(weight0, quant);
+                                    dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
+                                    pair0_1_0 = lanes::products(weight1, quant);
+                                    dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
+                                    pair0_2_0 = lanes::products(weight2, quant);
+                                    dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
+                                    pair0_3_0 = lanes::products(weight3, quant);
+                                    dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
+                                }
+                            }
+                        }
+                        {
+                            let span = at_turn;
+                            let mut t0_0 = lanes::zero_f();
+                            let mut t1_0 = lanes::zero_f();
+                            let mut t2_0 = lanes::zero_f();
+                            let mut t3_0 = lanes::zero_f();
+                            let at_step = at_step0;
+                            let scale0 = lanes::powers_of_two::<
+                                128,
+                            >(&unit0.roots[at_step * 32 / 32][0]);
+                            let scale1 = lanes::powers_of_two::<
+                                128,
+                            >(&unit1.roots[at_step * 32 / 32][1]);
+                            let scale2 = lanes::powers_of_two::<
+                                128,
+                            >(&unit2.roots[at_step * 32 / 32][0]);
+                            let scale3 = lanes::powers_of_two::<
+                                128,
+                            >(&unit3.roots[at_step * 32 / 32][1]);
+                            t0_0 = lanes::fma(scale0, lanes::to_float(dot0_0_0), t0_0);
+                            t1_0 = lanes::fma(scale1, lanes::to_float(dot0_1_0), t1_0);
+                            t2_0 = lanes::fma(scale2, lanes::to_float(dot0_2_0), t2_0);
+                            t3_0 = lanes::fma(scale3, lanes::to_float(dot0_3_0), t3_0);
                             {
                                 let scale = lanes::splat_f(columns.scales[span][0]);
                                 sum0_0 = lanes::fma(scale, t0_0, sum0_0);
+                                sum1_0 = lanes::fma(scale, t1_0, sum1_0);
+                                sum2_0 = lanes::fma(scale, t2_0, sum2_0);
+                                sum3_0 = lanes::fma(scale, t3_0, sum3_0);
                             }
                         }
                     }
-                    let total = &mut out[0][0][part];
-                    lanes::store_floats(total, lanes::add(lanes::floats(total), sum0_0));
                 }
+                let total = &mut out[0][0][0];
+                lanes::store_floats(total, lanes::add(lanes::floats(total), sum0_0));
+                let total = &mut out[0][0][1];
+                lanes::store_floats(total, lanes::add(lanes::floats(total), sum1_0));
+                let total = &mut out[0][1][0];
+                lanes::store_floats(total, lanes::add(lanes::floats(total), sum2_0));
+                let total = &mut out[0][1][1];
+                lanes::store_floats(total, lanes::add(lanes::floats(total), sum3_0));
             }
         }
     }

@@ -77,14 +77,14 @@ pub fn int8_direct_r16c1_p4096(
                     let unit3 = &panel0[unit];
                     prefetch_head(bytemuck::bytes_of(unit0), 64, ahead);
                     for at_turn in 0..4 {
-                        let at_step0 = at_turn * 1 + 0;
+                        let at_step0 = at_turn;
                         let mut dot0_0_0 = lanes::zero_i();
                         let mut dot0_1_0 = lanes::zero_i();
                         let mut dot0_2_0 = lanes::zero_i();
                         let mut dot0_3_0 = lanes::zero_i();
                         {
                             let part_of_step = 0;
-                            let at_body0 = at_step0 * 1 + part_of_step;
+                            let at_body0 = at_step0;
                             prefetch(&unit0.codes[at_body0][0][0], ahead);
                             let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
                             prefetch(&unit0.codes[at_body0][1][0], ahead);
@@ -391,7 +391,7 @@ pub fn int8_direct_r16c1_p4096(
                             }
                         }
                         {
-                            let span = at_turn * 1 + 0;
+                            let span = at_turn;
                             let mut t0_0 = lanes::zero_f();
                             let mut t1_0 = lanes::zero_f();
                             let mut t2_0 = lanes::zero_f();

@@ -14,12 +14,12 @@ pub fn decode(tensors: &[Tensor], row: usize, out: &mut [f32]) {
         out[0] = v1;
     }
 }
-use super::class_plain_g32_h1_a32_u32;
+use super::class_plain_g32_h1_a32_u64;
 use crate::bytemuck;
 /// Packs the first blocks of up to 16 rows into a zeroed panel.
 pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u8]) {
     const PANEL_ROWS: usize = 16;
-    let units: &mut [class_plain_g32_h1_a32_u32::Packed] = bytemuck::cast_slice_mut(
+    let units: &mut [class_plain_g32_h1_a32_u64::Packed] = bytemuck::cast_slice_mut(
         panel,
     );
     let count_of = rows.len().min(PANEL_ROWS);
@@ -27,11 +27,11 @@ pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u
     for lane in 0..count_of {
         lanes[lane] = tensors[0].row(rows.start + lane);
     }
-    for (unit, first) in units.iter_mut().zip((0..count).step_by(32)) {
+    for (unit, first) in units.iter_mut().zip((0..count).step_by(64)) {
         for lane in 0..count_of {
             let blocks = lanes[lane];
             let (blocks, _) = blocks.as_chunks::<2>();
-            for slot in 0..(count - first).min(32) {
+            for slot in 0..(count - first).min(64) {
                 let index = first + slot;
                 let block = &blocks[index];
                 let v0 = u32::from_le_bytes([block[0 + 0], block[0 + 1], 0, 0]);

@@ -31,12 +31,12 @@ pub fn decode(tensors: &[Tensor], row: usize, out: &mut [f32]) {
         }
     }
 }
-use super::class_linear5_g32_h32_min_a32_u32;
+use super::class_linear5_g32_h32_min_a32_u64;
 use crate::bytemuck;
 /// Packs the first blocks of up to 16 rows into a zeroed panel.
 pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u8]) {
     const PANEL_ROWS: usize = 16;
-    let units: &mut [class_linear5_g32_h32_min_a32_u32::Packed] = bytemuck::cast_slice_mut(
+    let units: &mut [class_linear5_g32_h32_min_a32_u64::Packed] = bytemuck::cast_slice_mut(
         panel,
     );
     let count_of = rows.len().min(PANEL_ROWS);
@@ -44,11 +44,11 @@ pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u
     for lane in 0..count_of {
         lanes[lane] = tensors[0].row(rows.start + lane);
     }
-    for (unit, first) in units.iter_mut().zip((0..count).step_by(1)) {
+    for (unit, first) in units.iter_mut().zip((0..count).step_by(2)) {
         for lane in 0..count_of {
             let blocks = lanes[lane];
             let (blocks, _) = blocks.as_chunks::<24>();
-            for slot in 0..(count - first).min(1) {
+            for slot in 0..(count - first).min(2) {
                 let index = first + slot;
                 let block = &blocks[index];
                 let mut quads = [0_u32; 8];
@@ -70,7 +70,7 @@ pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u
                             }) << 4u32);
                     }
                 }
-                class_linear5_g32_h32_min_a32_u32::weave(
+                class_linear5_g32_h32_min_a32_u64::weave(
                     &mut unit.codes[(slot * 32 + 0) / 32],
                     lane,
                     &quads,

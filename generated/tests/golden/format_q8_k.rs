@@ -24,12 +24,12 @@ pub fn decode(tensors: &[Tensor], row: usize, out: &mut [f32]) {
         }
     }
 }
-use super::class_linear8z128_g256_f256_a256_u256;
+use super::class_linear8z128_g256_f256_a256_u512;
 use crate::bytemuck;
 /// Packs the first blocks of up to 16 rows into a zeroed panel.
 pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u8]) {
     const PANEL_ROWS: usize = 16;
-    let units: &mut [class_linear8z128_g256_f256_a256_u256::Packed] = bytemuck::cast_slice_mut(
+    let units: &mut [class_linear8z128_g256_f256_a256_u512::Packed] = bytemuck::cast_slice_mut(
         panel,
     );
     let count_of = rows.len().min(PANEL_ROWS);
@@ -37,11 +37,11 @@ pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u
     for lane in 0..count_of {
         lanes[lane] = tensors[0].row(rows.start + lane);
     }
-    for (unit, first) in units.iter_mut().zip((0..count).step_by(1)) {
+    for (unit, first) in units.iter_mut().zip((0..count).step_by(2)) {
         for lane in 0..count_of {
             let blocks = lanes[lane];
             let (blocks, _) = blocks.as_chunks::<292>();
-            for slot in 0..(count - first).min(1) {
+            for slot in 0..(count - first).min(2) {
                 let index = first + slot;
                 let block = &blocks[index];
                 let mut quads = [0_u32; 64];
@@ -52,7 +52,7 @@ pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u
                     )) ^ 0x80808080;
                 }
                 for body in 0..8 {
-                    class_linear8z128_g256_f256_a256_u256::weave(
+                    class_linear8z128_g256_f256_a256_u512::weave(
                         &mut unit.codes[(slot * 256 + 0) / 32 + body],
                         lane,
                         &quads.as_chunks::<8>().0[body],
