@@ -45,7 +45,7 @@ const FMA: [Mnemonic; 3] = [Mnemonic::Vfmadd132ps, Mnemonic::Vfmadd213ps, Mnemon
 fn promised(kernel: &Kernel) -> &'static [Mnemonic] {
     match (kernel.numerics, kernel.isa.primitive) {
         (Numerics::Exact, _) => &FMA,
-        (Numerics::Int8, Dot::Scalar) => &[],
+        (Numerics::Int8, Dot::Scalar | Dot::ProductsI16 | Dot::SignedQuadsI32) => &[],
         (Numerics::Int8, Dot::PairsI16) => &[Mnemonic::Vpmaddubsw],
         (Numerics::Int8, Dot::QuadsI32) => &[Mnemonic::Vpdpbusd],
     }
