@@ -35,7 +35,7 @@ impl Tile<'_> {
     /// One prefetch per line of memory: with narrow vectors, only where the first of them is read.
     pub fn prefetch_line(&self, vector: usize, line: &TokenStream) -> TokenStream {
         let begins_line = self.width.parts() == 1 || vector == 0;
-        begins_line.then(|| self.first_turn(quote!(prefetch(#line, ahead);))).unwrap_or_default()
+        if begins_line { self.first_turn(quote!(prefetch(#line, ahead);)) } else { quote!() }
     }
 }
 
