@@ -35,7 +35,7 @@ impl Tile<'_> {
     /// One prefetch per line of memory: with narrow vectors, only where the first of them is read.
     pub fn prefetch_line(&self, vector: usize, line: &TokenStream) -> TokenStream {
         let begins_line = vector.is_multiple_of(self.width.parts());
-        begins_line.then(|| self.first_turn(quote!(prefetch(#line, ahead);))).unwrap_or_default()
+        if begins_line { self.first_turn(quote!(prefetch(#line, ahead);)) } else { quote!() }
     }
 }
 
