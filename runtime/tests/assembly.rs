@@ -130,23 +130,28 @@ fn spills(instruction: &Instruction) -> bool {
     on_stack && store && instruction.op_kind(1) == OpKind::Register && instruction.op1_register().is_vector_register()
 }
 
-/// Kernels that spill in some classes, and the most that a loop of theirs may, in release builds or others. LLVM moves the broadcasts of
-/// the next activations and the unpacking of the next codes ahead of the multiplications at hand, until registers run out. The next
-/// smaller tiles are 5 to 10% slower, or spill elsewhere; barriers that hold loads back gave more spills, not fewer.
-const SPILLS: [(&str, usize); 12] = [
-    ("exact.avx2.r16c1", 4),
-    ("exact.avx2.r16c4", 5),
-    ("int8.avx2.r16c2", 9),
-    ("int8.avx2.r16c3", 6),
-    ("int8.avxvnni.r16c2", 3),
-    ("int8.avxvnni.r16c4", 4),
-    ("int8.avx512.r32c1", 1),
-    // Zero points of their own take a vector for each 16 rows, and a broadcast for each column.
-    ("int8.avx512.r32c3", 18),
-    ("int8.avx512vnni.r16c8", 3),
-    ("int8.avx512vnni.r16c12", 13),
-    ("int8.avx512vnni.r32c4", 8),
-    ("int8.avx512vnni.r32c6", 14),
+/// Tiles whose loops store vectors to the stack, and the most that a loop of theirs does, over all classes.
+///
+/// Tiles of `int8` keep their dots in registers, and of their f32 sums what fits: each of those is used once a step, and the next smaller tiles,
+/// which fit whole, are 5 to 11% slower (docs/kernels.md). In classes of several planes LLVM moreover unpacks codes ahead of the
+/// multiplications until registers run out; barriers that hold loads back gave more spills, not fewer.
+const SPILLS: [(&str, usize); 16] = [
+    ("exact.avx2.r16c1", 8),
+    ("exact.avx2.r16c2", 22),
+    ("exact.avx2.r16c6", 1),
+    ("int8.avx2.r16c3", 41),
+    ("int8.avx2.r32c1", 42),
+    ("int8.avxvnni.r16c4", 42),
+    ("int8.avxvnni.r16c6", 33),
+    ("int8.avxvnni.r32c1", 25),
+    ("int8.avx512.r32c4", 59),
+    ("int8.avx512.r32c6", 100),
+    ("int8.avx512.r64c1", 8),
+    ("int8.avx512vnni.r32c5", 10),
+    ("int8.avx512vnni.r32c6", 9),
+    ("int8.avx512vnni.r32c8", 23),
+    ("int8.avx512vnni.r64c1", 11),
+    ("int8.avx512vnni.r64c4", 47),
 ];
 
 /// The most spills that a loop of a kernel may have.
