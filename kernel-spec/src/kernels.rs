@@ -278,7 +278,7 @@ fn read_batches(node: &Node<'_>, sink: &mut Sink) -> Option<Vec<At<usize>>> {
 
 fn read_rows(node: &Node<'_>, sink: &mut Sink) -> Option<At<usize>> {
     let rows = node.count(sink, 1..=TILE_ROWS as u32)?;
-    if rows.value % PANEL_ROWS != 0 || TILE_ROWS % rows.value != 0 {
+    if !rows.value.is_multiple_of(PANEL_ROWS) || !TILE_ROWS.is_multiple_of(rows.value) {
         sink.error(node.span, format!("`rows` must be a multiple of {PANEL_ROWS} that divides {TILE_ROWS}"))
             .label(format!("packed weights interleave {PANEL_ROWS} rows, and are filled up to {TILE_ROWS}"));
         return None;
