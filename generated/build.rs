@@ -1,10 +1,32 @@
 //! Generates the kernels from the cards.
 
-use quantloom_codegen::{Config, cards_dir};
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use quantloom_codegen::{Config, cards_dir, hash};
 
 fn main() {
     if let Err(error) = Config::new().cards(cards_dir()).support("crate").compile() {
         eprintln!("{error}");
         std::process::exit(1);
     }
+    let vocabulary = vocabulary().expect("the sources of this crate can be read");
+    println!("cargo::rerun-if-changed=src");
+    println!("cargo::rustc-env=QUANTLOOM_VOCABULARY={:x}", hash(&vocabulary));
+}
+
+/// The sources of this crate, in the order of their names: the words that generated kernels are written in.
+fn vocabulary() -> io::Result<String> {
+    let mut files = Vec::new();
+    collect(Path::new("src"), &mut files)?;
+    files.sort();
+    files.iter().map(fs::read_to_string).collect()
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() { collect(&path, files)? } else { files.push(path) }
+    }
+    Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::{env, fs, io};
 
 use quantloom_spec::isa::Isa;
@@ -33,6 +34,7 @@ pub struct Config {
     arch: Option<String>,
     set: Set,
     support: String,
+    compiler: Option<String>,
     out_dir: Option<PathBuf>,
 }
 
@@ -48,7 +50,15 @@ impl Config {
     #[must_use]
     pub fn new() -> Self {
         let folders = Folders { formats: Vec::new(), ..Folders::below(cards_dir()) };
-        Self { folders, targets: None, arch: None, set: Set::Default, support: SUPPORT.to_owned(), out_dir: None }
+        Self {
+            folders,
+            targets: None,
+            arch: None,
+            set: Set::Default,
+            support: SUPPORT.to_owned(),
+            compiler: None,
+            out_dir: None,
+        }
     }
 
     /// Adds a folder of format cards. A table that a card names is looked for in the nearest folder `tables` in it, or at most two
@@ -105,6 +115,14 @@ impl Config {
         self
     }
 
+    /// What compiles the generated text, and how: part of the hash of every kernel, so that what was measured of one build does not count
+    /// for another. [`Config::compile`] asks cargo, if nobody says.
+    #[must_use]
+    pub fn compiler(mut self, compiler: impl Into<String>) -> Self {
+        self.compiler = Some(compiler.into());
+        self
+    }
+
     /// Where to write, instead of `OUT_DIR`. The folder must exist.
     #[must_use]
     pub fn out_dir(mut self, folder: impl Into<PathBuf>) -> Self {
@@ -144,7 +162,7 @@ impl Config {
     /// # Errors
     /// As [`Config::plan`].
     pub fn generate(&self) -> Result<Vec<SourceFile>, Error> {
-        Ok(emit::rust::files(&self.plan()?, &self.support))
+        Ok(emit::rust::files(&self.plan()?, &self.support, self.compiler.as_deref().unwrap_or_default()))
     }
 
     /// Every folder and file that the result depends on, sorted: cards, tables, and the folders that new ones may appear in.
@@ -172,12 +190,21 @@ impl Config {
         println!("cargo::rerun-if-changed=build.rs");
         let out_dir = self.out_dir.clone().or_else(|| env::var_os("OUT_DIR").map(PathBuf::from)).ok_or(Error::NoOutDir)?;
         let arch = self.arch.clone().or_else(|| env::var("CARGO_CFG_TARGET_ARCH").ok());
-        for file in (Self { arch, ..self.clone() }).generate()? {
+        let compiler = self.compiler.clone().unwrap_or_else(compiler);
+        for file in (Self { arch, compiler: Some(compiler), ..self.clone() }).generate()? {
             let path = out_dir.join(&file.name);
             write_if_changed(&path, &file.text).map_err(|source| Error::Io { path, source })?;
         }
         Ok(())
     }
+}
+
+/// The compiler that cargo uses, the optimisation level and the target features, in a build script. What cargo does not tell is left out.
+fn compiler() -> String {
+    let version = env::var_os("RUSTC").and_then(|rustc| Command::new(rustc).arg("-vV").output().ok());
+    let version = version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    let settings = ["OPT_LEVEL", "CARGO_CFG_TARGET_FEATURE"].map(|name| env::var(name).unwrap_or_default());
+    [version, settings.join(";")].concat()
 }
 
 /// Leaves the variants that the targets run, and the instruction sets that are targets or among the bases of one.

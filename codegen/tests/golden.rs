@@ -45,7 +45,7 @@ fn sample() -> Plan {
 /// What the sample should hold: files of classes, and of formats whose decoders carry no long tables.
 fn wanted() -> BTreeMap<String, String> {
     let plan = sample();
-    let files = rust::files(&plan, "crate").into_iter();
+    let files = rust::files(&plan, "crate", "").into_iter();
     let listing = |name: &str| name == "registry.rs" || name == "root.rs";
     let long_table = |file: &SourceFile| file.name.starts_with("format_") && file.text.len() > 8_000;
     let left_out = |file: &SourceFile| listing(&file.name) || long_table(file) || file.stem().ends_with("_exact");

@@ -16,6 +16,12 @@ mod kernels {
     include!(concat!(env!("OUT_DIR"), "/root.rs"));
 }
 
+/// Changes when this crate's hand-written sources change: the words that kernels are made of.
+pub const VOCABULARY: u64 = match u64::from_str_radix(env!("QUANTLOOM_VOCABULARY"), 16) {
+    Ok(hash) => hash,
+    Err(_) => panic!("the build script writes hexadecimal digits"),
+};
+
 #[doc(hidden)]
 pub use bytemuck;
 pub use kernels::registry::{FORMATS, ISAS, isas};

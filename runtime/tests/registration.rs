@@ -5,7 +5,7 @@ use quantloom::matmul::{Request, Source, candidates, matmul, select};
 use quantloom::measure::{activations, synthetic};
 use quantloom::pool::Pool;
 use quantloom::registry::{self, Format, Kernel, Packed, kernels, register};
-use quantloom::tune::{CacheFile, Choices, Digest, Entry, Key, Origin};
+use quantloom::tune::{CacheFile, Choices, Digest, Effort, Entry, Key, Origin};
 use quantloom::weights::Weights;
 
 /// A copy of the first format with kernels for the default class, under another name.
@@ -76,13 +76,13 @@ fn choices_of_earlier_processes_hold_for_formats_that_are_registered_late() {
         key: key.clone(),
         kernel: last.name.to_owned(),
         kernel_hash: Digest(last.hash),
-        median_ns: 1,
         default: "another".to_owned(),
-        default_ns: 2,
+        measured: 1,
         spread: 1.0,
-        rounds: 6,
+        effort: Effort::Quick,
         origin: Origin::Local,
-        quarantined: Vec::new(),
+        system: "any".to_owned(),
+        times: Vec::new(),
     };
     let folder = tempfile::tempdir().unwrap();
     let file = CacheFile::new(folder.path(), "any");

@@ -1,7 +1,7 @@
 //! `quantloom cache`: what the tuner remembers.
 
 use clap::Subcommand;
-use quantloom::tune::{self, Contents};
+use quantloom::tune::{self, Contents, Time};
 
 use super::Failure;
 use super::failure::print;
@@ -45,25 +45,21 @@ fn text(contents: &Contents) -> String {
         ("DEFAULT", Align::Right),
         ("STATE", Align::Left),
     ]);
-    let mut wrong = Vec::new();
     for entry in &contents.entries {
-        let micros = |ns: u64| format!("{:.1}", ns as f64 / 1e3);
+        let micros = |time: Option<&Time>| time.map_or_else(|| "-".to_owned(), |time| format!("{:.1}", time.ns as f64 / 1e3));
         table.row([
             format!("{}x{}", entry.key.n, entry.key.k),
             entry.key.batch.to_string(),
             entry.key.threads.to_string(),
             entry.kernel.clone(),
-            micros(entry.median_ns),
-            micros(entry.default_ns),
+            micros(entry.time()),
+            micros(entry.time_of(&entry.default)),
             if entry.kernel().is_some() { "ready" } else { "of another build" }.to_owned(),
         ]);
-        wrong.extend(entry.quarantined.iter().map(|kernel| format!("quarantined: {kernel}\n")));
     }
-    wrong.sort();
-    wrong.dedup();
     let unreadable = match contents.unreadable {
         0 => String::new(),
         count => format!("{count} entries are torn or edited, and count for nothing\n"),
     };
-    format!("{table}{}{unreadable}", wrong.concat())
+    format!("{table}{unreadable}")
 }

@@ -15,6 +15,9 @@ use crate::weights::Weights;
 pub(crate) use dispatch::default;
 pub use dispatch::{candidates, select};
 
+/// The name of the operation, as pins and the tuner's cache have it.
+pub const OPERATION: &str = "matmul";
+
 /// What the caller wants of a multiplication.
 #[derive(Clone, Copy, Debug)]
 pub struct Request {

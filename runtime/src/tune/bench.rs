@@ -5,7 +5,7 @@ use super::gate;
 use super::race::Race;
 use super::stock::Stock;
 use super::stopwatch::Stopwatch;
-use super::{Choices, Digest, Entry, Keep, Key, Origin, Outcome, Status, Timing};
+use super::{Choices, Digest, Effort, Entry, Keep, Key, Origin, Outcome, Status, Time, Timing, place};
 use crate::error::Result;
 use crate::machine::Facts;
 use crate::matmul;
@@ -52,7 +52,7 @@ impl<'a> Bench<'a> {
         let race = Race::run(self.runners.len(), position, deadline, |runner| watch.time(self.runners[runner]))?;
         Ok(race.map(|race| {
             let keep = if race.spread() > RESTLESS { Keep::InMemory } else { Keep::InFile };
-            choices.record(self.entry(key, &race, position), keep);
+            choices.record(self.entry(key, batch, &race, position), keep);
             self.outcome(key, &race, position, keep)
         }))
     }
@@ -62,19 +62,25 @@ impl<'a> Bench<'a> {
         self.quarantined.clone()
     }
 
-    fn entry(&self, key: &Key, race: &Race, default: usize) -> Entry {
+    fn entry(&self, key: &Key, batch: usize, race: &Race, default: usize) -> Entry {
         let winner = race.winner();
+        let time = |(runner, kernel): (usize, &&'static Kernel)| Time {
+            kernel: kernel.name.to_owned(),
+            ns: race.median(runner) as u64,
+            ratio: thousandths(race.ratio(runner)),
+            rounds: race.rounds(runner),
+        };
         Entry {
             key: key.clone(),
             kernel: self.runners[winner].name.to_owned(),
             kernel_hash: Digest(self.runners[winner].hash),
-            median_ns: race.median(winner) as u64,
             default: self.runners[default].name.to_owned(),
-            default_ns: race.median(default) as u64,
-            spread: (race.spread() * 1000.0).round() / 1000.0,
-            rounds: race.rounds(winner),
+            measured: batch,
+            spread: thousandths(race.spread()),
+            effort: Effort::Full,
             origin: Origin::Local,
-            quarantined: self.quarantined.iter().map(|kernel| kernel.name.to_owned()).collect(),
+            system: place::system().to_owned(),
+            times: self.runners.iter().enumerate().map(time).collect(),
         }
     }
 
@@ -95,6 +101,11 @@ impl<'a> Bench<'a> {
             warning: None,
         }
     }
+}
+
+/// A number to three decimals, as it is written.
+fn thousandths(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
 }
 
 #[cfg(test)]
@@ -125,17 +136,6 @@ mod tests {
         assert_eq!(outcome.timings.len(), right.len());
         let (found, _) = choices.find(&outcome.key).unwrap();
         assert_eq!(found.name, outcome.kernel.name);
-    }
-
-    #[test]
-    fn quarantined_kernels_are_named_in_the_entry() {
-        let weights = fake::weights(64, 2);
-        let kernels = [fake::kernels(&weights)[0], fake::wrong_kernel(&weights)];
-        let bench = Bench::new(&kernels, &[&weights], Pool::global()).unwrap();
-        let key = Key::new(&weights, 1, kernels[0].numerics, kernels[0].isa, 1);
-        let race = Race::run(1, 0, Deadline::after(FOREVER), |_| Ok(2.0)).unwrap().unwrap();
-        let entry = bench.entry(&key, &race, 0);
-        assert_eq!((entry.quarantined, entry.kernel.as_str()), (vec!["wrong".to_owned()], kernels[0].name));
     }
 
     #[test]

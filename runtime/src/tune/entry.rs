@@ -15,21 +15,78 @@ pub struct Entry {
     pub kernel: String,
     /// The kernel's text when it was measured.
     pub kernel_hash: Digest,
-    /// Median time of the kernel, in nanoseconds for all rows.
-    pub median_ns: u64,
     /// Name of the kernel that runs when nothing has been measured.
     pub default: String,
-    /// Median time of that kernel, in nanoseconds for all rows.
-    pub default_ns: u64,
+    /// The batch size that was measured.
+    pub measured: usize,
     /// How restless the machine was: of the default's times, the ninth decile over the first.
     pub spread: f64,
-    /// Rounds that both were measured in.
-    pub rounds: usize,
+    /// How thoroughly it was measured.
+    pub effort: Effort,
     /// Where the entry comes from.
     pub origin: Origin,
-    /// Names of the kernels that gave wrong bits and may not be chosen.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub quarantined: Vec<String>,
+    /// The program and the system that measured: see [`super::system`]. Another one is no reason to measure again at once.
+    pub system: String,
+    /// What was measured, in card order.
+    pub times: Vec<Time>,
+}
+
+/// How thoroughly a problem is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Effort {
+    /// The candidates that the cost model thinks best, the default, and one besides.
+    Quick,
+    /// Every candidate, and more rounds.
+    Full,
+}
+
+impl Effort {
+    /// All levels, the least first.
+    pub const ALL: [Self; 2] = [Self::Quick, Self::Full];
+
+    /// The word that is read and printed.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Quick => "quick",
+            Self::Full => "full",
+        }
+    }
+}
+
+/// What one candidate took.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct Time {
+    /// Name of the kernel.
+    pub kernel: String,
+    /// Its median, in nanoseconds for all rows.
+    pub ns: u64,
+    /// The median of its times over those of the default in the same rounds, to three decimals: below 1 is faster.
+    pub ratio: f64,
+    /// Rounds until it dropped out.
+    pub rounds: usize,
+}
+
+impl From<Time> for String {
+    /// One line: a whole entry stays readable.
+    fn from(Time { kernel, ns, ratio, rounds }: Time) -> Self {
+        format!("{kernel} {ns} ns {ratio:.3} {rounds}")
+    }
+}
+
+impl TryFrom<String> for Time {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let parse = || {
+            let [kernel, ns, "ns", ratio, rounds] = text.split(' ').collect::<Vec<_>>()[..] else { return None };
+            let ratio = ratio.parse().ok().filter(|ratio: &f64| ratio.is_finite() && *ratio > 0.0)?;
+            Some(Self { kernel: kernel.to_owned(), ns: ns.parse().ok()?, ratio, rounds: rounds.parse().ok()? })
+        };
+        parse().ok_or("not a kernel and its times")
+    }
 }
 
 /// Where an entry comes from.
@@ -45,11 +102,23 @@ pub enum Origin {
 }
 
 impl Entry {
+    /// What the kernel that was chosen took, unless it could not be measured.
+    #[must_use]
+    pub fn time(&self) -> Option<&Time> {
+        self.time_of(&self.kernel)
+    }
+
+    /// What a candidate took, if it was measured.
+    #[must_use]
+    pub fn time_of(&self, kernel: &str) -> Option<&Time> {
+        self.times.iter().find(|time| time.kernel == kernel)
+    }
+
     /// The kernel that was chosen, if this build still has it with the same text and this processor runs it.
     #[must_use]
     pub fn kernel(&self) -> Option<&'static Kernel> {
-        let Key { format, format_hash, numerics, isa, .. } = &self.key;
-        let format = registry::formats().find(|known| known.name == format && Digest(known.hash) == *format_hash)?;
+        let Key { format, code, numerics, isa, .. } = &self.key;
+        let format = registry::formats().find(|known| known.name == format && Key::code_of(known) == *code)?;
         registry::kernels(format).iter().find(|kernel| {
             kernel.name == self.kernel
                 && Digest(kernel.hash) == self.kernel_hash
@@ -64,7 +133,7 @@ impl Entry {
     /// # Errors
     /// A number that TOML cannot hold.
     pub(super) fn to_toml(&self, environment: &str) -> Result<String, toml::ser::Error> {
-        let text = toml::to_string(self)?;
+        let text = toml::to_string_pretty(self)?;
         let check = Digest::of(&[environment, &text]);
         Ok(format!("{text}check = \"{check}\"\n"))
     }
@@ -72,7 +141,7 @@ impl Entry {
     /// The entry of some lines, if they are as [`Entry::to_toml`] wrote them for this environment: not torn, edited or foreign.
     pub(super) fn from_toml(text: &str, environment: &str) -> Option<Self> {
         let Checked { entry, check } = toml::from_str(text).ok()?;
-        let written = toml::to_string(&entry).ok()?;
+        let written = toml::to_string_pretty(&entry).ok()?;
         (Digest::of(&[environment, &written]) == check).then_some(entry)
     }
 }

@@ -8,7 +8,7 @@ use crate::matmul::candidates;
 use crate::measure::synthetic;
 use crate::pool::Pool;
 use crate::registry::{self, Kernel, Numerics};
-use crate::tune::{Digest, Entry, Key, Origin};
+use crate::tune::{Digest, Effort, Entry, Key, Origin, Time};
 use crate::weights::Weights;
 
 /// `n` rows of `blocks` blocks of the first format that has kernels and any number of rows.
@@ -31,14 +31,22 @@ pub fn entry(weights: &Weights, threads: usize) -> Entry {
         key: Key::new(weights, 1, kernel.numerics, kernel.isa, threads),
         kernel: kernel.name.to_owned(),
         kernel_hash: Digest(kernel.hash),
-        median_ns: 12_345,
         default: "another".to_owned(),
-        default_ns: 23_456,
+        measured: 1,
         spread: 1.042,
-        rounds: 6,
+        effort: Effort::Full,
         origin: Origin::Local,
-        quarantined: vec!["wrong".to_owned()],
+        system: "a program; a system".to_owned(),
+        times: vec![
+            Time { kernel: kernel.name.to_owned(), ns: 12_345, ratio: 0.526, rounds: 6 },
+            Time { kernel: "another".to_owned(), ns: 23_456, ratio: 1.0, rounds: 6 },
+        ],
     }
+}
+
+/// The first of [`kernels`] under another name.
+pub fn kernel(weights: &Weights, name: &'static str) -> Kernel {
+    Kernel { name, ..*kernels(weights)[0] }
 }
 
 /// The first of [`kernels`], but for the last bit of one sum of each call.
@@ -50,6 +58,6 @@ pub fn wrong_kernel(weights: &Weights) -> &'static Kernel {
         unsafe { (RIGHT.get().unwrap().run)(weights, units, activations, palette, out) };
         out[0] = f32::from_bits(out[0].to_bits() ^ 1);
     }
-    let right = *RIGHT.get_or_init(|| kernels(weights)[0]);
-    Box::leak(Box::new(Kernel { name: "wrong", run, ..*right }))
+    RIGHT.get_or_init(|| kernels(weights)[0]);
+    Box::leak(Box::new(Kernel { run, ..kernel(weights, "wrong") }))
 }

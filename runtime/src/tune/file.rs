@@ -1,7 +1,7 @@
 //! The cache file: text that people can read, compare and keep, and that several processes may write.
 //!
 //! ```toml
-//! schema = 1
+//! schema = 2
 //! environment = "SomeMaker-6-207-2;48K-2048K-266240K;avx2+scalar"
 //!
 //! [[entry]]
@@ -25,7 +25,7 @@ use super::{Digest, Entry, VARIABLE};
 use crate::error::{Error, Result};
 
 /// The meaning of the fields of an entry. Folders are named by it: versions do not read each other's files.
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
 
 /// The line before an entry.
 const MARK: &str = "[[entry]]";

@@ -42,10 +42,14 @@ impl<'a> Group<'a> {
     /// Adds the batch sizes whose bucket is not there yet.
     fn add_batches(&mut self, batches: &[usize]) {
         for &batch in batches {
-            if self.batches.iter().all(|&known| Bucket::of(known) != Bucket::of(batch)) {
+            if self.batches.iter().all(|&known| self.bucket(known) != self.bucket(batch)) {
                 self.batches.push(batch);
             }
         }
+    }
+
+    fn bucket(&self, batch: usize) -> Bucket {
+        Bucket::of(batch, self.candidates.iter().copied())
     }
 
     /// Whether another group is about the same problems, batch sizes apart.

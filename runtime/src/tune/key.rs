@@ -1,41 +1,62 @@
 //! What a choice depends on.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::str::FromStr;
+use std::{fmt, ptr};
 
+use quantloom_kernels::VOCABULARY;
 use serde::{Deserialize, Serialize};
 
 use super::Digest;
-use crate::registry::{self, Isa, Numerics};
-use crate::weights::Weights;
+use crate::matmul;
+use crate::registry::{self, Format, Isa, Kernel, Numerics};
+use crate::weights::{Layout, Weights};
 
-/// Batch sizes that share a choice.
+/// Batch sizes that share a choice: a rung of a ladder, cut where the card's default changes. What beats one default may lose to
+/// another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
-pub struct Bucket(u8);
+pub struct Bucket {
+    first: usize,
+    last: usize,
+}
 
-/// Name and largest batch of each bucket, smallest first.
-const BUCKETS: [(&str, usize); 8] =
-    [("1", 1), ("2-4", 4), ("5-8", 8), ("9-16", 16), ("17-32", 32), ("33-64", 64), ("65-128", 128), (">128", usize::MAX)];
+/// The largest batch of each rung but the last, which has none.
+const LADDER: [usize; 7] = [1, 4, 8, 16, 32, 64, 128];
 
 impl Bucket {
-    /// The bucket of a batch size.
+    /// The bucket of a batch size, among `kernels` to choose from.
     #[must_use]
-    pub fn of(batch: usize) -> Self {
-        Self(BUCKETS.partition_point(|&(_, last)| last < batch) as u8)
+    pub fn of<'a>(batch: usize, kernels: impl IntoIterator<Item = &'a Kernel>) -> Self {
+        let batch = batch.max(1);
+        let rung = LADDER.partition_point(|&last| last < batch);
+        let first = rung.checked_sub(1).map_or(1, |before| LADDER[before] + 1);
+        let mut bucket = Self { first, last: LADDER.get(rung).copied().unwrap_or(usize::MAX) };
+        for &from in kernels.into_iter().flat_map(|kernel| kernel.batch) {
+            if from <= batch {
+                bucket.first = bucket.first.max(from);
+            } else {
+                bucket.last = bucket.last.min(from - 1);
+            }
+        }
+        bucket
     }
 
-    /// Its name: the range of batch sizes.
+    /// The smallest batch size of it.
     #[must_use]
-    pub const fn name(self) -> &'static str {
-        BUCKETS[self.0 as usize].0
+    pub const fn first(self) -> usize {
+        self.first
     }
 }
 
 impl fmt::Display for Bucket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
+        let Self { first, last } = self;
+        f.pad(&match *last {
+            usize::MAX => format!("{first}+"),
+            last if last == *first => first.to_string(),
+            last => format!("{first}-{last}"),
+        })
     }
 }
 
@@ -43,14 +64,24 @@ impl FromStr for Bucket {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let index = BUCKETS.iter().position(|&(name, _)| name == text).ok_or("no such range of batch sizes")?;
-        Ok(Self(index as u8))
+        let size = |text: &str| text.parse::<usize>().map_err(|_| "not a range of batch sizes");
+        let (first, last) = if let Some(first) = text.strip_suffix('+') {
+            (size(first)?, usize::MAX)
+        } else if let Some((first, last)) = text.split_once('-') {
+            (size(first)?, size(last)?)
+        } else {
+            (size(text)?, size(text)?)
+        };
+        if first == 0 || first > last {
+            return Err("a range of batch sizes that holds none");
+        }
+        Ok(Self { first, last })
     }
 }
 
 impl From<Bucket> for String {
     fn from(bucket: Bucket) -> Self {
-        bucket.name().to_owned()
+        bucket.to_string()
     }
 }
 
@@ -66,10 +97,15 @@ impl TryFrom<String> for Bucket {
 /// on.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Key {
+    /// Name of the operation.
+    pub operation: Cow<'static, str>,
     /// Name of the format.
     pub format: Cow<'static, str>,
-    /// What the format's kernels were generated from: editing one card leaves the choices of the others alone.
-    pub format_hash: Digest,
+    /// How the weights are held.
+    pub layout: Layout,
+    /// What the format's kernels are: the generated text, the words it is written in, and what compiled it and how. Editing one card
+    /// leaves the choices of the others alone.
+    pub code: Digest,
     /// The numerics class.
     #[serde(with = "numerics")]
     pub numerics: Numerics,
@@ -90,16 +126,27 @@ impl Key {
     #[must_use]
     pub fn new(weights: &Weights, batch: usize, numerics: Numerics, isa: &'static Isa, threads: usize) -> Self {
         let format = weights.format();
+        let owner = registry::kernel_isa(format, numerics, isa);
+        let to_choose_from =
+            registry::kernels(format).iter().filter(|kernel| kernel.numerics == numerics && ptr::eq(kernel.isa, owner));
         Self {
+            operation: Cow::Borrowed(matmul::OPERATION),
             format: Cow::Borrowed(format.name),
-            format_hash: Digest(format.hash),
+            layout: weights.layout(),
+            code: Self::code_of(format),
             numerics,
-            isa: Cow::Borrowed(registry::kernel_isa(format, numerics, isa).name),
+            isa: Cow::Borrowed(owner.name),
             n: weights.n(),
             k: weights.k(),
-            batch: Bucket::of(batch),
+            batch: Bucket::of(batch, to_choose_from),
             threads,
         }
+    }
+
+    /// The code of a format's kernels.
+    #[must_use]
+    pub const fn code_of(format: &Format) -> Digest {
+        Digest(format.hash ^ VOCABULARY.rotate_left(1))
     }
 }
 
@@ -122,20 +169,32 @@ mod numerics {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tune::fake;
 
     #[test]
-    fn buckets_hold_the_batches_that_their_names_say() {
-        let names = |batches: &[usize]| batches.iter().map(|&batch| Bucket::of(batch).name()).collect::<Vec<_>>();
-        assert_eq!(names(&[0, 1, 2, 4, 5, 8, 9]), ["1", "1", "2-4", "2-4", "5-8", "5-8", "9-16"]);
-        assert_eq!(names(&[16, 17, 32, 33, 64, 65]), ["9-16", "17-32", "17-32", "33-64", "33-64", "65-128"]);
-        assert_eq!(names(&[128, 129, usize::MAX]), ["65-128", ">128", ">128"]);
+    fn buckets_are_rungs_cut_where_the_default_changes() {
+        let names = |batches: &[usize], kernels: &[Kernel]| {
+            batches.iter().map(|&batch| Bucket::of(batch, kernels).to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&[0, 1, 2, 4, 5, 8, 9], &[]), ["1", "1", "2-4", "2-4", "5-8", "5-8", "9-16"]);
+        assert_eq!(names(&[16, 17, 32, 33, 64, 65], &[]), ["9-16", "17-32", "17-32", "33-64", "33-64", "65-128"]);
+        assert_eq!(names(&[128, 129, usize::MAX], &[]), ["65-128", "129+", "129+"]);
+        let kernel = || fake::kernel(&fake::weights(1, 1), "any");
+        let kernels = [Kernel { batch: &[1, 6], ..kernel() }, Kernel { batch: &[5, 7, 200], ..kernel() }];
+        assert_eq!(
+            names(&[4, 5, 6, 7, 8, 129, 199, 200], &kernels),
+            ["2-4", "5", "6", "7-8", "7-8", "129-199", "129-199", "200+"]
+        );
     }
 
     #[test]
     fn bucket_names_are_read_back() {
         for batch in [1, 3, 7, 12, 30, 50, 100, 1000] {
-            assert_eq!(Bucket::of(batch).name().parse(), Ok(Bucket::of(batch)));
+            let bucket = Bucket::of(batch, &[]);
+            assert_eq!(bucket.to_string().parse(), Ok(bucket));
         }
-        assert!("2-5".parse::<Bucket>().is_err());
+        for wrong in ["", "0", "x", "5-4", "0-1", "-", "1-", "+", "0+", "1 - 2"] {
+            assert!(wrong.parse::<Bucket>().is_err(), "{wrong}");
+        }
     }
 }

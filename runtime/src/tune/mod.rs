@@ -35,9 +35,9 @@ mod tuner;
 
 pub use choices::{Choices, Keep, choices};
 pub use digest::Digest;
-pub use entry::{Entry, Origin};
+pub use entry::{Effort, Entry, Origin, Time};
 pub use file::{CacheFile, Contents};
 pub use key::{Bucket, Key};
 pub use outcome::{Outcome, Status, Timing};
-pub use place::{VARIABLE, environment, folder};
+pub use place::{VARIABLE, environment, folder, system};
 pub use tuner::{Job, Progress, Tuner};

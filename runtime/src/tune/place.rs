@@ -1,8 +1,8 @@
 //! Where this machine's choices are kept.
 
-use std::env;
 use std::path::PathBuf;
 use std::sync::LazyLock;
+use std::{env, fs};
 
 use etcetera::BaseStrategy;
 
@@ -24,6 +24,17 @@ pub fn environment() -> &'static str {
         Facts::detect().fingerprint(&isas) + build
     });
     &ENVIRONMENT
+}
+
+/// The program and the system that measure: what may change the speed of a kernel, but rarely changes which is the fastest. One line.
+#[must_use]
+pub fn system() -> &'static str {
+    static SYSTEM: LazyLock<String> = LazyLock::new(|| {
+        let Facts { processor, .. } = Facts::detect();
+        let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_else(|_| env::consts::OS.to_owned());
+        format!("quantloom {}; {processor}; {}", env!("CARGO_PKG_VERSION"), kernel.trim())
+    });
+    &SYSTEM
 }
 
 /// The folder that `QUANTLOOM_CACHE` names, or else `quantloom` in the user's cache folder; `None` for a user without a home.

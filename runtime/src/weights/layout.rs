@@ -1,7 +1,10 @@
 //! The forms of weights in memory.
 
+use serde::{Deserialize, Serialize};
+
 /// In which form weights are held in memory. The products are the same, to the last bit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Layout {
     /// The packed form, made once: what multiplies fastest.
     #[default]

@@ -37,7 +37,7 @@ fn entries_are_read_back_in_order() {
     let (_folder, file) = file();
     assert_eq!(file.read(), Contents::default());
     let mut wanted = entries(1, 4);
-    wanted[0].quarantined = vec!["one".to_owned(), "another".to_owned()];
+    wanted[0].times.clear();
     wanted[1].origin = Origin::Imported;
     wanted[2].spread = 1.0;
     let backwards = wanted.iter().rev().cloned().collect::<Vec<_>>();
@@ -59,7 +59,7 @@ fn the_text_does_not_depend_on_the_order_of_writing() {
 fn the_last_writer_of_a_key_wins() {
     let (_folder, file) = file();
     let old = entries(1, 2);
-    let new = Entry { median_ns: 1, ..old[0].clone() };
+    let new = Entry { spread: 3.0, ..old[0].clone() };
     file.merge(&old, PATIENCE).unwrap();
     file.merge(std::slice::from_ref(&new), PATIENCE).unwrap();
     assert_eq!(file.read().entries, [new, old[1].clone()]);
@@ -69,7 +69,7 @@ fn the_last_writer_of_a_key_wins() {
 fn entries_of_other_builds_stay() {
     let (_folder, file) = file();
     let ours = entries(1, 1).remove(0);
-    let key = Key { format: "no such format".into(), format_hash: Digest(1), isa: "none".into(), ..ours.key.clone() };
+    let key = Key { format: "no such format".into(), code: Digest(1), isa: "none".into(), ..ours.key.clone() };
     let theirs = Entry { key, ..ours.clone() };
     file.merge(std::slice::from_ref(&theirs), PATIENCE).unwrap();
     file.merge(std::slice::from_ref(&ours), PATIENCE).unwrap();
@@ -95,9 +95,7 @@ fn an_edited_number_costs_its_entry_only() {
     let all = entries(1, 3);
     let text = text_of(&all);
     let second = begins(&text)[1];
-    for line in
-        ["median_ns = 12345\n", "default_ns = 23456\n", "spread = 1.042\n", "rounds = 6\n", "batch = \"1\"\n", "n = 2\n"]
-    {
+    for line in ["spread = 1.042\n", "measured = 1\n", "effort = \"full\"\n", "batch = \"1\"\n", "n = 2\n"] {
         let at = second + text[second..].find(line).unwrap();
         for wrong in ["9", "-9", "99999999999999999999", "\"9\"", "x", ""] {
             let (name, _) = line.split_once('=').unwrap();
@@ -113,7 +111,7 @@ fn line_ends_and_unknown_fields_do_no_harm() {
     let all = entries(1, 2);
     let text = text_of(&all);
     assert_eq!(read(text.replace('\n', "\r\n").as_bytes()).entries, all);
-    assert_eq!(read(text.replace("rounds = 6", "rounds = 6\nnote = \"by hand\"").as_bytes()).entries, all);
+    assert_eq!(read(text.replace("measured = 1", "measured = 1\nnote = \"by hand\"").as_bytes()).entries, all);
 }
 
 #[test]
@@ -129,7 +127,7 @@ fn a_foreign_file_or_entry_is_no_use() {
         fs::write(other.path(), content).unwrap();
         assert_eq!(other.read(), nothing);
     }
-    assert_eq!(read(text.replace("schema = 1", "schema = 2").as_bytes()), nothing);
+    assert_eq!(read(text.replace("schema = 2", "schema = 3").as_bytes()), nothing);
     other.merge(&all[..1], PATIENCE).unwrap();
     assert_eq!(other.read(), Contents { entries: all[..1].to_vec(), unreadable: 0 });
 }

@@ -6,6 +6,7 @@ use std::thread;
 use quantloom::Error;
 use quantloom::matmul::Source;
 use quantloom::tune::{CacheFile, Choices, Digest, Entry, Keep, Key};
+use quantloom::weights::Layout;
 
 use crate::support::{ELSEWHERE, entries, entry, file, kernels, key, weights};
 
@@ -57,15 +58,16 @@ fn the_file_is_read_once() {
 fn batches_of_a_bucket_share_a_choice_and_nothing_else_does() {
     let weights = weights(16, 1);
     let choices = Choices::new(None);
-    choices.record(entry(key(&weights, 6), kernels(&weights)[0]), Keep::InMemory);
+    choices.record(entry(key(&weights, 50), kernels(&weights)[0]), Keep::InMemory);
     let known = |batch| find(&choices, &key(&weights, batch)).is_some();
-    assert_eq!([4, 5, 6, 8, 9].map(known), [false, true, true, true, false]);
-    let same = key(&weights, 6);
+    assert_eq!([32, 33, 50, 64, 65].map(known), [false, true, true, true, false]);
+    let same = key(&weights, 50);
     let others = [
         Key { n: same.n + 1, ..same.clone() },
         Key { k: same.k + 1, ..same.clone() },
         Key { threads: same.threads + 1, ..same.clone() },
-        Key { format_hash: Digest(same.format_hash.0 ^ 1), ..same.clone() },
+        Key { code: Digest(same.code.0 ^ 1), ..same.clone() },
+        Key { layout: Layout::Stored, ..same.clone() },
         Key { isa: "none".into(), ..same },
     ];
     assert!(others.iter().all(|key| choices.find(key).is_none()));
@@ -76,7 +78,7 @@ fn entries_for_kernels_that_have_changed_are_misses() {
     let weights = weights(16, 1);
     let kernel = kernels(&weights)[0];
     let right = entry(key(&weights, 1), kernel);
-    let other_format = Key { format_hash: Digest(!right.key.format_hash.0), ..right.key.clone() };
+    let other_format = Key { code: Digest(!right.key.code.0), ..right.key.clone() };
     let other_isa = Key { isa: "none".into(), ..right.key.clone() };
     let wrong = [
         Entry { kernel_hash: Digest(!right.kernel_hash.0), ..right.clone() },

@@ -4,7 +4,7 @@ use quantloom::matmul::{Request, candidates};
 use quantloom::measure::synthetic;
 use quantloom::pool::Pool;
 use quantloom::registry::{self, Format, Kernel};
-use quantloom::tune::{CacheFile, Digest, Entry, Key, Origin};
+use quantloom::tune::{CacheFile, Digest, Effort, Entry, Key, Origin, Time};
 use quantloom::weights::Weights;
 use tempfile::TempDir;
 
@@ -40,13 +40,16 @@ pub fn entry(key: Key, kernel: &Kernel) -> Entry {
         key,
         kernel: kernel.name.to_owned(),
         kernel_hash: Digest(kernel.hash),
-        median_ns: 12_345,
         default: "another".to_owned(),
-        default_ns: 23_456,
+        measured: 1,
         spread: 1.042,
-        rounds: 6,
+        effort: Effort::Full,
         origin: Origin::Local,
-        quarantined: Vec::new(),
+        system: "a program; a system".to_owned(),
+        times: vec![
+            Time { kernel: kernel.name.to_owned(), ns: 12_345, ratio: 0.526, rounds: 6 },
+            Time { kernel: "another".to_owned(), ns: 23_456, ratio: 1.0, rounds: 6 },
+        ],
     }
 }
 

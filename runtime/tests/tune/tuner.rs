@@ -93,10 +93,10 @@ fn each_problem_of_a_model_is_measured_once() {
     let choices = Choices::new(None);
     let known = kernels(&small)[0];
     choices.record(entry(key(&small, 1), known), Keep::InMemory);
-    let jobs = [job(&small, &[1, 6]), job(&large, &[1, 5, 8]), job(&twin, &[7, 200])];
+    let jobs = [job(&small, &[1, 6]), job(&large, &[1, 40, 64]), job(&twin, &[50, 200])];
     let (outcomes, told) = tune_model(&choices, &jobs, FOREVER);
     let keys = outcomes.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>();
-    let wanted = [(&large, 1), (&large, 5), (&large, 200), (&small, 1), (&small, 6)];
+    let wanted = [(&large, 1), (&large, 40), (&large, 200), (&small, 1), (&small, 6)];
     assert_eq!(keys, wanted.map(|(weights, batch)| key(weights, batch)));
     assert_eq!(told, 5);
     let skipped = outcomes.iter().filter(|(_, status)| *status == Status::Known(Source::Memory)).collect::<Vec<_>>();

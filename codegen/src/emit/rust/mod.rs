@@ -68,8 +68,9 @@ impl Width {
 
 /// All Rust files of a plan: one per class, instruction set and numerics class, one per class for packing, one per format, and the
 /// registry.
-/// `support` is the path of the crate that holds the vocabulary and the registry's types.
-pub fn files(plan: &Plan, support: &str) -> Vec<SourceFile> {
+/// `support` is the path of the crate that holds the vocabulary and the registry's types. `compiler` says what compiles the files, and
+/// how: hashes depend on it.
+pub fn files(plan: &Plan, support: &str, compiler: &str) -> Vec<SourceFile> {
     let mut files = thread::scope(|scope| {
         let classes = plan.classes.iter().map(|(name, class)| scope.spawn(|| class_files(plan, name, class, &path(support))));
         let formats = plan.formats.iter().map(|format| scope.spawn(|| vec![format_file(format, &path(support))]));
@@ -77,7 +78,7 @@ pub fn files(plan: &Plan, support: &str) -> Vec<SourceFile> {
         let files = threads.into_iter().flat_map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
         files.collect::<Vec<_>>()
     });
-    let hashes = files.iter().map(|file| (file.stem().to_owned(), hash(&file.text))).collect();
+    let hashes = files.iter().map(|file| (file.stem().to_owned(), hash(&[compiler, &file.text].concat()))).collect();
     files.push(file("registry", "all cards", registry::registry(plan, &path(support), &hashes)));
     files.push(file("root", "all cards", root(&files)));
     files
