@@ -213,6 +213,17 @@ pub enum Error {
         bytes: usize,
     },
 
+    /// An environment variable says what cannot be followed.
+    #[error("{variable}={value}: {detail}")]
+    Setting {
+        /// Which.
+        variable: &'static str,
+        /// What it says.
+        value: String,
+        /// What is wrong with it.
+        detail: String,
+    },
+
     /// The tuner's cache cannot be read or written.
     #[error("{}: {detail}", path.display())]
     Cache {

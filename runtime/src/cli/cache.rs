@@ -3,9 +3,9 @@
 use clap::Subcommand;
 use quantloom::tune::{self, Contents, Time};
 
-use super::Failure;
 use super::failure::print;
 use super::table::{Align, Table};
+use super::{Failure, lookup};
 
 /// Look at what the tuner remembers
 #[derive(Debug, clap::Args)]
@@ -20,6 +20,7 @@ pub struct Args {
 pub enum Action {
     /// Print the choices for this machine
     Show,
+    Explain(lookup::Args),
     /// Print where the cache is
     Path,
 }
@@ -29,7 +30,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let path = tune::choices().path().ok_or_else(|| {
         Failure::input(format!("there is no cache: this user has no home folder; set {} to a folder", tune::VARIABLE))
     })?;
-    match args.action {
+    match &args.action {
+        Action::Explain(args) => lookup::run(args),
         Action::Path => print(&format!("{}\n", path.display())),
         Action::Show => print(&text(&tune::choices().contents())),
     }

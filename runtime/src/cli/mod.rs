@@ -13,6 +13,7 @@ mod failure;
 mod files;
 mod formats;
 mod inspect;
+mod lookup;
 mod matmul;
 mod metadata;
 mod pack;

@@ -1,31 +1,40 @@
-//! Which kernel runs: the caller's, the tuner's, or the kernel card's default.
+//! Which kernel runs: the caller's, or what a look-up finds.
 
 use super::{Request, Source, Used};
 use crate::error::{Error, Result};
 use crate::pool::Pool;
-use crate::registry::{self, Isa, Kernel, Numerics};
-use crate::tune::{self, Key};
+use crate::registry::{self, Format, Isa, Kernel, Numerics};
+use crate::tune::{self, Key, Lookup};
 use crate::weights::Weights;
 
 /// Chooses the kernel for a batch on a pool.
 ///
 /// # Errors
-/// [`Error::NoClass`] if the format lacks the numerics class, [`Error::NoKernel`] if nothing on this processor does what was asked.
+/// [`Error::NoClass`] if the format lacks the numerics class, [`Error::NoKernel`] if nothing on this processor does what was asked,
+/// [`Error::Setting`] if the user's environment says what cannot be followed.
 pub fn select(weights: &Weights, batch: usize, request: &Request, pool: &Pool) -> Result<Used> {
     if let Some(kernel) = request.kernel {
         return if runs(kernel, weights, request) {
             Ok(Used { kernel, source: Source::Pin })
         } else {
-            Err(no_kernel(weights, &format!("the variant {} here", kernel.name), request.numerics))
+            Err(no_kernel(weights.format(), &format!("the variant {} here", kernel.name), request.numerics))
         };
     }
-    let isa = request.isa.unwrap_or_else(|| registry::best_isa_of(weights.format()));
+    let format = weights.format();
+    let isa = request.isa.unwrap_or_else(|| registry::best_isa_of(format));
+    let choices = tune::choices();
     let key = Key::new(weights, batch, request.numerics, isa, request.threads_of(pool));
-    if let Some((kernel, source)) = tune::choices().find(&key) {
+    // Pins depend on more than the key.
+    let remembers = (isa.available)() && choices.pins()?.is_empty();
+    if let Some((kernel, source)) = remembers.then(|| choices.answer(&key, batch)).flatten() {
         return Ok(Used { kernel, source });
     }
-    let all = candidates(weights, request.numerics, isa)?;
-    Ok(Used { kernel: default(&all, batch), source: Source::Default })
+    let candidates = candidates(weights, request.numerics, isa)?;
+    let (kernel, source) = Lookup::new(choices, format, key.clone(), batch, request.isa, candidates).choose()?;
+    if remembers {
+        choices.keep_answer(&key, batch, (kernel, source));
+    }
+    Ok(Used { kernel, source })
 }
 
 /// Every kernel of a class that an instruction set runs on these weights on this processor, in card order: its own, or those of its
@@ -34,11 +43,19 @@ pub fn select(weights: &Weights, batch: usize, request: &Request, pool: &Pool) -
 /// # Errors
 /// [`Error::NoClass`] if the format lacks the class, [`Error::NoKernel`] if the processor lacks the instruction set.
 pub fn candidates(weights: &Weights, numerics: Numerics, isa: &'static Isa) -> Result<Vec<&'static Kernel>> {
-    let owner = registry::kernel_isa(weights.format(), numerics, isa);
-    let kernels = registry::kernels(weights.format()).iter();
+    candidates_of(weights.format(), numerics, isa)
+}
+
+/// As [`candidates`], for any weights of a format.
+///
+/// # Errors
+/// As [`candidates`].
+pub fn candidates_of(format: &'static Format, numerics: Numerics, isa: &'static Isa) -> Result<Vec<&'static Kernel>> {
+    let owner = registry::kernel_isa(format, numerics, isa);
+    let kernels = registry::kernels(format).iter();
     let kernels = kernels.filter(|kernel| kernel.numerics == numerics && kernel.isa.name == owner.name).collect::<Vec<_>>();
     if kernels.is_empty() || !(isa.available)() {
-        return Err(no_kernel(weights, &format!("{numerics} on {} here", isa.name), numerics));
+        return Err(no_kernel(format, &format!("{numerics} on {} here", isa.name), numerics));
     }
     Ok(kernels)
 }
@@ -55,17 +72,17 @@ fn runs(kernel: &Kernel, weights: &Weights, request: &Request) -> bool {
     isa && kernel.format == weights.format().name && kernel.numerics == request.numerics && (kernel.isa.available)()
 }
 
-fn no_kernel(weights: &Weights, wanted: &str, numerics: Numerics) -> Error {
-    let classes = registry::numerics(weights.format());
+fn no_kernel(format: &Format, wanted: &str, numerics: Numerics) -> Error {
+    let classes = registry::numerics(format);
     if !classes.contains(&numerics) {
         let classes = classes.into_iter().map(|class| class.name().to_owned()).collect();
-        return Error::NoClass { format: weights.format().name.to_owned(), wanted: numerics.name().to_owned(), classes };
+        return Error::NoClass { format: format.name.to_owned(), wanted: numerics.name().to_owned(), classes };
     }
-    let available = || registry::kernels(weights.format()).iter().filter(|kernel| (kernel.isa.available)());
+    let available = || registry::kernels(format).iter().filter(|kernel| (kernel.isa.available)());
     let of_class = available().filter(|kernel| kernel.numerics == numerics).collect::<Vec<_>>();
     let instead = if of_class.is_empty() { available().collect() } else { of_class };
     Error::NoKernel {
-        format: weights.format().name.to_owned(),
+        format: format.name.to_owned(),
         wanted: wanted.to_owned(),
         available: instead.into_iter().map(|kernel| kernel.name.to_owned()).collect(),
     }

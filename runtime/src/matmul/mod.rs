@@ -13,7 +13,7 @@ use crate::registry::{self, Format, Isa, Kernel, Numerics};
 use crate::weights::Weights;
 
 pub(crate) use dispatch::default;
-pub use dispatch::{candidates, select};
+pub use dispatch::{candidates, candidates_of, select};
 
 /// The name of the operation, as pins and the tuner's cache have it.
 pub const OPERATION: &str = "matmul";
@@ -54,12 +54,18 @@ impl Request {
 /// Who chose a kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// The caller named it.
+    /// The caller named it, or the user did: [`crate::tune::Pins`].
     Pin,
     /// The tuner measured it in this process.
     Memory,
     /// The tuner measured it before: the user's cache.
     Cache,
+    /// It was measured on such a processor before the program was shipped.
+    Shipped,
+    /// It was measured on a processor that is said to be like this one.
+    Relative,
+    /// The cost model expects it to be clearly faster than the default.
+    Model,
     /// The kernel card's default for the batch size.
     Default,
 }
@@ -72,6 +78,9 @@ impl Source {
             Self::Pin => "pin",
             Self::Memory => "memory",
             Self::Cache => "cache",
+            Self::Shipped => "shipped",
+            Self::Relative => "relative",
+            Self::Model => "model",
             Self::Default => "default",
         }
     }
@@ -97,7 +106,7 @@ pub struct Used {
 ///
 /// # Errors
 /// [`Error::Batch`] or [`Error::Shape`] if `x` or `y` has another size, [`Error::NoClass`] or [`Error::NoKernel`] if
-/// nothing on this processor does what was asked, [`Error::NotFinite`] if an activation cannot be quantised, [`Error::OutOfMemory`].
+/// nothing on this processor does what was asked, [`Error::NotFinite`] if an activation cannot be quantised, [`Error::OutOfMemory`], [`Error::Setting`] as [`select`].
 pub fn matmul(weights: &Weights, x: &[f32], batch: usize, y: &mut [f32], request: &Request, pool: &Pool) -> Result<Used> {
     let (n, k) = (weights.n(), weights.k());
     if batch.checked_mul(k) != Some(x.len()) {

@@ -1,50 +1,39 @@
-//! What has been chosen: the memory of the process, in front of the cache file.
+//! What has been chosen: the memory of the process, the user's cache file, and the tables that the program ships with.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{LazyLock, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockWriteGuard};
+use std::sync::{LazyLock, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
-use super::{CacheFile, Contents, Entry, Key, place};
+use super::layer::Layer;
+use super::shipped::{self, Table};
+use super::{CacheFile, Contents, Entry, Key, Mode, Pins, Settings, place};
 use crate::error::{Error, Result};
 use crate::matmul::Source;
-use crate::registry::{self, Kernel};
+use crate::registry::Kernel;
 
 /// How long a writer waits for others: a write takes milliseconds, so whoever takes this long is stuck.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Choices that are known: a memory, and perhaps a file behind it, which is read at the first look-up and written by
-/// [`Choices::publish`]. May be shared by threads, and the file by processes.
-#[derive(Debug)]
+/// Choices that are known: a memory, perhaps a file behind it, which is read at the first look-up and written by
+/// [`Choices::publish`], and perhaps shipped tables. May be shared by threads, and the file by processes.
+#[derive(Debug, Default)]
 pub struct Choices {
     file: Option<CacheFile>,
-    memory: OnceLock<RwLock<Memory>>,
+    tables: &'static [Table],
+    /// Whether to ask the environment for settings.
+    asks_user: bool,
+    settings: OnceLock<Settings>,
+    /// What the program asks for.
+    mode: RwLock<Option<Mode>>,
+    memory: RwLock<Layer>,
+    cache: OnceLock<Layer>,
+    answers: RwLock<Answers>,
     unpublished: Mutex<Unpublished>,
 }
 
-type Known = (&'static Kernel, Source);
-
-#[derive(Debug, Default)]
-struct Memory {
-    known: HashMap<Key, Known>,
-    /// Entries of the file whose formats were not registered when it was read.
-    waiting: HashMap<Key, Entry>,
-}
-
-impl Memory {
-    /// Sorts the entries of a file: some are known from now on, some wait, the rest are of no use here.
-    fn of(entries: Vec<Entry>) -> Self {
-        let mut memory = Self::default();
-        for entry in entries {
-            if let Some(kernel) = entry.kernel() {
-                memory.known.insert(entry.key, (kernel, Source::Cache));
-            } else if registry::formats().all(|format| format.name != entry.key.format) {
-                memory.waiting.insert(entry.key.clone(), entry);
-            }
-        }
-        memory
-    }
-}
+/// What look-ups came to, by key and batch size: forgotten when anything changes.
+type Answers = HashMap<(Key, usize), (&'static Kernel, Source)>;
 
 /// Entries on their way to the file.
 #[derive(Debug, Default)]
@@ -63,17 +52,18 @@ pub enum Keep {
     InFile,
 }
 
-/// The choices that every multiplication of this process follows.
+/// The choices that every multiplication of this process follows: the user's, and those that the program ships with.
 pub fn choices() -> &'static Choices {
-    static CHOICES: LazyLock<Choices> = LazyLock::new(|| Choices::new(place::file()));
+    static CHOICES: LazyLock<Choices> =
+        LazyLock::new(|| Choices { tables: shipped::tables(), asks_user: true, ..Choices::new(place::file()) });
     &CHOICES
 }
 
 impl Choices {
-    /// Choices with a file behind them, or none.
+    /// Choices with a file behind them, or none, that follow neither shipped tables nor the user's environment.
     #[must_use]
     pub fn new(file: Option<CacheFile>) -> Self {
-        Self { file, memory: OnceLock::new(), unpublished: Mutex::default() }
+        Self { file, ..Self::default() }
     }
 
     /// The cache file, which may not exist yet.
@@ -88,28 +78,78 @@ impl Choices {
         self.file.as_ref().map(CacheFile::read).unwrap_or_default()
     }
 
-    /// The kernel chosen for a problem, and who remembered it. Only the first call reads the file.
+    /// When to measure: what the user says, or else what the program says, or else [`Mode::default`].
+    ///
+    /// # Errors
+    /// As [`Settings::from_env`].
+    pub fn mode(&self) -> Result<Mode> {
+        let user = self.settings()?.mode;
+        Ok(user.or(*self.mode.read().unwrap_or_else(PoisonError::into_inner)).unwrap_or_default())
+    }
+
+    /// Says when to measure, unless the user does.
+    pub fn set_mode(&self, mode: Mode) {
+        *self.mode.write().unwrap_or_else(PoisonError::into_inner) = Some(mode);
+        self.forget_answers();
+    }
+
+    /// Kernels that the user named.
+    ///
+    /// # Errors
+    /// As [`Settings::from_env`].
+    pub fn pins(&self) -> Result<&Pins> {
+        self.settings().map(|settings| &settings.pins)
+    }
+
+    fn settings(&self) -> Result<&Settings> {
+        if let Some(settings) = self.settings.get() {
+            return Ok(settings);
+        }
+        let settings = if self.asks_user { Settings::from_env()? } else { Settings::default() };
+        Ok(self.settings.get_or_init(|| settings))
+    }
+
+    /// The kernel that was measured to be the best for a problem, and who remembered it. Only the first call reads the file.
     #[must_use]
     pub fn find(&self, key: &Key) -> Option<(&'static Kernel, Source)> {
-        let memory = self.memory().read().unwrap_or_else(PoisonError::into_inner);
-        let found = memory.known.get(key).copied();
-        if found.is_some() || memory.waiting.is_empty() {
-            return found;
+        [Source::Memory, Source::Cache, Source::Shipped, Source::Relative]
+            .into_iter()
+            .find_map(|source| Some((self.kernel(source, key)?, source)))
+    }
+
+    /// The kernel that one source says is the best, if it knows and this build has it.
+    pub(super) fn kernel(&self, source: Source, key: &Key) -> Option<&'static Kernel> {
+        match source {
+            Source::Memory => self.memory().kernel(key, Entry::kernel),
+            Source::Cache => self.cache().kernel(key, Entry::kernel),
+            Source::Shipped | Source::Relative => shipped::kernel(self.tables_of(source), key),
+            Source::Pin | Source::Model | Source::Default => None,
         }
-        let found = (memory.waiting.get(key)?.kernel()?, Source::Cache);
-        drop(memory);
-        Some(*self.write().known.entry(key.clone()).or_insert(found))
+    }
+
+    /// What one source knows of a problem, whether this build has the kernel or not.
+    pub(super) fn entry(&self, source: Source, key: &Key) -> Option<Entry> {
+        match source {
+            Source::Memory => self.memory().entry(key).cloned(),
+            Source::Cache => self.cache().entry(key).cloned(),
+            Source::Shipped | Source::Relative => shipped::entry(self.tables_of(source), key).cloned(),
+            Source::Pin | Source::Model | Source::Default => None,
+        }
+    }
+
+    /// The shipped tables for this processor, or else those of its relatives.
+    fn tables_of(&self, source: Source) -> impl Iterator<Item = &'static Table> {
+        let environment = place::environment();
+        self.tables.iter().filter(move |table| match source {
+            Source::Shipped => table.is_for(environment),
+            _ => table.is_for_a_relative_of(environment),
+        })
     }
 
     /// Remembers an entry from now on. One whose kernel does not run here is never found.
     pub fn record(&self, entry: Entry, keep: Keep) {
-        let mut memory = self.write();
-        memory.waiting.remove(&entry.key);
-        match entry.kernel() {
-            Some(kernel) => memory.known.insert(entry.key.clone(), (kernel, Source::Memory)),
-            None => memory.known.remove(&entry.key),
-        };
-        drop(memory);
+        self.memory.write().unwrap_or_else(PoisonError::into_inner).insert(entry.key.clone(), entry.clone());
+        self.forget_answers();
         if keep == Keep::InFile {
             self.unpublished().entries.push(entry);
         }
@@ -138,12 +178,30 @@ impl Choices {
         Ok(())
     }
 
-    fn memory(&self) -> &RwLock<Memory> {
-        self.memory.get_or_init(|| RwLock::new(Memory::of(self.contents().entries)))
+    /// What a look-up came to before.
+    pub(crate) fn answer(&self, key: &Key, batch: usize) -> Option<(&'static Kernel, Source)> {
+        self.answers.read().unwrap_or_else(PoisonError::into_inner).get(&(key.clone(), batch)).copied()
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, Memory> {
-        self.memory().write().unwrap_or_else(PoisonError::into_inner)
+    /// Keeps what a look-up came to.
+    pub(crate) fn keep_answer(&self, key: &Key, batch: usize, answer: (&'static Kernel, Source)) {
+        self.answers_mut().insert((key.clone(), batch), answer);
+    }
+
+    fn forget_answers(&self) {
+        self.answers_mut().clear();
+    }
+
+    fn answers_mut(&self) -> RwLockWriteGuard<'_, Answers> {
+        self.answers.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn memory(&self) -> RwLockReadGuard<'_, Layer> {
+        self.memory.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn cache(&self) -> &Layer {
+        self.cache.get_or_init(|| self.contents().entries.into_iter().collect())
     }
 
     fn unpublished(&self) -> MutexGuard<'_, Unpublished> {

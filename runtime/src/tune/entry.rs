@@ -101,6 +101,18 @@ pub enum Origin {
     Shipped,
 }
 
+impl Origin {
+    /// The word that is read and printed.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Imported => "imported",
+            Self::Shipped => "shipped",
+        }
+    }
+}
+
 impl Entry {
     /// What the kernel that was chosen took, unless it could not be measured.
     #[must_use]

@@ -49,10 +49,23 @@ pub struct Contents {
     pub unreadable: usize,
 }
 
+/// The lines before the first entry.
 #[derive(Serialize, Deserialize)]
-struct Header {
+pub(super) struct Header {
     schema: u32,
-    environment: String,
+    /// The environment that was measured.
+    pub environment: String,
+    /// How the environments of processors begin that may use a shipped file too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub relatives: Vec<String>,
+}
+
+/// Reads a file's text, whatever its environment. `None` if it has another schema.
+pub(super) fn read_any(text: &str) -> Option<(Header, Contents)> {
+    let header = toml::from_str::<Header>(&split(text).0).ok().filter(|header| header.schema == SCHEMA)?;
+    let file = CacheFile::new(Path::new(""), &header.environment);
+    let contents = file.parse(text);
+    Some((header, contents))
 }
 
 impl CacheFile {
@@ -123,7 +136,7 @@ impl CacheFile {
     }
 
     fn text<'a>(&self, entries: impl Iterator<Item = &'a Entry>) -> Result<String, toml::ser::Error> {
-        let header = Header { schema: SCHEMA, environment: self.environment.clone() };
+        let header = Header { schema: SCHEMA, environment: self.environment.clone(), relatives: Vec::new() };
         let mut text = PREFACE.to_owned() + &toml::to_string(&header)?;
         for entry in entries {
             text += &format!("\n{MARK}\n{}", entry.to_toml(&self.environment)?);

@@ -125,20 +125,32 @@ impl Key {
     /// The key of a multiplication by what `isa` runs, on `threads` threads, which must not be 0. Does not allocate.
     #[must_use]
     pub fn new(weights: &Weights, batch: usize, numerics: Numerics, isa: &'static Isa, threads: usize) -> Self {
-        let format = weights.format();
+        Self::of(weights.format(), (weights.n(), weights.k()), weights.layout(), batch, numerics, isa, threads)
+    }
+
+    /// As [`Key::new`], for weights of a shape, rows first, that need not exist.
+    #[must_use]
+    pub fn of(
+        format: &Format,
+        (n, k): (usize, usize),
+        layout: Layout,
+        batch: usize,
+        numerics: Numerics,
+        isa: &'static Isa,
+        threads: usize,
+    ) -> Self {
         let owner = registry::kernel_isa(format, numerics, isa);
-        let to_choose_from =
-            registry::kernels(format).iter().filter(|kernel| kernel.numerics == numerics && ptr::eq(kernel.isa, owner));
+        let suits = |kernel: &&Kernel| kernel.numerics == numerics && ptr::eq(kernel.isa, owner);
         Self {
             operation: Cow::Borrowed(matmul::OPERATION),
             format: Cow::Borrowed(format.name),
-            layout: weights.layout(),
+            layout,
             code: Self::code_of(format),
             numerics,
             isa: Cow::Borrowed(owner.name),
-            n: weights.n(),
-            k: weights.k(),
-            batch: Bucket::of(batch, to_choose_from),
+            n,
+            k,
+            batch: Bucket::of(batch, registry::kernels(format).iter().filter(suits)),
             threads,
         }
     }

@@ -13,14 +13,16 @@ use crate::registry;
 /// The environment variable that names the cache folder.
 pub const VARIABLE: &str = "QUANTLOOM_CACHE";
 
+/// The end of the environment of a debug build: what surrounds the kernels is slow there, and its times say nothing about others.
+pub(super) const DEBUG: &str = ";debug";
+
 /// What all choices on this machine depend on: the processor, the instruction sets that it has, and whether this program was
 /// optimised. One line.
 #[must_use]
 pub fn environment() -> &'static str {
     static ENVIRONMENT: LazyLock<String> = LazyLock::new(|| {
         let isas = registry::isas().iter().filter(|isa| (isa.available)()).map(|isa| isa.name).collect::<Vec<_>>();
-        // What surrounds the kernels is slow in a debug build: its times say nothing about others.
-        let build = if cfg!(debug_assertions) { ";debug" } else { "" };
+        let build = if cfg!(debug_assertions) { DEBUG } else { "" };
         Facts::detect().fingerprint(&isas) + build
     });
     &ENVIRONMENT

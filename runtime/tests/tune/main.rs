@@ -7,5 +7,6 @@ mod order;
 #[allow(dead_code, reason = "the tuner's tests run themselves, not the command line")]
 #[path = "../support/program.rs"]
 mod program;
+mod settings;
 mod support;
 mod tuner;

@@ -1,0 +1,102 @@
+//! `quantloom cache explain`: why a kernel runs.
+
+use std::num::NonZero;
+
+use quantloom::matmul::candidates_of;
+use quantloom::registry;
+use quantloom::tune::{self, Answer, Candidate, Entry, Explanation, Key, Lookup, Time};
+
+use super::Failure;
+use super::args::{Choice, Held, shape};
+use super::failure::print;
+use super::table::{Align, Table};
+
+/// Say which kernel runs for a problem, who chose it, and what became of the others
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: quantloom cache explain Q4_K 4096x4096 --batch 8")]
+pub struct Args {
+    /// Name of a format, in any case
+    #[arg(value_name = "FORMAT")]
+    format: String,
+    /// Rows and columns of the weights
+    #[arg(value_name = "NxK", value_parser = shape)]
+    shape: (usize, usize),
+    /// Rows of the activations
+    #[arg(long, value_name = "M", default_value = "1")]
+    batch: NonZero<usize>,
+    #[command(flatten)]
+    choice: Choice,
+    #[command(flatten)]
+    held: Held,
+}
+
+/// Looks the problem up, and prints every step.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let format = registry::format_by_name(&args.format)?;
+    let request = args.choice.request(format)?;
+    let isa = request.isa.unwrap_or_else(|| registry::best_isa_of(format));
+    let candidates = candidates_of(format, request.numerics, isa)?;
+    let (batch, threads) = (args.batch.get(), args.choice.pool().threads());
+    let key = Key::of(format, args.shape, args.held.layout, batch, request.numerics, isa, threads);
+    let explanation = Lookup::new(tune::choices(), format, key, batch, request.isa, candidates).explain()?;
+    print(&text(&explanation, batch))
+}
+
+fn text(explanation: &Explanation, batch: usize) -> String {
+    let Explanation { key, links, candidates, entry } = explanation;
+    let Key { format, n, k, batch: bucket, numerics, isa, threads, layout, .. } = key;
+    let layout = layout.name();
+    let mut text = format!("{format} {n}x{k} {layout}, batch {batch} of {bucket}, {numerics}, {isa}, threads {threads}\n\n");
+    let mut decided = false;
+    for link in links {
+        let (mark, answer) = match &link.answer {
+            Answer::Kernel(kernel) if !decided => {
+                decided = true;
+                (">", kernel.name.to_owned())
+            }
+            Answer::Kernel(kernel) => (" ", kernel.name.to_owned()),
+            Answer::Silent(silence) => (" ", silence.to_string()),
+        };
+        text += &format!("{mark} {:9} {answer}\n", link.source);
+    }
+    let mut table = Table::new(&[
+        ("KERNEL", Align::Left),
+        ("µs", Align::Right),
+        ("OF DEFAULT", Align::Right),
+        ("ROUNDS", Align::Right),
+        ("", Align::Left),
+    ]);
+    candidates.iter().for_each(|candidate| table.row(row(candidate, entry.as_ref())));
+    text += &format!("\n{table}");
+    if let Some(Entry { measured, effort, spread, origin, system, .. }) = entry {
+        let (effort, origin) = (effort.name(), origin.name());
+        text += &format!("\nmeasured at batch {measured}, effort {effort}, spread {spread:.2}, {origin}: {system}\n");
+    }
+    text
+}
+
+fn row(candidate: &Candidate, entry: Option<&Entry>) -> [String; 5] {
+    let time = entry.and_then(|entry| entry.time_of(candidate.kernel.name));
+    let told = |tell: fn(&Time) -> String| time.map_or_else(|| "-".to_owned(), tell);
+    [
+        candidate.kernel.name.to_owned(),
+        told(|time| format!("{:.1}", time.ns as f64 / 1e3)),
+        told(|time| format!("{:.1}%", 100.0 * time.ratio)),
+        told(|time| time.rounds.to_string()),
+        fate(candidate, time, entry).to_owned(),
+    ]
+}
+
+/// What became of a candidate.
+fn fate(candidate: &Candidate, time: Option<&Time>, entry: Option<&Entry>) -> &'static str {
+    let most = entry.and_then(|entry| entry.times.iter().map(|time| time.rounds).max()).unwrap_or(0);
+    match time {
+        _ if candidate.chosen && candidate.default => "runs, and is the default",
+        _ if candidate.chosen => "runs",
+        _ if candidate.default => "the default",
+        None => "not measured",
+        Some(time) if time.rounds < most => "dropped out",
+        Some(time) if time.ratio < 1.0 => "not faster beyond doubt, or another is faster still",
+        Some(_) => "slower",
+    }
+}

@@ -1,0 +1,50 @@
+//! Entries in memory, to look up by key.
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+use super::{Entry, Key};
+use crate::registry::Kernel;
+
+/// Entries of one source.
+#[derive(Debug, Default)]
+pub struct Layer {
+    entries: HashMap<Key, Known>,
+}
+
+/// An entry, and its kernel once that was asked for: the format may be registered later than the entry is read.
+#[derive(Debug)]
+struct Known {
+    entry: Entry,
+    kernel: OnceLock<&'static Kernel>,
+}
+
+impl Layer {
+    /// The entry for a key, if there is one.
+    pub fn entry(&self, key: &Key) -> Option<&Entry> {
+        self.entries.get(key).map(|known| &known.entry)
+    }
+
+    /// The kernel that the entry for a key chooses, if there is one and `kernel_of` finds it in this build.
+    pub fn kernel(&self, key: &Key, kernel_of: fn(&Entry) -> Option<&'static Kernel>) -> Option<&'static Kernel> {
+        let known = self.entries.get(key)?;
+        if let Some(kernel) = known.kernel.get() {
+            return Some(kernel);
+        }
+        let kernel = kernel_of(&known.entry)?;
+        Some(known.kernel.get_or_init(|| kernel))
+    }
+
+    /// Adds an entry under a key, in place of the one that was there.
+    pub fn insert(&mut self, key: Key, entry: Entry) {
+        self.entries.insert(key, Known { entry, kernel: OnceLock::new() });
+    }
+}
+
+impl FromIterator<Entry> for Layer {
+    fn from_iter<T: IntoIterator<Item = Entry>>(entries: T) -> Self {
+        let mut layer = Self::default();
+        entries.into_iter().for_each(|entry| layer.insert(entry.key.clone(), entry));
+        layer
+    }
+}

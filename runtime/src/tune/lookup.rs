@@ -1,0 +1,172 @@
+//! Which kernel runs: sources are asked in order, and the first that knows decides.
+
+use std::fmt;
+
+use super::{Choices, Entry, Key, MODE, Mode};
+use crate::error::Result;
+use crate::matmul::{self, Source};
+use crate::registry::{self, Format, Isa, Kernel};
+
+/// The sources in the order in which they are asked.
+const ORDER: [Source; 7] =
+    [Source::Pin, Source::Memory, Source::Cache, Source::Shipped, Source::Relative, Source::Model, Source::Default];
+
+/// The look-up of a kernel for one problem.
+#[derive(Clone, Debug)]
+pub struct Lookup<'a> {
+    choices: &'a Choices,
+    format: &'static Format,
+    key: Key,
+    batch: usize,
+    /// The instruction set that the caller named, if any.
+    isa: Option<&'static Isa>,
+    /// What there is to choose from, in card order.
+    candidates: Vec<&'static Kernel>,
+}
+
+/// What one source says.
+#[derive(Clone, Debug)]
+pub struct Link {
+    /// The source.
+    pub source: Source,
+    /// Its answer.
+    pub answer: Answer,
+}
+
+/// A kernel, or why there is none.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// This one.
+    Kernel(&'static Kernel),
+    /// The source does not know.
+    Silent(Silence),
+}
+
+/// Why a source does not know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Silence {
+    /// What was measured is not to be followed.
+    Off,
+    /// No kernel is named for such a call.
+    NotPinned,
+    /// It was not measured, or there is no such cache or table.
+    NotMeasured,
+    /// The kernel that was chosen, which this build has not, or with another text.
+    OtherBuild(String),
+    /// There is no model of the instruction set.
+    NoModel,
+}
+
+impl fmt::Display for Silence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => write!(f, "not followed: {MODE} or the program says {}", Mode::Off),
+            Self::NotPinned => write!(f, "nothing is pinned for this"),
+            Self::NotMeasured => write!(f, "not measured"),
+            Self::OtherBuild(kernel) => {
+                write!(f, "{kernel} was chosen, which is not in this build, or is not compared with the same default")
+            }
+            Self::NoModel => write!(f, "there is no model of this instruction set"),
+        }
+    }
+}
+
+/// Everything that a look-up takes into account.
+#[derive(Clone, Debug)]
+pub struct Explanation {
+    /// The problem.
+    pub key: Key,
+    /// What every source says, in the order in which they are asked. The first kernel runs.
+    pub links: Vec<Link>,
+    /// Every kernel that there is to choose from, in card order.
+    pub candidates: Vec<Candidate>,
+    /// What was measured, if anything was.
+    pub entry: Option<Entry>,
+}
+
+/// A kernel that there is to choose from.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidate {
+    /// The kernel.
+    pub kernel: &'static Kernel,
+    /// Whether it runs.
+    pub chosen: bool,
+    /// Whether it would run if nothing were known.
+    pub default: bool,
+}
+
+impl<'a> Lookup<'a> {
+    /// The look-up for a batch size and a key. `isa` is the instruction set that the caller names, `candidates`, of which there is one at
+    /// least, are in card order.
+    #[must_use]
+    pub const fn new(
+        choices: &'a Choices,
+        format: &'static Format,
+        key: Key,
+        batch: usize,
+        isa: Option<&'static Isa>,
+        candidates: Vec<&'static Kernel>,
+    ) -> Self {
+        Self { choices, format, key, batch, isa, candidates }
+    }
+
+    /// The kernel that runs, and who chose it.
+    ///
+    /// # Errors
+    /// [`crate::Error::Setting`] if the user's environment says what cannot be followed.
+    pub fn choose(&self) -> Result<(&'static Kernel, Source)> {
+        for source in ORDER {
+            if let Answer::Kernel(kernel) = self.ask(source)? {
+                return Ok((kernel, source));
+            }
+        }
+        Ok((self.default(), Source::Default))
+    }
+
+    /// What every source says, and all that there is to choose from.
+    ///
+    /// # Errors
+    /// As [`Lookup::choose`].
+    pub fn explain(&self) -> Result<Explanation> {
+        let links = ORDER.into_iter().map(|source| Ok(Link { source, answer: self.ask(source)? })).collect::<Result<_>>()?;
+        let (chosen, _) = self.choose()?;
+        let same = std::ptr::eq::<Kernel>;
+        let candidate = |&kernel| Candidate { kernel, chosen: same(kernel, chosen), default: same(kernel, self.default()) };
+        let candidates = self.candidates.iter().map(candidate).collect();
+        let entry = ORDER.into_iter().find_map(|source| self.choices.entry(source, &self.key));
+        Ok(Explanation { key: self.key.clone(), links, candidates, entry })
+    }
+
+    /// What a source says.
+    fn ask(&self, source: Source) -> Result<Answer> {
+        Ok(match source {
+            Source::Pin => self.pinned()?.map_or(Answer::Silent(Silence::NotPinned), Answer::Kernel),
+            Source::Memory | Source::Cache | Source::Shipped | Source::Relative => self.measured(source)?,
+            Source::Model => Answer::Silent(Silence::NoModel),
+            Source::Default => Answer::Kernel(self.default()),
+        })
+    }
+
+    /// The kernel that the user named for such a call.
+    fn pinned(&self) -> Result<Option<&'static Kernel>> {
+        let owner = |isa| registry::kernel_isa(self.format, self.key.numerics, isa);
+        let allowed = |isa: &'static Isa| self.isa.is_none_or(|named| std::ptr::eq(owner(named), isa));
+        let pins = self.choices.pins()?.kernels(self.format)?;
+        Ok(pins.into_iter().find(|kernel| kernel.numerics == self.key.numerics && allowed(kernel.isa)))
+    }
+
+    fn measured(&self, source: Source) -> Result<Answer> {
+        if !self.choices.mode()?.follows_measurements() {
+            return Ok(Answer::Silent(Silence::Off));
+        }
+        if let Some(kernel) = self.choices.kernel(source, &self.key) {
+            return Ok(Answer::Kernel(kernel));
+        }
+        let entry = self.choices.entry(source, &self.key);
+        Ok(Answer::Silent(entry.map_or(Silence::NotMeasured, |entry| Silence::OtherBuild(entry.kernel))))
+    }
+
+    fn default(&self) -> &'static Kernel {
+        matmul::default(&self.candidates, self.batch)
+    }
+}

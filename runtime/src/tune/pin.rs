@@ -1,0 +1,126 @@
+//! Kernels that the user names, whatever was measured.
+
+use std::str::FromStr;
+
+use crate::error::{Error, Result};
+use crate::matmul::OPERATION;
+use crate::registry::{self, Format, Kernel};
+
+use super::settings::PIN;
+
+/// Kernels by format and operation: `format/operation=variant`, several of them with commas between. A variant is a kernel's name, or
+/// what follows the format in it. One that computes another numerics class than a call asks for, or runs on another instruction set than
+/// the call names, says nothing about that call.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pins {
+    text: String,
+    pins: Vec<Pin>,
+}
+
+/// One of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Pin {
+    format: String,
+    variant: String,
+}
+
+impl FromStr for Pins {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let pins = text.split(',').map(str::trim).filter(|pin| !pin.is_empty()).map(str::parse).collect::<Result<_, _>>()?;
+        Ok(Self { text: text.to_owned(), pins })
+    }
+}
+
+impl FromStr for Pin {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.split_once('=').and_then(|(problem, variant)| Some((problem.split_once('/')?, variant)));
+        let ((format, operation), variant) = parts.ok_or_else(|| format!("{text:?} is not format/operation=variant"))?;
+        if operation != OPERATION {
+            return Err(format!("there is no operation {operation:?}, only {OPERATION:?}"));
+        }
+        Ok(Self { format: format.to_owned(), variant: variant.to_owned() })
+    }
+}
+
+impl Pins {
+    /// The kernels that are named for a format.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if any of the pins names a format or a variant that does not exist, or that this processor does not run: to
+    /// pass over it would compare what nobody meant to compare.
+    pub fn kernels(&self, format: &Format) -> Result<Vec<&'static Kernel>> {
+        let mut kernels = Vec::new();
+        for pin in &self.pins {
+            let kernel = pin.kernel().map_err(|detail| self.wrong(detail))?;
+            if kernel.format == format.name {
+                kernels.push(kernel);
+            }
+        }
+        Ok(kernels)
+    }
+
+    /// Whether nothing is pinned.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.pins.is_empty()
+    }
+
+    fn wrong(&self, detail: String) -> Error {
+        Error::Setting { variable: PIN, value: self.text.clone(), detail }
+    }
+}
+
+impl Pin {
+    fn kernel(&self) -> Result<&'static Kernel, String> {
+        let format = registry::format_by_name(&self.format).map_err(|error| error.to_string())?;
+        let named = |kernel: &&Kernel| {
+            let short = kernel.name.strip_prefix(kernel.format).and_then(|rest| rest.strip_prefix('.'));
+            kernel.name == self.variant || short == Some(&*self.variant)
+        };
+        let kernel = registry::kernels(format).iter().find(named);
+        let kernel = kernel
+            .ok_or_else(|| format!("{} has no variant {:?}; `quantloom explain {0}` lists them", format.name, self.variant))?;
+        if !(kernel.isa.available)() {
+            return Err(format!("this processor does not run {}", kernel.name));
+        }
+        Ok(kernel)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn a_kernel() -> (&'static Format, &'static Kernel) {
+        let format = registry::formats().find(|format| !registry::kernels(format).is_empty()).unwrap();
+        (format, registry::kernels(format).iter().find(|kernel| (kernel.isa.available)()).unwrap())
+    }
+
+    #[test]
+    fn a_kernel_is_named_in_full_or_without_its_format() {
+        let (format, kernel) = a_kernel();
+        let short = &kernel.name[format.name.len() + 1..];
+        for variant in [kernel.name, short] {
+            let pins = format!(" {}/matmul={variant} ,", format.name.to_lowercase()).parse::<Pins>().unwrap();
+            let found = pins.kernels(format).unwrap();
+            assert!(found.len() == 1 && std::ptr::eq(found[0], kernel));
+        }
+        assert!("".parse::<Pins>().unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_cannot_be_followed_is_refused() {
+        for wrong in ["x", "a/b", "a=b", "a/mul=b"] {
+            assert!(wrong.parse::<Pins>().is_err(), "{wrong}");
+        }
+        let (format, kernel) = a_kernel();
+        for wrong in [format!("none/matmul={}", kernel.name), format!("{}/matmul=none", format.name)] {
+            let error = wrong.parse::<Pins>().unwrap().kernels(format).unwrap_err().to_string();
+            assert!(error.starts_with(PIN) && error.lines().count() == 1, "{error}");
+        }
+    }
+}

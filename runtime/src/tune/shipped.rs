@@ -1,0 +1,118 @@
+//! Tables that the program ships with: cache files of machines that were measured before, in `runtime/tables/`.
+//!
+//! They are hints for a first start. Other compilers and later cards may have made other code of a kernel, so that unlike the user's own
+//! cache a table counts by the names of kernels, as long as the card's default is the one that was measured against.
+
+use std::sync::LazyLock;
+
+use super::layer::Layer;
+use super::{Digest, Entry, Key, file};
+use crate::registry::{self, Kernel};
+
+/// The texts of `runtime/tables/`.
+const TEXTS: &[&str] = include!(concat!(env!("OUT_DIR"), "/tables.rs"));
+
+/// What was measured on one processor.
+#[derive(Debug)]
+pub struct Table {
+    /// Its environment.
+    environment: String,
+    /// How the environments of processors begin that are said to be like it.
+    relatives: Vec<String>,
+    /// By keys without code.
+    layer: Layer,
+}
+
+/// All tables.
+pub fn tables() -> &'static [Table] {
+    static TABLES: LazyLock<Vec<Table>> = LazyLock::new(|| TEXTS.iter().filter_map(|text| Table::read(text)).collect());
+    &TABLES
+}
+
+impl Table {
+    /// The table in the text of a cache file. `None` if it has another schema.
+    fn read(text: &str) -> Option<Self> {
+        let (header, contents) = file::read_any(text)?;
+        let mut layer = Layer::default();
+        contents.entries.into_iter().for_each(|entry| layer.insert(without_code(&entry.key), entry));
+        Some(Self { environment: header.environment, relatives: header.relatives, layer })
+    }
+
+    /// Whether it was measured on a processor like that of an environment: the same model, caches and instruction sets.
+    pub fn is_for(&self, environment: &str) -> bool {
+        hardware(&self.environment) == hardware(environment)
+    }
+
+    /// Whether it says that the processor of an environment is like the one that it was measured on.
+    pub fn is_for_a_relative_of(&self, environment: &str) -> bool {
+        let begins = |relative: &String| {
+            environment.strip_prefix(relative.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', ';']))
+        };
+        !self.is_for(environment) && self.relatives.iter().any(begins)
+    }
+}
+
+/// The first entry that some tables have for a problem.
+pub fn entry(mut tables: impl Iterator<Item = &'static Table>, key: &Key) -> Option<&'static Entry> {
+    let key = without_code(key);
+    tables.find_map(|table| table.layer.entry(&key))
+}
+
+/// The kernel that the first of them that knows says is the best, if this build has it.
+pub fn kernel(mut tables: impl Iterator<Item = &'static Table>, key: &Key) -> Option<&'static Kernel> {
+    let key = without_code(key);
+    tables.find_map(|table| table.layer.kernel(&key, kernel_by_name))
+}
+
+/// The kernel of an entry by its name alone.
+fn kernel_by_name(entry: &Entry) -> Option<&'static Kernel> {
+    let Key { format, numerics, isa, batch, .. } = &entry.key;
+    let format = registry::format_by_name(format).ok()?;
+    let of_class = |kernel: &&Kernel| kernel.numerics == *numerics && kernel.isa.name == isa && (kernel.isa.available)();
+    let kernels = registry::kernels(format).iter().filter(of_class).collect::<Vec<_>>();
+    let default = (!kernels.is_empty()).then(|| crate::matmul::default(&kernels, batch.first()))?;
+    if default.name != entry.default {
+        return None;
+    }
+    kernels.into_iter().find(|kernel| kernel.name == entry.kernel)
+}
+
+fn without_code(key: &Key) -> Key {
+    Key { code: Digest(0), ..key.clone() }
+}
+
+/// What an environment says of the machine, and not of how the program was built.
+fn hardware(environment: &str) -> &str {
+    environment.strip_suffix(super::place::DEBUG).unwrap_or(environment)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(environment: &str, relatives: &[&str]) -> Table {
+        let relatives = relatives.iter().map(|&relative| relative.to_owned()).collect();
+        Table { environment: environment.to_owned(), relatives, layer: Layer::default() }
+    }
+
+    #[test]
+    fn every_table_is_read_whole() {
+        assert_eq!(tables().len(), TEXTS.len());
+        for text in TEXTS {
+            let (_, contents) = file::read_any(text).unwrap();
+            assert!(contents.unreadable == 0 && !contents.entries.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_processor_is_the_same_a_relative_or_a_stranger() {
+        let table = table("Maker-6-207-2;48K;avx2", &["Maker-6-207", "Maker-6-143"]);
+        let kinds = |environment: &str| (table.is_for(environment), table.is_for_a_relative_of(environment));
+        assert_eq!(kinds("Maker-6-207-2;48K;avx2"), (true, false));
+        assert_eq!(kinds("Maker-6-207-2;48K;avx2;debug"), (true, false));
+        assert_eq!(kinds("Maker-6-207-3;48K;avx2"), (false, true));
+        assert_eq!(kinds("Maker-6-143-8;32K;avx2"), (false, true));
+        assert_eq!(kinds("Maker-6-1430-8;32K;avx2"), (false, false));
+        assert_eq!(kinds("Maker-6-208-2;48K;avx2"), (false, false));
+    }
+}
