@@ -15,6 +15,8 @@ pub struct Defaults {
     pub counters: Counters,
     /// With a busy process on a core.
     pub contention: Contention,
+    /// For the tuner's choices.
+    pub tuning: Tuning,
 }
 
 /// Every format in every shape with every batch on every number of threads.
@@ -30,6 +32,17 @@ pub struct Cases {
     pub threads: Vec<usize>,
     /// Seconds for one case, all contenders together.
     pub seconds: f64,
+}
+
+/// For the tuner's choices: every format in every shape with every batch.
+#[derive(Debug, Deserialize)]
+pub struct Tuning {
+    /// The formats.
+    pub formats: Vec<String>,
+    /// The shapes.
+    pub shapes: Vec<Shape>,
+    /// The batch sizes.
+    pub batches: Vec<usize>,
 }
 
 /// For the counters.
@@ -72,9 +85,11 @@ mod tests {
 
     #[test]
     fn the_defaults_name_what_exists() {
-        let Defaults { full, quick, counters, contention } = Defaults::get();
-        let shapes = full.shapes.iter().chain(&quick.shapes).chain([&counters.shape, &contention.shape]);
-        for name in full.formats.iter().chain(&quick.formats).chain(&counters.formats).chain([&contention.format]) {
+        let Defaults { full, quick, counters, contention, tuning } = Defaults::get();
+        let shapes = [&full.shapes, &quick.shapes, &tuning.shapes].into_iter().flatten();
+        let shapes = shapes.chain([&counters.shape, &contention.shape]);
+        let formats = [&full.formats, &quick.formats, &counters.formats, &tuning.formats].into_iter().flatten();
+        for name in formats.chain([&contention.format]) {
             let format = registry::format_by_name(name).unwrap();
             assert!(shapes.clone().all(|shape| shape.k.is_multiple_of(format.block_weights)), "{name}");
         }
