@@ -16,6 +16,7 @@ mod inspect;
 mod matmul;
 mod metadata;
 mod pack;
+mod probe;
 mod progress;
 mod quantize;
 mod results;
@@ -55,6 +56,7 @@ enum Command {
     Explain(explain::Args),
     Quantize(quantize::Args),
     Pack(pack::Args),
+    Probe(probe::Args),
 }
 
 impl Cli {
@@ -76,6 +78,7 @@ impl Cli {
             Some(Command::Explain(args)) => explain::run(args),
             Some(Command::Quantize(args)) => quantize::run(args),
             Some(Command::Pack(args)) => pack::run(args),
+            Some(Command::Probe(probe::Args {})) => probe::run(),
         }
     }
 }

@@ -1,17 +1,16 @@
 //! What has been chosen: the memory of the process, in front of the cache file.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-use std::sync::{LazyLock, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockWriteGuard};
-use std::time::Duration;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::sync::{LazyLock, Mutex, OnceLock, PoisonError, RwLock, RwLockWriteGuard};
 
-use super::{CacheFile, Contents, Entry, Key, place};
-use crate::error::{Error, Result};
+use super::outbox::Outbox;
+use super::turn::Turn;
+use super::{CacheFile, Contents, Entry, Key, Variants, place};
+use crate::error::Result;
 use crate::matmul::Source;
 use crate::registry::{self, Kernel};
-
-/// How long a writer waits for others: a write takes milliseconds, so whoever takes this long is stuck.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Choices that are known: a memory, and perhaps a file behind it, which is read at the first look-up and written by
 /// [`Choices::publish`]. May be shared by threads, and the file by processes.
@@ -19,7 +18,12 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub struct Choices {
     file: Option<CacheFile>,
     memory: OnceLock<RwLock<Memory>>,
-    unpublished: Mutex<Unpublished>,
+    unpublished: Outbox<Entry>,
+    variants: Variants,
+    /// Writing failed before, and the caller has been told.
+    failed: AtomicBool,
+    /// Held by the thread that measures.
+    turn: Mutex<()>,
 }
 
 type Known = (&'static Kernel, Source);
@@ -46,14 +50,6 @@ impl Memory {
     }
 }
 
-/// Entries on their way to the file.
-#[derive(Debug, Default)]
-struct Unpublished {
-    entries: Vec<Entry>,
-    /// Writing failed before, and the caller has been told.
-    failed: bool,
-}
-
 /// Where an entry is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keep {
@@ -73,7 +69,14 @@ impl Choices {
     /// Choices with a file behind them, or none.
     #[must_use]
     pub fn new(file: Option<CacheFile>) -> Self {
-        Self { file, memory: OnceLock::new(), unpublished: Mutex::default() }
+        Self {
+            variants: Variants::new(file.as_ref()),
+            file,
+            memory: OnceLock::new(),
+            unpublished: Outbox::default(),
+            failed: AtomicBool::new(false),
+            turn: Mutex::default(),
+        }
     }
 
     /// The cache file, which may not exist yet.
@@ -82,15 +85,35 @@ impl Choices {
         self.file.as_ref().map(CacheFile::path)
     }
 
+    /// The folder of the cache file, which may not exist yet.
+    pub(super) fn folder(&self) -> Option<&Path> {
+        self.file.as_ref().map(CacheFile::folder)
+    }
+
+    /// What is known of the kernels themselves.
+    #[must_use]
+    pub const fn variants(&self) -> &Variants {
+        &self.variants
+    }
+
+    /// The turn to measure; `None` while another thread or process measures.
+    pub(super) fn turn(&self) -> Option<Turn<'_>> {
+        Turn::take(self, &self.turn)
+    }
+
     /// What the cache file holds now, usable here or not: [`Entry::kernel`] tells.
     #[must_use]
     pub fn contents(&self) -> Contents {
         self.file.as_ref().map(CacheFile::read).unwrap_or_default()
     }
 
-    /// The kernel chosen for a problem, and who remembered it. Only the first call reads the file.
+    /// The kernel chosen for a problem, unless it is quarantined, and who remembered it. Only the first call reads the files.
     #[must_use]
     pub fn find(&self, key: &Key) -> Option<(&'static Kernel, Source)> {
+        self.recall(key).filter(|(kernel, _)| !self.variants.is_quarantined(kernel))
+    }
+
+    fn recall(&self, key: &Key) -> Option<Known> {
         let memory = self.memory().read().unwrap_or_else(PoisonError::into_inner);
         let found = memory.known.get(key).copied();
         if found.is_some() || memory.waiting.is_empty() {
@@ -111,31 +134,18 @@ impl Choices {
         };
         drop(memory);
         if keep == Keep::InFile {
-            self.unpublished().entries.push(entry);
+            self.unpublished.add(entry);
         }
     }
 
-    /// Adds to the file what was recorded for it since the last time.
+    /// Adds to the files what was recorded for them since the last time, of problems and of kernels.
     ///
     /// # Errors
-    /// [`Error::Cache`] when the file cannot be written, for the first time: later failures are not worth another warning, and
+    /// [`crate::Error::Cache`] when a file cannot be written, for the first time: later failures are not worth another warning, and
     /// are not waited for. What was recorded stays in memory, and the next call tries again.
     pub fn publish(&self) -> Result<()> {
-        let mut unpublished = self.unpublished();
-        let Unpublished { entries, failed } = &mut *unpublished;
-        if entries.is_empty() {
-            return Ok(());
-        }
-        let patience = if *failed { Duration::ZERO } else { PATIENCE };
-        match self.file.as_ref().ok_or_else(nowhere).and_then(|file| file.merge(entries, patience)) {
-            Ok(()) => entries.clear(),
-            Err(error) if !*failed => {
-                *failed = true;
-                return Err(error);
-            }
-            Err(_) => {}
-        }
-        Ok(())
+        let entries = self.unpublished.send(self.file.as_ref(), &self.failed);
+        entries.and(self.variants.publish(&self.failed))
     }
 
     fn memory(&self) -> &RwLock<Memory> {
@@ -144,20 +154,5 @@ impl Choices {
 
     fn write(&self) -> RwLockWriteGuard<'_, Memory> {
         self.memory().write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn unpublished(&self) -> MutexGuard<'_, Unpublished> {
-        self.unpublished.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// There is no cache folder.
-fn nowhere() -> Error {
-    Error::Cache {
-        path: PathBuf::from("the tuner's cache"),
-        detail: format!(
-            "there is no home folder, so what was measured is forgotten at exit; set {} to a folder",
-            super::VARIABLE
-        ),
     }
 }

@@ -15,29 +15,38 @@
 //! # }
 //! ```
 
+mod admission;
 mod bench;
 mod choices;
 mod deadline;
 mod digest;
+mod disk;
 mod entry;
 #[cfg(test)]
 pub(crate) mod fake;
 mod file;
-pub mod gate;
+mod gate;
 mod group;
+mod isolated;
+mod journal;
 mod key;
+mod outbox;
 mod outcome;
 mod place;
 mod race;
 mod stock;
 mod stopwatch;
 mod tuner;
+mod turn;
+mod variants;
 
 pub use choices::{Choices, Keep, choices};
 pub use digest::Digest;
 pub use entry::{Effort, Entry, Origin, Time};
-pub use file::{CacheFile, Contents};
+pub use file::{CacheFile, Contents, Record, RecordFile, Records};
+pub use isolated::{isolated, serve};
 pub use key::{Bucket, Key};
 pub use outcome::{Outcome, Status, Timing};
 pub use place::{VARIABLE, environment, folder, system};
 pub use tuner::{Job, Progress, Tuner};
+pub use variants::{State, Variant, VariantId, Variants};
