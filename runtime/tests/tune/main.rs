@@ -2,10 +2,16 @@
 
 mod bases;
 mod cache;
+mod child;
 mod choices;
+mod crashes;
+mod culprits;
+mod disk;
+mod kills;
 mod order;
-#[allow(dead_code, reason = "the tuner's tests run themselves, not the command line")]
 #[path = "../support/program.rs"]
 mod program;
 mod support;
 mod tuner;
+mod turns;
+mod variants;
