@@ -177,10 +177,11 @@ pub fn serve(input: impl BufRead, mut output: impl Write) -> Result<()> {
 
 /// The kernel of a line, and its format.
 fn known(line: &str) -> Result<(&'static Format, &'static Kernel)> {
-    let all = registry::formats().flat_map(|format| registry::kernels(format).iter().map(move |kernel| (format, kernel)));
-    let wanted = |kernel: &Kernel| line == format!("{} {}", kernel.name, VariantId::of(kernel).hash);
-    all.filter(|(_, kernel)| (kernel.isa.available)())
-        .find(|(_, kernel)| wanted(kernel))
+    let (name, hash) = line.split_once(' ').unwrap_or_default();
+    let mut formats = registry::formats();
+    let found = formats.find_map(|format| Some((format, registry::kernels(format).iter().find(|kernel| kernel.name == name)?)));
+    found
+        .filter(|(_, kernel)| VariantId::of(kernel).hash.to_string() == hash && (kernel.isa.available)())
         .ok_or_else(|| failed(format!("no kernel here is {line:?}; do not replace the program while it runs")))
 }
 

@@ -26,12 +26,10 @@ impl Journal {
     pub fn watch<T>(&self, id: &VariantId, work: impl FnOnce() -> T) -> T {
         let path = self.folder.join(id.hash.to_string());
         // Not synchronised to the disk: a kernel that kills its process is what is to be remembered, not a power cut.
-        let written = self.write(&path, id);
+        let _ = self.write(&path, id);
         let result = work();
         // A kernel that panics does not come here: it crashed.
-        if written.is_ok() {
-            let _ = fs::remove_file(&path);
-        }
+        let _ = fs::remove_file(&path);
         result
     }
 

@@ -9,6 +9,7 @@ mod culprits;
 mod disk;
 mod kills;
 mod order;
+#[allow(dead_code, reason = "only the command line must know of emulators")]
 #[path = "../support/program.rs"]
 mod program;
 mod support;
