@@ -103,6 +103,24 @@ fn a_segmentation_fault() {
 }
 
 #[test]
+fn two_deadly_kernels_cost_two_processes() {
+    let test = "crashes::two_deadly_kernels_cost_two_processes";
+    if part().is_some() {
+        let (outcome, measured) = tune(&[ILLEGAL, FAULT]);
+        // That of the first was said by the process that died of the second.
+        assert!(matches!(&outcome.warnings[..], [Error::Abandoned { kernel }] if kernel == FAULT.0), "{:?}", outcome.warnings);
+        assert_eq!(names(&outcome.quarantined), [ILLEGAL.0, FAULT.0]);
+        assert!(!measured.is_empty());
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let run = || child(test, folder.path(), 0).output().unwrap();
+    assert_eq!(run().status.signal(), Some(4));
+    assert_eq!(run().status.signal(), Some(11));
+    done(&run(), 0);
+}
+
+#[test]
 fn a_wrong_last_bit() {
     let test = "crashes::a_wrong_last_bit";
     match part() {

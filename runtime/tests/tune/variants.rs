@@ -3,7 +3,8 @@
 use std::fs;
 use std::thread;
 
-use quantloom::tune::{Choices, Digest, Record, RecordFile, Records, State, Variant, VariantId};
+use quantloom::registry::Kernel;
+use quantloom::tune::{Choices, Record, RecordFile, Records, State, Variant, VariantId};
 
 use crate::support::{file, kernels, weights};
 
@@ -36,10 +37,12 @@ fn a_kernel_with_another_text_is_unknown() {
     let weights = weights(16, 1);
     let kernel = kernels(&weights)[0];
     let (_folder, file) = file();
-    let id = VariantId::of(kernel);
-    let old = Variant { id: VariantId { hash: Digest(!id.hash.0), ..id }, state: State::Crashed, detail: "once".to_owned() };
-    file.beside().merge(std::slice::from_ref(&old), Default::default()).unwrap();
+    let old = Kernel { hash: !kernel.hash, ..*kernel };
+    let before = Choices::new(Some(file.clone()));
+    before.variants().record(&old, State::Crashed, "once");
+    before.publish().unwrap();
     let choices = Choices::new(Some(file.clone()));
+    assert_eq!(choices.variants().state(&old), Some(State::Crashed));
     assert_eq!(choices.variants().state(kernel), None);
     assert!(!choices.variants().is_quarantined(kernel) && choices.variants().quarantined().is_empty());
     choices.variants().record(kernel, State::Passed, "");
