@@ -1,7 +1,7 @@
 //! `quantloom cache`: what the tuner remembers.
 
 use clap::Subcommand;
-use quantloom::tune::{self, Contents, Time};
+use quantloom::tune::{self, Contents, Time, Variant};
 
 use super::failure::print;
 use super::table::{Align, Table};
@@ -33,7 +33,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     match &args.action {
         Action::Explain(args) => lookup::run(args),
         Action::Path => print(&format!("{}\n", path.display())),
-        Action::Show => print(&text(&tune::choices().contents())),
+        Action::Show => {
+            let quarantined = tune::choices().variants().quarantined();
+            print(&format!("{}{}", text(&tune::choices().contents()), lines(&quarantined)))
+        }
     }
 }
 
@@ -64,4 +67,9 @@ fn text(contents: &Contents) -> String {
         count => format!("{count} entries are torn or edited, and count for nothing\n"),
     };
     format!("{table}{unreadable}")
+}
+
+/// A line for each kernel that must not run, and why.
+pub fn lines(quarantined: &[Variant]) -> String {
+    quarantined.iter().map(|variant| format!("quarantined: {}: {variant}\n", variant.id.kernel)).collect()
 }

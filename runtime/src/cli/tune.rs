@@ -1,5 +1,7 @@
 //! `quantloom tune`: choose kernels for the matrices of a model.
 
+use std::collections::BTreeSet;
+use std::mem;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,7 +9,7 @@ use quantloom::defaults::Defaults;
 use quantloom::matmul::Request;
 use quantloom::model::Model;
 use quantloom::pool::Pool;
-use quantloom::tune::{self, Job, Outcome, Tuner};
+use quantloom::tune::{self, Job, Outcome, Tuner, VariantId};
 use quantloom::weights::{Layout, Weights};
 use serde_json::{Value as Json, json};
 
@@ -16,9 +18,13 @@ use super::args::seconds;
 use super::failure::{print, tell};
 use super::progress::bar;
 use super::table::{Align, Table};
+use super::{cache, probe};
 
 /// What is spent when nobody says how much.
 const BUDGET: Duration = Duration::from_secs(10);
+
+/// What a kernel may take that is run for the first time, in a process of its own: they take milliseconds.
+const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Find the fastest kernels for the tensors of a model, and remember them
 #[derive(Debug, clap::Args)]
@@ -45,14 +51,17 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let batches = Defaults::get().bench.batches;
     let job = |weights| Job { weights, batches: &batches, request: Request::of(Weights::format(weights)) };
     let jobs = matrices.iter().map(|matrix| job(&matrix.weights)).collect::<Vec<_>>();
+    let tuner = Tuner::new(tune::choices());
+    let mut warnings = tuner.isolate(&jobs, pool, DEADLINE, &mut probe::command)?;
     let progress = bar((jobs.len() * batches.len()) as u64, "tuning");
-    let outcomes = Tuner::new(tune::choices()).tune_model(&jobs, pool, args.budget.unwrap_or(BUDGET), &mut |step| {
+    let outcomes = tuner.tune_model(&jobs, pool, args.budget.unwrap_or(BUDGET), &mut |step| {
         progress.set_length(step.total as u64);
         progress.set_position(step.done as u64);
     });
     progress.finish_and_clear();
-    let outcomes = outcomes?;
-    outcomes.iter().filter_map(|outcome| outcome.warning.as_ref()).for_each(|warning| tell(&format!("warning: {warning}")));
+    let mut outcomes = outcomes?;
+    warnings.extend(outcomes.iter_mut().flat_map(|outcome| mem::take(&mut outcome.warnings)));
+    warnings.iter().for_each(|warning| tell(&format!("warning: {warning}")));
     print(&if args.json { format!("{:#}\n", json(&outcomes)) } else { text(&outcomes) })
 }
 
@@ -76,9 +85,10 @@ fn text(outcomes: &[Outcome]) -> String {
             ratio(outcome).map_or_else(|| "-".to_owned(), |ratio| format!("{:.0}%", 100.0 * ratio)),
         ]);
     }
-    let wrong =
-        outcomes.iter().flat_map(|outcome| &outcome.quarantined).map(|kernel| format!("quarantined: {}\n", kernel.name));
-    format!("{table}{}", wrong.collect::<String>())
+    let ids = outcomes.iter().flat_map(|outcome| &outcome.quarantined).map(|kernel| VariantId::of(kernel));
+    let quarantined =
+        ids.collect::<BTreeSet<_>>().iter().filter_map(|id| tune::choices().variants().find(id)).collect::<Vec<_>>();
+    format!("{table}{}", cache::lines(&quarantined))
 }
 
 /// The chosen kernel's time over the default's, if they were measured.

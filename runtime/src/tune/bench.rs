@@ -1,10 +1,11 @@
 //! Problems that differ in their batch size only, measured one after the other on the same weights.
 
+use super::admission::admit;
 use super::deadline::Deadline;
-use super::gate;
 use super::race::Race;
 use super::stock::Stock;
 use super::stopwatch::Stopwatch;
+use super::turn::Turn;
 use super::{Choices, Digest, Effort, Entry, Keep, Key, Origin, Outcome, Status, Time, Timing, place};
 use crate::error::Result;
 use crate::machine::Facts;
@@ -21,7 +22,6 @@ const RESTLESS: f64 = 2.5;
 #[derive(Debug)]
 pub struct Bench<'a> {
     runners: Vec<&'static Kernel>,
-    quarantined: Vec<&'static Kernel>,
     stock: Stock,
     pool: &'a Pool,
 }
@@ -30,12 +30,9 @@ impl<'a> Bench<'a> {
     /// Lets candidates, in card order, through the gate. The matrices, at least one, have one format and shape.
     ///
     /// # Errors
-    /// As [`gate::wrong`].
-    pub fn new(candidates: &[&'static Kernel], matrices: &[&Weights], pool: &'a Pool) -> Result<Self> {
-        let quarantined = gate::wrong(matrices[0], candidates, pool)?;
-        let trusted = |kernel: &&'static Kernel| !quarantined.iter().any(|wrong| std::ptr::eq(*wrong, *kernel));
-        let runners = candidates.iter().copied().filter(trusted).collect();
-        Ok(Self { runners, quarantined, stock: Stock::new(matrices), pool })
+    /// As [`admit`].
+    pub fn new(candidates: &[&'static Kernel], matrices: &[&Weights], pool: &'a Pool, turn: &Turn<'_>) -> Result<Self> {
+        Ok(Self { runners: admit(candidates, matrices[0], pool, turn)?, stock: Stock::new(matrices), pool })
     }
 
     /// Lets the kernels race on a batch size and records the choice; `None` if there was no time for it, or no kernel.
@@ -55,11 +52,6 @@ impl<'a> Bench<'a> {
             choices.record(self.entry(key, batch, &race, position), keep);
             self.outcome(key, &race, position, keep)
         }))
-    }
-
-    /// Kernels that the gate kept out.
-    pub fn quarantined(&self) -> Vec<&'static Kernel> {
-        self.quarantined.clone()
     }
 
     fn entry(&self, key: &Key, batch: usize, race: &Race, default: usize) -> Entry {
@@ -97,8 +89,8 @@ impl<'a> Bench<'a> {
             default: self.runners[default],
             status: if keep == Keep::InFile { Status::Tuned } else { Status::Unsteady },
             timings: self.runners.iter().enumerate().map(timing).collect(),
-            quarantined: self.quarantined.clone(),
-            warning: None,
+            quarantined: Vec::new(),
+            warnings: Vec::new(),
         }
     }
 }
@@ -119,19 +111,19 @@ mod tests {
 
     /// Measures kernels on some weights.
     fn measure(weights: &Weights, kernels: &[&'static Kernel], choices: &Choices) -> Option<Outcome> {
-        let mut bench = Bench::new(kernels, &[weights], Pool::global()).unwrap();
+        let turn = choices.turn().unwrap();
+        let mut bench = Bench::new(kernels, &[weights], Pool::global(), &turn).unwrap();
         let key = Key::new(weights, 3, kernels[0].numerics, kernels[0].isa, 1);
         bench.measure(&key, 3, choices, Deadline::after(FOREVER)).unwrap()
     }
 
     #[test]
-    fn a_wrong_kernel_is_quarantined_even_if_it_is_the_default() {
+    fn a_wrong_kernel_is_not_measured_even_if_it_is_the_default() {
         let weights = fake::weights(64, 2);
         let (right, wrong) = (fake::kernels(&weights), fake::wrong_kernel(&weights));
         let kernels = [&[wrong][..], &right].concat();
         let choices = Choices::new(None);
         let outcome = measure(&weights, &kernels, &choices).unwrap();
-        assert!(outcome.quarantined.len() == 1 && std::ptr::eq(outcome.quarantined[0], wrong));
         assert!(!std::ptr::eq(outcome.kernel, wrong) && !std::ptr::eq(outcome.default, wrong));
         assert_eq!(outcome.timings.len(), right.len());
         let (found, _) = choices.find(&outcome.key).unwrap();

@@ -15,20 +15,25 @@
 //! # }
 //! ```
 
+mod admission;
 mod bench;
 mod choices;
 mod deadline;
 mod digest;
+mod disk;
 mod entry;
 #[cfg(test)]
 pub(crate) mod fake;
 mod file;
-pub mod gate;
+mod gate;
 mod group;
+mod isolated;
+mod journal;
 mod key;
 mod layer;
 mod lookup;
 mod mode;
+mod outbox;
 mod outcome;
 mod pin;
 mod place;
@@ -38,11 +43,14 @@ mod shipped;
 mod stock;
 mod stopwatch;
 mod tuner;
+mod turn;
+mod variants;
 
 pub use choices::{Choices, Keep, choices};
 pub use digest::Digest;
 pub use entry::{Effort, Entry, Origin, Time};
-pub use file::{CacheFile, Contents};
+pub use file::{CacheFile, Contents, Record, RecordFile, Records};
+pub use isolated::{isolated, serve};
 pub use key::{Bucket, Key};
 pub use lookup::{Answer, Candidate, Explanation, Link, Lookup, Silence};
 pub use mode::Mode;
@@ -51,3 +59,4 @@ pub use pin::Pins;
 pub use place::{VARIABLE, environment, folder, system};
 pub use settings::{MODE, PIN, Settings};
 pub use tuner::{Job, Progress, Tuner};
+pub use variants::{State, Variant, VariantId, Variants};
