@@ -51,9 +51,8 @@ pub fn replace(path: &Path, folder: &Path, text: &str) -> io::Result<()> {
     temporary.write_all(text.as_bytes())?;
     temporary.as_file().sync_all()?;
     temporary.persist(path)?;
-    // The name is in the folder: without this, a power cut may bring the old file back. Not all systems open folders.
-    #[cfg(unix)]
-    File::open(folder)?.sync_all()?;
+    // The name is in the folder: without this, a power cut may bring the old file back. Not all systems can do it.
+    let _ = File::open(folder).and_then(|folder| folder.sync_all());
     Ok(())
 }
 

@@ -72,7 +72,7 @@ mod tests {
         let journal = Journal::new(folder.path());
         let id = VariantId::of(&fake::kernel(&fake::weights(1, 1), "any"));
         let path = journal.watch(&id, || {
-            assert_eq!(journal.left(), [id.clone()]);
+            assert_eq!(journal.left(), std::slice::from_ref(&id));
             journal.files().remove(0)
         });
         assert!(journal.left().is_empty() && !path.exists());

@@ -3,6 +3,9 @@
 //! A [`Tuner`] measures; multiplications look up what it found in [`choices`] and never measure by themselves. What is measured
 //! on a steady machine is kept in a [`CacheFile`], and holds from then on for every process of the user on this machine.
 //!
+//! A kernel that gives wrong bits, or that a process died of, is quarantined: [`Variants`] remembers it, and nothing chooses it. One
+//! process and one thread measures at a time; the others do with what is known.
+//!
 //! ```no_run
 //! use std::time::Duration;
 //! use quantloom::{matmul::Request, pool::Pool, tune::{self, Tuner}, weights::Weights};

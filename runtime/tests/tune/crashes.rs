@@ -4,6 +4,7 @@
 
 use std::io;
 use std::os::unix::process::ExitStatusExt;
+use std::panic;
 use std::path::Path;
 use std::time::Duration;
 
@@ -118,6 +119,21 @@ fn two_deadly_kernels_cost_two_processes() {
     assert_eq!(run().status.signal(), Some(4));
     assert_eq!(run().status.signal(), Some(11));
     done(&run(), 0);
+}
+
+#[test]
+fn a_panic() {
+    let test = "crashes::a_panic";
+    if part().is_some() {
+        panic::catch_unwind(|| drop(tune(&[PANIC]))).unwrap_err();
+        let (outcome, measured) = tune(&[PANIC]);
+        assert!(matches!(&outcome.warnings[..], [Error::Abandoned { kernel }] if kernel == PANIC.0), "{:?}", outcome.warnings);
+        assert!(!measured.is_empty() && !measured.contains(&PANIC.0));
+        assert!(tune(&[PANIC]).0.warnings.is_empty());
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    done(&child(test, folder.path(), 0).output().unwrap(), 0);
 }
 
 #[test]

@@ -69,11 +69,11 @@ pub fn register(culprits: &[Culprit]) -> &'static Format {
     let like = support::format();
     let packed = like.packed.as_ref().unwrap();
     let copy = |kernel: &Kernel, name: String| Kernel { name: name.leak(), format: "Culprits", ..*kernel };
-    let mut kernels = packed.kernels.iter().map(|kernel| copy(kernel, kernel.name.replacen(like.name, "Culprits", 1)));
-    let mut kernels = kernels.by_ref().collect::<Vec<_>>();
+    let right = packed.kernels.iter().map(|kernel| copy(kernel, kernel.name.replacen(like.name, "Culprits", 1)));
+    let mut kernels = right.collect::<Vec<_>>();
     let isa = registry::kernel_isa(like, Request::default().numerics, registry::best_isa());
     let of_isa = |kernel: &&Kernel| kernel.numerics == Request::default().numerics && ptr::eq(kernel.isa, isa);
-    let model = packed.kernels.iter().filter(of_isa).next_back().unwrap();
+    let model = packed.kernels.iter().rfind(of_isa).unwrap();
     RIGHT.get_or_init(|| model.run);
     kernels.extend(culprits.iter().map(|&(name, run)| Kernel { run, batch: &[], ..copy(model, name.to_owned()) }));
     let packed = Packed { kernels: kernels.leak(), ..*packed };

@@ -2,11 +2,14 @@
 
 use std::fs;
 use std::thread;
+use std::time::Duration;
 
+use quantloom::matmul::Request;
+use quantloom::pool::Pool;
 use quantloom::registry::Kernel;
-use quantloom::tune::{Choices, Record, RecordFile, Records, State, Variant, VariantId};
+use quantloom::tune::{Choices, Job, Keep, Record, RecordFile, Records, State, Tuner, Variant, VariantId};
 
-use crate::support::{file, kernels, weights};
+use crate::support::{entry, file, kernels, key, weights};
 
 #[test]
 fn what_is_found_out_survives_a_restart() {
@@ -69,6 +72,26 @@ fn what_is_worse_stays_in_whichever_order_it_comes() {
             assert_eq!(found, Some(states[early.max(late)]), "{one:?}, then {other:?}");
         }
     }
+}
+
+#[test]
+fn a_choice_that_is_quarantined_is_none() {
+    let weights = weights(16, 1);
+    let kernel = *kernels(&weights).last().unwrap();
+    let (_folder, file) = file();
+    let choices = Choices::new(Some(file.clone()));
+    choices.record(entry(key(&weights, 40), kernel), Keep::InFile);
+    choices.variants().record(kernel, State::Passed, "");
+    assert!(choices.find(&key(&weights, 40)).is_some());
+    choices.variants().record(kernel, State::Crashed, "once");
+    choices.publish().unwrap();
+    let again = Choices::new(Some(file));
+    assert!(choices.find(&key(&weights, 40)).is_none() && again.find(&key(&weights, 40)).is_none());
+    // It is measured again, without the kernel.
+    let jobs = [Job { weights: &weights, batches: &[40], request: Request::default() }];
+    let outcomes = Tuner::new(&again).tune_model(&jobs, Pool::global(), Duration::MAX, &mut |_| {}).unwrap();
+    assert!(!outcomes[0].timings.is_empty() && outcomes[0].timings.iter().all(|timing| timing.kernel.name != kernel.name));
+    assert!(outcomes[0].quarantined.len() == 1 && outcomes[0].quarantined[0].name == kernel.name);
 }
 
 #[test]
