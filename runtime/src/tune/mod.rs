@@ -17,6 +17,7 @@
 
 mod bench;
 mod choices;
+pub mod cost;
 mod deadline;
 mod digest;
 mod entry;
