@@ -15,6 +15,8 @@ pub struct Defaults {
     pub counters: Counters,
     /// With a busy process on a core.
     pub contention: Contention,
+    /// For the cost model of the tuner.
+    pub cost_model: CostModel,
 }
 
 /// Every format in every shape with every batch on every number of threads.
@@ -54,6 +56,19 @@ pub struct Contention {
     pub batches: Vec<usize>,
 }
 
+/// For the cost model of the tuner.
+#[derive(Clone, Debug, Deserialize)]
+pub struct CostModel {
+    /// Formats whose kernels it is fitted to.
+    pub formats: Vec<String>,
+    /// Formats whose kernels it is judged by.
+    pub held_out: Vec<String>,
+    /// The shapes.
+    pub shapes: Vec<Shape>,
+    /// The batch sizes, in ascending order.
+    pub batches: Vec<usize>,
+}
+
 impl Defaults {
     /// The defaults of this build.
     ///
@@ -72,9 +87,11 @@ mod tests {
 
     #[test]
     fn the_defaults_name_what_exists() {
-        let Defaults { full, quick, counters, contention } = Defaults::get();
+        let Defaults { full, quick, counters, contention, cost_model } = Defaults::get();
         let shapes = full.shapes.iter().chain(&quick.shapes).chain([&counters.shape, &contention.shape]);
-        for name in full.formats.iter().chain(&quick.formats).chain(&counters.formats).chain([&contention.format]) {
+        let shapes = shapes.chain(&cost_model.shapes);
+        let names = full.formats.iter().chain(&quick.formats).chain(&counters.formats).chain([&contention.format]);
+        for name in names.chain(&cost_model.formats).chain(&cost_model.held_out) {
             let format = registry::format_by_name(name).unwrap();
             assert!(shapes.clone().all(|shape| shape.k.is_multiple_of(format.block_weights)), "{name}");
         }
