@@ -21,6 +21,7 @@
 mod admission;
 mod bench;
 mod choices;
+pub mod cost;
 mod deadline;
 mod digest;
 mod disk;
