@@ -18,6 +18,7 @@ mod metadata;
 mod pack;
 mod progress;
 mod quantize;
+mod report;
 mod results;
 mod source;
 mod stored;
@@ -55,6 +56,7 @@ enum Command {
     Explain(explain::Args),
     Quantize(quantize::Args),
     Pack(pack::Args),
+    Report(report::Args),
 }
 
 impl Cli {
@@ -76,6 +78,7 @@ impl Cli {
             Some(Command::Explain(args)) => explain::run(args),
             Some(Command::Quantize(args)) => quantize::run(args),
             Some(Command::Pack(args)) => pack::run(args),
+            Some(Command::Report(args)) => report::run(args),
         }
     }
 }
