@@ -1,7 +1,7 @@
-//! Files of plain f32: little-endian, row-major.
+//! Files that commands write, and files of plain f32: little-endian, row-major.
 
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use quantloom::Error;
@@ -53,4 +53,33 @@ impl<'a> FloatWriter<'a> {
     pub fn finish(mut self) -> Result<(), Failure> {
         Ok(self.file.flush().map_err(Error::io(self.path))?)
     }
+}
+
+/// Writes a whole file: readers find the old one or the new one, also after a crash. What is not a file, such as a terminal, is
+/// written to as it is.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let written = if path.exists() && !path.is_file() { fs::write(path, bytes) } else { replace(path, bytes) };
+    written.map_err(|cause| {
+        Failure::input(format!(
+            "{}: cannot be written ({cause}); name a file in a folder that exists and is writable",
+            path.display()
+        ))
+    })
+}
+
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".quantloom.").suffix(".tmp");
+    #[cfg(unix)]
+    {
+        // As any other file: what is temporary is private by default.
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    let mut file = builder.tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
 }

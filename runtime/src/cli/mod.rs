@@ -20,6 +20,7 @@ mod pack;
 mod probe;
 mod progress;
 mod quantize;
+mod report;
 mod results;
 mod source;
 mod stored;
@@ -57,6 +58,7 @@ enum Command {
     Explain(explain::Args),
     Quantize(quantize::Args),
     Pack(pack::Args),
+    Report(report::Args),
     Probe(probe::Args),
 }
 
@@ -79,6 +81,7 @@ impl Cli {
             Some(Command::Explain(args)) => explain::run(args),
             Some(Command::Quantize(args)) => quantize::run(args),
             Some(Command::Pack(args)) => pack::run(args),
+            Some(Command::Report(args)) => report::run(args),
             Some(Command::Probe(probe::Args {})) => probe::run(),
         }
     }

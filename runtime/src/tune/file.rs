@@ -144,6 +144,30 @@ impl<R: Record> RecordFile<R> {
         RecordFile::within(self.folder(), &self.environment)
     }
 
+    /// The file at a path, of whatever environment it names, to look at: it may have come from another machine.
+    ///
+    /// # Errors
+    /// [`Error::Cache`] if it cannot be read, or does not begin as a file of this version does.
+    pub fn open(path: &Path) -> Result<Self> {
+        let wrong = |detail: String| Error::Cache { path: path.to_owned(), detail };
+        let remedy = format!("name a file such as `quantloom cache path` prints, which {VARIABLE} moves");
+        let bytes = fs::read(path).map_err(|cause| wrong(format!("cannot be read ({cause}); {remedy}")))?;
+        let (header, _) = split(&String::from_utf8_lossy(&bytes), R::MARK);
+        match toml::from_str::<Header>(&header) {
+            Ok(Header { schema: SCHEMA, environment, .. }) => Ok(Self { path: path.to_owned(), environment, records: PhantomData }),
+            Ok(Header { schema, .. }) => {
+                Err(wrong(format!("has version {schema}, and only {SCHEMA} is read; tune again with this program")))
+            }
+            Err(_) => Err(wrong(format!("is no cache of the tuner; {remedy}"))),
+        }
+    }
+
+    /// The environment that its entries were measured in.
+    #[must_use]
+    pub fn environment(&self) -> &str {
+        &self.environment
+    }
+
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> &Path {
