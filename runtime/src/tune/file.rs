@@ -77,6 +77,36 @@ impl CacheFile {
         Self { path, environment: environment.to_owned() }
     }
 
+    /// The file at a path, of whatever environment it names, to look at: it may have come from another machine.
+    ///
+    /// # Errors
+    /// [`Error::Cache`] if it cannot be read, or does not begin as a file of this version does.
+    pub fn open(path: &Path) -> Result<Self> {
+        let wrong = |detail: String| Error::Cache { path: path.to_owned(), detail };
+        let remedy = format!("name a file such as `quantloom cache path` prints, which {VARIABLE} moves");
+        let bytes = fs::read(path).map_err(|cause| wrong(format!("cannot be read ({cause}); {remedy}")))?;
+        let (header, _) = split(&String::from_utf8_lossy(&bytes));
+        match toml::from_str::<Header>(&header) {
+            Ok(Header { schema: SCHEMA, environment, .. }) => Ok(Self { path: path.to_owned(), environment }),
+            Ok(Header { schema, .. }) => {
+                Err(wrong(format!("has version {schema}, and only {SCHEMA} is read; tune again with this program")))
+            }
+            Err(_) => Err(wrong(format!("is no cache of the tuner; {remedy}"))),
+        }
+    }
+
+    /// The file of an environment at a path of its own, to write what goes elsewhere. It need not exist.
+    #[must_use]
+    pub fn at(path: &Path, environment: &str) -> Self {
+        Self { path: path.to_owned(), environment: environment.to_owned() }
+    }
+
+    /// The environment that its entries were measured in.
+    #[must_use]
+    pub fn environment(&self) -> &str {
+        &self.environment
+    }
+
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -107,13 +137,59 @@ impl CacheFile {
     }
 
     fn try_merge(&self, entries: &[Entry], patience: Duration) -> io::Result<()> {
-        let folder = self.path.parent().unwrap_or(Path::new("."));
+        let folder = self.folder();
         fs::create_dir_all(folder)?;
         let _lock = lock(&self.path.with_extension("lock"), patience)?;
         let known = self.try_read()?.entries;
         let merged = known.iter().chain(entries).map(|entry| (&entry.key, entry)).collect::<BTreeMap<_, _>>();
-        let text = self.text(merged.into_values()).map_err(io::Error::other)?;
+        let text = self.text(merged.into_values(), &[]).map_err(io::Error::other)?;
         replace(&self.path, folder, &text)
+    }
+
+    /// Replaces the entries of the file by what `change` makes of them, while no other process writes it. Waits at most `patience` for
+    /// other writers.
+    ///
+    /// # Errors
+    /// [`Error::Cache`] if the file cannot be written. Then it is as it was.
+    pub fn update(&self, patience: Duration, change: impl FnOnce(Vec<Entry>) -> Vec<Entry>) -> Result<()> {
+        self.locked(patience, || {
+            let entries = change(self.try_read()?.entries);
+            self.replace("", &[], &entries)
+        })
+    }
+
+    /// Writes a file that goes elsewhere, in place of what is there. Processors whose environments begin as `relatives` say may use it
+    /// too; `note` is for people.
+    ///
+    /// # Errors
+    /// [`Error::Cache`] if the file cannot be written. Then it is as it was.
+    pub fn write(&self, note: &str, relatives: &[String], entries: &[Entry]) -> Result<()> {
+        self.replace(note, relatives, entries).map_err(|cause| self.unwritable(&cause))
+    }
+
+    /// Does `work` while no other process writes the file.
+    fn locked(&self, patience: Duration, work: impl FnOnce() -> io::Result<()>) -> Result<()> {
+        let done = fs::create_dir_all(self.folder()).and_then(|()| {
+            let _lock = lock(&self.path.with_extension("lock"), patience)?;
+            work()
+        });
+        done.map_err(|cause| self.unwritable(&cause))
+    }
+
+    fn replace(&self, note: &str, relatives: &[String], entries: &[Entry]) -> io::Result<()> {
+        let text = self.text(entries.iter(), relatives).map_err(io::Error::other)?;
+        let note = note.lines().map(|line| format!("# {line}\n")).collect::<String>();
+        replace(&self.path, self.folder(), &(note + &text))
+    }
+
+    fn unwritable(&self, cause: &io::Error) -> Error {
+        let detail = format!("cannot be written ({cause}); name a place where that can be done");
+        Error::Cache { path: self.path.clone(), detail }
+    }
+
+    /// The folder of the file.
+    fn folder(&self) -> &Path {
+        self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
     }
 
     fn try_read(&self) -> io::Result<Contents> {
@@ -135,8 +211,8 @@ impl CacheFile {
         Contents { unreadable: entries.len() - found.len(), entries: found }
     }
 
-    fn text<'a>(&self, entries: impl Iterator<Item = &'a Entry>) -> Result<String, toml::ser::Error> {
-        let header = Header { schema: SCHEMA, environment: self.environment.clone(), relatives: Vec::new() };
+    fn text<'a>(&self, entries: impl Iterator<Item = &'a Entry>, relatives: &[String]) -> Result<String, toml::ser::Error> {
+        let header = Header { schema: SCHEMA, environment: self.environment.clone(), relatives: relatives.to_vec() };
         let mut text = PREFACE.to_owned() + &toml::to_string(&header)?;
         for entry in entries {
             text += &format!("\n{MARK}\n{}", entry.to_toml(&self.environment)?);
@@ -162,7 +238,7 @@ fn split(text: &str) -> (String, Vec<String>) {
 }
 
 /// Takes the lock that writers hold; it is given back when the file is dropped, or the process ends in any way.
-fn lock(path: &Path, patience: Duration) -> io::Result<File> {
+pub(super) fn lock(path: &Path, patience: Duration) -> io::Result<File> {
     const PAUSE: Duration = Duration::from_millis(5);
     let file = File::options().create(true).truncate(false).write(true).open(path)?;
     let start = Instant::now();
@@ -179,7 +255,7 @@ fn lock(path: &Path, patience: Duration) -> io::Result<File> {
 }
 
 /// Replaces a file as a whole: readers, and whoever comes after a crash, find the old text or the new one.
-fn replace(path: &Path, folder: &Path, text: &str) -> io::Result<()> {
+pub(super) fn replace(path: &Path, folder: &Path, text: &str) -> io::Result<()> {
     let mut temporary = temporary(folder)?;
     temporary.write_all(text.as_bytes())?;
     temporary.as_file().sync_all()?;
@@ -210,7 +286,7 @@ mod tests {
         let file = CacheFile::new(Path::new("nowhere"), "one environment");
         let weights = fake::weights(1, 1);
         let entries = (1..=count).map(|threads| fake::entry(&weights, threads)).collect::<Vec<_>>();
-        let text = file.text(entries.iter()).unwrap();
+        let text = file.text(entries.iter(), &[]).unwrap();
         (file, entries, text)
     }
 

@@ -3,6 +3,7 @@
 mod bases;
 mod cache;
 mod choices;
+mod merge;
 mod order;
 #[allow(dead_code, reason = "the tuner's tests run themselves, not the command line")]
 #[path = "../support/program.rs"]
