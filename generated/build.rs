@@ -1,12 +1,21 @@
 //! Generates the kernels from the cards.
 
 use std::path::{Path, PathBuf};
-use std::{fs, io};
+use std::{env, fs, io};
 
 use quantloom_codegen::{Config, cards_dir, hash};
 
+/// The environment variable that names a list of the only kernels to build, as `quantloom cache prune` writes it. A relative path
+/// begins at the root of the repository.
+const VARIANTS: &str = "QUANTLOOM_VARIANTS";
+
 fn main() {
-    if let Err(error) = Config::new().cards(cards_dir()).support("crate").compile() {
+    println!("cargo::rerun-if-env-changed={VARIANTS}");
+    let mut config = Config::new().cards(cards_dir()).support("crate");
+    if let Some(list) = env::var_os(VARIANTS).filter(|list| !list.is_empty()) {
+        config = config.variants_from(Path::new("..").join(list));
+    }
+    if let Err(error) = config.compile() {
         eprintln!("{error}");
         std::process::exit(1);
     }

@@ -10,7 +10,7 @@ use quantloom_spec::kernels::{Numerics, Set, Variant};
 use quantloom_spec::model::Format;
 use quantloom_spec::{Folders, Spec, TableFolder, cards_dir};
 
-use crate::plan::{Card, Plan, has_variants};
+use crate::plan::{Card, Plan, has_variants, kernel_name};
 use crate::{Error, SourceFile, emit};
 
 /// The module of quantloom that holds what generated code refers to.
@@ -33,6 +33,7 @@ pub struct Config {
     targets: Option<BTreeSet<String>>,
     arch: Option<String>,
     set: Set,
+    list: Option<PathBuf>,
     support: String,
     compiler: Option<String>,
     out_dir: Option<PathBuf>,
@@ -55,6 +56,7 @@ impl Config {
             targets: None,
             arch: None,
             set: Set::Default,
+            list: None,
             support: SUPPORT.to_owned(),
             compiler: None,
             out_dir: None,
@@ -107,6 +109,15 @@ impl Config {
         self
     }
 
+    /// Generates only the kernels that a file lists, whatever their set: the key `kernels` with the names that `quantloom explain`
+    /// prints. `quantloom cache prune` writes such a file. Formats without a kernel in it are only decoded. Hashes are those of a
+    /// build without the list, so that what the tuner measured there holds here.
+    #[must_use]
+    pub fn variants_from(mut self, file: impl Into<PathBuf>) -> Self {
+        self.list = Some(file.into());
+        self
+    }
+
     /// The Rust path of the vocabulary that generated code refers to: `::quantloom::kernels` unless the crate knows quantloom by
     /// another name. With `crate` the generated registry has rows for the instruction sets as well: there is one crate that needs it.
     #[must_use]
@@ -133,16 +144,22 @@ impl Config {
     /// Reads the cards and plans the kernels, without writing anything.
     ///
     /// # Errors
-    /// A card cannot be read or is wrong; every wrong card is reported. An instruction set that does not exist.
+    /// A card cannot be read or is wrong; every wrong card is reported. An instruction set that does not exist. A list of kernels
+    /// that cannot be read or names one that does not exist.
     pub fn plan(&self) -> Result<Plan, Error> {
         if self.folders.formats.is_empty() {
             return Err(Error::NoFormats);
         }
         let spec = Spec::read_from(&self.folders).map_err(Error::Cards)?;
-        let cards = spec.formats.into_iter().map(|(path, format)| card(&path, format)).collect::<Result<_, _>>()?;
+        let cards = spec.formats.into_iter().map(|(path, format)| card(&path, format)).collect::<Result<Vec<_>, _>>()?;
         let mut isas = spec.isas.into_iter().map(|(_, isa)| isa).collect::<Vec<_>>();
-        let variants = spec.kernels.into_iter().flat_map(|(_, kernels)| kernels.variants);
-        let mut variants = variants.filter(|variant| self.set == Set::All || variant.set == Set::Default).collect::<Vec<_>>();
+        let mut variants = spec.kernels.into_iter().flat_map(|(_, kernels)| kernels.variants).collect::<Vec<_>>();
+        let list = self.list.as_deref().map(|path| read_list(path, &cards, &variants)).transpose()?;
+        let is_listed = |variant: &Variant| {
+            let name = |card: &Card| kernel_name(&card.format.name, variant);
+            list.as_ref().is_some_and(|list| cards.iter().any(|card| list.contains(&name(card))))
+        };
+        variants.retain(|variant| self.set == Set::All || variant.set == Set::Default || is_listed(variant));
         if let Some(targets) = &self.targets {
             let known = isas.iter().map(|isa| isa.name.clone()).collect::<BTreeSet<_>>();
             if let Some(name) = targets.difference(&known).next() {
@@ -154,7 +171,11 @@ impl Config {
             isas.retain(|isa| isa.arch.as_ref().is_none_or(|other| other == arch));
             variants.retain(|variant| isas.iter().any(|isa| isa.name == variant.isa));
         }
-        Ok(Plan::new(cards, isas, variants))
+        let plan = Plan::new(cards, isas, variants);
+        Ok(match list {
+            Some(list) => plan.with_list(list),
+            None => plan,
+        })
     }
 
     /// The generated files.
@@ -165,7 +186,8 @@ impl Config {
         Ok(emit::rust::files(&self.plan()?, &self.support, self.compiler.as_deref().unwrap_or_default()))
     }
 
-    /// Every folder and file that the result depends on, sorted: cards, tables, and the folders that new ones may appear in.
+    /// Every folder and file that the result depends on, sorted: cards, tables, the folders that new ones may appear in, and the list
+    /// of kernels.
     #[must_use]
     pub fn sources(&self) -> Vec<PathBuf> {
         let Folders { formats, isas, kernels, dialects } = &self.folders;
@@ -174,7 +196,7 @@ impl Config {
         let tables = tables.filter(|folder| folder.is_dir());
         let folders = formats.iter().chain([isas, kernels, dialects]).cloned().chain(tables).collect::<BTreeSet<_>>();
         let files = folders.iter().flat_map(|folder| cards_in(folder)).collect::<Vec<_>>();
-        folders.into_iter().chain(files).collect::<BTreeSet<_>>().into_iter().collect()
+        folders.into_iter().chain(files).chain(self.list.clone()).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// Generates, and writes each file whose text changed. Tells cargo to run the build script again when a card, a table or one of
@@ -219,6 +241,13 @@ fn retain_targets(targets: &BTreeSet<String>, isas: &mut Vec<Isa>, variants: &mu
     let kept = wanted().flat_map(|isa| isa.lineage(isas)).map(|isa| isa.name.clone()).collect::<BTreeSet<_>>();
     variants.retain(|variant| run.contains(&(variant.isa.clone(), variant.numerics)));
     isas.retain(|isa| kept.contains(&isa.name));
+}
+
+/// Reads a list of kernels that there must be, in whatever set.
+fn read_list(path: &Path, cards: &[Card], variants: &[Variant]) -> Result<BTreeSet<String>, Error> {
+    let text = fs::read_to_string(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    let known = Plan::new(cards.to_vec(), Vec::new(), variants.to_vec()).kernel_names().collect();
+    quantloom_spec::read_list(&path.to_string_lossy(), &text, &known).map_err(Error::Cards)
 }
 
 /// The cards or tables of a folder; none if it cannot be listed, which reading it reports.

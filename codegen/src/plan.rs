@@ -1,9 +1,9 @@
 //! Which kernels exist: formats, the classes they share, and the variants of each class on each instruction set.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use quantloom_spec::isa::Isa;
-use quantloom_spec::kernels::{Numerics, Variant};
+use quantloom_spec::kernels::{Numerics, Schedule, Variant};
 use quantloom_spec::model::Format;
 
 use crate::ir::Decoder;
@@ -34,6 +34,8 @@ pub struct Plan {
     pub isas: Vec<Isa>,
     /// The kernels of every class, in order of preference.
     pub variants: Vec<Variant>,
+    /// Names of the only kernels to generate, if not all. Hashes are those of a build with all of them.
+    pub list: Option<BTreeSet<String>>,
 }
 
 /// A format and how it is to be lowered.
@@ -63,7 +65,45 @@ impl Plan {
             formats.push(PlannedFormat { card, decoder, class });
         }
         formats.sort_by(|a, b| a.card.file.cmp(&b.card.file));
-        Self { formats, classes, isas, variants }
+        Self { formats, classes, isas, variants, list: None }
+    }
+
+    /// Leaves the kernels of these names; a format without any is only decoded.
+    #[must_use]
+    pub fn with_list(mut self, names: BTreeSet<String>) -> Self {
+        for format in &mut self.formats {
+            let is_listed = |variant: &Variant| names.contains(&kernel_name(&format.card.format.name, variant));
+            format
+                .class
+                .take_if(|(_, class)| !self.variants.iter().any(|variant| class.has(variant.numerics) && is_listed(variant)));
+        }
+        let used =
+            self.formats.iter().filter_map(|format| format.class.as_ref()).map(|(name, _)| name).collect::<BTreeSet<_>>();
+        self.classes.retain(|name, _| used.contains(name));
+        self.list = Some(names);
+        self
+    }
+
+    /// The names of all kernels.
+    pub fn kernel_names(&self) -> impl Iterator<Item = String> {
+        let with_class = self.formats.iter().filter_map(|format| Some((format, format.class.as_ref()?)));
+        with_class.flat_map(|(format, (_, class))| {
+            let variants = self.variants.iter().filter(|variant| class.has(variant.numerics));
+            variants.map(|variant| kernel_name(&format.card.format.name, variant))
+        })
+    }
+
+    /// Whether a format has a kernel, as far as the list goes.
+    #[must_use]
+    pub fn lists(&self, format: &PlannedFormat, variant: &Variant) -> bool {
+        self.list.as_ref().is_none_or(|names| names.contains(&kernel_name(&format.card.format.name, variant)))
+    }
+
+    /// Whether any format of a class has a kernel, as far as the list goes.
+    #[must_use]
+    pub fn lists_for_class(&self, class: &str, variant: &Variant) -> bool {
+        let of_class = |format: &&PlannedFormat| format.class.as_ref().is_some_and(|(name, _)| name == class);
+        self.formats.iter().filter(of_class).any(|format| self.lists(format, variant))
     }
 
     /// The instruction sets and numerics classes that have kernels for a class, lowest rank first.
@@ -81,4 +121,15 @@ impl Plan {
 /// Whether there are variants of a numerics class for an instruction set.
 pub fn has_variants(variants: &[Variant], isa: &Isa, numerics: Numerics) -> bool {
     variants.iter().any(|variant| variant.isa == isa.name && variant.numerics == numerics)
+}
+
+/// The name of a format's kernel: `FORMAT.OPERATION.NUMERICS.ISA.TILE`.
+#[must_use]
+pub fn kernel_name(format: &str, variant: &Variant) -> String {
+    let operation = match (variant.schedule, variant.cols) {
+        (Schedule::Direct, 1) => "gemv",
+        (Schedule::Direct, _) => "gemm",
+        (Schedule::Panel, _) => "panel",
+    };
+    format!("{format}.{operation}.{}.{}.{}", variant.numerics.name(), variant.isa, variant.tile_name())
 }

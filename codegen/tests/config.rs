@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use quantloom_codegen::{Config, SourceFile, cards_dir};
-use quantloom_spec::kernels::Numerics;
+use quantloom_spec::kernels::{Numerics, Set};
 use tempfile::TempDir;
 
 /// A card with a table, as somebody else may have it.
@@ -91,6 +91,73 @@ fn targets_bring_the_bases_whose_kernels_they_use() {
     let has = |isa: &str, numerics| plan.variants.iter().any(|variant| variant.isa == isa && variant.numerics == numerics);
     let found = ["avx512vnni", "avx512", "avx2", "avxvnni"].map(|isa| Numerics::ALL.map(|numerics| has(isa, numerics)));
     assert_eq!(found, [[false, true], [true, false], [false, false], [false, false]], "exact and int8");
+}
+
+/// The hashes of the rows that mention a name, in order.
+fn hashes_of<'a>(registry: &'a str, name: &str) -> Vec<&'a str> {
+    let row = format!("name: \"{name}\",");
+    let rows = registry.match_indices(&row).map(|(at, _)| &registry[at..]);
+    let hash = |row: &'a str| row[row.find(" hash: ").unwrap()..].lines().next().unwrap();
+    rows.map(hash).collect()
+}
+
+#[test]
+fn a_list_leaves_its_kernels_with_the_hashes_of_a_full_build() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = folder.path().join("slim.toml");
+    let cards = || Config::new().formats(cards_dir().join("formats"));
+    let full = cards().plan().unwrap();
+    let format = full.formats.iter().find(|format| format.card.format.name == "Q4_K").unwrap();
+    let names = full.kernel_names().filter(|name| name.starts_with("Q4_K.")).collect::<Vec<_>>();
+    let kept = [&names[0], names.iter().find(|name| name.contains(".int8.scalar.")).unwrap()];
+    fs::write(&list, format!("kernels = [\n    '{}',\n    '{}',\n]\n", kept[0], kept[1])).unwrap();
+
+    let config = cards().variants_from(&list);
+    assert!(config.sources().contains(&list));
+    let (slim, full) = (generate(&config), generate(&cards()));
+    let (few, all) = (registry(&slim), registry(&full));
+    for name in &names {
+        let wanted = if kept.contains(&name) { hashes_of(all, name) } else { Vec::new() };
+        assert_eq!(hashes_of(few, name), wanted, "{name}");
+    }
+    // The last hash of a row's text is that of the format: its kernels come before.
+    let row = |registry: &str| {
+        let start = registry.find("static FORMAT_Q4_K: ").unwrap();
+        let row = &registry[start..start + registry[start..].find("\n};").unwrap()];
+        row[row.rfind(" hash: ").unwrap()..].to_owned()
+    };
+    assert_eq!(row(few), row(all));
+    let class = &format.class.as_ref().unwrap().0;
+    let stems = slim.iter().map(SourceFile::stem).filter(|stem| stem.starts_with("class_")).collect::<Vec<_>>();
+    assert!(stems.iter().all(|stem| stem.contains(class.as_str())) && stems.len() == 1 + 2, "{stems:?}");
+    assert_eq!(few.matches("packed: None").count(), full_formats(all) - 1, "the others are only decoded");
+}
+
+/// How many formats a registry has.
+fn full_formats(registry: &str) -> usize {
+    registry.matches("abi::Format = ").count()
+}
+
+#[test]
+fn a_list_may_name_what_only_the_tuner_chooses() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = folder.path().join("slim.toml");
+    let cards = || Config::new().formats(cards_dir().join("formats"));
+    let of_default = cards().plan().unwrap().kernel_names().collect::<Vec<_>>();
+    let all = cards().variants(Set::All).plan().unwrap().kernel_names().collect::<Vec<_>>();
+    let name = all.iter().find(|name| !of_default.contains(name)).unwrap();
+    fs::write(&list, format!("kernels = ['{name}']")).unwrap();
+    assert!(registry(&generate(&cards().variants_from(&list))).contains(name));
+}
+
+#[test]
+fn a_wrong_list_is_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = folder.path().join("slim.toml");
+    let message = || Config::new().formats(cards_dir().join("formats")).variants_from(&list).plan().unwrap_err().to_string();
+    assert!(message().contains("slim.toml: "), "{}", message());
+    fs::write(&list, "kernels = [\n    'Q4_K.gemv.int8.scalar.r16c11',\n]\n").unwrap();
+    assert!(message().contains("slim.toml:2:5") && message().contains("did you mean `Q4_K.gemv.int8.scalar."), "{}", message());
 }
 
 #[test]

@@ -16,6 +16,7 @@ pub mod gpu;
 mod grid;
 pub mod isa;
 pub mod kernels;
+mod list;
 pub mod model;
 mod nearest;
 mod raw;
@@ -29,6 +30,7 @@ mod walk;
 pub use diagnostic::{Diagnostic, Diagnostics, Source, Span};
 pub use draw::draw;
 pub use folder::{Files, Folders, Spec, read_folder, read_isas};
+pub use list::read_list;
 pub use read::read_format;
 pub use table::{TableFolder, Tables};
 

@@ -224,6 +224,15 @@ pub enum Error {
         detail: String,
     },
 
+    /// A list of problems cannot be used.
+    #[error("{}: {detail}", path.display())]
+    List {
+        /// The file.
+        path: PathBuf,
+        /// Where, what is wrong, and the remedy.
+        detail: String,
+    },
+
     /// The tuner's cache cannot be read or written.
     #[error("{}: {detail}", path.display())]
     Cache {

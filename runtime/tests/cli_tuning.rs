@@ -4,43 +4,14 @@ mod support;
 
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use std::path::Path;
+use std::process::Stdio;
 
 use quantloom::registry;
-use quantloom::tune::{self, CacheFile, State, Variant, VariantId};
-use serde_json::Value as Json;
-use tempfile::TempDir;
+use quantloom::tune::{State, Variant, VariantId};
+use support::sandbox::Sandbox;
 
 const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../testdata/models/rustbook-Q4_K_M.gguf");
-
-/// A cache of its own for each test.
-struct Sandbox(TempDir);
-
-impl Sandbox {
-    fn new() -> Self {
-        Self(TempDir::new().unwrap())
-    }
-
-    fn run(&self, args: &[&str]) -> Output {
-        let mut command = support::program::quantloom();
-        command.args(args).env("QUANTLOOM_CACHE", self.0.path()).output().unwrap()
-    }
-
-    fn done(&self, args: &[&str]) -> String {
-        let output = self.run(args);
-        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    fn json(&self, args: &[&str]) -> Json {
-        serde_json::from_str(&self.done(args)).unwrap()
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-}
 
 #[test]
 fn bench_prints_one_result_per_format_shape_and_batch() {
@@ -105,7 +76,7 @@ fn bench_refuses_what_does_not_exist() {
 fn tuning_covers_every_matrix_and_the_cache_shows_it() {
     let sandbox = Sandbox::new();
     let path = sandbox.done(&["cache", "path"]);
-    assert!(Path::new(path.trim()).starts_with(sandbox.0.path()), "{path}");
+    assert!(Path::new(path.trim()).starts_with(sandbox.cache()), "{path}");
     assert_eq!(sandbox.done(&["cache", "show"]).lines().count(), 1, "an empty cache is a heading");
 
     let choices = sandbox.json(&["tune", MODEL, "--budget", "3", "--json"])["choices"].as_array().unwrap().clone();
@@ -124,10 +95,8 @@ fn tuning_covers_every_matrix_and_the_cache_shows_it() {
 
 /// The kernels of the file about kernels, with their states.
 fn states(sandbox: &Sandbox) -> Vec<(String, State)> {
-    let entries = PathBuf::from(sandbox.done(&["cache", "path"]).trim());
-    let file = CacheFile::new(sandbox.0.path(), tune::environment());
-    assert_eq!(file.path(), entries);
-    let records = file.beside::<Variant>().read();
+    assert_eq!(sandbox.file().path(), Path::new(sandbox.done(&["cache", "path"]).trim()));
+    let records = sandbox.file().beside::<Variant>().read();
     assert_eq!(records.unreadable, 0);
     records.entries.into_iter().map(|variant| (variant.id.kernel.into_owned(), variant.state)).collect()
 }
@@ -141,7 +110,7 @@ fn kernels_are_tried_in_a_process_of_their_own_before_anything_is_measured() {
     let mut kernels = registry::kernels(format).iter();
     let kernel = kernels.rfind(|kernel| kernel.isa.name == isa.name && kernel.numerics.name() == "int8").unwrap();
     let id = VariantId::of(kernel);
-    let folder = CacheFile::new(sandbox.0.path(), tune::environment()).folder().join("probe");
+    let folder = sandbox.file().folder().join("probe");
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join("any"), format!("{}\n{}\n", id.kernel, id.hash)).unwrap();
 
@@ -182,11 +151,10 @@ fn matmul_writes_the_same_bits_however_it_is_done() {
     let values = (0..32 * 512).map(|index| (index * 7919 % 1009) as f32 / 500.0 - 1.0).collect::<Vec<f32>>();
     let run = |batch: usize, more: &[&str]| {
         let bytes = values[..batch * 512].iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>();
-        std::fs::write(&x, bytes).unwrap();
+        fs::write(&x, bytes).unwrap();
         let batch = batch.to_string();
-        let (x, y_name) = (x.to_str().unwrap(), y.to_str().unwrap());
-        sandbox.done(&[&["matmul", file, "random", "--input", x, "--batch", &batch, "-o", y_name], more].concat());
-        std::fs::read(&y).unwrap()
+        sandbox.done(&[&["matmul", file, "random", "--input", &x, "--batch", &batch, "-o", &y], more].concat());
+        fs::read(&y).unwrap()
     };
     for numerics in ["exact", "int8"] {
         let wanted = run(32, &["--numerics", numerics, "--isa", "scalar", "--threads", "1"]);
@@ -198,4 +166,87 @@ fn matmul_writes_the_same_bits_however_it_is_done() {
             assert!(run(batch, &["--numerics", numerics]) == wanted[..batch * 16], "{numerics} {batch}");
         }
     }
+}
+
+/// A list of problems that take no time, of two instruction sets.
+fn list(sandbox: &Sandbox) -> String {
+    let path = sandbox.path("list.toml");
+    let problem = |n: usize, more: &str| format!("[[problem]]\nformat = 'Q4_K'\nn = {n}\nk = 512\nbatches = [1, 8]\n{more}\n");
+    fs::write(&path, problem(96, "isa = 'scalar'\nnumerics = 'exact'") + &problem(1000, "threads = 1")).unwrap();
+    path
+}
+
+/// Where the choices came from.
+fn sources(document: &serde_json::Value) -> Vec<&str> {
+    document["choices"].as_array().unwrap().iter().map(|choice| choice["source"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn a_list_is_tuned_without_a_model() {
+    let sandbox = Sandbox::new();
+    let list = list(&sandbox);
+    let document = sandbox.json(&["tune", &list, "--budget", "1000", "--json"]);
+    let choices = document["choices"].as_array().unwrap();
+    let shapes = choices.iter().map(|choice| (choice["n"].as_u64().unwrap(), choice["numerics"].as_str().unwrap()));
+    assert_eq!(shapes.collect::<Vec<_>>(), [(1000, "int8"), (1000, "int8"), (96, "exact"), (96, "exact")]);
+    assert_eq!((&choices[0]["threads"], &choices[2]["isa"]), (&1.into(), &"scalar".into()));
+    assert!(sources(&document).iter().all(|source| ["tuned", "unsteady"].contains(source)), "{document}");
+    // What was measured is known from then on, unless it is to be measured again.
+    let kept = sources(&document).iter().filter(|source| **source == "tuned").count();
+    let again = sandbox.json(&["tune", &list, "--budget", "0", "--json"]);
+    assert_eq!(sources(&again).iter().filter(|source| **source == "cache").count(), kept);
+    let forced = sandbox.json(&["tune", &list, "--budget", "1000", "--force", "--effort", "quick", "--json"]);
+    assert!(sources(&forced).iter().all(|source| ["tuned", "unsteady"].contains(source)), "{forced}");
+    let most = forced["choices"].as_array().unwrap().iter().flat_map(|choice| choice["timings"].as_array().unwrap());
+    assert!(most.map(|timing| timing["rounds"].as_u64().unwrap()).max() <= Some(4), "{forced}");
+}
+
+#[test]
+fn arguments_go_before_what_a_list_says() {
+    let sandbox = Sandbox::new();
+    let with = ["--budget", "0", "--batch", "3", "--isa", "scalar", "--numerics", "exact", "--threads", "2", "--json"];
+    let document = sandbox.json(&[&["tune", &list(&sandbox)], &with[..]].concat());
+    for choice in document["choices"].as_array().unwrap() {
+        let found = ["batch", "isa", "numerics", "threads"].map(|key| choice[key].to_string());
+        assert_eq!(found, ["\"2-4\"", "\"scalar\"", "\"exact\"", "2"], "{choice}");
+    }
+}
+
+#[test]
+fn what_there_was_no_time_for_is_left_as_a_list() {
+    let sandbox = Sandbox::new();
+    let left = sandbox.file().path().with_file_name("untuned.toml");
+    let output = sandbox.run(&["tune", &list(&sandbox), "--budget", "0"]);
+    let note = String::from_utf8(output.stderr).unwrap();
+    let command = format!("quantloom tune --from '{}'", left.display());
+    assert!(output.status.success() && note.contains("no time for 4 problems") && note.contains(&command), "{note}");
+    assert!(left.exists());
+    // A model adds to it.
+    sandbox.run(&["tune", MODEL, "--budget", "0", "--batch", "1"]);
+    let text = fs::read_to_string(&left).unwrap();
+    assert!(text.matches("[[problem]]").count() > 2, "{text}");
+    let document = sandbox.json(&["tune", "--from", left.to_str().unwrap(), "--budget", "1000", "--json"]);
+    assert!(sources(&document).len() > 4);
+    assert!(!left.exists(), "all is known, in memory at least");
+}
+
+#[test]
+fn a_wrong_list_is_refused_with_its_line() {
+    let sandbox = Sandbox::new();
+    let path = list(&sandbox);
+    let text = fs::read_to_string(&path).unwrap().replace("threads = 1", "thread = 1");
+    fs::write(&path, text).unwrap();
+    let message = sandbox.refused(&["tune", &path]);
+    assert!(message.contains("list.toml: line 13: unknown field `thread`"), "{message}");
+    assert!(sandbox.refused(&["tune", &sandbox.path("none.toml")]).contains("none.toml"));
+    assert_eq!(sandbox.run(&["tune"]).status.code(), Some(2));
+    assert_eq!(sandbox.run(&["tune", &path, "--from", &path]).status.code(), Some(2));
+}
+
+#[test]
+fn the_list_of_the_8b_model_is_right() {
+    let sandbox = Sandbox::new();
+    let list = concat!(env!("CARGO_MANIFEST_DIR"), "/../benches/shapes/llama-3.1-8b-q4_k_m.toml");
+    let document = sandbox.json(&["tune", list, "--budget", "0", "--json"]);
+    assert_eq!(sources(&document), ["untuned"; 7 * 4]);
 }

@@ -9,6 +9,7 @@ use quantloom::Error;
 use quantloom::matmul::Request;
 use quantloom::pool::Pool;
 use quantloom::registry::{self, Format, Kernel, Numerics};
+use quantloom::tune::Effort;
 use quantloom::weights::Layout;
 
 use super::Failure;
@@ -51,8 +52,7 @@ impl Choice {
 
     /// The threads to run on.
     pub fn pool(&self) -> Pool {
-        let all = || thread::available_parallelism().map_or(1, NonZero::get);
-        Pool::new(self.threads.map_or_else(all, usize::from))
+        Pool::new(threads(self.threads))
     }
 }
 
@@ -62,6 +62,12 @@ pub struct Held {
     /// How weights are held in memory
     #[arg(long, value_name = "LAYOUT", value_parser = layout(), default_value = "packed")]
     pub layout: Layout,
+}
+
+/// The threads that are asked for, or else as many as the processor runs at once.
+pub fn threads(asked: Option<u16>) -> usize {
+    let all = || thread::available_parallelism().map_or(1, NonZero::get);
+    asked.map_or_else(all, usize::from)
 }
 
 /// Reads a layout.
@@ -86,10 +92,18 @@ fn kernel(format: &'static Format, name: &str) -> Result<&'static Kernel, Error>
 }
 
 /// Reads a numerics class.
-fn class() -> impl TypedValueParser<Value = Numerics> {
+pub fn class() -> impl TypedValueParser<Value = Numerics> {
     PossibleValuesParser::new(Numerics::ALL.map(Numerics::name)).try_map(|name| {
         let class = Numerics::ALL.into_iter().find(|class| class.name() == name);
         class.ok_or("not a numerics class")
+    })
+}
+
+/// Reads how thoroughly to measure.
+pub fn effort() -> impl TypedValueParser<Value = Effort> {
+    PossibleValuesParser::new(Effort::ALL.map(Effort::name)).try_map(|name| {
+        let effort = Effort::ALL.into_iter().find(|effort| effort.name() == name);
+        effort.ok_or("not an effort")
     })
 }
 

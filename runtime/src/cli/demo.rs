@@ -91,9 +91,12 @@ fn layers(defaults: &quantloom::defaults::Demo, pool: &Pool) -> Result<Vec<Probl
     defaults.shapes.iter().map(problem).collect()
 }
 
-fn tune(problems: &[Problem], batches: &[usize], pool: &Pool) -> Result<Vec<Outcome>, Failure> {
-    let job = |weights| Job { weights, batches, request: Request::of(Weights::format(weights)) };
-    let jobs = problems.iter().map(|problem| job(&problem.matrix.weights)).collect::<Vec<_>>();
+fn tune<'p>(problems: &'p [Problem], batches: &'p [usize], pool: &Pool) -> Result<Vec<Outcome>, Failure> {
+    let job = |problem: &'p Problem| {
+        let weights = &problem.matrix.weights;
+        Job::new(weights, batches, Request::of(weights.format()))
+    };
+    let jobs = problems.iter().map(job).collect::<Vec<_>>();
     let progress = bar((problems.len() * batches.len()) as u64, "tuning");
     let outcomes =
         Tuner::new(tune::choices()).tune_model(&jobs, pool, TUNING, &mut |step| progress.set_position(step.done as u64));

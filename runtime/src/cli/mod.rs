@@ -8,11 +8,13 @@ mod cache;
 mod check;
 mod decode;
 mod demo;
+mod doctor;
 mod explain;
 mod failure;
 mod files;
 mod formats;
 mod inspect;
+mod locks;
 mod lookup;
 mod matmul;
 mod metadata;
@@ -54,6 +56,7 @@ enum Command {
     Bench(bench::Args),
     Tune(tune::Args),
     Cache(cache::Args),
+    Doctor(doctor::Args),
     Check(check::Args),
     Explain(explain::Args),
     Quantize(quantize::Args),
@@ -77,6 +80,7 @@ impl Cli {
             Some(Command::Bench(args)) => bench::run(args),
             Some(Command::Tune(args)) => tune::run(args),
             Some(Command::Cache(args)) => cache::run(args),
+            Some(Command::Doctor(args)) => doctor::run(args),
             Some(Command::Check(args)) => check::run(args),
             Some(Command::Explain(args)) => explain::run(args),
             Some(Command::Quantize(args)) => quantize::run(args),

@@ -1,20 +1,21 @@
-//! `quantloom tune`: choose kernels for the matrices of a model.
+//! `quantloom tune`: choose kernels for the matrices of a model, or for a list of shapes.
 
 use std::collections::BTreeSet;
-use std::mem;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use quantloom::defaults::Defaults;
-use quantloom::matmul::Request;
+use quantloom::matmul::{Request, candidates_of};
 use quantloom::model::Model;
 use quantloom::pool::Pool;
-use quantloom::tune::{self, Job, Outcome, Tuner, VariantId};
-use quantloom::weights::{Layout, Weights};
+use quantloom::registry::{self, Format, Isa, Numerics};
+use quantloom::tune::{self, Effort, Job, List, Outcome, Problem, Progress, Status, Tuner, VariantId};
+use quantloom::weights::Layout;
 use serde_json::{Value as Json, json};
 
 use super::Failure;
-use super::args::seconds;
+use super::args::{MAX_THREADS, class, effort, seconds, threads};
 use super::failure::{print, tell};
 use super::progress::bar;
 use super::table::{Align, Table};
@@ -26,46 +27,181 @@ const BUDGET: Duration = Duration::from_secs(10);
 /// What a kernel may take that is run for the first time, in a process of its own: they take milliseconds.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// Find the fastest kernels for the tensors of a model, and remember them
+/// Find the fastest kernels for the tensors of a model or for a list of shapes, and remember them
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: quantloom tune model.gguf --budget 30")]
+#[command(after_help = "What there is no time for is listed in `untuned.toml` beside the cache.
+
+Example: quantloom tune model.gguf --budget 30")]
 pub struct Args {
-    /// The model: a GGUF file, or a packed copy of one
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
+    /// The model: a GGUF file, or a packed copy of one; or a list of problems, which ends with .toml
+    #[arg(value_name = "FILE", required_unless_present = "from")]
+    pub file: Option<PathBuf>,
+    /// A list of problems, such as the one that was left for lack of time
+    #[arg(long, value_name = "LIST", conflicts_with = "file")]
+    pub from: Option<PathBuf>,
     /// Time to spend [default: 10]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub budget: Option<Duration>,
+    /// Rows of the activations [default: 1,8,128 for a model, as it says for a list]
+    #[arg(long = "batch", value_name = "M,M,..", value_delimiter = ',')]
+    pub batches: Vec<NonZero<usize>>,
+    /// Threads [default: as many as the processor runs at once, or as a list says]
+    #[arg(long, value_name = "T", value_parser = clap::value_parser!(u16).range(1..=MAX_THREADS))]
+    pub threads: Option<u16>,
+    /// Instruction set [default: the best of this processor, or as a list says]
+    #[arg(long, value_name = "NAME")]
+    pub isa: Option<String>,
+    /// Numerics class, of the formats that have it [default: int8 if the format has it, or as a list says]
+    #[arg(long, value_name = "CLASS", value_parser = class())]
+    pub numerics: Option<Numerics>,
+    /// How thoroughly to measure
+    #[arg(long, value_name = "EFFORT", value_parser = effort(), default_value = "full")]
+    pub effort: Effort,
+    /// Measure what is known, too
+    #[arg(long)]
+    pub force: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
 }
 
-/// Tunes every matrix for the default batch sizes, and prints the choices.
+/// Tunes, prints the choices, and keeps a list of what there was no time for.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let pool = Pool::global();
-    let matrices = Model::open(&args.file)?.matrices(Layout::Packed, pool)?;
-    if matrices.is_empty() {
-        return Err(Failure::input(format!("{}: no tensor has kernels to choose from", args.file.display())));
+    let path = args.from.as_deref().or(args.file.as_deref()).unwrap_or(Path::new(""));
+    let is_list = args.from.is_some() || path.extension().is_some_and(|extension| extension == "toml");
+    let isa = args.isa.as_deref().map(registry::isa_by_name).transpose()?;
+    let plan = Plan { args, isa, batches: args.batches.iter().map(|batch| batch.get()).collect() };
+    let (outcomes, untuned, pool, time) = if is_list { plan.tune_list(path)? } else { plan.tune_model(path)? };
+    outcomes.iter().flat_map(|outcome| &outcome.warnings).for_each(warn);
+    print(&if args.json { format!("{:#}\n", json(&outcomes)) } else { text(&outcomes, time) })?;
+    leave(untuned, &pool);
+    Ok(())
+}
+
+/// What was asked for.
+struct Plan<'a> {
+    args: &'a Args,
+    isa: Option<&'static Isa>,
+    batches: Vec<usize>,
+}
+
+/// The outcomes, the problems without one, what they ran on, and the time they took.
+type Done = (Vec<Outcome>, List, Pool, Duration);
+
+impl Plan<'_> {
+    fn tune_model(&self, path: &Path) -> Result<Done, Failure> {
+        let pool = Pool::new(threads(self.args.threads));
+        let matrices = Model::open(path)?.matrices(Layout::Packed, &pool)?;
+        if matrices.is_empty() {
+            return Err(Failure::input(format!("{}: no tensor has kernels to choose from", path.display())));
+        }
+        let batches = if self.batches.is_empty() { Defaults::get().bench.batches } else { self.batches.clone() };
+        let job = |weights| Job::new(weights, &batches, self.request(Request::of(weights.format()), weights.format()));
+        let jobs = matrices.iter().map(|matrix| job(&matrix.weights)).collect::<Vec<_>>();
+        self.isolate(jobs.iter().map(|job| (job.weights.format(), job.request)))?;
+        let start = Instant::now();
+        let outcomes = with_bar(|step| self.tuner().tune_model(&jobs, &pool, self.budget(), step))?;
+        let time = start.elapsed();
+        let mut untuned = List::default();
+        for outcome in outcomes.iter().filter(|outcome| outcome.status == Status::Untuned) {
+            problem(outcome, &batches).into_iter().for_each(|problem| untuned.add(problem, &pool));
+        }
+        Ok((outcomes, untuned, pool, time))
     }
-    let batches = Defaults::get().bench.batches;
-    let job = |weights| Job { weights, batches: &batches, request: Request::of(Weights::format(weights)) };
-    let jobs = matrices.iter().map(|matrix| job(&matrix.weights)).collect::<Vec<_>>();
-    let tuner = Tuner::new(tune::choices());
-    let mut warnings = tuner.isolate(&jobs, pool, DEADLINE, &mut probe::command)?;
-    let progress = bar((jobs.len() * batches.len()) as u64, "tuning");
-    let outcomes = tuner.tune_model(&jobs, pool, args.budget.unwrap_or(BUDGET), &mut |step| {
+
+    fn tune_list(&self, path: &Path) -> Result<Done, Failure> {
+        let mut problems = List::read(path)?.problems;
+        let usual = threads(self.args.threads);
+        for problem in &mut problems {
+            problem.request = self.request(problem.request, problem.format);
+            if !self.batches.is_empty() {
+                problem.batches.clone_from(&self.batches);
+            }
+            if self.args.threads.is_some() || problem.request.threads == 0 {
+                problem.request.threads = usual;
+            }
+        }
+        let most = problems.iter().map(|problem| problem.request.threads).max().unwrap_or(1);
+        let pool = Pool::new(most);
+        self.isolate(problems.iter().map(|problem| (problem.format, problem.request)))?;
+        let start = Instant::now();
+        let outcomes = with_bar(|step| self.tuner().tune_list(&problems, &pool, self.budget(), step))?;
+        let time = start.elapsed();
+        let mut untuned = List { problems };
+        untuned.retain_unknown(tune::choices(), &pool);
+        Ok((outcomes, untuned, pool, time))
+    }
+
+    /// Tries kernels that were never run here in a process of their own.
+    fn isolate(&self, problems: impl Iterator<Item = (&'static Format, Request)>) -> Result<(), Failure> {
+        let mut kernels = Vec::new();
+        for (format, request) in problems {
+            let isa = request.isa.unwrap_or_else(|| registry::best_isa_of(format));
+            kernels.extend(candidates_of(format, request.numerics, isa)?);
+        }
+        self.tuner().isolate(&kernels, DEADLINE, &mut probe::command).iter().for_each(warn);
+        Ok(())
+    }
+
+    fn tuner(&self) -> Tuner<'static> {
+        Tuner::new(tune::choices()).effort(self.args.effort).forced(self.args.force)
+    }
+
+    fn budget(&self) -> Duration {
+        self.args.budget.unwrap_or(BUDGET)
+    }
+
+    /// A request with what the arguments say instead.
+    fn request(&self, request: Request, format: &Format) -> Request {
+        let class = self.args.numerics.filter(|class| registry::numerics(format).contains(class));
+        Request { numerics: class.unwrap_or(request.numerics), isa: self.isa.or(request.isa), ..request }
+    }
+}
+
+fn warn(warning: &quantloom::Error) {
+    tell(&format!("warning: {warning}"));
+}
+
+/// Shows how far the work has come.
+fn with_bar(
+    work: impl FnOnce(&mut dyn FnMut(Progress<'_>)) -> quantloom::Result<Vec<Outcome>>,
+) -> quantloom::Result<Vec<Outcome>> {
+    let progress = bar(0, "tuning");
+    let outcomes = work(&mut |step| {
         progress.set_length(step.total as u64);
         progress.set_position(step.done as u64);
     });
     progress.finish_and_clear();
-    let mut outcomes = outcomes?;
-    warnings.extend(outcomes.iter_mut().flat_map(|outcome| mem::take(&mut outcome.warnings)));
-    warnings.iter().for_each(|warning| tell(&format!("warning: {warning}")));
-    print(&if args.json { format!("{:#}\n", json(&outcomes)) } else { text(&outcomes) })
+    outcomes
 }
 
-fn text(outcomes: &[Outcome]) -> String {
+/// The problem of an outcome, for a list. Which of the batch sizes it was tells its bucket.
+fn problem(outcome: &Outcome, batches: &[usize]) -> Option<Problem> {
+    let key = &outcome.key;
+    let batch = batches.iter().copied().find(|&batch| key.batch.contains(batch)).unwrap_or(key.batch.first());
+    let request = Request {
+        numerics: key.numerics,
+        isa: Some(registry::isa_by_name(&key.isa).ok()?),
+        kernel: None,
+        threads: key.threads,
+    };
+    let format = registry::format_by_name(&key.format).ok()?;
+    Some(Problem { format, n: key.n, k: key.k, layout: key.layout, batches: vec![batch], request })
+}
+
+/// Keeps the list of what there was no time for, and says how to go on.
+fn leave(untuned: List, pool: &Pool) {
+    let count = untuned.problems.iter().map(|problem| problem.batches.len()).sum::<usize>();
+    match (untuned.leave(tune::choices(), pool), List::untuned_path(tune::choices())) {
+        (Ok(_), Some(path)) if count > 0 => {
+            tell(&format!("note: there was no time for {count} problems; to go on: quantloom tune --from '{}'", path.display()))
+        }
+        (Ok(_), _) => {}
+        (Err(warning), _) => tell(&format!("warning: {warning}")),
+    }
+}
+
+fn text(outcomes: &[Outcome], time: Duration) -> String {
     let mut table = Table::new(&[
         ("FORMAT", Align::Left),
         ("SHAPE", Align::Right),
@@ -88,7 +224,8 @@ fn text(outcomes: &[Outcome]) -> String {
     let ids = outcomes.iter().flat_map(|outcome| &outcome.quarantined).map(|kernel| VariantId::of(kernel));
     let quarantined =
         ids.collect::<BTreeSet<_>>().iter().filter_map(|id| tune::choices().variants().find(id)).collect::<Vec<_>>();
-    format!("{table}{}", cache::lines(&quarantined))
+    let seconds = time.as_secs_f64();
+    format!("{table}{}{} problems in {seconds:.3} s\n", cache::lines(&quarantined), outcomes.len())
 }
 
 /// The chosen kernel's time over the default's, if they were measured.

@@ -38,8 +38,14 @@ fn rows(format: &'static Format, header: usize, block: usize, n: usize, k: usize
     // An odd stride, so that neighbouring rows differ.
     let block_at = |index: usize| &blocks[index * 37 % DISTINCT * block..][..block];
     let of_row = k / format.block_weights;
-    let blocks_of = |row: usize| (row * of_row..(row + 1) * of_row).flat_map(|index| block_at(index + index / DISTINCT));
-    (0..n).flat_map(|row| head.iter().chain(blocks_of(row))).copied().collect()
+    let mut bytes = Vec::with_capacity(format.stored_bytes(n, k).unwrap_or_default());
+    for row in 0..n {
+        bytes.extend_from_slice(head);
+        for index in row * of_row..(row + 1) * of_row {
+            bytes.extend_from_slice(block_at(index + index / DISTINCT));
+        }
+    }
+    bytes
 }
 
 /// Whether the weights of a row of one block are finite, and the largest is neither tiny nor huge.

@@ -41,22 +41,30 @@ impl<'a> Bench<'a> {
     ///
     /// # Errors
     /// [`crate::Error::OutOfMemory`].
-    pub fn measure(&mut self, key: &Key, batch: usize, choices: &Choices, deadline: Deadline) -> Result<Option<Outcome>> {
+    pub fn measure(
+        &mut self,
+        key: &Key,
+        batch: usize,
+        effort: Effort,
+        choices: &Choices,
+        deadline: Deadline,
+    ) -> Result<Option<Outcome>> {
         if self.runners.is_empty() || !self.stock.chill(batch, &Facts::detect().caches, key.threads, deadline)? {
             return Ok(None);
         }
         let default = matmul::default(&self.runners, batch);
         let position = self.runners.iter().position(|kernel| std::ptr::eq(*kernel, default)).unwrap_or_default();
-        let mut watch = Stopwatch::new(&self.stock, batch, default, key.threads, self.pool)?;
-        let race = Race::run(self.runners.len(), position, deadline, |runner| watch.time(self.runners[runner]))?;
+        let mut watch = Stopwatch::new(&self.stock, key.n, batch, default, key.threads, self.pool)?;
+        let race =
+            Race::run(self.runners.len(), position, effort.rounds(), deadline, |runner| watch.time(self.runners[runner]))?;
         Ok(race.map(|race| {
             let keep = if race.spread() > RESTLESS { Keep::InMemory } else { Keep::InFile };
-            choices.record(self.entry(key, batch, &race, position), keep);
+            choices.record(self.entry(key, batch, effort, &race, position), keep);
             self.outcome(key, &race, position, keep)
         }))
     }
 
-    fn entry(&self, key: &Key, batch: usize, race: &Race, default: usize) -> Entry {
+    fn entry(&self, key: &Key, batch: usize, effort: Effort, race: &Race, default: usize) -> Entry {
         let winner = race.winner();
         let time = |(runner, kernel): (usize, &&'static Kernel)| Time {
             kernel: kernel.name.to_owned(),
@@ -71,7 +79,7 @@ impl<'a> Bench<'a> {
             default: self.runners[default].name.to_owned(),
             measured: batch,
             spread: thousandths(race.spread()),
-            effort: Effort::Full,
+            effort,
             origin: Origin::Local,
             system: place::system().to_owned(),
             times: self.runners.iter().enumerate().map(time).collect(),
@@ -116,7 +124,7 @@ mod tests {
         let turn = choices.turn().unwrap();
         let mut bench = Bench::new(kernels, &[weights], Pool::global(), &turn).unwrap();
         let key = Key::new(weights, 3, kernels[0].numerics, kernels[0].isa, 1);
-        bench.measure(&key, 3, choices, Deadline::after(FOREVER)).unwrap()
+        bench.measure(&key, 3, Effort::Full, choices, Deadline::after(FOREVER)).unwrap()
     }
 
     #[test]

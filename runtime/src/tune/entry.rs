@@ -45,6 +45,15 @@ impl Effort {
     /// All levels, the least first.
     pub const ALL: [Self; 2] = [Self::Quick, Self::Full];
 
+    /// Rounds of a race that goes to its end.
+    #[must_use]
+    pub const fn rounds(self) -> usize {
+        match self {
+            Self::Quick => 4,
+            Self::Full => 6,
+        }
+    }
+
     /// The word that is read and printed.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -154,7 +154,9 @@ impl<R: Record> RecordFile<R> {
         let bytes = fs::read(path).map_err(|cause| wrong(format!("cannot be read ({cause}); {remedy}")))?;
         let (header, _) = split(&String::from_utf8_lossy(&bytes), R::MARK);
         match toml::from_str::<Header>(&header) {
-            Ok(Header { schema: SCHEMA, environment, .. }) => Ok(Self { path: path.to_owned(), environment, records: PhantomData }),
+            Ok(Header { schema: SCHEMA, environment, .. }) => {
+                Ok(Self { path: path.to_owned(), environment, records: PhantomData })
+            }
             Ok(Header { schema, .. }) => {
                 Err(wrong(format!("has version {schema}, and only {SCHEMA} is read; tune again with this program")))
             }
@@ -168,6 +170,12 @@ impl<R: Record> RecordFile<R> {
         &self.environment
     }
 
+    /// The file of an environment at a path of its own, to write what goes elsewhere. It need not exist.
+    #[must_use]
+    pub fn at(path: &Path, environment: &str) -> Self {
+        Self { path: path.to_owned(), environment: environment.to_owned(), records: PhantomData }
+    }
+
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -177,7 +185,7 @@ impl<R: Record> RecordFile<R> {
     /// The folder of the environment.
     #[must_use]
     pub fn folder(&self) -> &Path {
-        self.path.parent().unwrap_or(Path::new("."))
+        self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
     }
 
     /// Reads it. A file that is missing or cannot be read holds nothing.
@@ -203,12 +211,49 @@ impl<R: Record> RecordFile<R> {
         })
     }
 
+    /// Replaces the records of the file by what `change` makes of them, while no other process writes it. Waits at most `patience` for
+    /// other writers.
+    ///
+    /// # Errors
+    /// [`Error::Cache`] if the file cannot be written. Then it is as it was.
+    pub fn update(&self, patience: Duration, change: impl FnOnce(Vec<R>) -> Vec<R>) -> Result<()> {
+        self.locked(patience, || self.replace("", &[], &change(self.try_read()?.entries)))
+            .map_err(|cause| self.unwritable(&cause))
+    }
+
+    /// Writes a file that goes elsewhere, in place of what is there. Processors whose environments begin as `relatives` say may use it
+    /// too; `note` is for people.
+    ///
+    /// # Errors
+    /// [`Error::Cache`] if the file cannot be written. Then it is as it was.
+    pub fn write(&self, note: &str, relatives: &[String], records: &[R]) -> Result<()> {
+        self.replace(note, relatives, records).map_err(|cause| self.unwritable(&cause))
+    }
+
     fn try_merge(&self, records: &[R], patience: Duration) -> io::Result<()> {
+        self.locked(patience, || {
+            let known = self.try_read()?.entries;
+            let merged = latest(known.iter().chain(records)).cloned().collect::<Vec<_>>();
+            self.replace("", &[], &merged)
+        })
+    }
+
+    /// Does `work` while no other process writes the file.
+    fn locked(&self, patience: Duration, work: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
         fs::create_dir_all(self.folder())?;
         let _lock = disk::lock(&self.path.with_extension("lock"), patience)?;
-        let known = self.try_read()?.entries;
-        let text = self.text(latest(known.iter().chain(records))).map_err(io::Error::other)?;
-        disk::replace(&self.path, self.folder(), &text)
+        work()
+    }
+
+    fn replace(&self, note: &str, relatives: &[String], records: &[R]) -> io::Result<()> {
+        let text = self.text(records, relatives).map_err(io::Error::other)?;
+        let note = note.lines().map(|line| format!("# {line}\n")).collect::<String>();
+        disk::replace(&self.path, self.folder(), &(note + &text))
+    }
+
+    fn unwritable(&self, cause: &io::Error) -> Error {
+        let detail = format!("cannot be written ({cause}); name a place where that can be done");
+        Error::Cache { path: self.path.clone(), detail }
     }
 
     fn try_read(&self) -> io::Result<Records<R>> {
@@ -230,11 +275,8 @@ impl<R: Record> RecordFile<R> {
         Records { unreadable: parts.len() - found.len(), entries: found }
     }
 
-    fn text<'a>(&self, records: impl Iterator<Item = &'a R>) -> Result<String, toml::ser::Error>
-    where
-        R: 'a,
-    {
-        let header = Header { schema: SCHEMA, environment: self.environment.clone(), relatives: Vec::new() };
+    fn text(&self, records: &[R], relatives: &[String]) -> Result<String, toml::ser::Error> {
+        let header = Header { schema: SCHEMA, environment: self.environment.clone(), relatives: relatives.to_vec() };
         let mut text = format!("{}\n{}", R::PREFACE, toml::to_string(&header)?);
         for record in records {
             text += &format!("\n{}\n{}", R::MARK, record.to_toml(&self.environment)?);
@@ -281,7 +323,7 @@ mod tests {
         let file = CacheFile::new(Path::new("nowhere"), "one environment");
         let weights = fake::weights(1, 1);
         let entries = (1..=count).map(|threads| fake::entry(&weights, threads)).collect::<Vec<_>>();
-        let text = file.text(entries.iter()).unwrap();
+        let text = file.text(&entries, &[]).unwrap();
         (file, entries, text)
     }
 

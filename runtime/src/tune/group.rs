@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::bench::Bench;
 use super::deadline::Deadline;
 use super::turn::Turn;
-use super::{Bucket, Choices, Key, Outcome, Status};
+use super::{Bucket, Choices, Effort, Key, Outcome, Status};
 use crate::error::Result;
 use crate::matmul::{self, Request, Source, candidates};
 use crate::pool::Pool;
@@ -17,11 +17,14 @@ use crate::weights::Weights;
 #[derive(Debug)]
 pub struct Group<'a> {
     matrices: Vec<&'a Weights>,
+    /// Rows of the problem: more than the matrices have, where those are samples.
+    n: usize,
     /// One of each bucket.
     batches: Vec<usize>,
     candidates: Vec<&'static Kernel>,
     request: Request,
     isa: &'static Isa,
+    effort: Effort,
     pool: &'a Pool,
     /// Made when first needed: not for problems that are known.
     bench: Option<Bench<'a>>,
@@ -35,10 +38,23 @@ impl<'a> Group<'a> {
     pub fn new(matrix: &'a Weights, batches: &[usize], request: &Request, pool: &'a Pool) -> Result<Self> {
         let isa = request.isa.unwrap_or_else(|| registry::best_isa_of(matrix.format()));
         let candidates = candidates(matrix, request.numerics, isa)?;
-        let (matrices, request) = (vec![matrix], *request);
-        let mut group = Self { matrices, batches: Vec::new(), candidates, request, isa, pool, bench: None };
+        let (matrices, n, request) = (vec![matrix], matrix.n(), *request);
+        let mut group =
+            Self { matrices, n, batches: Vec::new(), candidates, request, isa, effort: Effort::Full, pool, bench: None };
         group.add_batches(batches);
         Ok(group)
+    }
+
+    /// The same group, of problems with `n` rows of which the matrix is a sample.
+    #[must_use]
+    pub fn with_rows(self, n: usize) -> Self {
+        Self { n, ..self }
+    }
+
+    /// The same group, measured as thoroughly as that.
+    #[must_use]
+    pub fn with_effort(self, effort: Effort) -> Self {
+        Self { effort, ..self }
     }
 
     /// Adds the batch sizes whose bucket is not there yet.
@@ -75,11 +91,6 @@ impl<'a> Group<'a> {
         self.matrices.iter().map(|matrix| matrix.held_bytes()).sum()
     }
 
-    /// The kernels that there are to choose from, healthy or not.
-    pub fn candidates(&self) -> &[&'static Kernel] {
-        &self.candidates
-    }
-
     /// What is known of a batch size, if anything.
     pub fn known(&self, batch: usize, choices: &Choices) -> Option<Outcome> {
         // A relative is a hint for who cannot measure.
@@ -109,7 +120,7 @@ impl<'a> Group<'a> {
                 self.bench = Some(Bench::new(&self.candidates, &self.matrices, self.pool, turn)?);
             }
             if let Some(bench) = &mut self.bench
-                && let Some(outcome) = bench.measure(&key, batch, choices, deadline)?
+                && let Some(outcome) = bench.measure(&key, batch, self.effort, choices, deadline)?
             {
                 return Ok(Outcome { quarantined: self.quarantined(choices), ..outcome });
             }
@@ -137,7 +148,8 @@ impl<'a> Group<'a> {
     }
 
     fn key(&self, batch: usize) -> Key {
-        Key::new(self.matrices[0], batch, self.request.numerics, self.isa, self.request.threads_of(self.pool))
+        let threads = self.request.threads_of(self.pool);
+        Key { n: self.n, ..Key::new(self.matrices[0], batch, self.request.numerics, self.isa, threads) }
     }
 
     /// The card's default among those that may run; of all, if none may.

@@ -42,6 +42,12 @@ impl Bucket {
         bucket
     }
 
+    /// Whether it has a batch size.
+    #[must_use]
+    pub const fn contains(self, batch: usize) -> bool {
+        self.first <= batch && batch <= self.last
+    }
+
     /// The smallest batch size of it.
     #[must_use]
     pub const fn first(self) -> usize {

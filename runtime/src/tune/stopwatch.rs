@@ -18,6 +18,8 @@ const TAKES: usize = 3;
 const LONG: Duration = Duration::from_micros(500);
 /// About how long it lasts at least: of less work, several repetitions are measured.
 const SHORT: Duration = Duration::from_micros(150);
+/// A take that lasts so long averages over what disturbs it: one counts.
+const ENOUGH: Duration = Duration::from_millis(2);
 /// Tiles for each thread in a part: enough to share them fairly.
 const TILES: usize = 4;
 
@@ -37,20 +39,21 @@ pub struct Stopwatch<'a> {
 }
 
 impl<'a> Stopwatch<'a> {
-    /// A stopwatch for products of a batch and the matrices of a stock. `kernel` tells how large a part is measured.
+    /// A stopwatch for products of a batch and `n` rows, of which the matrices of a stock are samples. `kernel` tells how large a
+    /// part is measured.
     ///
     /// # Errors
     /// As [`Stopwatch::time`].
-    pub fn new(stock: &Stock, batch: usize, kernel: &'static Kernel, threads: usize, pool: &'a Pool) -> Result<Self> {
-        let (n, k, unit) = (stock.sample().n(), stock.sample().k(), TILE_ROWS * threads);
-        let least = (TILES * unit).min(n);
+    pub fn new(stock: &Stock, n: usize, batch: usize, kernel: &'static Kernel, threads: usize, pool: &'a Pool) -> Result<Self> {
+        let (rows_at_hand, k, unit) = (stock.sample().n(), stock.sample().k(), TILE_ROWS * threads);
+        let least = least_rows(threads).min(rows_at_hand);
         let x = measure::activations(batch, k);
         let mut watch = Self { pool, threads, n, pieces: stock.pieces(least), next: 0, calls: 1, x, y: Vec::new() };
         // The first call finds nothing ready, not even the threads.
         watch.take(kernel)?;
         let whole = watch.time(kernel)?;
         let fitting = (n as f64 * nanoseconds(LONG) / whole) as usize / unit * unit;
-        let rows = if fitting < n { fitting.max(least) } else { n };
+        let rows = if fitting < rows_at_hand { fitting.max(least) } else { rows_at_hand };
         watch.pieces = stock.pieces(rows);
         watch.calls = (nanoseconds(SHORT) / (whole * rows as f64 / n as f64)).ceil().max(1.0) as usize;
         Ok(watch)
@@ -61,8 +64,12 @@ impl<'a> Stopwatch<'a> {
     /// # Errors
     /// [`crate::Error::OutOfMemory`].
     pub fn time(&mut self, kernel: &'static Kernel) -> Result<f64> {
-        let mut takes = [0.0; TAKES];
-        for take in &mut takes {
+        let start = Instant::now();
+        let mut takes = [self.take(kernel)?; TAKES];
+        if start.elapsed() >= ENOUGH {
+            return Ok(takes[0]);
+        }
+        for take in &mut takes[1..] {
             *take = self.take(kernel)?;
         }
         takes.sort_unstable_by(f64::total_cmp);
@@ -94,6 +101,11 @@ impl<'a> Stopwatch<'a> {
         tiles::run(piece, kernel, &groups, &mut self.y, self.threads, self.pool);
         Ok((prepared, start.elapsed() - prepared))
     }
+}
+
+/// Rows that are measured at least, where there are so many.
+pub fn least_rows(threads: usize) -> usize {
+    TILES * TILE_ROWS * threads
 }
 
 fn nanoseconds(time: Duration) -> f64 {

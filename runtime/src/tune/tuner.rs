@@ -1,12 +1,13 @@
 //! The tuner: which problems are measured, in which order, for how long.
 
+use std::cmp::Reverse;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::deadline::Deadline;
 use super::group::Group;
 use super::turn::Turn;
-use super::{Choices, Outcome, State, Status, isolated};
+use super::{Choices, Effort, List, Outcome, Problem, State, Status, isolated};
 use crate::error::{Error, Result};
 use crate::matmul::Request;
 use crate::pool::Pool;
@@ -24,7 +25,9 @@ const ATTEMPTS: usize = 3;
 /// The answer never changes a result: all kernels of a numerics class give the same bits, and one that does not is kept out.
 #[derive(Clone, Copy, Debug)]
 pub struct Tuner<'a> {
-    choices: &'a Choices,
+    pub(super) choices: &'a Choices,
+    effort: Effort,
+    forced: bool,
 }
 
 /// A matrix of a model, and how it is used.
@@ -32,10 +35,20 @@ pub struct Tuner<'a> {
 pub struct Job<'a> {
     /// The matrix.
     pub weights: &'a Weights,
+    /// Rows of the problem: more than the matrix has, where that is a sample of a larger one.
+    pub n: usize,
     /// The batch sizes that it is multiplied by.
     pub batches: &'a [usize],
     /// Class, instruction set and threads. The kernel is ignored: a kernel that is named needs no tuning.
     pub request: Request,
+}
+
+impl<'a> Job<'a> {
+    /// A matrix that is no sample.
+    #[must_use]
+    pub fn new(weights: &'a Weights, batches: &'a [usize], request: Request) -> Self {
+        Self { weights, n: weights.n(), batches, request }
+    }
 }
 
 /// How far the tuning of a model has come.
@@ -53,7 +66,19 @@ impl<'a> Tuner<'a> {
     /// A tuner that records what it finds in `choices`.
     #[must_use]
     pub const fn new(choices: &'a Choices) -> Self {
-        Self { choices }
+        Self { choices, effort: Effort::Full, forced: false }
+    }
+
+    /// A tuner that measures as thoroughly as that; [`Effort::Full`] if nobody says.
+    #[must_use]
+    pub const fn effort(self, effort: Effort) -> Self {
+        Self { effort, ..self }
+    }
+
+    /// A tuner that also measures what is known, if `forced`.
+    #[must_use]
+    pub const fn forced(self, forced: bool) -> Self {
+        Self { forced, ..self }
     }
 
     /// Measures the kernels for one matrix and a batch size, whether the choice is known or not, and records the fastest, unless
@@ -66,7 +91,7 @@ impl<'a> Tuner<'a> {
     /// [`crate::Error::NoKernel`] if nothing on this processor does what was asked, [`crate::Error::OutOfMemory`].
     pub fn tune(&self, weights: &Weights, batch: usize, request: &Request, pool: &Pool, budget: Duration) -> Result<Outcome> {
         let deadline = Deadline::after(budget);
-        let mut group = Group::new(weights, &[batch], request, pool)?;
+        let mut group = Group::new(weights, &[batch], request, pool)?.with_effort(self.effort);
         let Some(turn) = self.choices.turn() else {
             return Ok(group.unmeasured(batch, self.choices, Status::Busy));
         };
@@ -96,7 +121,7 @@ impl<'a> Tuner<'a> {
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<Vec<Outcome>> {
         let deadline = Deadline::after(budget);
-        let mut groups = groups(jobs, pool)?;
+        let mut groups = groups(jobs, self.effort, pool)?;
         let total = groups.iter().map(|group| group.batches().len()).sum();
         let turn = self.choices.turn();
         let mut warnings = turn.as_ref().map(Turn::abandoned).unwrap_or_default();
@@ -129,39 +154,57 @@ impl<'a> Tuner<'a> {
         Ok(outcomes)
     }
 
-    /// Tries the kernels of some problems that nothing is known of on this machine, or that were abandoned, in processes that `command`
-    /// makes: see [`isolated`]. Gives what the user should hear. While another thread or process measures, nothing is tried.
+    /// As [`Tuner::tune_model`], for problems without a model, on synthetic weights: those of one problem at a time, and only as many rows
+    /// as are measured.
     ///
     /// # Errors
-    /// [`crate::Error::NoKernel`] if nothing on this processor does what was asked.
-    pub fn isolate(
+    /// As [`Tuner::tune`], and what the formats have to say against the shapes.
+    pub fn tune_list(
         &self,
-        jobs: &[Job<'_>],
+        problems: &[Problem],
         pool: &Pool,
-        deadline: Duration,
-        command: &mut dyn FnMut() -> Command,
-    ) -> Result<Vec<Error>> {
-        let groups = groups(jobs, pool)?;
-        let Some(turn) = self.choices.turn() else { return Ok(Vec::new()) };
+        budget: Duration,
+        progress: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<Vec<Outcome>> {
+        let deadline = Deadline::after(budget);
+        let mut list = List::default();
+        problems.iter().for_each(|problem| list.add(problem.clone(), pool));
+        list.problems.sort_by_key(|problem| Reverse(problem.n.saturating_mul(problem.k)));
+        let total = list.problems.iter().map(|problem| problem.distinct(pool).len()).sum();
+        let mut outcomes = Vec::<Outcome>::with_capacity(total);
+        for problem in &list.problems {
+            // Nothing is measured on no rows: they tell what is known, and what would run.
+            let is_open = self.forced || !problem.unknown(self.choices, pool).is_empty();
+            let rows = if is_open && deadline.allows(Duration::ZERO) { problem.n } else { 0 };
+            let weights = Problem { n: rows, ..problem.clone() }.sample(pool)?;
+            let job = Job { weights: &weights, n: problem.n, batches: &problem.batches, request: problem.request };
+            let before = outcomes.len();
+            let mut step = |step: Progress<'_>| progress(Progress { done: before + step.done, total, ..step });
+            outcomes.extend(self.tune_model(&[job], pool, deadline.left(), &mut step)?);
+        }
+        Ok(outcomes)
+    }
+
+    /// Tries those of some kernels that nothing is known of on this machine, or that were abandoned, in processes that `command` makes:
+    /// see [`isolated`]. Gives what the user should hear. While another thread or process measures, nothing is tried.
+    pub fn isolate(&self, kernels: &[&'static Kernel], deadline: Duration, command: &mut dyn FnMut() -> Command) -> Vec<Error> {
+        let Some(turn) = self.choices.turn() else { return Vec::new() };
         let variants = self.choices.variants();
         let mut warnings = turn.abandoned();
         // They are tried again at once.
         warnings.retain(|warning| !matches!(warning, Error::Abandoned { .. }));
-        let mut kernels = Vec::<&'static Kernel>::new();
-        for kernel in groups.iter().flat_map(Group::candidates) {
-            let unclear = matches!(variants.state(kernel), None | Some(State::Abandoned));
-            if unclear && !kernels.iter().any(|other| std::ptr::eq(*other, *kernel)) {
-                kernels.push(kernel);
-            }
-        }
+        let unclear = |kernel: &&'static Kernel| matches!(variants.state(kernel), None | Some(State::Abandoned));
+        let mut kernels = kernels.iter().copied().filter(unclear).collect::<Vec<_>>();
+        kernels.sort_by_key(|kernel| kernel.name);
+        kernels.dedup_by_key(|kernel| kernel.name);
         let tried = isolated(command, &kernels, deadline, &mut |kernel, state, how| variants.record(kernel, state, how));
         warnings.extend(tried.err());
         warnings.extend(self.choices.publish().err());
-        Ok(warnings)
+        warnings
     }
 
     fn known_or_tuned(&self, group: &mut Group<'_>, batch: usize, turn: &Turn<'_>, deadline: Deadline) -> Result<Outcome> {
-        let known = group.known(batch, self.choices);
+        let known = group.known(batch, self.choices).filter(|_| !self.forced);
         known.map_or_else(|| group.tune(batch, turn, deadline), Ok)
     }
 }
@@ -179,15 +222,15 @@ fn settle(groups: &mut [Group<'_>], outcomes: &mut [Outcome], turn: &Turn<'_>, d
 }
 
 /// The problems of some jobs, each once; those with the most weights first.
-fn groups<'a>(jobs: &[Job<'a>], pool: &'a Pool) -> Result<Vec<Group<'a>>> {
+fn groups<'a>(jobs: &[Job<'a>], effort: Effort, pool: &'a Pool) -> Result<Vec<Group<'a>>> {
     let mut groups = Vec::<Group<'a>>::new();
     for job in jobs {
-        let new = Group::new(job.weights, job.batches, &job.request, pool)?;
+        let new = Group::new(job.weights, job.batches, &job.request, pool)?.with_rows(job.n).with_effort(effort);
         match groups.iter_mut().find(|group| group.matches(&new)) {
             Some(group) => group.absorb(&new),
             None => groups.push(new),
         }
     }
-    groups.sort_by_key(|group| std::cmp::Reverse(group.bytes()));
+    groups.sort_by_key(|group| Reverse(group.bytes()));
     Ok(groups)
 }

@@ -4,6 +4,7 @@
 
 pub mod products;
 pub mod program;
+pub mod sandbox;
 pub mod tensors;
 
 use std::path::PathBuf;

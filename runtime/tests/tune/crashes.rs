@@ -12,11 +12,12 @@ use quantloom::Error;
 use quantloom::matmul::{Request, candidates};
 use quantloom::pool::Pool;
 use quantloom::registry;
-use quantloom::tune::{self, Job, Outcome, State, Tuner, VariantId, isolated, serve};
+use quantloom::tune::{self, Outcome, State, Tuner, VariantId, isolated, serve};
 
 use crate::child::{child, done, part, parts};
 use crate::culprits::{self, Culprit, FAULT, HANG, ILLEGAL, PANIC, WRONG};
 use crate::program::quantloom;
+use crate::support::kernels;
 
 const FOREVER: Duration = Duration::MAX;
 /// Longer than a kernel takes on any machine.
@@ -64,9 +65,8 @@ fn a_deadly_kernel(test: &str, culprit: Culprit, signal: i32, how: &str) {
         Some(3) => {
             let format = culprits::register(&[culprit]);
             let weights = culprits::weights(format);
-            let jobs = [Job { weights: &weights, batches: &[40], request: Request::default() }];
             let mut command = || child(test, &tune::folder().unwrap(), 4);
-            let told = Tuner::new(tune::choices()).isolate(&jobs, Pool::global(), PATIENCE, &mut command).unwrap();
+            let told = Tuner::new(tune::choices()).isolate(&kernels(&weights), PATIENCE, &mut command);
             assert!(told.is_empty(), "{told:?}");
             let variants = tune::choices().variants();
             let found = variants.find(&VariantId::of(culprits::kernel(format, culprit))).unwrap();
@@ -176,9 +176,8 @@ fn an_innocent_kernel_is_cleared() {
     let cleared = || {
         let format = INNOCENT().format;
         let weights = culprits::weights(registry::format_by_name(format).unwrap());
-        let jobs = [Job { weights: &weights, batches: &[40], request: Request::default() }];
         let mut command = || child("crashes::an_innocent_kernel_is_cleared", &tune::folder().unwrap(), 4);
-        Tuner::new(tune::choices()).isolate(&jobs, Pool::global(), PATIENCE, &mut command).unwrap();
+        Tuner::new(tune::choices()).isolate(&kernels(&weights), PATIENCE, &mut command);
         assert_eq!(tune::choices().variants().state(INNOCENT()), Some(State::Passed));
     };
     let used = || {

@@ -27,7 +27,7 @@ fn tune_model(choices: &Choices, jobs: &[Job<'_>], budget: Duration) -> (Vec<(Ke
 }
 
 fn job<'a>(weights: &'a Weights, batches: &'a [usize]) -> Job<'a> {
-    Job { weights, batches, request: Request::default() }
+    Job::new(weights, batches, Request::default())
 }
 
 #[test]

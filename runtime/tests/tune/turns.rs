@@ -18,7 +18,7 @@ const BATCHES: [usize; 2] = [40, 200];
 /// Tunes a small model; calls `during` in the middle of it.
 fn tune(choices: &Choices, during: &dyn Fn()) -> Vec<Outcome> {
     let weights = weights(40, 1);
-    let jobs = [Job { weights: &weights, batches: &BATCHES, request: Request::default() }];
+    let jobs = [Job::new(&weights, &BATCHES, Request::default())];
     let mut told = 0;
     let outcomes = Tuner::new(choices).tune_model(&jobs, Pool::global(), Duration::MAX, &mut |_| {
         told += 1;
@@ -48,9 +48,8 @@ fn is_kept_out(choices: &Choices) {
     assert_eq!(one(200).status, Status::Busy);
     let outcome = one(1);
     assert_eq!((outcome.status, outcome.kernel.name), (Status::Known(Source::Memory), known.name));
-    let jobs = [Job { weights: &weights, batches: &BATCHES, request: Request::default() }];
     let mut command = || panic!("nothing is tried");
-    let told = Tuner::new(choices).isolate(&jobs, Pool::global(), Duration::MAX, &mut command).unwrap();
+    let told = Tuner::new(choices).isolate(&kernels(&weights), Duration::MAX, &mut command);
     assert!(told.is_empty());
 }
 

@@ -88,7 +88,7 @@ fn a_choice_that_is_quarantined_is_none() {
     let again = Choices::new(Some(file));
     assert!(choices.find(&key(&weights, 40)).is_none() && again.find(&key(&weights, 40)).is_none());
     // It is measured again, without the kernel.
-    let jobs = [Job { weights: &weights, batches: &[40], request: Request::default() }];
+    let jobs = [Job::new(&weights, &[40], Request::default())];
     let outcomes = Tuner::new(&again).tune_model(&jobs, Pool::global(), Duration::MAX, &mut |_| {}).unwrap();
     assert!(!outcomes[0].timings.is_empty() && outcomes[0].timings.iter().all(|timing| timing.kernel.name != kernel.name));
     assert!(outcomes[0].quarantined.len() == 1 && outcomes[0].quarantined[0].name == kernel.name);

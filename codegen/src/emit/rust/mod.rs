@@ -23,7 +23,7 @@ use std::thread;
 
 use proc_macro2::{Group, Ident, Literal, TokenStream, TokenTree};
 use quantloom_spec::isa::{Dot, Isa};
-use quantloom_spec::kernels::{Numerics, Schedule};
+use quantloom_spec::kernels::{Numerics, Schedule, Variant};
 use quote::{format_ident, quote};
 
 use crate::lower::class::{Class, PANEL_ROWS};
@@ -72,29 +72,46 @@ impl Width {
 /// `support` is the path of the crate that holds the vocabulary and the registry's types. `compiler` says what compiles the files, and
 /// how: hashes depend on it.
 pub fn files(plan: &Plan, support: &str, compiler: &str) -> Vec<SourceFile> {
-    let mut files = thread::scope(|scope| {
-        let classes = plan.classes.iter().map(|(name, class)| scope.spawn(|| class_files(plan, name, class, &path(support))));
-        let formats = plan.formats.iter().map(|format| scope.spawn(|| vec![format_file(format, &path(support))]));
-        let threads = classes.chain(formats).collect::<Vec<_>>();
-        let files = threads.into_iter().flat_map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
-        files.collect::<Vec<_>>()
-    });
-    let hashes = files.iter().map(|file| (file.stem().to_owned(), hash(&[compiler, &file.text].concat()))).collect();
+    let all = modules(plan, support, &|_, _| true);
+    let hashes = all.iter().map(|file| (file.stem().to_owned(), hash(&[compiler, &file.text].concat()))).collect();
+    // A kernel has the hash that it has among all of its file: what was measured in a full build holds for a slim one.
+    let is_listed = |class: &str, variant: &Variant| plan.lists_for_class(class, variant);
+    let mut files = if plan.list.is_some() { modules(plan, support, &is_listed) } else { all };
     files.push(file("registry", "all cards", registry::registry(plan, &path(support), &hashes)));
     files.push(file("root", "all cards", root(&files)));
     files
+}
+
+/// Tells of a class and a variant whether the kernel is generated.
+type Wanted<'a> = &'a (dyn Fn(&str, &Variant) -> bool + Sync);
+
+/// The files of all classes and formats.
+fn modules(plan: &Plan, support: &str, wanted: Wanted<'_>) -> Vec<SourceFile> {
+    thread::scope(|scope| {
+        let classes =
+            plan.classes.iter().map(|(name, class)| scope.spawn(|| class_files(plan, name, class, &path(support), wanted)));
+        let formats = plan.formats.iter().map(|format| scope.spawn(|| vec![format_file(format, &path(support))]));
+        let threads = classes.chain(formats).collect::<Vec<_>>();
+        let files = threads.into_iter().flat_map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        files.collect()
+    })
 }
 
 fn path(support: &str) -> syn::Path {
     syn::parse_str(support).expect("the support path is a Rust path")
 }
 
-fn class_files(plan: &Plan, name: &str, class: &Class, support: &syn::Path) -> Vec<SourceFile> {
-    let kernels = plan.kernel_files(class).map(|(isa, numerics)| {
+fn class_files(plan: &Plan, name: &str, class: &Class, support: &syn::Path, wanted: Wanted<'_>) -> Vec<SourceFile> {
+    let kernels = plan.kernel_files(class).filter_map(|(isa, numerics)| {
+        let variants = plan.variants_of(isa).filter(|variant| variant.numerics == numerics && wanted(name, variant));
+        let variants = variants.collect::<Vec<_>>();
+        if variants.is_empty() {
+            return None;
+        }
         let origin = format!("class {name} for {}, {}", isa.name, numerics.name());
         let module = kernel_module(name, isa, numerics);
-        let text = kernels(plan, class, isa, numerics, support);
-        SourceFile { arch: isa.arch.clone(), ..file(&module.to_string(), &origin, text) }
+        let text = kernels(&variants, class, isa, numerics, support);
+        Some(SourceFile { arch: isa.arch.clone(), ..file(&module.to_string(), &origin, text) })
     });
     let packing = file(&class_module(name).to_string(), &format!("class {name}"), packing(class, support));
     kernels.chain([packing]).collect()
@@ -162,12 +179,11 @@ fn format_module(format: &PlannedFormat) -> Ident {
     format_ident!("format_{name}")
 }
 
-/// Every kernel of a class on an instruction set and in a numerics class.
-fn kernels(plan: &Plan, class: &Class, isa: &Isa, numerics: Numerics, support: &syn::Path) -> TokenStream {
+/// Kernels of a class on an instruction set and in a numerics class.
+fn kernels(variants: &[&Variant], class: &Class, isa: &Isa, numerics: Numerics, support: &syn::Path) -> TokenStream {
     let width = Width::of(isa);
     let lanes = width.vocabulary();
-    let variants = plan.variants_of(isa).filter(|variant| variant.numerics == numerics);
-    let kernels = variants.map(|variant| Kernel::new(class, isa, variant)).collect::<Vec<_>>();
+    let kernels = variants.iter().map(|variant| Kernel::new(class, isa, variant)).collect::<Vec<_>>();
     let unit = unit::weights(class, width);
     let columns = kernels.iter().map(|kernel| kernel.variant.cols).collect::<BTreeSet<_>>();
     let columns = columns.into_iter().map(|cols| {
@@ -227,15 +243,6 @@ fn format_items(format: &PlannedFormat, support: &syn::Path) -> TokenStream {
         use #support::stored::{self, Tensor};
         #decode
         #pack
-    }
-}
-
-/// The operation word of a kernel's name.
-fn operation(schedule: Schedule, cols: usize) -> &'static str {
-    match (schedule, cols) {
-        (Schedule::Direct, 1) => "gemv",
-        (Schedule::Direct, _) => "gemm",
-        (Schedule::Panel, _) => "panel",
     }
 }
 

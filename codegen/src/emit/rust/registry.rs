@@ -8,10 +8,10 @@ use quantloom_spec::kernels::{Schedule, Variant};
 use quote::{format_ident, quote};
 
 use super::kernel::Kernel;
-use super::{Width, class_module, format_module, gate, kernel_module, numerics, operation, storage, unit, value};
+use super::{Width, class_module, format_module, gate, kernel_module, numerics, storage, unit, value};
 use crate::Error;
 use crate::lower::class::{Class, Codes, PALETTE};
-use crate::plan::{Plan, PlannedFormat};
+use crate::plan::{Plan, PlannedFormat, kernel_name};
 
 /// Hash of each generated file's text, by its stem.
 type Hashes = BTreeMap<String, u64>;
@@ -212,7 +212,7 @@ fn combine(hashes: &Hashes, planned: &PlannedFormat, plan: &Plan) -> u64 {
 fn kernel_rows(plan: &Plan, planned: &PlannedFormat, class: &str, hashes: &Hashes) -> Vec<TokenStream> {
     let rows = plan.isas.iter().flat_map(|isa| plan.variants_of(isa).map(move |variant| (isa, variant)));
     let has = |numerics| planned.class.as_ref().is_some_and(|(_, class)| class.has(numerics));
-    rows.filter(|(_, variant)| has(variant.numerics))
+    rows.filter(|(_, variant)| has(variant.numerics) && plan.lists(planned, variant))
         .map(|(isa, variant)| kernel_row(planned, class, isa, variant, hashes))
         .collect()
 }
@@ -220,8 +220,7 @@ fn kernel_rows(plan: &Plan, planned: &PlannedFormat, class: &str, hashes: &Hashe
 fn kernel_row(planned: &PlannedFormat, class_name: &str, isa: &Isa, variant: &Variant, hashes: &Hashes) -> TokenStream {
     let (_, class) = planned.class.as_ref().expect("only formats with a class have kernels");
     let format = &planned.card.format.name;
-    let operation = operation(variant.schedule, variant.cols);
-    let name = format!("{format}.{operation}.{}.{}.{}", variant.numerics.name(), isa.name, variant.tile_name());
+    let name = kernel_name(format, variant);
     let module = kernel_module(class_name, isa, variant.numerics);
     let kernel = Kernel::new(class, isa, variant);
     let (function, counts) = (kernel.name(), kernel.counts_name());

@@ -1,0 +1,260 @@
+//! Lists of problems: what to tune without a model, and what there was no time for.
+
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use serde::{Deserialize, Serialize};
+use toml::Spanned;
+
+use super::disk::replace;
+use super::{Choices, Problem};
+use crate::error::{Error, Result, quoted};
+use crate::matmul::Request;
+use crate::pool::Pool;
+use crate::registry::{self, Numerics};
+use crate::weights::Layout;
+
+/// The name of the list of problems that nobody had time for, beside the cache file.
+const UNTUNED: &str = "untuned.toml";
+
+/// The first lines of that list, for people.
+const PREFACE: &str = "# What there was no time to tune: `quantloom tune --from` goes on with it.\n\n";
+
+/// Problems that are to be tuned.
+#[derive(Clone, Debug, Default)]
+pub struct List {
+    /// The problems, in the order of the file.
+    pub problems: Vec<Problem>,
+}
+
+/// The text of a list.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Text<T> {
+    problem: Vec<T>,
+}
+
+/// The text of a problem.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Item {
+    format: String,
+    n: usize,
+    k: usize,
+    batches: Vec<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    numerics: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    isa: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    threads: Option<usize>,
+    #[serde(default)]
+    layout: Layout,
+}
+
+impl List {
+    /// Reads the list in a file.
+    ///
+    /// # Errors
+    /// [`Error::Io`], or [`Error::List`] with the line of what is wrong.
+    pub fn read(path: &Path) -> Result<Self> {
+        Self::parse(path, &fs::read_to_string(path).map_err(Error::io(path))?)
+    }
+
+    /// The list in a text that is called `path` in messages.
+    ///
+    /// # Errors
+    /// [`Error::List`] with the line of what is wrong.
+    pub fn parse(path: &Path, text: &str) -> Result<Self> {
+        let wrong = |at: usize, what: String| {
+            let line = text.bytes().take(at).filter(|&byte| byte == b'\n').count() + 1;
+            Error::List { path: path.to_owned(), detail: format!("line {line}: {what}") }
+        };
+        let list = toml::from_str::<Text<Spanned<Item>>>(text).map_err(|error| {
+            let what = error.message().lines().collect::<Vec<_>>().join(" ");
+            wrong(error.span().map_or(0, |span| span.start), format!("{what}; see \"Commands\" in docs/tuning.md"))
+        })?;
+        let problem = |item: &Spanned<Item>| item.get_ref().problem().map_err(|what| wrong(item.span().start, what));
+        Ok(Self { problems: list.problem.iter().map(problem).collect::<Result<_>>()? })
+    }
+
+    /// The text that reads as this list.
+    ///
+    /// # Errors
+    /// A number that TOML cannot hold.
+    fn text(&self) -> Result<String, toml::ser::Error> {
+        let problem = self.problems.iter().map(Item::of).collect();
+        Ok(PREFACE.to_owned() + &toml::to_string(&Text { problem })?)
+    }
+
+    /// Adds a problem: its batch sizes to one that is there and differs in nothing else, or else all of it.
+    pub fn add(&mut self, new: Problem, pool: &Pool) {
+        let Some(old) = self.problems.iter_mut().find(|old| old.matches(&new, pool)) else {
+            return self.problems.push(new);
+        };
+        let more = new.batches.into_iter().filter(|batch| !old.batches.contains(batch)).collect::<Vec<_>>();
+        old.batches.extend(more);
+    }
+
+    /// Leaves what nothing is known of.
+    pub fn retain_unknown(&mut self, choices: &Choices, pool: &Pool) {
+        for problem in &mut self.problems {
+            problem.batches = problem.unknown(choices, pool);
+        }
+        self.problems.retain(|problem| !problem.batches.is_empty());
+    }
+
+    /// Where a cache keeps the list of what there was no time for.
+    #[must_use]
+    pub fn untuned_path(choices: &Choices) -> Option<PathBuf> {
+        choices.path().map(|path| path.with_file_name(UNTUNED))
+    }
+
+    /// Adds to the list of what there was no time for, takes out what is known by now, and removes the file when it would be empty. A
+    /// list that cannot be read counts for nothing. Whether there is one now.
+    ///
+    /// # Errors
+    /// [`Error::List`] if the file cannot be written. Then it is as it was.
+    pub fn leave(self, choices: &Choices, pool: &Pool) -> Result<bool> {
+        let Some(path) = Self::untuned_path(choices) else { return Ok(false) };
+        let mut all = Self::read(&path).unwrap_or_default();
+        self.problems.into_iter().for_each(|problem| all.add(problem, pool));
+        all.retain_unknown(choices, pool);
+        let is_left = !all.problems.is_empty();
+        let done = if is_left { all.write(&path) } else { remove(&path) };
+        done.map_err(|cause| {
+            let detail = format!("cannot be written ({cause}); set {} to a folder that can", super::VARIABLE);
+            Error::List { path: path.clone(), detail }
+        })?;
+        Ok(is_left)
+    }
+
+    fn write(&self, path: &Path) -> io::Result<()> {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(folder)?;
+        replace(path, folder, &self.text().map_err(io::Error::other)?)
+    }
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    if path.exists() { fs::remove_file(path) } else { Ok(()) }
+}
+
+impl Item {
+    fn of(problem: &Problem) -> Self {
+        let Problem { format, n, k, layout, batches, request } = problem;
+        Self {
+            format: format.name.to_owned(),
+            n: *n,
+            k: *k,
+            batches: batches.clone(),
+            numerics: Some(request.numerics.name().to_owned()),
+            isa: request.isa.map(|isa| isa.name.to_owned()),
+            threads: (request.threads > 0).then_some(request.threads),
+            layout: *layout,
+        }
+    }
+
+    /// The problem that is meant, or what is wrong with it.
+    fn problem(&self) -> Result<Problem, String> {
+        let format = registry::format_by_name(&self.format).map_err(|error| error.to_string())?;
+        let isa = self.isa.as_deref().map(registry::isa_by_name).transpose().map_err(|error| error.to_string())?;
+        let numerics = match &self.numerics {
+            Some(name) => Numerics::ALL.into_iter().find(|class| class.name() == name).ok_or_else(|| {
+                let names = Numerics::ALL.map(Numerics::name).join(" or ");
+                format!("no numerics class is called {}; it is {names}", quoted(name))
+            })?,
+            None => registry::default_numerics(format),
+        };
+        let (name, multiple) = (format.name.to_owned(), format.block_weights);
+        if self.n == 0 || self.k == 0 || self.batches.is_empty() || self.batches.contains(&0) {
+            return Err("n, k and every batch must be at least 1, and there must be a batch".to_owned());
+        }
+        if !self.k.is_multiple_of(multiple) {
+            return Err(Error::BadK { format: name, k: self.k, multiple }.to_string());
+        }
+        if !self.n.is_multiple_of(format.row_multiple()) {
+            return Err(Error::BadN { format: name, n: self.n, multiple: format.row_multiple() }.to_string());
+        }
+        let request = Request { numerics, isa, kernel: None, threads: self.threads.unwrap_or(0) };
+        Ok(Problem { format, n: self.n, k: self.k, layout: self.layout, batches: self.batches.clone(), request })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tune::{Keep, fake};
+
+    fn parse(text: &str) -> Result<List, String> {
+        List::parse(Path::new("list.toml"), text).map_err(|error| error.to_string())
+    }
+
+    /// A list of one problem for every processor.
+    fn example(batches: &[usize]) -> (List, &'static registry::Format) {
+        let weights = fake::weights(1, 1);
+        let kernel = fake::kernels(&weights)[0];
+        let request = Request { numerics: kernel.numerics, isa: Some(kernel.isa), kernel: None, threads: 1 };
+        let (format, layout) = (weights.format(), Layout::Packed);
+        let problem = Problem { format, n: 64, k: format.block_weights, layout, batches: batches.to_vec(), request };
+        (List { problems: vec![problem] }, format)
+    }
+
+    #[test]
+    fn text_is_read_back() {
+        let (list, _) = example(&[1, 8]);
+        let text = list.text().unwrap();
+        let again = parse(&text).unwrap();
+        assert_eq!(again.text().unwrap(), text);
+        assert_eq!((again.problems[0].n, &again.problems[0].batches[..]), (64, &[1, 8][..]));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_line() {
+        let format = example(&[1]).1;
+        let (name, k) = (format.name, format.block_weights);
+        let right = format!("[[problem]]\nformat = '{name}'\nn = 64\nk = {k}\nbatches = [1]\n");
+        assert!(parse(&right).is_ok());
+        for (text, part) in [
+            (format!("{right}row = 1\n"), "line 6: unknown field `row`"),
+            (format!("{right}{right}").replace("n = 64", "n = 'a'"), "line 3: "),
+            (format!("{right}{}", right.replace("n = 64", "n = 0")), "line 6: n, k and every batch must be at least 1"),
+            (right.replace(name, "none such"), "line 1: no format is called \"none such\""),
+            (right.replace(&format!("k = {k}"), &format!("k = {}", k + 1)), "needs K to be a multiple"),
+            (format!("{right}isa = 'mmx'\n"), "line 1: no instruction set is called \"mmx\""),
+            (format!("{right}numerics = 'f64'\n"), "no numerics class is called \"f64\""),
+            ("problem = 1".to_owned(), "line 1: "),
+            ("[[problem]".to_owned(), "line 1: "),
+        ] {
+            let error = parse(&text).unwrap_err();
+            assert!(error.starts_with("list.toml: ") && error.contains(part) && error.lines().count() == 1, "{text}{error}");
+        }
+    }
+
+    #[test]
+    fn what_there_was_no_time_for_is_kept_until_it_is_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let pool = Pool::new(1);
+        let file = crate::tune::CacheFile::new(folder.path(), "somewhere");
+        let choices = Choices::new(Some(file));
+        let path = List::untuned_path(&choices).unwrap();
+        assert!(!List::default().leave(&choices, &pool).unwrap() && !path.exists());
+
+        assert!(example(&[1, 8]).0.leave(&choices, &pool).unwrap());
+        assert!(example(&[8, 100]).0.leave(&choices, &pool).unwrap());
+        let left = List::read(&path).unwrap();
+        assert!(left.problems.len() == 1 && left.problems[0].batches == [1, 8, 100], "{left:?}");
+
+        let know = |batch| {
+            let entry = fake::entry(&fake::weights(64, 1), 1);
+            let key = example(&[batch]).0.problems[0].key(batch, &pool);
+            choices.record(crate::tune::Entry { key, ..entry }, Keep::InMemory);
+        };
+        know(8);
+        assert!(List::default().leave(&choices, &pool).unwrap());
+        assert_eq!(List::read(&path).unwrap().problems[0].batches, [1, 100]);
+        know(1);
+        know(100);
+        assert!(!List::default().leave(&choices, &pool).unwrap() && !path.exists());
+    }
+}

@@ -1,0 +1,84 @@
+//! Problems without a model: shapes, and weights to measure them on.
+
+use super::stopwatch::least_rows;
+use super::{Choices, Key};
+use crate::error::{Error, Result};
+use crate::matmul::Request;
+use crate::measure::synthetic;
+use crate::pool::Pool;
+use crate::registry::{self, Format, Isa};
+use crate::stored::Stored;
+use crate::weights::{Layout, Weights};
+
+/// Bytes of a sample, about: what a few threads read while one kernel is timed once.
+const SAMPLE_BYTES: usize = 16 << 20;
+
+/// Multiplications by matrices of one shape.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    /// Format of the weights.
+    pub format: &'static Format,
+    /// Rows of the weights.
+    pub n: usize,
+    /// Weights of a row.
+    pub k: usize,
+    /// How the weights are held.
+    pub layout: Layout,
+    /// The batch sizes.
+    pub batches: Vec<usize>,
+    /// Class, instruction set and threads. The kernel is ignored.
+    pub request: Request,
+}
+
+impl Problem {
+    /// What a choice for one of the batch sizes is kept under, on a pool.
+    #[must_use]
+    pub fn key(&self, batch: usize, pool: &Pool) -> Key {
+        let Self { format, n, k, layout, request, .. } = self;
+        Key::of(format, (*n, *k), *layout, batch, request.numerics, self.isa(), request.threads_of(pool))
+    }
+
+    /// The instruction set that is asked for, or else the best one.
+    pub(super) fn isa(&self) -> &'static Isa {
+        self.request.isa.unwrap_or_else(|| registry::best_isa_of(self.format))
+    }
+
+    /// Whether two problems differ in nothing but their batch sizes.
+    pub(super) fn matches(&self, other: &Self, pool: &Pool) -> bool {
+        self.key(1, pool) == other.key(1, pool)
+    }
+
+    /// The first batch size of each bucket.
+    pub(super) fn distinct(&self, pool: &Pool) -> Vec<usize> {
+        let mut keys = Vec::new();
+        let mut is_new = |key: Key| {
+            let new = !keys.contains(&key);
+            keys.push(key);
+            new
+        };
+        self.batches.iter().copied().filter(|&batch| is_new(self.key(batch, pool))).collect()
+    }
+
+    /// Those of them for which nothing is known.
+    pub(super) fn unknown(&self, choices: &Choices, pool: &Pool) -> Vec<usize> {
+        let batches = self.distinct(pool).into_iter();
+        batches.filter(|&batch| choices.find(&self.key(batch, pool)).is_none()).collect()
+    }
+
+    /// Weights to measure on, a part of the rows where there are many: the same on every call.
+    ///
+    /// # Errors
+    /// What a format has to say against such a shape, [`Error::NoKernel`], [`Error::OutOfMemory`].
+    pub(super) fn sample(&self, pool: &Pool) -> Result<Weights> {
+        let (format, k) = (self.format, self.k);
+        if !self.n.is_multiple_of(format.row_multiple()) {
+            return Err(Error::BadN { format: format.name.to_owned(), n: self.n, multiple: format.row_multiple() });
+        }
+        let row_bytes = Weights::bytes_packed(format, least_rows(1), k)?.div_ceil(least_rows(1)).max(1);
+        let rows = (SAMPLE_BYTES / row_bytes).max(least_rows(self.request.threads_of(pool)));
+        // A larger sample would be cut into pieces of this many rows: a smaller rest is of no use.
+        let rows = rows.next_multiple_of(least_rows(1)).next_multiple_of(format.row_multiple()).min(self.n);
+        let stored = synthetic(format, rows, k)?;
+        Weights::with_layout(&Stored::new(format, rows, k, &stored)?, self.layout, pool)
+    }
+}

@@ -1,0 +1,144 @@
+//! Whether a choice from before still holds.
+
+use std::time::Duration;
+
+use super::deadline::Deadline;
+use super::gate::Gate;
+use super::race::Race;
+use super::stock::Stock;
+use super::stopwatch::Stopwatch;
+use super::{Choices, Effort, Entry, Problem, State};
+use crate::error::Result;
+use crate::machine::Facts;
+use crate::matmul::{self, Request, candidates};
+use crate::pool::Pool;
+use crate::registry::{self, Format, Kernel};
+use crate::weights::Weights;
+
+/// Ratios of times up to this are no difference.
+const EQUAL: f64 = 1.03;
+
+/// What a second look at a choice comes to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Verdict {
+    /// The kernel is right, and faster than the default, or is the default: its time over that of the default.
+    Holds(f64),
+    /// The kernel is right, but the default is now as fast or faster: the kernel's time over that of the default.
+    NoFaster(f64),
+    /// The kernel's bits differ from the reference's.
+    Wrong,
+    /// There was no time, or another process was measuring.
+    NoTime,
+    /// It is not of this build and machine, or needs more threads than the pool has.
+    NotHere,
+}
+
+/// Lets the kernel of an entry through the gate again, where one that fails is quarantined, and lets it race against the default of this build, on synthetic weights.
+///
+/// # Errors
+/// What multiplications report.
+pub fn verify(entry: &Entry, choices: &Choices, pool: &Pool, budget: Duration) -> Result<Verdict> {
+    let deadline = Deadline::after(budget);
+    let (Some(kernel), Ok(format)) = (entry.kernel(), registry::format_by_name(&entry.key.format)) else {
+        return Ok(Verdict::NotHere);
+    };
+    if entry.key.threads > pool.threads() {
+        return Ok(Verdict::NotHere);
+    }
+    let Some(turn) = choices.turn().filter(|_| deadline.allows(Duration::ZERO)) else { return Ok(Verdict::NoTime) };
+    let weights = problem(entry, format, kernel).sample(pool)?;
+    let gate = Gate::new(&weights, kernel.cols, pool);
+    let reference = candidates(&weights, kernel.numerics, registry::isas()[0])?[0];
+    if turn.watch(kernel, || gate.bits(kernel))? != gate.bits(reference)? {
+        choices.variants().record(kernel, State::Wrong, "");
+        choices.publish()?;
+        return Ok(Verdict::Wrong);
+    }
+    let all = candidates(&weights, kernel.numerics, kernel.isa)?;
+    let default = matmul::default(&all, entry.measured);
+    compare(entry, &weights, kernel, default, pool, deadline)
+}
+
+fn problem(entry: &Entry, format: &'static Format, kernel: &'static Kernel) -> Problem {
+    let key = &entry.key;
+    let request = Request { numerics: key.numerics, isa: Some(kernel.isa), kernel: None, threads: key.threads };
+    Problem { format, n: key.n, k: key.k, layout: key.layout, batches: vec![entry.measured], request }
+}
+
+fn compare(
+    entry: &Entry,
+    weights: &Weights,
+    kernel: &'static Kernel,
+    default: &'static Kernel,
+    pool: &Pool,
+    deadline: Deadline,
+) -> Result<Verdict> {
+    if std::ptr::eq(kernel, default) {
+        return Ok(Verdict::Holds(1.0));
+    }
+    let (n, threads, batch) = (entry.key.n, entry.key.threads, entry.measured);
+    let mut stock = Stock::new(&[weights]);
+    if !stock.chill(batch, &Facts::detect().caches, threads, deadline)? {
+        return Ok(Verdict::NoTime);
+    }
+    let runners = [default, kernel];
+    let mut watch = Stopwatch::new(&stock, n, batch, default, threads, pool)?;
+    let race = Race::run(runners.len(), 0, Effort::Full.rounds(), deadline, |runner| watch.time(runners[runner]))?;
+    Ok(race.map_or(Verdict::NoTime, |race| of_ratio(race.ratio(1))))
+}
+
+fn of_ratio(ratio: f64) -> Verdict {
+    if ratio * EQUAL < 1.0 { Verdict::Holds(ratio) } else { Verdict::NoFaster(ratio) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tune::{Digest, fake};
+
+    const FOREVER: Duration = Duration::MAX;
+
+    #[test]
+    fn a_default_that_is_right_holds() {
+        let weights = fake::weights(64, 1);
+        let pool = Pool::new(1);
+        let entry = fake::entry(&weights, 1);
+        assert_eq!(verify(&entry, &Choices::new(None), &pool, FOREVER).unwrap(), Verdict::Holds(1.0));
+        assert_eq!(verify(&entry, &Choices::new(None), &pool, Duration::ZERO).unwrap(), Verdict::NoTime);
+    }
+
+    #[test]
+    fn a_challenger_is_right_whatever_its_speed() {
+        let weights = fake::weights(64, 1);
+        let kernels = fake::kernels(&weights);
+        let entry = fake::entry(&weights, 1);
+        let [first, .., last] = kernels[..] else { panic!("kernels to choose from") };
+        let verdict = compare(&entry, &weights, last, first, &Pool::new(1), Deadline::after(FOREVER)).unwrap();
+        assert!(matches!(verdict, Verdict::Holds(_) | Verdict::NoFaster(_)), "{verdict:?}");
+    }
+
+    #[test]
+    fn a_wrong_kernel_is_found() {
+        let weights = fake::weights(64, 1);
+        let (wrong, right) = (fake::wrong_kernel(&weights), fake::kernels(&weights)[0]);
+        let entry = fake::entry(&weights, 1);
+        let verdict = compare(&entry, &weights, wrong, right, &Pool::new(1), Deadline::after(FOREVER)).unwrap();
+        assert_eq!(verdict, Verdict::Wrong);
+    }
+
+    #[test]
+    fn what_is_not_of_this_build_or_machine_is_left_alone() {
+        let weights = fake::weights(64, 1);
+        let pool = Pool::new(1);
+        let other = Entry { kernel_hash: Digest(1), ..fake::entry(&weights, 1) };
+        assert_eq!(verify(&other, &Choices::new(None), &pool, FOREVER).unwrap(), Verdict::NotHere);
+        assert_eq!(verify(&fake::entry(&weights, 2), &Choices::new(None), &pool, FOREVER).unwrap(), Verdict::NotHere);
+    }
+
+    #[test]
+    fn small_differences_are_none() {
+        assert_eq!(of_ratio(0.5), Verdict::Holds(0.5));
+        assert_eq!(of_ratio(0.98), Verdict::NoFaster(0.98));
+        assert_eq!(of_ratio(1.5), Verdict::NoFaster(1.5));
+    }
+}
