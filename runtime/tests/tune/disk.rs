@@ -11,7 +11,7 @@ use quantloom::Error;
 use quantloom::matmul::{Request, Source, matmul};
 use quantloom::measure::activations;
 use quantloom::pool::Pool;
-use quantloom::tune::{self, CacheFile, Choices, Keep, Status, Tuner};
+use quantloom::tune::{self, CacheFile, Choices, Keep, Status, Tuner, VariantId};
 use quantloom::weights::Weights;
 
 use crate::child::{child, done, part};
@@ -68,16 +68,46 @@ fn still_knows_the_file() {
     assert_eq!(tune::choices().find(&key(&weights, 1)).unwrap().1, Source::Cache);
 }
 
+/// From here on this process writes no more than 64 bytes to a file, and hears of it as an error.
+fn fill_the_disk() {
+    let limit = libc::rlimit { rlim_cur: 64, rlim_max: 64 };
+    // SAFETY: nobody else relies on how much this process may write.
+    unsafe {
+        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
+        assert_eq!(libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit), 0);
+    }
+}
+
+#[test]
+fn what_a_process_died_of_is_not_forgotten_on_a_full_disk() {
+    let test = "disk::what_a_process_died_of_is_not_forgotten_on_a_full_disk";
+    let weights = weights(16, 1);
+    if let Some(part) = part() {
+        if part == 0 {
+            fill_the_disk();
+        }
+        let tuner = Tuner::new(tune::choices());
+        let told = tuner.tune(&weights, 40, &Request::default(), Pool::global(), Duration::MAX).unwrap().warnings;
+        assert_eq!(told.iter().filter(|error| matches!(error, Error::Abandoned { .. })).count(), 1, "{told:?}");
+        assert_eq!(told.len(), 2 - part, "{told:?}");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let journal = CacheFile::new(folder.path(), tune::environment()).folder().join("probe");
+    fs::create_dir_all(&journal).unwrap();
+    let id = VariantId::of(kernels(&weights)[0]);
+    fs::write(journal.join("any"), format!("{}\n{}\n", id.kernel, id.hash)).unwrap();
+    for part in 0..2 {
+        done(&child(test, folder.path(), part).output().unwrap(), part);
+        assert_eq!(journal.join("any").exists(), part == 0);
+    }
+}
+
 #[test]
 fn a_full_disk() {
     let test = "disk::a_full_disk";
     if part().is_some() {
-        let limit = libc::rlimit { rlim_cur: 64, rlim_max: 64 };
-        // SAFETY: from here on this process writes no more than 64 bytes to a file, and hears of it as an error.
-        unsafe {
-            libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
-            assert_eq!(libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit), 0);
-        }
+        fill_the_disk();
         without_a_file("File too large");
         return still_knows_the_file();
     }
