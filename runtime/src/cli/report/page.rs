@@ -79,12 +79,17 @@ fn notes(report: &Report) -> Markup {
             p.note { "This program was built without optimisation: neither its times nor its limits are those of the machine." }
         }
         @if !report.cache.own {
-            p.note { "The cache is of another machine, or of another build of the program, whose limits cannot be measured here: they are left out." }
+            p.note {
+                "The cache is of another machine, or of another kind of build, whose limits cannot be measured here: they are left out."
+            }
         } @else if report.machine.ceilings.is_none() {
             p.note { "The limits of this machine were not measured." }
         }
         @if unreadable > 0 {
-            p.note { (count(unreadable, "entry of the cache is", "entries of the cache are")) " torn, edited or foreign, and left out." }
+            p.note {
+                (count(unreadable, "entry of the cache is", "entries of the cache are"))
+                " torn, edited or foreign, and left out."
+            }
         }
     }
 }
@@ -111,7 +116,8 @@ fn found(report: &Report) -> Markup {
             h2 id="choices" { "Choices" }
             p {
                 "A candidate replaces the default of a problem if it is clearly faster in the median of rounds in which both run. "
-                "Times are relative to the default’s. The limit is reading the weights from memory, or the arithmetic, whichever takes longer: the shaded part of a scale is below it."
+                "Times are relative to the default’s. The limit is reading the weights from memory, or the arithmetic, whichever "
+                "takes longer: the shaded part of a scale is below it."
             }
             @if report.problems().nth(MANY).is_some() {
                 p.filter hidden {
@@ -201,7 +207,9 @@ fn limits(ceilings: &Ceilings) -> Markup {
             (fact("int8", &format!("{} Gop/s", numbers::gops(*int8_gops))))
             (fact("f32", &format!("{} Gflop/s", numbers::gops(*f32_gflops))))
         }
-        p.soft { "The best of many short runs of " (isa) " on " (count(*threads, "thread", "threads")) ", when this page was written." }
+        p.soft {
+            "The best of many short runs of " (isa) " on " (count(*threads, "thread", "threads")) ", when this page was written."
+        }
     }
 }
 

@@ -8,33 +8,31 @@ use super::numbers;
 
 /// Why the kernel was chosen.
 pub fn reason(problem: &Problem) -> String {
-    let rounds = |variant: &Variant| numbers::count(variant.time.rounds, "round", "rounds");
-    match problem.chosen() {
-        _ if problem.variants.is_empty() => "Its times were not kept.".to_owned(),
-        None => "The time of the choice was not kept.".to_owned(),
-        Some(chosen) if chosen.default => {
-            let challengers = problem.variants.iter().filter(|variant| !variant.default);
-            challengers.min_by(|a, b| a.time.ratio.total_cmp(&b.time.ratio)).map_or_else(
-                || "The default had no challenger.".to_owned(),
-                |nearest| {
-                    let (name, ratio) = (&nearest.name, numbers::ratio(nearest.time.ratio));
-                    let end = if nearest.dropped { "when it dropped out" } else { "in the median" };
-                    format!(
-                        "No challenger beat the default beyond doubt. The nearest, {name}, was at {ratio} its time {end}, after {}.",
-                        rounds(nearest)
-                    )
-                },
-            )
-        }
-        Some(chosen) if chosen.time.ratio < 1.0 => {
-            let gain = numbers::percent(1.0 - chosen.time.ratio);
-            format!("{} beats the default by {gain} in the median of {}.", chosen.name, rounds(chosen))
-        }
-        Some(chosen) => {
-            let ratio = numbers::ratio(chosen.time.ratio);
-            format!("{} was chosen at {ratio} the time of the default, in the median of {}.", chosen.name, rounds(chosen))
-        }
+    let Some(chosen) = problem.chosen() else { return "The time of the choice was not kept.".to_owned() };
+    let Variant { name, time, .. } = chosen;
+    let rounds = rounds_of(chosen);
+    if chosen.default {
+        kept(problem)
+    } else if time.ratio < 1.0 {
+        format!("{name} beats the default by {} in the median of {rounds}.", numbers::percent(1.0 - time.ratio))
+    } else {
+        format!("{name} was chosen at {} the time of the default, in the median of {rounds}.", numbers::ratio(time.ratio))
     }
+}
+
+/// Why the default was kept.
+fn kept(problem: &Problem) -> String {
+    let challengers = problem.variants.iter().filter(|variant| !variant.default);
+    let Some(nearest) = challengers.min_by(|a, b| a.time.ratio.total_cmp(&b.time.ratio)) else {
+        return "The default had no challenger.".to_owned();
+    };
+    let (name, ratio, rounds) = (&nearest.name, numbers::ratio(nearest.time.ratio), rounds_of(nearest));
+    let end = if nearest.dropped { "when it dropped out" } else { "in the median" };
+    format!("No challenger beat the default beyond doubt. The nearest, {name}, was at {ratio} its time {end}, after {rounds}.")
+}
+
+fn rounds_of(variant: &Variant) -> String {
+    numbers::count(variant.time.rounds, "round", "rounds")
 }
 
 /// The limit, and what it is of.
@@ -75,7 +73,7 @@ pub const fn effort(effort: Effort) -> &'static str {
 /// What all choices come to, in a sentence or two.
 pub fn summary(totals: &Totals) -> String {
     let changed = match (totals.changed, totals.ratio.zip(totals.best)) {
-        (0, _) => "The defaults hold in all of them.".to_owned(),
+        (0, _) => "No default was replaced.".to_owned(),
         (1, Some((ratio, _))) => {
             format!(
                 "In one of them another kernel than the default was chosen, which takes {} less time.",
@@ -83,7 +81,8 @@ pub fn summary(totals: &Totals) -> String {
             )
         }
         (changed, Some((ratio, best))) => format!(
-            "In {changed} of them another kernel than the default was chosen, which takes {} less time in the median, {} at best.",
+            "In {changed} of them another kernel than the default was chosen, \
+             which takes {} less time in the median, {} at best.",
             numbers::percent(1.0 - ratio),
             numbers::percent(1.0 - best)
         ),
