@@ -33,7 +33,8 @@ pub struct Quality {
     pub guarded: [f64; 2],
     /// The part of the problems in which that is slower than the default.
     pub slower: f64,
-    /// 90th percentile of how much larger a predicted gain on the default was than the measured one, as a fraction; at least 5%.
+    /// 95th percentile of how much larger the gain that was predicted of a kernel on the default was than the measured one, as a
+    /// fraction; at least 5%.
     pub margin: f64,
 }
 
@@ -60,8 +61,8 @@ impl Quality {
             race.push(Runner { kernel, measured, predicted });
         }
         let choices = races.iter().map(|((.., batch), race)| Choice::of(race, *batch)).collect::<Vec<_>>();
-        let gains = choices.iter().filter(|choice| !std::ptr::eq(choice.model.kernel, choice.default.kernel));
-        let margin = percentile(gains.map(Choice::overestimate).collect(), 0.9).max(LEAST_MARGIN);
+        let overestimates = choices.iter().zip(races.values()).flat_map(|(choice, race)| choice.overestimates(race));
+        let margin = percentile(overestimates.collect(), 0.95).max(LEAST_MARGIN);
         let part = |of: &dyn Fn(&Choice) -> bool| {
             choices.iter().filter(|choice| of(choice)).count() as f64 / choices.len().max(1) as f64
         };
@@ -127,9 +128,11 @@ impl Choice {
         }
     }
 
-    /// How much larger the predicted gain on the default is than the measured one.
-    fn overestimate(&self) -> f64 {
-        (self.default.predicted / self.model.predicted) / (self.default.measured / self.model.measured) - 1.0
+    /// Of every kernel that is predicted to beat the default: how much larger its predicted gain is than the measured one.
+    fn overestimates(&self, race: &[Runner]) -> Vec<f64> {
+        let Self { default, .. } = self;
+        let faster = race.iter().filter(|runner| runner.predicted < default.predicted);
+        faster.map(|runner| (default.predicted / runner.predicted) / (default.measured / runner.measured) - 1.0).collect()
     }
 
     fn guarded(&self, margin: f64) -> Runner {

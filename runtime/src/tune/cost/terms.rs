@@ -63,12 +63,13 @@ impl Terms {
         let [groups, tiles, segments] = [work.groups, work.tiles, work.segments].map(|count| count as f64);
         let units = k.div_ceil(counts.weights) as f64;
         let blocks = work.groups.div_ceil(blocking.groups_a_block) as f64;
-        // Chunks even out what threads do, down to a tile of a block.
-        let busiest = (tiles * blocks / threads as f64).ceil() / blocks;
+        // Chunks even out what threads do, down to a tile and a block of column groups.
+        let share = |whole: f64| (whole / threads as f64).ceil();
+        let passes = groups.min(blocking.groups_a_block as f64);
+        let (read, chunks, pairs) = (share(tiles), share(tiles * blocks), share(tiles * groups).max(passes));
 
         let bytes = counts.bytes as f64 * units;
         let segment_bytes = bytes / segments;
-        let passes = groups.min(blocking.groups_a_block as f64);
         let ahead = match kernel.schedule {
             Schedule::Direct => counts.ahead as f64,
             Schedule::Panel => counts.ahead as f64 * passes,
@@ -79,20 +80,18 @@ impl Terms {
             Schedule::Panel => 0.0,
         };
         let times = |of: fn(&Operations) -> usize| {
-            let each = |operations| of(operations) as f64;
-            busiest
-                * (units * (groups * each(&counts.unit) + blocks * each(&counts.unpacking))
-                    + segments * groups * each(&counts.sums))
+            let [unit, unpacking, sums] = [counts.unit, counts.unpacking, counts.sums].map(|operations| of(&operations) as f64);
+            units * (pairs * unit + chunks * unpacking) + segments * pairs * sums
         };
         Self {
-            streamed: busiest * bytes * streamed,
-            exposed: busiest * bytes * (1.0 - streamed),
+            streamed: read * bytes * streamed,
+            exposed: read * bytes * (1.0 - streamed),
             broadcasts: times(|operations| operations.broadcasts),
             vectors: times(|operations| operations.vectors),
             products: times(|operations| operations.products),
             others: times(|operations| operations.others),
-            refetched: busiest * segments * (groups - blocks) * beyond,
-            prepared: (groups / threads as f64).ceil() * kernel.cols as f64 * units * counts.weights as f64,
+            refetched: (pairs - chunks).max(0.0) * segments * beyond,
+            prepared: share(groups) * kernel.cols as f64 * units * counts.weights as f64,
             ..nothing
         }
     }
