@@ -17,6 +17,8 @@ pub struct Defaults {
     pub contention: Contention,
     /// For the tuner's choices.
     pub tuning: Tuning,
+    /// For the cost model of the tuner.
+    pub cost_model: CostModel,
 }
 
 /// Every format in every shape with every batch on every number of threads.
@@ -67,6 +69,19 @@ pub struct Contention {
     pub batches: Vec<usize>,
 }
 
+/// For the cost model of the tuner.
+#[derive(Clone, Debug, Deserialize)]
+pub struct CostModel {
+    /// Formats whose kernels it is fitted to.
+    pub formats: Vec<String>,
+    /// Formats whose kernels it is judged by.
+    pub held_out: Vec<String>,
+    /// The shapes.
+    pub shapes: Vec<Shape>,
+    /// The batch sizes, in ascending order.
+    pub batches: Vec<usize>,
+}
+
 impl Defaults {
     /// The defaults of this build.
     ///
@@ -85,11 +100,12 @@ mod tests {
 
     #[test]
     fn the_defaults_name_what_exists() {
-        let Defaults { full, quick, counters, contention, tuning } = Defaults::get();
-        let shapes = [&full.shapes, &quick.shapes, &tuning.shapes].into_iter().flatten();
+        let Defaults { full, quick, counters, contention, tuning, cost_model } = Defaults::get();
+        let shapes = [&full.shapes, &quick.shapes, &tuning.shapes, &cost_model.shapes].into_iter().flatten();
         let shapes = shapes.chain([&counters.shape, &contention.shape]);
-        let formats = [&full.formats, &quick.formats, &counters.formats, &tuning.formats].into_iter().flatten();
-        for name in formats.chain([&contention.format]) {
+        let formats =
+            [&full.formats, &quick.formats, &counters.formats, &tuning.formats, &cost_model.formats, &cost_model.held_out];
+        for name in formats.into_iter().flatten().chain([&contention.format]) {
             let format = registry::format_by_name(name).unwrap();
             assert!(shapes.clone().all(|shape| shape.k.is_multiple_of(format.block_weights)), "{name}");
         }

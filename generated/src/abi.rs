@@ -267,6 +267,37 @@ pub enum Schedule {
     Panel,
 }
 
+/// Vector instructions by kind, about as many as the source of a kernel has; what the compiler does to them is not known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Operations {
+    /// Activations brought from memory into all lanes.
+    pub broadcasts: usize,
+    /// Vectors of weights, scales and sums loaded or stored.
+    pub vectors: usize,
+    /// Products of weights and activations added up: dots of bytes in `int8`, in which the parts of a dot count each, fmas in `exact`.
+    pub products: usize,
+    /// All other arithmetic: what takes codes out of lines and looks them up, makes scales, ends a step and adds to sums.
+    pub others: usize,
+}
+
+/// What a kernel executes, counted by the generator in the text of the kernel: what predictions of its time rest on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts {
+    /// Weights of a row in a unit: [`Class::unit_weights`].
+    pub weights: usize,
+    /// Bytes of packed weights that a unit of a tile has: [`Class::unit_bytes`] for each panel.
+    pub bytes: usize,
+    /// Bytes of a tile that are asked for ahead of their use while one column group is multiplied by a segment; of a direct kernel
+    /// that prefetches, the whole segment.
+    pub ahead: usize,
+    /// For each unit of each tile and column group.
+    pub unit: Operations,
+    /// For each unit of each tile once, whatever the columns: unpacking, in panel kernels.
+    pub unpacking: Operations,
+    /// For each segment of each tile and column group: adding the sums to the output.
+    pub sums: Operations,
+}
+
 /// A row of the registry: one kernel for one format.
 #[derive(Debug)]
 pub struct Kernel {
@@ -288,6 +319,8 @@ pub struct Kernel {
     pub batch: &'static [usize],
     /// The layout of its activations.
     pub activations: Activations,
+    /// What it executes.
+    pub counts: Counts,
     /// Its body.
     pub run: Run,
     /// Names the source it was generated from: changes when the kernel's text changes.

@@ -241,6 +241,22 @@ pub enum Error {
         /// What is wrong, and the remedy.
         detail: String,
     },
+
+    /// A process disappeared while it ran a kernel for the first time on this machine.
+    #[error(
+        "{kernel}: a process ended while it ran this kernel for the first time, so it is not used here; `quantloom tune` tries it again"
+    )]
+    Abandoned {
+        /// Name of the kernel.
+        kernel: String,
+    },
+
+    /// Kernels could not be tried in a process of their own.
+    #[error("kernels cannot be tried in a process of their own: {detail}")]
+    Child {
+        /// What is wrong, and the remedy.
+        detail: String,
+    },
 }
 
 impl Error {

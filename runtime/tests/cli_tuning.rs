@@ -3,8 +3,12 @@
 mod support;
 
 use std::fs;
-use std::path::Path;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
+use quantloom::registry;
+use quantloom::tune::{self, CacheFile, State, Variant, VariantId};
 use support::sandbox::Sandbox;
 
 const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../testdata/models/rustbook-Q4_K_M.gguf");
@@ -87,6 +91,58 @@ fn tuning_covers_every_matrix_and_the_cache_shows_it() {
 
     let again = sandbox.json(&["tune", MODEL, "--budget", "0", "--json"])["choices"].as_array().unwrap().clone();
     assert_eq!(again.iter().filter(|choice| choice["source"] == "cache").count(), tuned);
+}
+
+/// The kernels of the file about kernels, with their states.
+fn states(sandbox: &Sandbox) -> Vec<(String, State)> {
+    let entries = PathBuf::from(sandbox.done(&["cache", "path"]).trim());
+    let file = CacheFile::new(&sandbox.cache(), tune::environment());
+    assert_eq!(file.path(), entries);
+    let records = file.beside::<Variant>().read();
+    assert_eq!(records.unreadable, 0);
+    records.entries.into_iter().map(|variant| (variant.id.kernel.into_owned(), variant.state)).collect()
+}
+
+#[test]
+fn kernels_are_tried_in_a_process_of_their_own_before_anything_is_measured() {
+    let sandbox = Sandbox::new();
+    // A process was killed while it ran this kernel: here it is tried again.
+    let format = registry::format_by_name("Q4_K").unwrap();
+    let isa = registry::kernel_isa(format, registry::default_numerics(format), registry::best_isa());
+    let mut kernels = registry::kernels(format).iter();
+    let kernel = kernels.rfind(|kernel| kernel.isa.name == isa.name && kernel.numerics.name() == "int8").unwrap();
+    let id = VariantId::of(kernel);
+    let folder = CacheFile::new(&sandbox.cache(), tune::environment()).folder().join("probe");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("any"), format!("{}\n{}\n", id.kernel, id.hash)).unwrap();
+
+    let output = sandbox.run(&["tune", MODEL, "--budget", "0"]);
+    if support::program::is_emulated() {
+        // An emulator does not emulate the processes that a program starts.
+        assert!(output.status.success());
+        return;
+    }
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && told.lines().all(|line| line.starts_with("note: there was no time")), "{told}");
+    assert!(!String::from_utf8_lossy(&output.stdout).contains("quarantined"));
+    let states = states(&sandbox);
+    assert!(states.len() > 5 && states.iter().any(|(name, _)| name == kernel.name), "{states:?}");
+    assert!(states.iter().all(|(_, state)| *state == State::Passed), "{states:?}");
+    assert_eq!(fs::read_dir(folder).unwrap().count(), 0);
+    assert_eq!(sandbox.done(&["cache", "show"]).lines().count(), 1);
+}
+
+#[test]
+fn what_is_probed_is_a_kernel_of_this_build() {
+    let sandbox = Sandbox::new();
+    assert!(!sandbox.done(&["--help"]).contains("probe"), "it is for the program itself");
+    let mut command = support::program::quantloom();
+    let mut child = command.arg("probe").stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"none 0123456789abcdef\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.lines().count() == 1 && told.contains("none 0123456789abcdef"), "{told}");
 }
 
 /// What `matmul` writes does not depend on the instruction set, the variant or the threads, nor a row on its batch.

@@ -62,12 +62,15 @@ pub fn prefetch_head(unit: &[u8], len: usize, ahead: isize) {
     }
 }
 
+/// Bytes that [`prefetch_turn`] asks for in a turn.
+pub const TURN_BYTES: usize = 8 * crate::abi::ALIGNMENT;
+
 /// Asks for the lines of turn `turn` that lie `ahead` bytes from those of `bytes`: a few a turn, so that they arrive while others
 /// are worked on.
 #[inline]
 pub fn prefetch_turn(bytes: &[u8], ahead: isize, turn: usize) {
-    const LINES: usize = 8;
     const LINE: usize = crate::abi::ALIGNMENT;
+    const LINES: usize = TURN_BYTES / LINE;
     for line in bytes.chunks(LINE).skip(turn * LINES).take(LINES) {
         prefetch(line, ahead);
     }

@@ -4,7 +4,7 @@ use std::mem::offset_of;
 use crate::abi;
 use crate::bytemuck::{self, Pod, Zeroable};
 use crate::lanes::{
-    v256::pairs_i16 as lanes, Order, prefetch, prefetch_head, prefetch_turn,
+    v256::pairs_i16 as lanes, Order, TURN_BYTES, prefetch, prefetch_head, prefetch_turn,
 };
 /// 256 weights of 16 rows.
 #[repr(C)]
@@ -42,6 +42,30 @@ pub const QUANTS1: abi::Activations = abi::Activations {
         scales: offset_of!(Quants1, scales),
         bias: None,
         sums: Some((offset_of!(Quants1, sums), abi::Sums::Pairs)),
+    },
+};
+/// What the next function executes.
+pub const INT8_DIRECT_R32C1_P4096_COUNTS: abi::Counts = abi::Counts {
+    weights: 256,
+    bytes: 3200,
+    ahead: 6400,
+    unit: abi::Operations {
+        broadcasts: 73,
+        vectors: 168,
+        products: 640,
+        others: 824,
+    },
+    unpacking: abi::Operations {
+        broadcasts: 0,
+        vectors: 0,
+        products: 0,
+        others: 0,
+    },
+    sums: abi::Operations {
+        broadcasts: 0,
+        vectors: 8,
+        products: 0,
+        others: 4,
     },
 };
 /// 32 rows by 1 columns, class `int8`.

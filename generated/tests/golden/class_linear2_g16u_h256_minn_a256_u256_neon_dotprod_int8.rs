@@ -4,7 +4,8 @@ use std::mem::offset_of;
 use crate::abi;
 use crate::bytemuck::{self, Pod, Zeroable};
 use crate::lanes::{
-    v128::signed_quads_i32 as lanes, Order, prefetch, prefetch_head, prefetch_turn,
+    v128::signed_quads_i32 as lanes, Order, TURN_BYTES, prefetch, prefetch_head,
+    prefetch_turn,
 };
 /// 256 weights of 16 rows.
 #[repr(C)]
@@ -42,6 +43,30 @@ pub const QUANTS1: abi::Activations = abi::Activations {
         scales: offset_of!(Quants1, scales),
         bias: None,
         sums: Some((offset_of!(Quants1, sums), abi::Sums::Pairs)),
+    },
+};
+/// What the next function executes.
+pub const INT8_DIRECT_R16C1_P4096_COUNTS: abi::Counts = abi::Counts {
+    weights: 256,
+    bytes: 1600,
+    ahead: 3200,
+    unit: abi::Operations {
+        broadcasts: 73,
+        vectors: 168,
+        products: 288,
+        others: 824,
+    },
+    unpacking: abi::Operations {
+        broadcasts: 0,
+        vectors: 0,
+        products: 0,
+        others: 0,
+    },
+    sums: abi::Operations {
+        broadcasts: 0,
+        vectors: 8,
+        products: 0,
+        others: 4,
     },
 };
 /// 16 rows by 1 columns, class `int8`.

@@ -4,7 +4,7 @@ use std::mem::offset_of;
 use crate::abi;
 use crate::bytemuck::{self, Pod, Zeroable};
 use crate::lanes::{
-    v128::quads_i32 as lanes, Order, prefetch, prefetch_head, prefetch_turn,
+    v128::quads_i32 as lanes, Order, TURN_BYTES, prefetch, prefetch_head, prefetch_turn,
 };
 /// 512 weights of 16 rows.
 #[repr(C)]
@@ -36,6 +36,30 @@ pub const QUANTS1: abi::Activations = abi::Activations {
         scales: offset_of!(Quants1, scales),
         bias: Some((offset_of!(Quants1, bias), -1i32)),
         sums: None,
+    },
+};
+/// What the next function executes.
+pub const INT8_DIRECT_R16C1_P4096_COUNTS: abi::Counts = abi::Counts {
+    weights: 512,
+    bytes: 2112,
+    ahead: 2112,
+    unit: abi::Operations {
+        broadcasts: 138,
+        vectors: 136,
+        products: 512,
+        others: 928,
+    },
+    unpacking: abi::Operations {
+        broadcasts: 0,
+        vectors: 0,
+        products: 0,
+        others: 0,
+    },
+    sums: abi::Operations {
+        broadcasts: 0,
+        vectors: 8,
+        products: 0,
+        others: 4,
     },
 };
 /// 16 rows by 1 columns, class `int8`.

@@ -4,7 +4,8 @@ use std::mem::offset_of;
 use crate::abi;
 use crate::bytemuck::{self, Pod, Zeroable};
 use crate::lanes::{
-    v128::products_i16 as lanes, Order, prefetch, prefetch_head, prefetch_turn,
+    v128::products_i16 as lanes, Order, TURN_BYTES, prefetch, prefetch_head,
+    prefetch_turn,
 };
 /// 128 weights of 16 rows.
 #[repr(C)]
@@ -36,6 +37,30 @@ pub const QUANTS1: abi::Activations = abi::Activations {
         scales: offset_of!(Quants1, scales),
         bias: Some((offset_of!(Quants1, bias), -1i32)),
         sums: None,
+    },
+};
+/// What the next function executes.
+pub const INT8_DIRECT_R16C1_P4096_COUNTS: abi::Counts = abi::Counts {
+    weights: 128,
+    bytes: 576,
+    ahead: 2304,
+    unit: abi::Operations {
+        broadcasts: 52,
+        vectors: 48,
+        products: 320,
+        others: 288,
+    },
+    unpacking: abi::Operations {
+        broadcasts: 0,
+        vectors: 0,
+        products: 0,
+        others: 0,
+    },
+    sums: abi::Operations {
+        broadcasts: 0,
+        vectors: 8,
+        products: 0,
+        others: 4,
     },
 };
 /// 16 rows by 1 columns, class `int8`.

@@ -4,7 +4,7 @@ use std::mem::offset_of;
 use crate::abi;
 use crate::bytemuck::{self, Pod, Zeroable};
 use crate::lanes::{
-    v512::quads_i32 as lanes, Order, prefetch, prefetch_head, prefetch_turn,
+    v512::quads_i32 as lanes, Order, TURN_BYTES, prefetch, prefetch_head, prefetch_turn,
 };
 /// 64 weights of 16 rows.
 #[repr(C)]
@@ -38,6 +38,30 @@ pub const QUANTS1: abi::Activations = abi::Activations {
         scales: offset_of!(Quants1, scales),
         bias: None,
         sums: Some((offset_of!(Quants1, sums), abi::Sums::Whole)),
+    },
+};
+/// What the next function executes.
+pub const INT8_DIRECT_R64C1_P4096_COUNTS: abi::Counts = abi::Counts {
+    weights: 64,
+    bytes: 2560,
+    ahead: 20480,
+    unit: abi::Operations {
+        broadcasts: 26,
+        vectors: 48,
+        products: 64,
+        others: 152,
+    },
+    unpacking: abi::Operations {
+        broadcasts: 0,
+        vectors: 0,
+        products: 0,
+        others: 0,
+    },
+    sums: abi::Operations {
+        broadcasts: 0,
+        vectors: 8,
+        products: 0,
+        others: 4,
     },
 };
 /// 64 rows by 1 columns, class `int8`.

@@ -3,7 +3,9 @@
 use std::mem::offset_of;
 use crate::abi;
 use crate::bytemuck::{self, Pod, Zeroable};
-use crate::lanes::{v32 as lanes, Order, prefetch, prefetch_head, prefetch_turn};
+use crate::lanes::{
+    v32 as lanes, Order, TURN_BYTES, prefetch, prefetch_head, prefetch_turn,
+};
 /// 64 weights of 16 rows.
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -36,6 +38,30 @@ pub const QUANTS1: abi::Activations = abi::Activations {
         scales: offset_of!(Quants1, scales),
         bias: None,
         sums: Some((offset_of!(Quants1, sums), abi::Sums::Whole)),
+    },
+};
+/// What the next function executes.
+pub const INT8_DIRECT_R16C1_COUNTS: abi::Counts = abi::Counts {
+    weights: 64,
+    bytes: 768,
+    ahead: 0,
+    unit: abi::Operations {
+        broadcasts: 320,
+        vectors: 224,
+        products: 1024,
+        others: 1344,
+    },
+    unpacking: abi::Operations {
+        broadcasts: 0,
+        vectors: 0,
+        products: 0,
+        others: 0,
+    },
+    sums: abi::Operations {
+        broadcasts: 0,
+        vectors: 32,
+        products: 0,
+        others: 16,
     },
 };
 /// 16 rows by 1 columns, class `int8`.

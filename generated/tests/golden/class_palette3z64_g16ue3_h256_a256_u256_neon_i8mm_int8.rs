@@ -4,7 +4,7 @@ use std::mem::offset_of;
 use crate::abi;
 use crate::bytemuck::{self, Pod, Zeroable};
 use crate::lanes::{
-    v128::quads_i32 as lanes, Order, prefetch, prefetch_head, prefetch_turn,
+    v128::quads_i32 as lanes, Order, TURN_BYTES, prefetch, prefetch_head, prefetch_turn,
 };
 /// 256 weights of 16 rows.
 #[repr(C)]
@@ -39,6 +39,30 @@ pub const QUANTS1: abi::Activations = abi::Activations {
         scales: offset_of!(Quants1, scales),
         bias: Some((offset_of!(Quants1, bias), -64i32)),
         sums: None,
+    },
+};
+/// What the next function executes.
+pub const INT8_DIRECT_R16C1_P4096_COUNTS: abi::Counts = abi::Counts {
+    weights: 256,
+    bytes: 1856,
+    ahead: 3712,
+    unit: abi::Operations {
+        broadcasts: 129,
+        vectors: 164,
+        products: 256,
+        others: 1772,
+    },
+    unpacking: abi::Operations {
+        broadcasts: 0,
+        vectors: 0,
+        products: 0,
+        others: 0,
+    },
+    sums: abi::Operations {
+        broadcasts: 0,
+        vectors: 8,
+        products: 0,
+        others: 4,
     },
 };
 /// 16 rows by 1 columns, class `int8`.

@@ -4,7 +4,7 @@ use std::mem::offset_of;
 use crate::abi;
 use crate::bytemuck::{self, Pod, Zeroable};
 use crate::lanes::{
-    v256::pairs_i16 as lanes, Order, prefetch, prefetch_head, prefetch_turn,
+    v256::pairs_i16 as lanes, Order, TURN_BYTES, prefetch, prefetch_head, prefetch_turn,
 };
 /// 256 weights of 16 rows.
 #[repr(C)]
@@ -40,6 +40,30 @@ pub const QUANTS1: abi::Activations = abi::Activations {
         scales: offset_of!(Quants1, scales),
         bias: None,
         sums: Some((offset_of!(Quants1, sums), abi::Sums::Whole)),
+    },
+};
+/// What the next function executes.
+pub const INT8_DIRECT_R32C1_P4096_COUNTS: abi::Counts = abi::Counts {
+    weights: 256,
+    bytes: 4736,
+    ahead: 9472,
+    unit: abi::Operations {
+        broadcasts: 97,
+        vectors: 196,
+        products: 1536,
+        others: 932,
+    },
+    unpacking: abi::Operations {
+        broadcasts: 0,
+        vectors: 0,
+        products: 0,
+        others: 0,
+    },
+    sums: abi::Operations {
+        broadcasts: 0,
+        vectors: 8,
+        products: 0,
+        others: 4,
     },
 };
 /// 32 rows by 1 columns, class `int8`.

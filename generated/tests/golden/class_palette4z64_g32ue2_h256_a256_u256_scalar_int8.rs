@@ -3,7 +3,9 @@
 use std::mem::offset_of;
 use crate::abi;
 use crate::bytemuck::{self, Pod, Zeroable};
-use crate::lanes::{v32 as lanes, Order, prefetch, prefetch_head, prefetch_turn};
+use crate::lanes::{
+    v32 as lanes, Order, TURN_BYTES, prefetch, prefetch_head, prefetch_turn,
+};
 /// 256 weights of 16 rows.
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -37,6 +39,30 @@ pub const QUANTS1: abi::Activations = abi::Activations {
         scales: offset_of!(Quants1, scales),
         bias: Some((offset_of!(Quants1, bias), -64i32)),
         sums: None,
+    },
+};
+/// What the next function executes.
+pub const INT8_DIRECT_R16C1_COUNTS: abi::Counts = abi::Counts {
+    weights: 256,
+    bytes: 2240,
+    ahead: 0,
+    unit: abi::Operations {
+        broadcasts: 1168,
+        vectors: 656,
+        products: 4096,
+        others: 6320,
+    },
+    unpacking: abi::Operations {
+        broadcasts: 0,
+        vectors: 0,
+        products: 0,
+        others: 0,
+    },
+    sums: abi::Operations {
+        broadcasts: 0,
+        vectors: 32,
+        products: 0,
+        others: 16,
     },
 };
 /// 16 rows by 1 columns, class `int8`.

@@ -102,7 +102,7 @@ fn tune<'p>(problems: &'p [Problem], batches: &'p [usize], pool: &Pool) -> Resul
         Tuner::new(tune::choices()).tune_model(&jobs, pool, TUNING, &mut |step| progress.set_position(step.done as u64));
     progress.finish_and_clear();
     let outcomes = outcomes?;
-    outcomes.iter().filter_map(|outcome| outcome.warning.as_ref()).for_each(|warning| tell(&format!("warning: {warning}")));
+    outcomes.iter().flat_map(|outcome| &outcome.warnings).for_each(|warning| tell(&format!("warning: {warning}")));
     Ok(outcomes)
 }
 

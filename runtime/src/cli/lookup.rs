@@ -93,6 +93,7 @@ fn fate(candidate: &Candidate, time: Option<&Time>, entry: Option<&Entry>) -> &'
     match time {
         _ if candidate.chosen && candidate.default => "runs, and is the default",
         _ if candidate.chosen => "runs",
+        _ if candidate.quarantined => "quarantined",
         _ if candidate.default => "the default",
         None => "not measured",
         Some(time) if time.rounds < most => "dropped out",

@@ -19,6 +19,7 @@ mod lookup;
 mod matmul;
 mod metadata;
 mod pack;
+mod probe;
 mod progress;
 mod quantize;
 mod results;
@@ -59,6 +60,7 @@ enum Command {
     Explain(explain::Args),
     Quantize(quantize::Args),
     Pack(pack::Args),
+    Probe(probe::Args),
 }
 
 impl Cli {
@@ -81,6 +83,7 @@ impl Cli {
             Some(Command::Explain(args)) => explain::run(args),
             Some(Command::Quantize(args)) => quantize::run(args),
             Some(Command::Pack(args)) => pack::run(args),
+            Some(Command::Probe(probe::Args {})) => probe::run(),
         }
     }
 }

@@ -1,15 +1,18 @@
 //! `quantloom tune`: choose kernels for the matrices of a model, or for a list of shapes.
 
+use std::collections::BTreeSet;
+use std::mem;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use quantloom::Error;
 use quantloom::defaults::Defaults;
 use quantloom::matmul::Request;
 use quantloom::model::Model;
 use quantloom::pool::Pool;
 use quantloom::registry::{self, Format, Isa, Numerics};
-use quantloom::tune::{self, Effort, Job, List, Outcome, Problem, Progress, Status, Tuner};
+use quantloom::tune::{self, Effort, Job, List, Outcome, Problem, Progress, Status, Tuner, VariantId};
 use quantloom::weights::Layout;
 use serde_json::{Value as Json, json};
 
@@ -18,9 +21,13 @@ use super::args::{MAX_THREADS, class, effort, seconds, threads};
 use super::failure::{print, tell};
 use super::progress::bar;
 use super::table::{Align, Table};
+use super::{cache, probe};
 
 /// What is spent when nobody says how much.
 const BUDGET: Duration = Duration::from_secs(10);
+
+/// What a kernel may take that is run for the first time, in a process of its own: they take milliseconds.
+const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Find the fastest kernels for the tensors of a model or for a list of shapes, and remember them
 #[derive(Debug, clap::Args)]
@@ -66,8 +73,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let is_list = args.from.is_some() || path.extension().is_some_and(|extension| extension == "toml");
     let isa = args.isa.as_deref().map(registry::isa_by_name).transpose()?;
     let plan = Plan { args, isa, batches: args.batches.iter().map(|batch| batch.get()).collect() };
-    let (outcomes, untuned, pool, time) = if is_list { plan.tune_list(path)? } else { plan.tune_model(path)? };
-    outcomes.iter().filter_map(|outcome| outcome.warning.as_ref()).for_each(|warning| tell(&format!("warning: {warning}")));
+    let mut done = if is_list { plan.tune_list(path)? } else { plan.tune_model(path)? };
+    done.warnings.extend(done.outcomes.iter_mut().flat_map(|outcome| mem::take(&mut outcome.warnings)));
+    done.warnings.iter().for_each(|warning| tell(&format!("warning: {warning}")));
+    let Done { outcomes, untuned, pool, time, .. } = done;
     print(&if args.json { format!("{:#}\n", json(&outcomes)) } else { text(&outcomes, time) })?;
     leave(untuned, &pool);
     Ok(())
@@ -80,8 +89,15 @@ struct Plan<'a> {
     batches: Vec<usize>,
 }
 
-/// The outcomes, the problems without one, what they ran on, and the time they took.
-type Done = (Vec<Outcome>, List, Pool, Duration);
+/// What it came to.
+struct Done {
+    outcomes: Vec<Outcome>,
+    warnings: Vec<Error>,
+    /// What there was no time for.
+    untuned: List,
+    pool: Pool,
+    time: Duration,
+}
 
 impl Plan<'_> {
     fn tune_model(&self, path: &Path) -> Result<Done, Failure> {
@@ -93,6 +109,7 @@ impl Plan<'_> {
         let batches = if self.batches.is_empty() { Defaults::get().bench.batches } else { self.batches.clone() };
         let job = |weights| Job::new(weights, &batches, self.request(Request::of(weights.format()), weights.format()));
         let jobs = matrices.iter().map(|matrix| job(&matrix.weights)).collect::<Vec<_>>();
+        let warnings = self.tuner().isolate(&jobs, &pool, DEADLINE, &mut probe::command)?;
         let start = Instant::now();
         let outcomes = with_bar(|step| self.tuner().tune_model(&jobs, &pool, self.budget(), step))?;
         let time = start.elapsed();
@@ -100,7 +117,7 @@ impl Plan<'_> {
         for outcome in outcomes.iter().filter(|outcome| outcome.status == Status::Untuned) {
             problem(outcome, &batches).into_iter().for_each(|problem| untuned.add(problem, &pool));
         }
-        Ok((outcomes, untuned, pool, time))
+        Ok(Done { outcomes, warnings, untuned, pool, time })
     }
 
     fn tune_list(&self, path: &Path) -> Result<Done, Failure> {
@@ -117,12 +134,13 @@ impl Plan<'_> {
         }
         let most = problems.iter().map(|problem| problem.request.threads).max().unwrap_or(1);
         let pool = Pool::new(most);
+        let warnings = self.tuner().isolate_list(&problems, &pool, DEADLINE, &mut probe::command)?;
         let start = Instant::now();
         let outcomes = with_bar(|step| self.tuner().tune_list(&problems, &pool, self.budget(), step))?;
         let time = start.elapsed();
         let mut untuned = List { problems };
         untuned.retain_unknown(tune::choices(), &pool);
-        Ok((outcomes, untuned, pool, time))
+        Ok(Done { outcomes, warnings, untuned, pool, time })
     }
 
     fn tuner(&self) -> Tuner<'static> {
@@ -199,10 +217,10 @@ fn text(outcomes: &[Outcome], time: Duration) -> String {
             ratio(outcome).map_or_else(|| "-".to_owned(), |ratio| format!("{:.0}%", 100.0 * ratio)),
         ]);
     }
-    let wrong =
-        outcomes.iter().flat_map(|outcome| &outcome.quarantined).map(|kernel| format!("quarantined: {}\n", kernel.name));
-    let seconds = time.as_secs_f64();
-    format!("{table}{}{} problems in {seconds:.3} s\n", wrong.collect::<String>(), outcomes.len())
+    let ids = outcomes.iter().flat_map(|outcome| &outcome.quarantined).map(|kernel| VariantId::of(kernel));
+    let quarantined =
+        ids.collect::<BTreeSet<_>>().iter().filter_map(|id| tune::choices().variants().find(id)).collect::<Vec<_>>();
+    format!("{table}{}{} problems in {:.3} s\n", cache::lines(&quarantined), outcomes.len(), time.as_secs_f64())
 }
 
 /// The chosen kernel's time over the default's, if they were measured.

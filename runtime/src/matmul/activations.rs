@@ -59,11 +59,6 @@ impl Groups {
         self.count
     }
 
-    /// Bytes of one group.
-    pub fn group_bytes(&self) -> usize {
-        self.group_bytes
-    }
-
     /// The groups of a range.
     pub fn range(&self, range: std::ops::Range<usize>) -> &[u8] {
         &self.memory.bytes()[range.start * self.group_bytes..range.end * self.group_bytes]

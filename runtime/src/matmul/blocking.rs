@@ -32,28 +32,23 @@ impl Blocking {
     /// Of a multiplication by `threads` threads.
     pub fn new(weights: &Weights, kernel: &Kernel, groups: &Groups, threads: usize) -> Self {
         static CACHES: LazyLock<Caches> = LazyLock::new(Caches::detect);
-        let work = Work {
-            tiles: weights.n().div_ceil(kernel.rows),
-            tile_bytes: weights.tile_bytes(kernel.rows),
-            groups: groups.count(),
-            group_bytes: groups.group_bytes(),
-            segments: weights.k().div_ceil(SEGMENT),
-            sums_bytes: kernel.cols * kernel.rows * size_of::<f32>(),
-            packed_for_call: weights.layout() == Layout::Stored,
-            least_groups: if kernel.schedule == Schedule::Panel { LEAST_GROUPS } else { 1 },
-            threads,
-        };
-        work.blocking(&CACHES)
+        let work = Work::new(kernel, weights.n(), weights.k(), groups.count(), threads);
+        Work { packed_for_call: weights.layout() == Layout::Stored, ..work }.blocking(&CACHES)
     }
 }
 
 /// What blocking depends on.
-struct Work {
-    tiles: usize,
-    tile_bytes: usize,
-    groups: usize,
-    group_bytes: usize,
-    segments: usize,
+pub struct Work {
+    /// Row tiles.
+    pub tiles: usize,
+    /// Bytes of the packed weights of a tile.
+    pub tile_bytes: usize,
+    /// Column groups.
+    pub groups: usize,
+    /// Bytes of the activations of a group.
+    pub group_bytes: usize,
+    /// Segments of K.
+    pub segments: usize,
     /// Bytes of the sums of one tile and group.
     sums_bytes: usize,
     /// A tile that is packed for the call should still be in a cache when it is read.
@@ -63,12 +58,29 @@ struct Work {
 }
 
 impl Work {
-    fn blocking(&self, caches: &Caches) -> Blocking {
+    /// Of packed weights of `n` rows and `k` columns, neither of them 0, and one or more column groups.
+    pub fn new(kernel: &Kernel, n: usize, k: usize, groups: usize, threads: usize) -> Self {
+        let units = k.div_ceil(kernel.counts.weights);
+        Self {
+            tiles: n.div_ceil(kernel.rows),
+            tile_bytes: kernel.counts.bytes.saturating_mul(units),
+            groups,
+            group_bytes: kernel.activations.unit_bytes.saturating_mul(units),
+            segments: k.div_ceil(SEGMENT),
+            sums_bytes: kernel.cols * kernel.rows * size_of::<f32>(),
+            packed_for_call: false,
+            least_groups: if kernel.schedule == Schedule::Panel { LEAST_GROUPS } else { 1 },
+            threads,
+        }
+    }
+
+    /// The parts for caches of these sizes.
+    pub fn blocking(&self, caches: &Caches) -> Blocking {
         let wanted = CHUNKS_A_THREAD * self.threads;
         let groups_a_block = self.groups_a_block(caches, wanted);
         let fair = (self.tiles / wanted).max(1);
         // Half of the first-level cache: weights stream through the other.
-        let resident = groups_a_block * self.group_bytes <= caches.l1d / 2;
+        let resident = groups_a_block.saturating_mul(self.group_bytes) <= caches.l1d / 2;
         let sharing = SHARING_TILES.min(caches.l2 / 4 / (groups_a_block * self.sums_bytes)).max(1);
         let tiles_a_call = if resident || self.packed_for_call { 1 } else { sharing.min(fair) };
         let enough = (CHUNK_BYTES / self.tile_bytes / groups_a_block).max(1);

@@ -1,7 +1,7 @@
 //! One multiplication: packed weights by a batch of activations.
 
 pub(crate) mod activations;
-mod blocking;
+pub(crate) mod blocking;
 mod dispatch;
 pub(crate) mod tiles;
 

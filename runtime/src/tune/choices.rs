@@ -1,23 +1,22 @@
 //! What has been chosen: the memory of the process, the user's cache file, and the tables that the program ships with.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-use std::sync::{LazyLock, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::time::Duration;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::sync::{LazyLock, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::layer::Layer;
+use super::outbox::Outbox;
 use super::shipped::{self, Table};
-use super::{CacheFile, Contents, Entry, Key, Mode, Pins, Settings, place};
-use crate::error::{Error, Result};
+use super::turn::Turn;
+use super::{CacheFile, Contents, Entry, Key, Mode, Pins, Settings, Variants, place};
+use crate::error::Result;
 use crate::matmul::Source;
 use crate::registry::Kernel;
 
-/// How long a writer waits for others: a write takes milliseconds, so whoever takes this long is stuck.
-const PATIENCE: Duration = Duration::from_secs(2);
-
 /// Choices that are known: a memory, perhaps a file behind it, which is read at the first look-up and written by
 /// [`Choices::publish`], and perhaps shipped tables. May be shared by threads, and the file by processes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Choices {
     file: Option<CacheFile>,
     tables: &'static [Table],
@@ -29,19 +28,16 @@ pub struct Choices {
     memory: RwLock<Layer>,
     cache: OnceLock<Layer>,
     answers: RwLock<Answers>,
-    unpublished: Mutex<Unpublished>,
+    unpublished: Outbox<Entry>,
+    variants: Variants,
+    /// Writing failed before, and the caller has been told.
+    failed: AtomicBool,
+    /// Held by the thread that measures.
+    turn: Mutex<()>,
 }
 
 /// What look-ups came to, by key and batch size: forgotten when anything changes.
 type Answers = HashMap<(Key, usize), (&'static Kernel, Source)>;
-
-/// Entries on their way to the file.
-#[derive(Debug, Default)]
-struct Unpublished {
-    entries: Vec<Entry>,
-    /// Writing failed before, and the caller has been told.
-    failed: bool,
-}
 
 /// Where an entry is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,13 +59,42 @@ impl Choices {
     /// Choices with a file behind them, or none, that follow neither shipped tables nor the user's environment.
     #[must_use]
     pub fn new(file: Option<CacheFile>) -> Self {
-        Self { file, ..Self::default() }
+        Self {
+            variants: Variants::new(file.as_ref()),
+            file,
+            tables: &[],
+            asks_user: false,
+            settings: OnceLock::new(),
+            mode: RwLock::default(),
+            memory: RwLock::default(),
+            cache: OnceLock::new(),
+            answers: RwLock::default(),
+            unpublished: Outbox::default(),
+            failed: AtomicBool::new(false),
+            turn: Mutex::default(),
+        }
     }
 
     /// The cache file, which may not exist yet.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         self.file.as_ref().map(CacheFile::path)
+    }
+
+    /// The folder of the cache file, which may not exist yet.
+    pub(super) fn folder(&self) -> Option<&Path> {
+        self.file.as_ref().map(CacheFile::folder)
+    }
+
+    /// What is known of the kernels themselves.
+    #[must_use]
+    pub const fn variants(&self) -> &Variants {
+        &self.variants
+    }
+
+    /// The turn to measure; `None` while another thread or process measures.
+    pub(super) fn turn(&self) -> Option<Turn<'_>> {
+        Turn::take(self, &self.turn)
     }
 
     /// What the cache file holds now, usable here or not: [`Entry::kernel`] tells.
@@ -109,12 +134,14 @@ impl Choices {
         Ok(self.settings.get_or_init(|| settings))
     }
 
-    /// The kernel that was measured to be the best for a problem, and who remembered it. Only the first call reads the file.
+    /// The kernel that was measured to be the best for a problem, unless it is quarantined, and who remembered it. Only the first call
+    /// reads the files.
     #[must_use]
     pub fn find(&self, key: &Key) -> Option<(&'static Kernel, Source)> {
         [Source::Memory, Source::Cache, Source::Shipped, Source::Relative]
             .into_iter()
             .find_map(|source| Some((self.kernel(source, key)?, source)))
+            .filter(|(kernel, _)| !self.variants.is_quarantined(kernel))
     }
 
     /// The kernel that one source says is the best, if it knows and this build has it.
@@ -151,36 +178,24 @@ impl Choices {
         self.memory.write().unwrap_or_else(PoisonError::into_inner).insert(entry.key.clone(), entry.clone());
         self.forget_answers();
         if keep == Keep::InFile {
-            self.unpublished().entries.push(entry);
+            self.unpublished.add(entry);
         }
     }
 
-    /// Adds to the file what was recorded for it since the last time.
+    /// Adds to the files what was recorded for them since the last time, of problems and of kernels.
     ///
     /// # Errors
-    /// [`Error::Cache`] when the file cannot be written, for the first time: later failures are not worth another warning, and
+    /// [`crate::Error::Cache`] when a file cannot be written, for the first time: later failures are not worth another warning, and
     /// are not waited for. What was recorded stays in memory, and the next call tries again.
     pub fn publish(&self) -> Result<()> {
-        let mut unpublished = self.unpublished();
-        let Unpublished { entries, failed } = &mut *unpublished;
-        if entries.is_empty() {
-            return Ok(());
-        }
-        let patience = if *failed { Duration::ZERO } else { PATIENCE };
-        match self.file.as_ref().ok_or_else(nowhere).and_then(|file| file.merge(entries, patience)) {
-            Ok(()) => entries.clear(),
-            Err(error) if !*failed => {
-                *failed = true;
-                return Err(error);
-            }
-            Err(_) => {}
-        }
-        Ok(())
+        let entries = self.unpublished.send(self.file.as_ref(), &self.failed);
+        entries.and(self.variants.publish(&self.failed))
     }
 
-    /// What a look-up came to before.
+    /// What a look-up came to before, unless the kernel was quarantined since.
     pub(crate) fn answer(&self, key: &Key, batch: usize) -> Option<(&'static Kernel, Source)> {
-        self.answers.read().unwrap_or_else(PoisonError::into_inner).get(&(key.clone(), batch)).copied()
+        let found = self.answers.read().unwrap_or_else(PoisonError::into_inner).get(&(key.clone(), batch)).copied();
+        found.filter(|(kernel, _)| !self.variants.is_quarantined(kernel))
     }
 
     /// Keeps what a look-up came to.
@@ -202,20 +217,5 @@ impl Choices {
 
     fn cache(&self) -> &Layer {
         self.cache.get_or_init(|| self.contents().entries.into_iter().collect())
-    }
-
-    fn unpublished(&self) -> MutexGuard<'_, Unpublished> {
-        self.unpublished.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// There is no cache folder.
-fn nowhere() -> Error {
-    Error::Cache {
-        path: PathBuf::from("the tuner's cache"),
-        detail: format!(
-            "there is no home folder, so what was measured is forgotten at exit; set {} to a folder",
-            super::VARIABLE
-        ),
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Digest, Key};
+use super::{Digest, Key, Record};
 use crate::registry::{self, Kernel};
 
 /// A choice, and the measurements behind it.
@@ -148,29 +148,17 @@ impl Entry {
                 && (kernel.isa.available)()
         })
     }
-
-    /// The entry's lines in the file of an environment.
-    ///
-    /// # Errors
-    /// A number that TOML cannot hold.
-    pub(super) fn to_toml(&self, environment: &str) -> Result<String, toml::ser::Error> {
-        let text = toml::to_string_pretty(self)?;
-        let check = Digest::of(&[environment, &text]);
-        Ok(format!("{text}check = \"{check}\"\n"))
-    }
-
-    /// The entry of some lines, if they are as [`Entry::to_toml`] wrote them for this environment: not torn, edited or foreign.
-    pub(super) fn from_toml(text: &str, environment: &str) -> Option<Self> {
-        let Checked { entry, check } = toml::from_str(text).ok()?;
-        let written = toml::to_string_pretty(&entry).ok()?;
-        (Digest::of(&[environment, &written]) == check).then_some(entry)
-    }
 }
 
-/// An entry as it is read.
-#[derive(Deserialize)]
-struct Checked {
-    #[serde(flatten)]
-    entry: Entry,
-    check: Digest,
+impl Record for Entry {
+    type Key = Key;
+
+    const FILE: &'static str = "entries";
+    const MARK: &'static str = "[[entry]]";
+    const PREFACE: &'static str =
+        "# The fastest kernels on this machine, as measured by quantloom. May be deleted at any time.";
+
+    fn key(&self) -> &Key {
+        &self.key
+    }
 }

@@ -61,3 +61,11 @@ pub fn wrong_kernel(weights: &Weights) -> &'static Kernel {
     RIGHT.get_or_init(|| kernels(weights)[0]);
     Box::leak(Box::new(Kernel { run, ..kernel(weights, "wrong") }))
 }
+
+/// The first of [`kernels`], but it ends the process.
+pub fn trap(weights: &Weights) -> &'static Kernel {
+    unsafe fn run(_: &[u8], _: usize, _: &[u8], _: &Palette, _: &mut [f32]) {
+        std::process::abort();
+    }
+    Box::leak(Box::new(Kernel { run, ..kernel(weights, "trap") }))
+}

@@ -1,4 +1,4 @@
-//! The cache file: text that people can read, compare and keep, and that several processes may write.
+//! Files of checked records: text that people can read, compare and keep, and that several processes may write.
 //!
 //! ```toml
 //! schema = 2
@@ -8,48 +8,104 @@
 //! format = "..."
 //! ```
 //!
-//! Entries are sorted by key. Each is read by itself and carries a digest of its text: one that is torn, edited or from another
+//! Records are sorted by key. Each is read by itself and carries a digest of its text: one that is torn, edited or from another
 //! environment is as good as none, and leaves its neighbours alone.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, TryLockError};
-use std::io::{self, ErrorKind, Write};
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tempfile::NamedTempFile;
 
-use super::{Digest, Entry, VARIABLE};
+use super::{Digest, Entry, VARIABLE, disk};
 use crate::error::{Error, Result};
 
-/// The meaning of the fields of an entry. Folders are named by it: versions do not read each other's files.
+/// The meaning of the fields of a record. Folders are named by it: versions do not read each other's files.
 const SCHEMA: u32 = 2;
 
-/// The line before an entry.
-const MARK: &str = "[[entry]]";
+/// Something that is known under a key, and the file that such records are kept in.
+pub trait Record: Clone + Serialize + DeserializeOwned {
+    /// What the record is about.
+    type Key: Ord;
 
-/// The first lines of the file, for people.
-const PREFACE: &str = "# The fastest kernels on this machine, as measured by quantloom. May be deleted at any time.\n";
+    /// Name of the file, without its ending.
+    const FILE: &'static str;
 
-/// The tuner's file for one environment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CacheFile {
-    path: PathBuf,
-    environment: String,
+    /// The line before a record.
+    const MARK: &'static str;
+
+    /// The first line of the file, for people.
+    const PREFACE: &'static str;
+
+    /// What this one is about.
+    fn key(&self) -> &Self::Key;
+
+    /// Whether it stays although a later one has the same key.
+    fn outlasts(&self, _later: &Self) -> bool {
+        false
+    }
+
+    /// The record's lines in the file of an environment.
+    ///
+    /// # Errors
+    /// A number that TOML cannot hold.
+    fn to_toml(&self, environment: &str) -> Result<String, toml::ser::Error> {
+        let text = toml::to_string_pretty(self)?;
+        let check = Digest::of(&[environment, &text]);
+        Ok(format!("{text}check = \"{check}\"\n"))
+    }
+
+    /// The record of some lines, if they are as [`Record::to_toml`] wrote them for this environment: not torn, edited or foreign.
+    #[must_use]
+    fn from_toml(text: &str, environment: &str) -> Option<Self> {
+        let Checked::<Self> { record, check } = toml::from_str(text).ok()?;
+        let written = toml::to_string_pretty(&record).ok()?;
+        (Digest::of(&[environment, &written]) == check).then_some(record)
+    }
 }
 
-/// What a cache file holds.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Contents {
-    /// The entries, sorted by key.
-    pub entries: Vec<Entry>,
-    /// How many entries are torn, edited or foreign.
+/// A record as it is read.
+#[derive(Deserialize)]
+struct Checked<R> {
+    #[serde(flatten)]
+    record: R,
+    check: Digest,
+}
+
+/// The file of one environment that holds records of one kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordFile<R> {
+    path: PathBuf,
+    environment: String,
+    records: PhantomData<fn() -> R>,
+}
+
+/// The file of what the tuner chose.
+pub type CacheFile = RecordFile<Entry>;
+
+/// What a file of records holds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Records<R> {
+    /// The records, sorted by key.
+    pub entries: Vec<R>,
+    /// How many records are torn, edited or foreign.
     pub unreadable: usize,
 }
 
-/// The lines before the first entry.
+/// What the cache file holds.
+pub type Contents = Records<Entry>;
+
+impl<R> Default for Records<R> {
+    fn default() -> Self {
+        Self { entries: Vec::new(), unreadable: 0 }
+    }
+}
+
+/// The lines before the first record.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Header {
     schema: u32,
@@ -62,19 +118,30 @@ pub(super) struct Header {
 
 /// Reads a file's text, whatever its environment. `None` if it has another schema.
 pub(super) fn read_any(text: &str) -> Option<(Header, Contents)> {
-    let header = toml::from_str::<Header>(&split(text).0).ok().filter(|header| header.schema == SCHEMA)?;
+    let header = toml::from_str::<Header>(&split(text, Entry::MARK).0).ok().filter(|header| header.schema == SCHEMA)?;
     let file = CacheFile::new(Path::new(""), &header.environment);
     let contents = file.parse(text);
     Some((header, contents))
 }
 
-impl CacheFile {
+impl<R: Record> RecordFile<R> {
     /// The file of an environment in a cache folder; neither need exist.
     #[must_use]
     pub fn new(folder: &Path, environment: &str) -> Self {
         let digest = Digest::of(&[environment]).to_string();
-        let path = folder.join("tune").join(format!("v{SCHEMA}")).join(digest).join("entries.toml");
-        Self { path, environment: environment.to_owned() }
+        let folder = folder.join("tune").join(format!("v{SCHEMA}")).join(digest);
+        Self::within(&folder, environment)
+    }
+
+    fn within(folder: &Path, environment: &str) -> Self {
+        let path = folder.join(R::FILE).with_extension("toml");
+        Self { path, environment: environment.to_owned(), records: PhantomData }
+    }
+
+    /// The file of other records of the same environment, in the same folder.
+    #[must_use]
+    pub fn beside<S: Record>(&self) -> RecordFile<S> {
+        RecordFile::within(self.folder(), &self.environment)
     }
 
     /// The file at a path, of whatever environment it names, to look at: it may have come from another machine.
@@ -85,9 +152,9 @@ impl CacheFile {
         let wrong = |detail: String| Error::Cache { path: path.to_owned(), detail };
         let remedy = format!("name a file such as `quantloom cache path` prints, which {VARIABLE} moves");
         let bytes = fs::read(path).map_err(|cause| wrong(format!("cannot be read ({cause}); {remedy}")))?;
-        let (header, _) = split(&String::from_utf8_lossy(&bytes));
+        let (header, _) = split(&String::from_utf8_lossy(&bytes), R::MARK);
         match toml::from_str::<Header>(&header) {
-            Ok(Header { schema: SCHEMA, environment, .. }) => Ok(Self { path: path.to_owned(), environment }),
+            Ok(Header { schema: SCHEMA, environment, .. }) => Ok(Self::at(path, &environment)),
             Ok(Header { schema, .. }) => {
                 Err(wrong(format!("has version {schema}, and only {SCHEMA} is read; tune again with this program")))
             }
@@ -98,7 +165,7 @@ impl CacheFile {
     /// The file of an environment at a path of its own, to write what goes elsewhere. It need not exist.
     #[must_use]
     pub fn at(path: &Path, environment: &str) -> Self {
-        Self { path: path.to_owned(), environment: environment.to_owned() }
+        Self { path: path.to_owned(), environment: environment.to_owned(), records: PhantomData }
     }
 
     /// The environment that its entries were measured in.
@@ -113,19 +180,25 @@ impl CacheFile {
         &self.path
     }
 
+    /// The folder of the environment.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    }
+
     /// Reads it. A file that is missing or cannot be read holds nothing.
     #[must_use]
-    pub fn read(&self) -> Contents {
+    pub fn read(&self) -> Records<R> {
         self.try_read().unwrap_or_default()
     }
 
-    /// Adds entries to the file, in place of those with equal keys; all others that can be read stay, also those of other builds.
-    /// Waits at most `patience` for other writers.
+    /// Adds records to the file, in place of those with equal keys that do not outlast them; all others that can be read stay, also
+    /// those of other builds. Waits at most `patience` for other writers.
     ///
     /// # Errors
     /// [`Error::Cache`] if the file cannot be written. Then it is as it was.
-    pub fn merge(&self, entries: &[Entry], patience: Duration) -> Result<()> {
-        self.try_merge(entries, patience).map_err(|cause| {
+    pub fn merge(&self, records: &[R], patience: Duration) -> Result<()> {
+        self.try_merge(records, patience).map_err(|cause| {
             let remedy = if cause.kind() == ErrorKind::WouldBlock {
                 "try again when that has ended".to_owned()
             } else {
@@ -136,14 +209,12 @@ impl CacheFile {
         })
     }
 
-    fn try_merge(&self, entries: &[Entry], patience: Duration) -> io::Result<()> {
-        let folder = self.folder();
-        fs::create_dir_all(folder)?;
-        let _lock = lock(&self.path.with_extension("lock"), patience)?;
+    fn try_merge(&self, records: &[R], patience: Duration) -> io::Result<()> {
+        fs::create_dir_all(self.folder())?;
+        let _lock = disk::lock(&self.path.with_extension("lock"), patience)?;
         let known = self.try_read()?.entries;
-        let merged = known.iter().chain(entries).map(|entry| (&entry.key, entry)).collect::<BTreeMap<_, _>>();
-        let text = self.text(merged.into_values(), &[]).map_err(io::Error::other)?;
-        replace(&self.path, folder, &text)
+        let text = self.text(latest(known.iter().chain(records)), &[]).map_err(io::Error::other)?;
+        disk::replace(&self.path, self.folder(), &text)
     }
 
     /// Replaces the entries of the file by what `change` makes of them, while no other process writes it. Waits at most `patience` for
@@ -151,7 +222,7 @@ impl CacheFile {
     ///
     /// # Errors
     /// [`Error::Cache`] if the file cannot be written. Then it is as it was.
-    pub fn update(&self, patience: Duration, change: impl FnOnce(Vec<Entry>) -> Vec<Entry>) -> Result<()> {
+    pub fn update(&self, patience: Duration, change: impl FnOnce(Vec<R>) -> Vec<R>) -> Result<()> {
         self.locked(patience, || {
             let entries = change(self.try_read()?.entries);
             self.replace("", &[], &entries)
@@ -163,23 +234,23 @@ impl CacheFile {
     ///
     /// # Errors
     /// [`Error::Cache`] if the file cannot be written. Then it is as it was.
-    pub fn write(&self, note: &str, relatives: &[String], entries: &[Entry]) -> Result<()> {
+    pub fn write(&self, note: &str, relatives: &[String], entries: &[R]) -> Result<()> {
         self.replace(note, relatives, entries).map_err(|cause| self.unwritable(&cause))
     }
 
     /// Does `work` while no other process writes the file.
     fn locked(&self, patience: Duration, work: impl FnOnce() -> io::Result<()>) -> Result<()> {
         let done = fs::create_dir_all(self.folder()).and_then(|()| {
-            let _lock = lock(&self.path.with_extension("lock"), patience)?;
+            let _lock = disk::lock(&self.path.with_extension("lock"), patience)?;
             work()
         });
         done.map_err(|cause| self.unwritable(&cause))
     }
 
-    fn replace(&self, note: &str, relatives: &[String], entries: &[Entry]) -> io::Result<()> {
+    fn replace(&self, note: &str, relatives: &[String], entries: &[R]) -> io::Result<()> {
         let text = self.text(entries.iter(), relatives).map_err(io::Error::other)?;
         let note = note.lines().map(|line| format!("# {line}\n")).collect::<String>();
-        replace(&self.path, self.folder(), &(note + &text))
+        disk::replace(&self.path, self.folder(), &(note + &text))
     }
 
     fn unwritable(&self, cause: &io::Error) -> Error {
@@ -187,93 +258,64 @@ impl CacheFile {
         Error::Cache { path: self.path.clone(), detail }
     }
 
-    /// The folder of the file.
-    fn folder(&self) -> &Path {
-        self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-    }
-
-    fn try_read(&self) -> io::Result<Contents> {
+    fn try_read(&self) -> io::Result<Records<R>> {
         match fs::read(&self.path) {
             // Damage may be anything, also bytes that are not text.
             Ok(bytes) => Ok(self.parse(&String::from_utf8_lossy(&bytes))),
-            Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(Contents::default()),
+            Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(Records::default()),
             Err(cause) => Err(cause),
         }
     }
 
-    fn parse(&self, text: &str) -> Contents {
-        let (header, entries) = split(text);
+    fn parse(&self, text: &str) -> Records<R> {
+        let (header, parts) = split(text, R::MARK);
         let header = toml::from_str::<Header>(&header);
         let ours = header.is_ok_and(|header| header.schema == SCHEMA && header.environment == self.environment);
-        let read = |text: &String| if ours { Entry::from_toml(text, &self.environment) } else { None };
-        let read = entries.iter().filter_map(read).map(|entry| (entry.key.clone(), entry));
-        let found = read.collect::<BTreeMap<_, _>>().into_values().collect::<Vec<_>>();
-        Contents { unreadable: entries.len() - found.len(), entries: found }
+        let read = |text: &String| if ours { R::from_toml(text, &self.environment) } else { None };
+        let read = parts.iter().filter_map(read).collect::<Vec<_>>();
+        let found = latest(&read).cloned().collect::<Vec<_>>();
+        Records { unreadable: parts.len() - found.len(), entries: found }
     }
 
-    fn text<'a>(&self, entries: impl Iterator<Item = &'a Entry>, relatives: &[String]) -> Result<String, toml::ser::Error> {
+    fn text<'a>(&self, records: impl Iterator<Item = &'a R>, relatives: &[String]) -> Result<String, toml::ser::Error>
+    where
+        R: 'a,
+    {
         let header = Header { schema: SCHEMA, environment: self.environment.clone(), relatives: relatives.to_vec() };
-        let mut text = PREFACE.to_owned() + &toml::to_string(&header)?;
-        for entry in entries {
-            text += &format!("\n{MARK}\n{}", entry.to_toml(&self.environment)?);
+        let mut text = format!("{}\n{}", R::PREFACE, toml::to_string(&header)?);
+        for record in records {
+            text += &format!("\n{}\n{}", R::MARK, record.to_toml(&self.environment)?);
         }
         Ok(text)
     }
 }
 
-/// The lines before the first entry, and those of each entry. A mark that is damaged begins an entry too: a wrong one.
-fn split(text: &str) -> (String, Vec<String>) {
-    let (mut header, mut entries) = (String::new(), Vec::<String>::new());
+/// One record of each key, sorted: the last that nothing before it outlasts.
+fn latest<'a, R: Record + 'a>(records: impl IntoIterator<Item = &'a R>) -> impl Iterator<Item = &'a R> {
+    let mut latest = BTreeMap::<&R::Key, &R>::new();
+    for record in records {
+        let stays = latest.get(record.key()).is_some_and(|known| known.outlasts(record));
+        if !stays {
+            latest.insert(record.key(), record);
+        }
+    }
+    latest.into_values()
+}
+
+/// The lines before the first record, and those of each record. A mark that is damaged begins a record too: a wrong one.
+fn split(text: &str, mark: &str) -> (String, Vec<String>) {
+    let (mut header, mut records) = (String::new(), Vec::<String>::new());
     for line in text.lines() {
         if line.starts_with('[') {
-            entries.push(String::new());
+            records.push(String::new());
         }
-        if line.trim_end() != MARK {
-            let part = entries.last_mut().unwrap_or(&mut header);
+        if line.trim_end() != mark {
+            let part = records.last_mut().unwrap_or(&mut header);
             part.push_str(line);
             part.push('\n');
         }
     }
-    (header, entries)
-}
-
-/// Takes the lock that writers hold; it is given back when the file is dropped, or the process ends in any way.
-pub(super) fn lock(path: &Path, patience: Duration) -> io::Result<File> {
-    const PAUSE: Duration = Duration::from_millis(5);
-    let file = File::options().create(true).truncate(false).write(true).open(path)?;
-    let start = Instant::now();
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(TryLockError::Error(cause)) => return Err(cause),
-            Err(TryLockError::WouldBlock) if start.elapsed() >= patience => {
-                return Err(io::Error::new(ErrorKind::WouldBlock, "another process is writing it"));
-            }
-            Err(TryLockError::WouldBlock) => thread::sleep(PAUSE),
-        }
-    }
-}
-
-/// Replaces a file as a whole: readers, and whoever comes after a crash, find the old text or the new one.
-pub(super) fn replace(path: &Path, folder: &Path, text: &str) -> io::Result<()> {
-    let mut temporary = temporary(folder)?;
-    temporary.write_all(text.as_bytes())?;
-    temporary.as_file().sync_all()?;
-    temporary.persist(path)?;
-    Ok(())
-}
-
-/// A file of its own for each writer, which is removed again unless it is kept.
-fn temporary(folder: &Path) -> io::Result<NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix("entries.").suffix(".tmp");
-    #[cfg(unix)]
-    {
-        // As any other file: several users may share a cache.
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(fs::Permissions::from_mode(0o666));
-    }
-    builder.tempfile_in(folder)
+    (header, records)
 }
 
 #[cfg(test)]
@@ -300,7 +342,7 @@ mod tests {
     fn a_torn_text_keeps_its_whole_entries() {
         let (file, entries, text) = example(3);
         // An entry is whole without the end of its last line, and without the empty line before the next.
-        let mut ends = text.match_indices(MARK).map(|(at, _)| at - 2).collect::<Vec<_>>();
+        let mut ends = text.match_indices(Entry::MARK).map(|(at, _)| at - 2).collect::<Vec<_>>();
         ends.push(text.len() - 1);
         for cut in 0..text.len() {
             let whole = ends[1..].iter().filter(|&&end| end <= cut).count();

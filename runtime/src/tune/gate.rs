@@ -3,43 +3,39 @@
 use quantloom_kernels::abi::TILE_ROWS;
 
 use crate::error::Result;
-use crate::matmul::{Request, candidates, matmul};
+use crate::matmul::{Request, matmul};
 use crate::pool::Pool;
-use crate::registry::{self, Kernel};
+use crate::registry::Kernel;
 use crate::weights::Weights;
 
-/// Which of some kernels of one class, in card order, give other bits than the scalar reference for hard activations and the first
-/// rows of these weights, all of K.
-///
-/// # Errors
-/// What [`matmul`] reports.
-pub fn wrong(weights: &Weights, kernels: &[&'static Kernel], pool: &Pool) -> Result<Vec<&'static Kernel>> {
-    let (Some(first), Some(widest)) = (kernels.first(), kernels.iter().map(|kernel| kernel.cols).max()) else {
-        return Ok(Vec::new());
-    };
-    // A tile and some rows by a column group and one: the smallest product in which every tile has a neighbour and a tail.
-    let rows = weights.rows(0, weights.n().min(TILE_ROWS + 5));
-    let batch = widest + 1;
-    let x = hard_activations(batch, weights.k());
-    let bits = |kernel: &'static Kernel| -> Result<Vec<u32>> {
-        let request = Request { numerics: kernel.numerics, kernel: Some(kernel), ..Request::default() };
-        let mut y = vec![f32::NAN; batch * rows.n()];
-        matmul(&rows, &x, batch, &mut y, &request, pool)?;
-        Ok(y.into_iter().map(f32::to_bits).collect())
-    };
-    let wanted = bits(reference(weights, first))?;
-    let mut wrong = Vec::new();
-    for kernel in kernels {
-        if bits(kernel)? != wanted {
-            wrong.push(*kernel);
-        }
-    }
-    Ok(wrong)
+/// A product that kernels of one class are compared on: hard activations by the first rows of some weights, all of K.
+#[derive(Debug)]
+pub struct Gate<'a> {
+    rows: Weights,
+    x: Vec<f32>,
+    batch: usize,
+    pool: &'a Pool,
 }
 
-/// The first kernel of the lowest instruction set for the class of `kernel`, or `kernel` itself if there is none.
-fn reference(weights: &Weights, kernel: &'static Kernel) -> &'static Kernel {
-    candidates(weights, kernel.numerics, registry::isas()[0]).map_or(kernel, |kernels| kernels[0])
+impl<'a> Gate<'a> {
+    /// A gate for kernels of at most `cols` columns.
+    pub fn new(weights: &Weights, cols: usize, pool: &'a Pool) -> Self {
+        // A tile and some rows by a column group and one: the smallest product in which every tile has a neighbour and a tail.
+        let rows = weights.rows(0, weights.n().min(TILE_ROWS + 5));
+        let batch = cols + 1;
+        Self { x: hard_activations(batch, weights.k()), rows, batch, pool }
+    }
+
+    /// The bits that a kernel gives.
+    ///
+    /// # Errors
+    /// What [`matmul`] reports.
+    pub fn bits(&self, kernel: &'static Kernel) -> Result<Vec<u32>> {
+        let request = Request { numerics: kernel.numerics, kernel: Some(kernel), ..Request::default() };
+        let mut y = vec![f32::NAN; self.batch * self.rows.n()];
+        matmul(&self.rows, &self.x, self.batch, &mut y, &request, self.pool)?;
+        Ok(y.into_iter().map(f32::to_bits).collect())
+    }
 }
 
 /// `batch` rows of `k` activations that are zero, tiny, of both signs, of very different sizes, at the limit of the quantised
@@ -67,27 +63,6 @@ fn ordinary(index: usize) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tune::fake;
-
-    #[test]
-    fn right_kernels_pass() {
-        let weights = fake::weights(70, 3);
-        assert!(wrong(&weights, &fake::kernels(&weights), Pool::global()).unwrap().is_empty());
-        assert!(wrong(&weights, &[], Pool::global()).unwrap().is_empty());
-    }
-
-    #[test]
-    fn a_wrong_last_bit_is_found() {
-        // Fewer rows than a tile, and many tiles.
-        for n in [1, 70, 500] {
-            let weights = fake::weights(n, 2);
-            let culprit = fake::wrong_kernel(&weights);
-            let mut kernels = fake::kernels(&weights);
-            kernels.insert(1, culprit);
-            let found = wrong(&weights, &kernels, Pool::global()).unwrap();
-            assert!(found.len() == 1 && std::ptr::eq(found[0], culprit), "{n}: {}", found.len());
-        }
-    }
 
     #[test]
     fn hard_activations_are_finite_and_differ() {

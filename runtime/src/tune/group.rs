@@ -1,12 +1,14 @@
 //! Problems that share everything but their batch size: matrices of one format and shape, one class, one instruction set.
 
+use std::mem;
 use std::time::Duration;
 
 use super::bench::Bench;
 use super::deadline::Deadline;
+use super::turn::Turn;
 use super::{Bucket, Choices, Effort, Key, Outcome, Status};
 use crate::error::Result;
-use crate::matmul::{self, Request, candidates};
+use crate::matmul::{self, Request, Source, candidates};
 use crate::pool::Pool;
 use crate::registry::{self, Isa, Kernel};
 use crate::weights::Weights;
@@ -89,45 +91,57 @@ impl<'a> Group<'a> {
         self.matrices.iter().map(|matrix| matrix.held_bytes()).sum()
     }
 
+    /// The kernels that there are to choose from, healthy or not.
+    pub fn candidates(&self) -> &[&'static Kernel] {
+        &self.candidates
+    }
+
     /// What is known of a batch size, if anything.
     pub fn known(&self, batch: usize, choices: &Choices) -> Option<Outcome> {
+        // A relative is a hint for who cannot measure.
+        let (_, source) = choices.find(&self.key(batch)).filter(|(_, source)| *source != Source::Relative)?;
+        Some(self.unmeasured(batch, choices, Status::Known(source)))
+    }
+
+    /// The outcome for a batch size that is not measured: what is known, or else `status` and the default.
+    pub fn unmeasured(&self, batch: usize, choices: &Choices, status: Status) -> Outcome {
         let key = self.key(batch);
-        let (kernel, source) = choices.find(&key)?;
-        Some(Outcome::unmeasured(key, kernel, self.default(batch), Status::Known(source)))
+        let default = self.default(batch, choices);
+        let known = choices.find(&key);
+        let (kernel, status) = known.map_or((default, status), |(kernel, source)| (kernel, Status::Known(source)));
+        Outcome { quarantined: self.quarantined(choices), ..Outcome::unmeasured(key, kernel, default, status) }
     }
 
     /// Measures a batch size and records the choice, if there is time.
     ///
     /// # Errors
     /// As [`Bench::new`].
-    pub fn tune(&mut self, batch: usize, choices: &Choices, deadline: Deadline) -> Result<Outcome> {
+    pub fn tune(&mut self, batch: usize, turn: &Turn<'_>, deadline: Deadline) -> Result<Outcome> {
+        let choices = turn.choices();
         let key = self.key(batch);
         let empty = self.matrices[0].n() == 0 || self.matrices[0].k() == 0 || batch == 0;
         if !empty && deadline.allows(Duration::ZERO) {
             if self.bench.is_none() {
-                self.bench = Some(Bench::new(&self.candidates, &self.matrices, self.pool)?);
+                self.bench = Some(Bench::new(&self.candidates, &self.matrices, self.pool, turn)?);
             }
             if let Some(bench) = &mut self.bench
                 && let Some(outcome) = bench.measure(&key, batch, self.effort, choices, deadline)?
             {
-                return Ok(outcome);
+                return Ok(Outcome { quarantined: self.quarantined(choices), ..outcome });
             }
         }
-        let default = self.default(batch);
-        let untuned = || Outcome::unmeasured(key, default, default, Status::Untuned);
-        let quarantined = self.bench.as_ref().map(Bench::quarantined).unwrap_or_default();
-        Ok(Outcome { quarantined, ..self.known(batch, choices).unwrap_or_else(untuned) })
+        Ok(self.unmeasured(batch, choices, Status::Untuned))
     }
 
     /// Measures a batch size again if the machine was too restless before and there is time.
     ///
     /// # Errors
     /// As [`Group::tune`].
-    pub fn settle(&mut self, batch: usize, outcome: &mut Outcome, choices: &Choices, deadline: Deadline) -> Result<()> {
+    pub fn settle(&mut self, batch: usize, outcome: &mut Outcome, turn: &Turn<'_>, deadline: Deadline) -> Result<()> {
         if outcome.status == Status::Unsteady {
-            let again = self.tune(batch, choices, deadline)?;
+            let again = self.tune(batch, turn, deadline)?;
             if !again.timings.is_empty() {
-                *outcome = Outcome { warning: outcome.warning.take(), ..again };
+                *outcome = Outcome { warnings: mem::take(&mut outcome.warnings), ..again };
             }
         }
         Ok(())
@@ -143,7 +157,14 @@ impl<'a> Group<'a> {
         Key { n: self.n, ..Key::new(self.matrices[0], batch, self.request.numerics, self.isa, threads) }
     }
 
-    fn default(&self, batch: usize) -> &'static Kernel {
-        matmul::default(&self.candidates, batch)
+    /// The card's default among those that may run; of all, if none may.
+    fn default(&self, batch: usize, choices: &Choices) -> &'static Kernel {
+        let healthy = choices.variants().healthy(&self.candidates);
+        matmul::default(if healthy.is_empty() { &self.candidates } else { &healthy }, batch)
+    }
+
+    fn quarantined(&self, choices: &Choices) -> Vec<&'static Kernel> {
+        let quarantined = |kernel: &&'static Kernel| choices.variants().is_quarantined(kernel);
+        self.candidates.iter().copied().filter(quarantined).collect()
     }
 }

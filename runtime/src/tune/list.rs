@@ -6,8 +6,7 @@ use std::{fs, io};
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
-use super::file::replace;
-use super::{Choices, Problem};
+use super::{Choices, Problem, disk};
 use crate::error::{Error, Result, quoted};
 use crate::matmul::Request;
 use crate::pool::Pool;
@@ -132,7 +131,7 @@ impl List {
     fn write(&self, path: &Path) -> io::Result<()> {
         let folder = path.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(folder)?;
-        replace(path, folder, &self.text().map_err(io::Error::other)?)
+        disk::replace(path, folder, &self.text().map_err(io::Error::other)?)
     }
 }
 

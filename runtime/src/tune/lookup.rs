@@ -53,6 +53,8 @@ pub enum Silence {
     NotMeasured,
     /// The kernel that was chosen, which this build has not, or with another text.
     OtherBuild(String),
+    /// The kernel that was chosen must not run on this machine.
+    Quarantined(&'static str),
     /// There is no model of the instruction set.
     NoModel,
 }
@@ -66,6 +68,7 @@ impl fmt::Display for Silence {
             Self::OtherBuild(kernel) => {
                 write!(f, "{kernel} was chosen, which is not in this build, or is not compared with the same default")
             }
+            Self::Quarantined(kernel) => write!(f, "{kernel} was chosen, which is quarantined"),
             Self::NoModel => write!(f, "there is no model of this instruction set"),
         }
     }
@@ -93,6 +96,8 @@ pub struct Candidate {
     pub chosen: bool,
     /// Whether it would run if nothing were known.
     pub default: bool,
+    /// Whether it must not run on this machine.
+    pub quarantined: bool,
 }
 
 impl<'a> Lookup<'a> {
@@ -131,7 +136,12 @@ impl<'a> Lookup<'a> {
         let links = ORDER.into_iter().map(|source| Ok(Link { source, answer: self.ask(source)? })).collect::<Result<_>>()?;
         let (chosen, _) = self.choose()?;
         let same = std::ptr::eq::<Kernel>;
-        let candidate = |&kernel| Candidate { kernel, chosen: same(kernel, chosen), default: same(kernel, self.default()) };
+        let candidate = |&kernel| Candidate {
+            kernel,
+            chosen: same(kernel, chosen),
+            default: same(kernel, self.default()),
+            quarantined: self.choices.variants().is_quarantined(kernel),
+        };
         let candidates = self.candidates.iter().map(candidate).collect();
         let entry = ORDER.into_iter().find_map(|source| self.choices.entry(source, &self.key));
         Ok(Explanation { key: self.key.clone(), links, candidates, entry })
@@ -160,13 +170,25 @@ impl<'a> Lookup<'a> {
             return Ok(Answer::Silent(Silence::Off));
         }
         if let Some(kernel) = self.choices.kernel(source, &self.key) {
-            return Ok(Answer::Kernel(kernel));
+            let quarantined = self.choices.variants().is_quarantined(kernel);
+            return Ok(if quarantined { Answer::Silent(Silence::Quarantined(kernel.name)) } else { Answer::Kernel(kernel) });
         }
         let entry = self.choices.entry(source, &self.key);
         Ok(Answer::Silent(entry.map_or(Silence::NotMeasured, |entry| Silence::OtherBuild(entry.kernel))))
     }
 
+    /// The card's default among the kernels that may run: of this instruction set, or of the next lower one that has any. Of all, if none
+    /// may.
     fn default(&self) -> &'static Kernel {
-        matmul::default(&self.candidates, self.batch)
+        let variants = self.choices.variants();
+        let mut healthy = variants.healthy(&self.candidates);
+        let lower = registry::isas().iter().rev().filter(|isa| isa.rank < self.candidates[0].isa.rank && (isa.available)());
+        for isa in lower {
+            if !healthy.is_empty() {
+                break;
+            }
+            healthy = variants.healthy(&matmul::candidates_of(self.format, self.key.numerics, isa).unwrap_or_default());
+        }
+        matmul::default(if healthy.is_empty() { &self.candidates } else { &healthy }, self.batch)
     }
 }

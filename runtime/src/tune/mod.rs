@@ -3,6 +3,9 @@
 //! A [`Tuner`] measures; multiplications look up what it found in [`choices`] and never measure by themselves. What is measured
 //! on a steady machine is kept in a [`CacheFile`], and holds from then on for every process of the user on this machine.
 //!
+//! A kernel that gives wrong bits, or that a process died of, is quarantined: [`Variants`] remembers it, and nothing chooses it. One
+//! process and one thread measures at a time; the others do with what is known.
+//!
 //! ```no_run
 //! use std::time::Duration;
 //! use quantloom::{matmul::Request, pool::Pool, tune::{self, Tuner}, weights::Weights};
@@ -15,16 +18,21 @@
 //! # }
 //! ```
 
+mod admission;
 mod bench;
 mod choices;
+pub mod cost;
 mod deadline;
 mod digest;
+mod disk;
 mod entry;
 #[cfg(test)]
 pub(crate) mod fake;
 mod file;
-pub mod gate;
+mod gate;
 mod group;
+mod isolated;
+mod journal;
 mod key;
 mod layer;
 mod list;
@@ -32,6 +40,7 @@ mod lookup;
 pub mod merge;
 mod mode;
 mod noise;
+mod outbox;
 mod outcome;
 mod pin;
 mod place;
@@ -42,12 +51,15 @@ mod shipped;
 mod stock;
 mod stopwatch;
 mod tuner;
+mod turn;
+mod variants;
 mod verify;
 
 pub use choices::{Choices, Keep, choices};
 pub use digest::Digest;
 pub use entry::{Effort, Entry, Origin, Time};
-pub use file::{CacheFile, Contents};
+pub use file::{CacheFile, Contents, Record, RecordFile, Records};
+pub use isolated::{isolated, serve};
 pub use key::{Bucket, Key};
 pub use list::List;
 pub use lookup::{Answer, Candidate, Explanation, Link, Lookup, Silence};
@@ -59,4 +71,5 @@ pub use place::{VARIABLE, environment, folder, system};
 pub use problem::Problem;
 pub use settings::{MODE, PIN, Settings};
 pub use tuner::{Job, Progress, Tuner};
+pub use variants::{State, Variant, VariantId, Variants};
 pub use verify::{Verdict, verify};

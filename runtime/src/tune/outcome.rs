@@ -18,10 +18,11 @@ pub struct Outcome {
     pub status: Status,
     /// What was measured, in card order; empty if nothing was.
     pub timings: Vec<Timing>,
-    /// Kernels whose bits differ from the reference's. They were not measured, and are not chosen.
+    /// Kernels that must not run on this machine: [`super::Variants`] knows why. They were not measured, and are not chosen.
     pub quarantined: Vec<&'static Kernel>,
-    /// The cache file could not be written; said once. What was measured still holds for this process.
-    pub warning: Option<Error>,
+    /// What the user should hear, once: the cache could not be written, though what was measured still holds for this process, or
+    /// a process disappeared with a kernel before.
+    pub warnings: Vec<Error>,
 }
 
 /// How a kernel was found.
@@ -35,6 +36,8 @@ pub enum Status {
     Known(Source),
     /// Not measured: no time was left, or there is nothing to measure. The default runs.
     Untuned,
+    /// Not measured, for another process or thread was measuring. The default runs.
+    Busy,
 }
 
 impl Status {
@@ -46,6 +49,7 @@ impl Status {
             Self::Unsteady => "unsteady",
             Self::Known(source) => source.name(),
             Self::Untuned => "untuned",
+            Self::Busy => "busy",
         }
     }
 }
@@ -66,6 +70,6 @@ pub struct Timing {
 impl Outcome {
     /// The outcome for a problem that was not measured.
     pub(super) fn unmeasured(key: Key, kernel: &'static Kernel, default: &'static Kernel, status: Status) -> Self {
-        Self { key, kernel, default, status, timings: Vec::new(), quarantined: Vec::new(), warning: None }
+        Self { key, kernel, default, status, timings: Vec::new(), quarantined: Vec::new(), warnings: Vec::new() }
     }
 }

@@ -1,14 +1,17 @@
 //! The tuner: which problems are measured, in which order, for how long.
 
 use std::cmp::Reverse;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::deadline::Deadline;
 use super::group::Group;
-use super::{Choices, Effort, List, Outcome, Problem};
-use crate::error::Result;
+use super::turn::Turn;
+use super::{Choices, Effort, List, Outcome, Problem, State, Status, isolated};
+use crate::error::{Error, Result};
 use crate::matmul::Request;
 use crate::pool::Pool;
+use crate::registry::Kernel;
 use crate::weights::Weights;
 
 /// How much measuring a crash may cost: what is known is written to the cache at least this often.
@@ -22,7 +25,7 @@ const ATTEMPTS: usize = 3;
 /// The answer never changes a result: all kernels of a numerics class give the same bits, and one that does not is kept out.
 #[derive(Clone, Copy, Debug)]
 pub struct Tuner<'a> {
-    pub(super) choices: &'a Choices,
+    choices: &'a Choices,
     effort: Effort,
     forced: bool,
 }
@@ -79,7 +82,8 @@ impl<'a> Tuner<'a> {
     }
 
     /// Measures the kernels for one matrix and a batch size, whether the choice is known or not, and records the fastest, unless
-    /// the budget ends first. Class, instruction set and threads are those of the request; its kernel is ignored.
+    /// the budget ends first. Class, instruction set and threads are those of the request; its kernel is ignored. While another
+    /// thread or process measures, nothing is measured: see [`Status::Busy`].
     ///
     /// The budget is for measuring. Writing the cache takes milliseconds more.
     ///
@@ -88,17 +92,22 @@ impl<'a> Tuner<'a> {
     pub fn tune(&self, weights: &Weights, batch: usize, request: &Request, pool: &Pool, budget: Duration) -> Result<Outcome> {
         let deadline = Deadline::after(budget);
         let mut group = Group::new(weights, &[batch], request, pool)?.with_effort(self.effort);
-        let mut outcome = group.tune(batch, self.choices, deadline)?;
+        let Some(turn) = self.choices.turn() else {
+            return Ok(group.unmeasured(batch, self.choices, Status::Busy));
+        };
+        let mut warnings = turn.abandoned();
+        let mut outcome = group.tune(batch, &turn, deadline)?;
         for _ in 1..ATTEMPTS {
-            group.settle(batch, &mut outcome, self.choices, deadline)?;
+            group.settle(batch, &mut outcome, &turn, deadline)?;
         }
-        outcome.warning = self.choices.publish().err();
-        Ok(outcome)
+        warnings.extend(self.choices.publish().err());
+        Ok(Outcome { warnings, ..outcome })
     }
 
     /// Measures what is not known yet of a model's problems, each once, those with the most weights first. Those that are known,
     /// and those for which no time is left, are among the outcomes too. `progress` hears of each once; in the time that is left
-    /// after that, problems that the machine was too restless for are measured again.
+    /// after that, problems that the machine was too restless for are measured again. While another thread or process measures,
+    /// nothing is measured: see [`Status::Busy`].
     ///
     /// The budget is for measuring. Writing the cache takes milliseconds more.
     ///
@@ -114,25 +123,34 @@ impl<'a> Tuner<'a> {
         let deadline = Deadline::after(budget);
         let mut groups = groups(jobs, self.effort, pool)?;
         let total = groups.iter().map(|group| group.batches().len()).sum();
+        let turn = self.choices.turn();
+        let mut warnings = turn.as_ref().map(Turn::abandoned).unwrap_or_default();
         let mut outcomes = Vec::<Outcome>::with_capacity(total);
         let mut published = Instant::now();
         for group in &mut groups {
             for batch in group.batches().to_vec() {
-                let known = group.known(batch, self.choices).filter(|_| !self.forced);
-                let outcome = known.map_or_else(|| group.tune(batch, self.choices, deadline), Ok)?;
+                let outcome = match &turn {
+                    Some(turn) => self.known_or_tuned(group, batch, turn, deadline)?,
+                    None => group.unmeasured(batch, self.choices, Status::Busy),
+                };
                 progress(Progress { done: outcomes.len() + 1, total, outcome: &outcome });
                 outcomes.push(outcome);
-                if published.elapsed() >= PUBLISH {
-                    self.publish(&mut outcomes);
+                if turn.is_some() && published.elapsed() >= PUBLISH {
+                    warnings.extend(self.choices.publish().err());
                     published = Instant::now();
                 }
             }
             group.rest();
         }
-        for _ in 1..ATTEMPTS {
-            self.settle(&mut groups, &mut outcomes, deadline)?;
+        if let Some(turn) = &turn {
+            for _ in 1..ATTEMPTS {
+                settle(&mut groups, &mut outcomes, turn, deadline)?;
+            }
+            warnings.extend(self.choices.publish().err());
         }
-        self.publish(&mut outcomes);
+        if let Some(last) = outcomes.last_mut() {
+            last.warnings = warnings;
+        }
         Ok(outcomes)
     }
 
@@ -167,24 +185,71 @@ impl<'a> Tuner<'a> {
         Ok(outcomes)
     }
 
-    /// Measures again what the machine was too restless for. The outcomes are in the order of the groups.
-    fn settle(&self, groups: &mut [Group<'_>], outcomes: &mut [Outcome], deadline: Deadline) -> Result<()> {
-        let mut outcomes = outcomes.iter_mut();
-        for group in groups {
-            for (batch, outcome) in group.batches().to_vec().into_iter().zip(outcomes.by_ref()) {
-                group.settle(batch, outcome, self.choices, deadline)?;
-            }
-            group.rest();
-        }
-        Ok(())
+    /// As [`Tuner::isolate`], for problems without a model.
+    ///
+    /// # Errors
+    /// As [`Tuner::isolate`], and what the formats have to say against the shapes.
+    pub fn isolate_list(
+        &self,
+        problems: &[Problem],
+        pool: &Pool,
+        deadline: Duration,
+        command: &mut dyn FnMut() -> Command,
+    ) -> Result<Vec<Error>> {
+        let empty = |problem: &Problem| Problem { n: 0, ..problem.clone() }.sample(pool);
+        let matrices = problems.iter().map(empty).collect::<Result<Vec<_>>>()?;
+        let jobs =
+            problems.iter().zip(&matrices).map(|(problem, weights)| Job::new(weights, &problem.batches, problem.request));
+        self.isolate(&jobs.collect::<Vec<_>>(), pool, deadline, command)
     }
 
-    /// Writes the cache; what goes wrong is a warning of the last outcome.
-    fn publish(&self, outcomes: &mut [Outcome]) {
-        if let (Err(warning), Some(last)) = (self.choices.publish(), outcomes.last_mut()) {
-            last.warning = Some(warning);
+    /// Tries the kernels of some problems that nothing is known of on this machine, or that were abandoned, in processes that `command`
+    /// makes: see [`isolated`]. Gives what the user should hear. While another thread or process measures, nothing is tried.
+    ///
+    /// # Errors
+    /// [`crate::Error::NoKernel`] if nothing on this processor does what was asked.
+    pub fn isolate(
+        &self,
+        jobs: &[Job<'_>],
+        pool: &Pool,
+        deadline: Duration,
+        command: &mut dyn FnMut() -> Command,
+    ) -> Result<Vec<Error>> {
+        let groups = groups(jobs, self.effort, pool)?;
+        let Some(turn) = self.choices.turn() else { return Ok(Vec::new()) };
+        let variants = self.choices.variants();
+        let mut warnings = turn.abandoned();
+        // They are tried again at once.
+        warnings.retain(|warning| !matches!(warning, Error::Abandoned { .. }));
+        let mut kernels = Vec::<&'static Kernel>::new();
+        for kernel in groups.iter().flat_map(Group::candidates) {
+            let unclear = matches!(variants.state(kernel), None | Some(State::Abandoned));
+            if unclear && !kernels.iter().any(|other| std::ptr::eq(*other, *kernel)) {
+                kernels.push(kernel);
+            }
         }
+        let tried = isolated(command, &kernels, deadline, &mut |kernel, state, how| variants.record(kernel, state, how));
+        warnings.extend(tried.err());
+        warnings.extend(self.choices.publish().err());
+        Ok(warnings)
     }
+
+    fn known_or_tuned(&self, group: &mut Group<'_>, batch: usize, turn: &Turn<'_>, deadline: Deadline) -> Result<Outcome> {
+        let known = group.known(batch, self.choices).filter(|_| !self.forced);
+        known.map_or_else(|| group.tune(batch, turn, deadline), Ok)
+    }
+}
+
+/// Measures again what the machine was too restless for. The outcomes are in the order of the groups.
+fn settle(groups: &mut [Group<'_>], outcomes: &mut [Outcome], turn: &Turn<'_>, deadline: Deadline) -> Result<()> {
+    let mut outcomes = outcomes.iter_mut();
+    for group in groups {
+        for (batch, outcome) in group.batches().to_vec().into_iter().zip(outcomes.by_ref()) {
+            group.settle(batch, outcome, turn, deadline)?;
+        }
+        group.rest();
+    }
+    Ok(())
 }
 
 /// The problems of some jobs, each once; those with the most weights first.

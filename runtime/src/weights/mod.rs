@@ -192,11 +192,6 @@ impl Weights {
         self.k.div_ceil(self.packed.class.unit_weights)
     }
 
-    /// Bytes of a tile of `rows` rows, packed.
-    pub(crate) fn tile_bytes(&self, rows: usize) -> usize {
-        panel_bytes(self.packed.class, self.k) * (rows / PANEL_ROWS)
-    }
-
     /// `count` tiles of `rows` rows from tile `first` on, packed: as they are held, or in `scratch`.
     pub(crate) fn tiles<'a>(&'a self, first: usize, rows: usize, count: usize, scratch: &'a mut Scratch) -> &'a [u8] {
         let (panel, panels) = (panel_bytes(self.packed.class, self.k), rows / PANEL_ROWS);

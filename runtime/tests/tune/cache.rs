@@ -127,7 +127,9 @@ fn a_foreign_file_or_entry_is_no_use() {
         fs::write(other.path(), content).unwrap();
         assert_eq!(other.read(), nothing);
     }
-    assert_eq!(read(text.replace("schema = 2", "schema = 3").as_bytes()), nothing);
+    for schema in ["schema = 1", "schema = 3", "schema = \"2\"", ""] {
+        assert_eq!(read(text.replace("schema = 2", schema).as_bytes()), nothing, "{schema}");
+    }
     other.merge(&all[..1], PATIENCE).unwrap();
     assert_eq!(other.read(), Contents { entries: all[..1].to_vec(), unreadable: 0 });
 }

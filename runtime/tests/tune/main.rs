@@ -2,12 +2,19 @@
 
 mod bases;
 mod cache;
+mod child;
 mod choices;
+mod crashes;
+mod culprits;
+mod disk;
+mod kills;
 mod merge;
 mod order;
-#[allow(dead_code, reason = "the tuner's tests run themselves, not the command line")]
+#[allow(dead_code, reason = "only the command line must know of emulators")]
 #[path = "../support/program.rs"]
 mod program;
 mod settings;
 mod support;
 mod tuner;
+mod turns;
+mod variants;

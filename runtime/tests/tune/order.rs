@@ -11,34 +11,8 @@ use quantloom::registry::{self, Kernel};
 use quantloom::tune::{self, Keep, Key, Status, Tuner};
 use quantloom::weights::Weights;
 
-use crate::program::program;
+use crate::child::parts;
 use crate::support::{entry, kernels, key, weights};
-
-/// Tells a child process which part of a test it is.
-const PART: &str = "QUANTLOOM_TEST_PART";
-
-/// Runs parts of a test in order, each in a process of its own with this cache folder; in such a process, runs its part.
-fn parts(test: &str, cache: &Path, parts: &[fn()]) {
-    parts_in(test, cache, &[], parts);
-}
-
-/// As [`parts`], with a cache folder that is empty, and variables.
-pub fn parts_with(test: &str, variables: &[(&str, &str)], parts: &[fn()]) {
-    parts_in(test, tempfile::tempdir().unwrap().path(), variables, parts);
-}
-
-fn parts_in(test: &str, cache: &Path, variables: &[(&str, &str)], parts: &[fn()]) {
-    if let Ok(part) = env::var(PART) {
-        return parts[part.parse::<usize>().unwrap()]();
-    }
-    for part in 0..parts.len() {
-        let mut child = program(env::current_exe().unwrap());
-        child.args(["--exact", test, "--nocapture"]).env(tune::VARIABLE, cache).env(PART, part.to_string());
-        child.envs(variables.iter().copied());
-        let output = child.output().unwrap();
-        assert!(output.status.success(), "part {part}: {}", String::from_utf8_lossy(&output.stderr));
-    }
-}
 
 /// Multiplies; which kernel did it, and the bits of the product.
 fn multiply(weights: &Weights, batch: usize, request: &Request, pool: &Pool) -> (Used, Vec<u32>) {

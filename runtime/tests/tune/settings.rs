@@ -9,8 +9,13 @@ use quantloom::registry::{self, Kernel, Numerics};
 use quantloom::tune::{self, Keep, Mode};
 use quantloom::weights::Weights;
 
-use crate::order::parts_with;
+use crate::child::parts_with;
 use crate::support::{entry, format, kernels, key, weights};
+
+/// Runs a test in a process with a variable and an empty cache.
+fn with(test: &str, variable: &str, value: &str, part: fn()) {
+    parts_with(test, tempfile::tempdir().unwrap().path(), &[(variable, value)], &[part]);
+}
 
 /// Who chooses the kernel for a batch of one, and which it is.
 fn chosen(weights: &Weights, request: &Request) -> (&'static str, Source) {
@@ -34,7 +39,7 @@ fn off_follows_nothing_that_was_measured() {
         tune::choices().set_mode(Mode::CacheOnly);
         assert!(matches!(chosen(&weights, &Request::default()).1, Source::Model | Source::Default));
     };
-    parts_with("settings::off_follows_nothing_that_was_measured", &[(tune::MODE, "off")], &[part]);
+    with("settings::off_follows_nothing_that_was_measured", tune::MODE, "off", part);
 }
 
 #[test]
@@ -49,7 +54,7 @@ fn the_program_says_when_to_measure_if_the_user_does_not() {
         tune::choices().set_mode(Mode::CacheOnly);
         assert_eq!(chosen(&weights, &Request::default()), (unusual(&weights).name, Source::Memory));
     };
-    parts_with("settings::the_program_says_when_to_measure_if_the_user_does_not", &[(tune::MODE, "")], &[part]);
+    with("settings::the_program_says_when_to_measure_if_the_user_does_not", tune::MODE, "", part);
 }
 
 #[test]
@@ -74,7 +79,7 @@ fn a_pin_beats_everything_but_a_kernel_that_the_caller_names() {
             }
         }
     };
-    parts_with("settings::a_pin_beats_everything_but_a_kernel_that_the_caller_names", &[(tune::PIN, &both)], &[part]);
+    with("settings::a_pin_beats_everything_but_a_kernel_that_the_caller_names", tune::PIN, &both, part);
 }
 
 /// A kernel of the lowest instruction set that is not its default.
@@ -95,6 +100,6 @@ fn what_is_not_understood_is_an_error_of_every_call() {
     for (variable, value) in
         [(tune::MODE, "sometimes"), (tune::MODE, "force:-1"), (tune::PIN, "x"), (tune::PIN, "none/matmul=r1c1")]
     {
-        parts_with("settings::what_is_not_understood_is_an_error_of_every_call", &[(variable, value)], &[part]);
+        with("settings::what_is_not_understood_is_an_error_of_every_call", variable, value, part);
     }
 }

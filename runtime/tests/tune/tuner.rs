@@ -39,8 +39,8 @@ fn tuning_records_a_kernel_of_the_card() {
         let outcome = Tuner::new(&choices).tune(&weights, batch, &Request::default(), Pool::global(), FOREVER).unwrap();
         let names = kernels(&weights).iter().map(|kernel| kernel.name).collect::<Vec<_>>();
         assert_eq!(outcome.timings.iter().map(|timing| timing.kernel.name).collect::<Vec<_>>(), names);
-        assert!(outcome.timings.iter().all(|timing| timing.median_ns > 0.0 && timing.rounds >= 2));
-        assert!(outcome.quarantined.is_empty() && outcome.warning.is_none());
+        assert!(outcome.timings.iter().all(|timing| timing.median_ns > 0.0 && timing.rounds >= 1));
+        assert!(outcome.quarantined.is_empty() && outcome.warnings.is_empty());
         let (kernel, source) = choices.find(&key(&weights, batch)).unwrap();
         assert_eq!((kernel.name, source), (outcome.kernel.name, Source::Memory));
         // Whether the machine was steady is not ours to say.
@@ -69,7 +69,7 @@ fn without_time_the_default_stays_and_nothing_is_recorded() {
     let choices = Choices::new(None);
     let outcome = Tuner::new(&choices).tune(&weights, 1, &Request::default(), Pool::global(), Duration::ZERO).unwrap();
     assert_eq!((outcome.status, outcome.kernel.name), (Status::Untuned, outcome.default.name));
-    assert!(outcome.timings.is_empty() && outcome.warning.is_none());
+    assert!(outcome.timings.is_empty() && outcome.warnings.is_empty());
     assert!(choices.find(&key(&weights, 1)).is_none());
     // A choice from before still holds.
     let known = *kernels(&weights).last().unwrap();

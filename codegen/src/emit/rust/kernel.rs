@@ -5,6 +5,7 @@ use quantloom_spec::isa::Isa;
 use quantloom_spec::kernels::{Numerics, Schedule, Variant};
 use quote::{format_ident, quote};
 
+use super::counts::Counts;
 use super::int8::{Source, cell};
 use super::tile::Tile;
 use super::{Width, quads, unit};
@@ -36,7 +37,12 @@ impl<'a> Kernel<'a> {
         format_ident!("{}_{schedule}_{}", self.variant.numerics.name(), self.variant.tile_name().replace('.', "_"))
     }
 
-    /// The function.
+    /// The name of what the function executes.
+    pub fn counts_name(&self) -> Ident {
+        format_ident!("{}_COUNTS", self.name().to_string().to_uppercase())
+    }
+
+    /// The function, and what it executes.
     pub fn function(&self, isa: &Isa) -> TokenStream {
         let name = self.name();
         let docs = self.docs().into_iter().map(|line| quote!(#[doc = #line]));
@@ -45,12 +51,33 @@ impl<'a> Kernel<'a> {
             quote!(#[target_feature(enable = #features)])
         });
         let body = self.body();
+        let counts = self.counts(&body);
         quote! {
+            #counts
             #(#docs)*
             #features
             pub fn #name(weights: &[u8], units: usize, activations: &[u8], palette: &abi::Palette, out: &mut [f32]) {
                 #body
             }
+        }
+    }
+
+    /// What the function executes, for whoever predicts its time.
+    fn counts(&self, body: &TokenStream) -> TokenStream {
+        let (name, class, panels) = (self.counts_name(), self.tile.class, self.variant.rows / PANEL_ROWS);
+        let (weights, bytes) = (class.unit, class.unit_bytes() * panels);
+        let operations = Counts::of(body, self.tile.width, self.variant.numerics).fields();
+        let ahead = match self.variant.schedule {
+            _ if self.variant.prefetch == 0 => quote!(0),
+            Schedule::Direct => {
+                let segment = bytes * SEGMENT / weights;
+                quote!(#segment)
+            }
+            Schedule::Panel => quote!(#panels * TURN_BYTES),
+        };
+        quote! {
+            /// What the next function executes.
+            pub const #name: abi::Counts = abi::Counts { weights: #weights, bytes: #bytes, ahead: #ahead, #operations };
         }
     }
 
@@ -74,7 +101,7 @@ impl<'a> Kernel<'a> {
     }
 
     /// The loops over segments and tiles.
-    fn body(&self) -> TokenStream {
+    pub fn body(&self) -> TokenStream {
         let tile = &self.tile;
         let (lanes, parts, cols) = (tile.width.lanes, tile.width.parts(), tile.cols);
         let (segment, panels) = (SEGMENT / tile.class.unit, self.variant.rows / PANEL_ROWS);

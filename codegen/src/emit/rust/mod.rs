@@ -1,5 +1,6 @@
 //! Rust: decoders, packers and kernels as token streams, and the registry that lists them.
 
+mod counts;
 mod exact;
 mod int8;
 mod item;
@@ -203,7 +204,7 @@ fn kernels(variants: &[&Variant], class: &Class, isa: &Isa, numerics: Numerics, 
 
         use #support::abi;
         use #support::bytemuck::{self, Pod, Zeroable};
-        use #support::lanes::{#lanes as lanes, Order, prefetch, prefetch_head, prefetch_turn};
+        use #support::lanes::{#lanes as lanes, Order, TURN_BYTES, prefetch, prefetch_head, prefetch_turn};
 
         #unit
         #(#columns)*

@@ -222,7 +222,8 @@ fn kernel_row(planned: &PlannedFormat, class_name: &str, isa: &Isa, variant: &Va
     let format = &planned.card.format.name;
     let name = kernel_name(format, variant);
     let module = kernel_module(class_name, isa, variant.numerics);
-    let function = Kernel::new(class, isa, variant).name();
+    let kernel = Kernel::new(class, isa, variant);
+    let (function, counts) = (kernel.name(), kernel.counts_name());
     let layout = unit::layout_name(variant.numerics, variant.cols);
     let (gate, isa_item) = (gate(isa.arch.as_deref()), isa_name(isa));
     let schedule = match variant.schedule {
@@ -246,6 +247,7 @@ fn kernel_row(planned: &PlannedFormat, class_name: &str, isa: &Isa, variant: &Va
             cols: #cols,
             batch: &[#(#batch),*],
             activations: super::#module::#layout,
+            counts: super::#module::#counts,
             run: super::#module::#function,
             hash: #hash,
         }

@@ -11,7 +11,7 @@ mod verify;
 use std::path::Path;
 
 use clap::Subcommand;
-use quantloom::tune::{self, CacheFile, Contents, Entry, Key, Time};
+use quantloom::tune::{self, CacheFile, Contents, Entry, Key, Time, Variant};
 
 use super::failure::{print, tell};
 use super::{Failure, lookup};
@@ -84,6 +84,11 @@ fn entries(file: &CacheFile) -> Vec<Entry> {
 
 fn damage(unreadable: usize) -> String {
     format!("{unreadable} entries are torn or edited, and count for nothing")
+}
+
+/// A line for each kernel that must not run, and why.
+pub fn lines(quarantined: &[Variant]) -> String {
+    quarantined.iter().map(|variant| format!("quarantined: {}: {variant}\n", variant.id.kernel)).collect()
 }
 
 /// N and K of a problem.

@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use quantloom::tune::{CacheFile, Contents, Entry, Time};
+use quantloom::tune::{self, CacheFile, Contents, Entry, Time, Variant};
 use serde_json::{Value as Json, json};
 
 use super::super::Failure;
 use super::super::failure::print;
 use super::super::table::{Align, Table};
-use super::{damage, micros, named, shape};
+use super::{damage, lines, micros, named, shape};
 
 /// Print the choices for this machine, or those of a file
 #[derive(Debug, clap::Args)]
@@ -26,7 +26,10 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<(), Failure> {
     let file = named(args.cache.as_deref())?;
     let contents = file.read();
-    print(&if args.json { format!("{:#}\n", json(&file, &contents)) } else { text(&contents) })
+    // What became of kernels is known of this machine only.
+    let quarantined = if args.cache.is_none() { tune::choices().variants().quarantined() } else { Vec::new() };
+    let text = || text(&contents) + &lines(&quarantined);
+    print(&if args.json { format!("{:#}\n", json(&file, &contents, &quarantined)) } else { text() })
 }
 
 fn text(contents: &Contents) -> String {
@@ -63,11 +66,12 @@ fn state(entry: &Entry) -> &'static str {
     if entry.kernel().is_some() { "ready" } else { "of another build" }
 }
 
-fn json(file: &CacheFile, contents: &Contents) -> Json {
+fn json(file: &CacheFile, contents: &Contents, quarantined: &[Variant]) -> Json {
     json!({
         "path": file.path().display().to_string(),
         "environment": file.environment(),
         "unreadable": contents.unreadable,
+        "quarantined": quarantined.iter().map(|variant| &variant.id.kernel).collect::<Vec<_>>(),
         "entries": contents.entries.iter().map(json_of).collect::<Vec<_>>(),
     })
 }
