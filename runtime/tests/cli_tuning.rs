@@ -120,7 +120,8 @@ fn kernels_are_tried_in_a_process_of_their_own_before_anything_is_measured() {
         assert!(output.status.success());
         return;
     }
-    assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && told.lines().all(|line| line.starts_with("note: there was no time")), "{told}");
     assert!(!String::from_utf8_lossy(&output.stdout).contains("quarantined"));
     let states = states(&sandbox);
     assert!(states.len() > 5 && states.iter().any(|(name, _)| name == kernel.name), "{states:?}");

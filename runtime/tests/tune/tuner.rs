@@ -39,7 +39,7 @@ fn tuning_records_a_kernel_of_the_card() {
         let outcome = Tuner::new(&choices).tune(&weights, batch, &Request::default(), Pool::global(), FOREVER).unwrap();
         let names = kernels(&weights).iter().map(|kernel| kernel.name).collect::<Vec<_>>();
         assert_eq!(outcome.timings.iter().map(|timing| timing.kernel.name).collect::<Vec<_>>(), names);
-        assert!(outcome.timings.iter().all(|timing| timing.median_ns > 0.0 && timing.rounds >= 2));
+        assert!(outcome.timings.iter().all(|timing| timing.median_ns > 0.0 && timing.rounds >= 1));
         assert!(outcome.quarantined.is_empty() && outcome.warnings.is_empty());
         let (kernel, source) = choices.find(&key(&weights, batch)).unwrap();
         assert_eq!((kernel.name, source), (outcome.kernel.name, Source::Memory));

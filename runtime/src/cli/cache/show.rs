@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use quantloom::tune::{CacheFile, Contents, Entry, Time, Variant};
+use quantloom::tune::{self, CacheFile, Contents, Entry, Time, Variant};
 use serde_json::{Value as Json, json};
 
 use super::super::Failure;
@@ -26,8 +26,8 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<(), Failure> {
     let file = named(args.cache.as_deref())?;
     let contents = file.read();
-    let quarantined = file.beside::<Variant>().read().entries.into_iter().filter(|variant| variant.state.is_quarantined());
-    let quarantined = quarantined.collect::<Vec<_>>();
+    // What became of kernels is known of this machine only.
+    let quarantined = if args.cache.is_none() { tune::choices().variants().quarantined() } else { Vec::new() };
     print(&if args.json {
         format!("{:#}\n", json(&file, &contents, &quarantined))
     } else {

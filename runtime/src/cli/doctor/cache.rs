@@ -18,6 +18,7 @@ pub fn findings() -> Vec<Finding> {
     let folder = file.path().parent().unwrap_or(Path::new("."));
     let mut findings = vec![Finding::fine("cache", file.path().display().to_string()), writable(folder), held(folder)];
     findings.extend(entries(&file));
+    findings.push(quarantined());
     findings.extend(untuned());
     findings.push(mode());
     findings
@@ -67,6 +68,14 @@ fn entries(file: &CacheFile) -> Vec<Finding> {
             "they are torn or edited, and count for nothing: run `quantloom tune MODEL` again",
         ),
     ]
+}
+
+/// Kernels that must not run here.
+fn quarantined() -> Finding {
+    let kernels = tune::choices().variants().quarantined();
+    let named = kernels.iter().map(|variant| format!("{} ({variant})", variant.id.kernel)).collect::<Vec<_>>();
+    let value = if named.is_empty() { "none".to_owned() } else { named.join(", ") };
+    Finding::bad_if(!named.is_empty(), "quarantined", value, "others run in their place: report them with this output")
 }
 
 /// The list of what there was no time for.
