@@ -1,14 +1,16 @@
 //! Packers: stored rows to packed panels. A format extracts its integers; its class weaves them into lines.
 
+mod parts;
+
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
 
-use super::unit;
-use super::value::{self, lets, name, needed};
-use super::words::{Filled, Run, Staged, columns};
-use crate::ir::{Decoder, Op, Part, Piece, Storage};
-use crate::lower::class::{self, Class, Min, Root, Source, Sub};
+use super::value::{self, name, needed};
+use super::words::{Levels, Run, Staged, columns};
+use crate::ir::{Decoder, Part, Piece, Storage};
+use crate::lower::class::{self, Class, Min, Source};
 use crate::lower::runs;
+use parts::{Places, extract, extract_part};
 
 /// `pub fn pack(tensors: &[Tensor], rows: Range<usize>, blocks: Range<usize>, panel: &mut [u8])` of a format.
 ///
@@ -20,18 +22,15 @@ pub fn pack(decoder: &Decoder, class: &Class, class_module: &Ident) -> TokenStre
     let (together, block) = (class.run() / class.block, class.run());
     let wide = (together > 1).then(|| runs::of_blocks(decoder, together)).flatten();
     let Some(wide) = wide else {
-        let (items, body) = packer(decoder, class, class_module, true);
+        let body = packer(decoder, class, class_module, true);
         return quote! {
-            #items
             #doc
             pub fn pack(#arguments) { #body }
         };
     };
-    let (items, of_runs) = packer(&wide, &Class { block, ..class.clone() }, class_module, true);
-    let (items_of_rest, of_rest) = packer(decoder, class, class_module, false);
+    let of_runs = packer(&wide, &Class { block, ..class.clone() }, class_module, true);
+    let of_rest = packer(decoder, class, class_module, false);
     quote! {
-        #items
-        #items_of_rest
         #doc
         pub fn pack(#arguments) {
             let (first, last) = (blocks.start / #together, blocks.end / #together);
@@ -47,8 +46,8 @@ pub fn pack(decoder: &Decoder, class: &Class, class_module: &Ident) -> TokenStre
     }
 }
 
-/// The tables of a packer, and its body; `whole` says that its first block begins a unit.
-fn packer(decoder: &Decoder, class: &Class, class_module: &Ident, whole: bool) -> (TokenStream, TokenStream) {
+/// The body of a packer; `whole` says that its first block begins a unit.
+fn packer(decoder: &Decoder, class: &Class, class_module: &Ident, whole: bool) -> TokenStream {
     // The pieces of a block that has several differ in their codes alone.
     let piece = &decoder.pieces[0];
     let access = Access::of(&decoder.storage);
@@ -87,7 +86,8 @@ fn packer(decoder: &Decoder, class: &Class, class_module: &Ident, whole: bool) -
             }
         }
     });
-    let body = quote! {
+    quote! {
+        #items
         const PANEL_ROWS: usize = 16;
         let units: &mut [#class_module::Packed] = bytemuck::cast_slice_mut(panel);
         let count_of = rows.len().min(PANEL_ROWS);
@@ -110,8 +110,7 @@ fn packer(decoder: &Decoder, class: &Class, class_module: &Ident, whole: bool) -
                 }
             }
         }
-    };
-    (items, body)
+    }
 }
 
 /// How packers get at the stored items of a row's block. Rows beyond the last are like it.
@@ -209,9 +208,8 @@ fn codes(decoder: &Decoder, class: &Class, class_module: &Ident, access: &Access
         if let Some(of_rows) = Staged::of_rows(&decoder.pieces, block, class, &run) {
             return Codes { of_rows: Some(of_rows), ..Codes::default() };
         }
-        if let Some(words) = Filled::of(decoder, class) {
-            let items = words.iter().map(|words| words.tables.clone()).collect();
-            return Codes { items, of_rows: Some(Filled::of_rows(&words, block, &run)), ..Codes::default() };
+        if let Some((items, of_rows)) = Levels::of_rows(decoder, class, &run) {
+            return Codes { items, of_rows: Some(of_rows), ..Codes::default() };
         }
     }
     by_rows(decoder, class, class_module)
@@ -273,116 +271,4 @@ fn one_by_one(class: &Class, piece: &Piece, first: Option<&TokenStream>) -> Toke
             quads[at / 4] |= u32::from(#value) << (8 * (at % 4));
         }
     })
-}
-
-/// Where the two levels of a scale or a min go.
-struct Places {
-    roots: Ident,
-    root_group: usize,
-    subs: Ident,
-    pairs: bool,
-}
-
-impl Places {
-    fn scale(class: &Class) -> Self {
-        Self { roots: format_ident!("roots"), root_group: class.root_group, subs: format_ident!("scales"), pairs: false }
-    }
-
-    fn min(class: &Class) -> Self {
-        let root_group = class.unit / class.min_roots();
-        Self { roots: format_ident!("min_roots"), root_group, subs: format_ident!("mins"), pairs: true }
-    }
-}
-
-fn extract_part(piece: &Piece, class: &Class, part: Part, sub: Option<Sub>, places: &Places) -> TokenStream {
-    let (source, value) = root_value(piece, class, part.root);
-    let root = extract(piece, class, source, places.root_group, &places.roots, &value);
-    let subs = sub.zip(part.stored).map(|(sub, stored)| extract_subs(piece, class, stored, sub, places));
-    quote!(#root #subs)
-}
-
-/// Puts the value of each group of weights where it belongs: `unit.field[group][row]`.
-fn extract(piece: &Piece, class: &Class, source: usize, group: usize, field: &Ident, value: &TokenStream) -> TokenStream {
-    let block = class.block;
-    shallow(piece, source, group, &|position, run| {
-        let count = run / group;
-        quote! {
-            for at in 0..#count {
-                unit.#field[(slot * #block + #position) / #group + at][lane] = #value;
-            }
-        }
-    })
-}
-
-fn extract_subs(piece: &Piece, class: &Class, stored: usize, sub: Sub, places: &Places) -> TokenStream {
-    let (block, step, subs) = (class.block, class.step, &places.subs);
-    let integer = sub_integer(&name(stored), sub);
-    let (steps, pairs) = (class.span / class.step, class.span_pairs());
-    let place = if places.pairs {
-        quote!(unit.#subs[step / #steps * #pairs + step % #steps / 2][lane][step % #steps % 2])
-    } else {
-        quote!(unit.#subs[step][lane])
-    };
-    shallow(piece, stored, step, &|position, run| {
-        let count = run / step;
-        quote! {
-            for at in 0..#count {
-                let step = (slot * #block + #position) / #step + at;
-                #place = #integer;
-            }
-        }
-    })
-}
-
-/// `factor * stored + offset` as the byte that holds it.
-fn sub_integer(stored: &Ident, sub: Sub) -> TokenStream {
-    let mut value = match sub.signed_bits {
-        Some(bits) => {
-            let shift = proc_macro2::Literal::u32_unsuffixed(32 - bits);
-            quote!(((#stored << #shift) as i32 >> #shift))
-        }
-        None => quote!(#stored),
-    };
-    if sub.factor != 1 || sub.offset != 0 {
-        let (factor, offset) = (sub.factor, sub.offset);
-        value = quote!((#value as i32 * #factor + #offset));
-    }
-    quote!(#value as u8)
-}
-
-/// The operation to compute for a root, and the expression that is stored.
-fn root_value(piece: &Piece, class: &Class, root: usize) -> (usize, TokenStream) {
-    let held = if class.root == Root::F32 { None } else { stored_bits(piece, root) };
-    match held {
-        Some(bits) => {
-            let (bits_name, ty) = (name(bits), unit::root_type(class.root));
-            (bits, quote!(#bits_name as #ty))
-        }
-        None => {
-            let value = name(root);
-            (root, quote!(#value))
-        }
-    }
-}
-
-/// The operation whose bits are widened to a root; the step that it is multiplied by is the class's.
-fn stored_bits(piece: &Piece, root: usize) -> Option<usize> {
-    match piece.ops[root].op {
-        Op::Widen(_, bits) => Some(bits),
-        Op::Times(of, _) => stored_bits(piece, of),
-        _ => None,
-    }
-}
-
-/// The loop nest down to where `wanted` is known, and `store` there: given the position and how many weights share the value.
-fn shallow(piece: &Piece, wanted: usize, group: usize, store: &dyn Fn(TokenStream, usize) -> TokenStream) -> TokenStream {
-    let depth = piece.ops[wanted].depth;
-    let run = match depth {
-        0 => piece.loops.first().map_or(group, |digit| digit.size * digit.stride),
-        _ => piece.loops[depth - 1].stride,
-    };
-    let outer = Piece { loops: piece.loops[..depth].to_vec(), ..piece.clone() };
-    let chosen = needed(piece, &[wanted]);
-    debug_assert!(lets(piece, &chosen, depth + 1).is_empty(), "operands are no deeper than their users");
-    value::nest(&outer, &chosen, &|position| store(position, run.max(group)))
 }

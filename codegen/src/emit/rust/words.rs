@@ -7,27 +7,15 @@ mod staged;
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
 
-use super::item;
-use super::value::{affine, name, needed, nest_around, position};
-use crate::ir::{Affine, Decoder, Home, Loop, Node, Op, Piece};
-use crate::lower::class::{Class, Source};
+use super::value::{affine, name};
+use crate::ir::{Affine, Loop, Node, Op, Piece};
+pub use levels::Levels;
 pub use staged::Staged;
 
 /// Weights of a word of a line.
 const LANES: usize = 4;
 /// 1 in each byte.
 const ONES: u32 = 0x0101_0101;
-
-/// The codes of a piece, a word for every four or eight weights.
-pub struct Filled {
-    piece: Piece,
-    /// Weights of a word.
-    lanes: usize,
-    value: TokenStream,
-    scalars: Vec<usize>,
-    /// The tables that they are looked up in, as items.
-    pub tables: TokenStream,
-}
 
 /// Where the weights of some loops lie in a block, and how their codes get into lines.
 pub struct Run<'a> {
@@ -41,52 +29,6 @@ pub struct Run<'a> {
     pub place: &'a dyn Fn(&TokenStream) -> TokenStream,
     /// `weave(lines, lane, quads)` of the class.
     pub weave: &'a TokenStream,
-}
-
-impl Filled {
-    /// Of the pieces of a decoder; `None` if their weights do not lie four and four together, or if a code is no word operation of what
-    /// is stored.
-    pub fn of(decoder: &Decoder, class: &Class) -> Option<Vec<Self>> {
-        let pieces = || decoder.pieces.iter().enumerate();
-        let all = |lanes| pieces().map(|(at, piece)| Self::by(piece, &decoder.tables, class, at, lanes)).collect::<Option<_>>();
-        [2 * LANES, LANES].into_iter().find_map(all)
-    }
-
-    fn by(whole: &Piece, tables: &[Vec<f32>], class: &Class, at: usize, lanes: usize) -> Option<Self> {
-        let (piece, scalars, items) = (by_lanes(whole, lanes)?, Vec::new(), TokenStream::new());
-        let mut words = Words { whole, piece, tables, lanes, scalars, items, at };
-        let value = words.code(class)?;
-        let Words { scalars, items: tables, piece, .. } = words;
-        Some(Self { value, lanes, scalars, tables, piece })
-    }
-
-    /// Puts the codes of 16 rows of a block of `weights` into lines: of as few bodies as loops make, and on to the next.
-    pub fn of_rows(pieces: &[Self], weights: usize, run: &Run<'_>) -> TokenStream {
-        let whole = pieces.iter().map(|words| &words.piece).collect::<Vec<_>>();
-        let (outer, weights) = bodies(&whole, weights, run.body);
-        let of_lane = run.of_lane;
-        let of_lanes = |inner| quote!(for lane in 0..PANEL_ROWS { #of_lane #inner });
-        let lanes = pieces[0].lanes;
-        let nest = |words: &Self, around: &dyn Fn(TokenStream) -> TokenStream| {
-            let (chosen, place) = (needed(&words.piece, &words.scalars), place(&words.piece, outer));
-            let (value, at) = (&words.value, quote!((#place) / #LANES));
-            let store = match lanes {
-                LANES => quote!(quads[#at][lane] = #value;),
-                _ => quote! {
-                    let word = #value;
-                    quads[#at][lane] = word as u32;
-                    quads[#at + 1][lane] = (word >> 32) as u32;
-                },
-            };
-            nest_around(&words.piece, &chosen, &|_| store.clone(), outer, around)
-        };
-        if let [words] = pieces {
-            let first = position(&words.piece, outer);
-            return nest(words, &|inner| woven(weights, &of_lanes(inner), &first, run));
-        }
-        let fills = pieces.iter().map(|words| nest(words, &of_lanes)).collect();
-        woven(weights, &fills, &quote!(0), run)
-    }
 }
 
 /// How many of the outermost loops to leave as they are, so that what lies within them makes whole bodies, and its weights.
@@ -149,7 +91,7 @@ fn place(piece: &Piece, outer: usize) -> TokenStream {
     let inner = piece.loops.iter().enumerate().skip(outer).map(|(index, digit)| (index, digit.stride as i64));
     affine(piece, &Affine { at: if outer == 0 { piece.start as i64 } else { 0 }, terms: inner.collect(), known: Vec::new() })
 }
-/// Operations on words, as they are made from a piece that is counted in fours.
+/// Operations on words, as they are made from a piece that is counted in fours or eights.
 struct Words<'a> {
     /// The piece, weight by weight.
     whole: &'a Piece,
@@ -167,52 +109,6 @@ struct Words<'a> {
 }
 
 impl Words<'_> {
-    /// The packed codes of a word.
-    fn code(&mut self, class: &Class) -> Option<TokenStream> {
-        match &class.source {
-            Source::Code { signed_bits } if self.lanes == LANES => {
-                let code = self.word(self.piece.values.code)?;
-                let flip = |bits: u32| {
-                    let flip = hex(ONES << (bits - 1));
-                    quote!((#code) ^ #flip)
-                };
-                Some(signed_bits.map_or_else(|| code.clone(), flip))
-            }
-            Source::Level { unit, levels } => {
-                let code_of =
-                    |level: f32| levels.iter().position(|known| f32::from(*known) * unit == level).map(|code| code as u8);
-                if class.zero_group.is_some() { None } else { self.level(&code_of) }
-            }
-            Source::Code { .. } => None,
-        }
-    }
-
-    /// An unsigned integer of at most 8 bits for each weight.
-    fn word(&mut self, index: usize) -> Option<TokenStream> {
-        let node = &self.piece.ops[index];
-        match &node.op {
-            _ if node.depth < self.piece.loops.len() => {
-                let bits = bits_of(&self.piece, index)?;
-                let (scalar, ones) = (self.scalar(index), hex(ONES));
-                (bits <= 8).then(|| quote!(#scalar * #ones))
-            }
-            Op::Bits { bits: ..=8, .. } => self.bits(index),
-            Op::Trit { .. } => self.trits(index),
-            Op::Join(parts) => {
-                let (parts, mut terms) = (parts.clone(), Vec::new());
-                for (part, weight) in parts {
-                    if !weight.is_power_of_two() || weight.ilog2() + bits_of(&self.piece, part)? > 8 {
-                        return None;
-                    }
-                    let (word, shift) = (self.word(part)?, weight.ilog2());
-                    terms.push(if shift == 0 { word } else { quote!(((#word) << #shift)) });
-                }
-                Some(quote!(#(#terms)|*))
-            }
-            _ => None,
-        }
-    }
-
     /// Whether an operation differs between the weights of a word.
     fn varies(&self, index: usize) -> bool {
         let within = |map: &&Affine| self.offsets(map).iter().any(|offset| *offset != 0);
@@ -260,58 +156,6 @@ impl Words<'_> {
     fn step(&self, map: &Affine) -> Option<i64> {
         let offsets = self.offsets(map);
         offsets.windows(2).all(|pair| pair[1] - pair[0] == offsets[1]).then_some(offsets[1])
-    }
-
-    /// Bits of stored items.
-    fn bits(&self, index: usize) -> Option<TokenStream> {
-        let (Op::Bits { item, bytes, shift, bits }, Op::Bits { item: whole, shift: whole_shift, .. }) =
-            (&self.piece.ops[index].op, &self.whole.ops[index].op)
-        else {
-            return None;
-        };
-        let (bytes, bits) = (*bytes, *bits);
-        let steps = whole.at.iter().map(|at| self.step(at)).collect::<Option<Vec<_>>>();
-        let along = steps.map(|steps| (steps.len(), steps.iter().map(|step| step.abs()).sum::<i64>()));
-        match (item.home, along, self.step(whole_shift)) {
-            // A byte for each weight.
-            (Home::Block | Home::Header, Some((1, 1)), Some(0)) if bytes == 1 && item.stream.is_none() => {
-                let (word, by) = (item::word(&self.piece, item), affine(&self.piece, shift));
-                let word = if by.to_string() == "0" { word } else { quote!(#word >> (#by)) };
-                let mask = hex(ONES * ((1 << bits) - 1));
-                Some(if bits == 8 { word } else { quote!(#word & #mask) })
-            }
-            // Weights side by side in one item, or in a stream of them.
-            (_, Some((_, 0)), Some(step @ (1..=4 | 8))) if step >= i64::from(bits) => {
-                let all = step as u32 * (LANES as u32 - 1) + bits;
-                let run = item::bits(&self.piece, item, bytes, shift, all);
-                Some(spread(&quote!((#run) as u32), step as u32, bits))
-            }
-            // Each weight by itself.
-            _ => {
-                let (places, shifts) = (whole.at.iter().map(|at| self.offsets(at)), self.offsets(whole_shift));
-                let places = places.collect::<Vec<_>>();
-                let lanes = (0..LANES).map(|lane| {
-                    let (mut item, mut shift) = (item.clone(), shift.clone());
-                    item.at.iter_mut().zip(&places).for_each(|(at, offsets)| at.at += offsets[lane]);
-                    shift.at += shifts[lane];
-                    let (value, up) = (item::bits(&self.piece, &item, bytes, &shift, bits), 8 * lane as u32);
-                    if up == 0 { quote!((#value)) } else { quote!((#value) << #up) }
-                });
-                Some(quote!((#(#lanes)|*)))
-            }
-        }
-    }
-
-    /// Four base-3 digits, each of a byte.
-    fn trits(&self, index: usize) -> Option<TokenStream> {
-        let (Op::Trit { item, digit }, Op::Trit { item: whole, digit: whole_digit }) =
-            (&self.piece.ops[index].op, &self.whole.ops[index].op)
-        else {
-            return None;
-        };
-        let bytes = item.home == Home::Block && item.stream.is_none() && self.step(&whole.at[0]) == Some(1);
-        let (word, by) = (item::word(&self.piece, item), affine(&self.piece, digit));
-        (bytes && self.step(whole_digit) == Some(0)).then(|| quote!(scalar::trits(#word, #by)))
     }
 }
 

@@ -3,9 +3,10 @@
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
-use super::{LANES, Words, bits_of, literal, word_type};
-use crate::emit::rust::value::affine;
-use crate::ir::{Affine, Op};
+use super::{LANES, Run, Words, bits_of, bodies, by_lanes, literal, place, word_type, woven};
+use crate::emit::rust::value::{affine, needed, nest_around, position};
+use crate::ir::{Affine, Decoder, Op, Piece};
+use crate::lower::class::{Class, Source};
 
 /// Most bits of an index of a table that is made for the purpose.
 const INDEX_BITS: u32 = 8;
@@ -23,15 +24,74 @@ struct Choice {
 enum Mask {
     /// All of a word or none: the operation that is the bit.
     Bit(usize),
-    /// A word of bytes that are 0 where it is the first, and all ones where it is the second.
-    Word(TokenStream),
-    /// An index of such words.
+    /// An index of words of bytes that are 0 where it is the first, and all ones where it is the second.
     Table(TokenStream, Vec<u64>),
+}
+
+/// The codes of a piece whose levels are looked up, a word for every four or eight weights.
+pub struct Levels {
+    piece: Piece,
+    /// Weights of a word.
+    lanes: usize,
+    value: TokenStream,
+    scalars: Vec<usize>,
+    /// The tables that they are looked up in, as items.
+    tables: TokenStream,
+}
+
+impl Levels {
+    /// Puts the codes of 16 rows of a block into lines, of as few bodies as loops make, and on to the next; before that their tables.
+    /// `None` if no four weights have their levels from one place of a table.
+    pub fn of_rows(decoder: &Decoder, class: &Class, run: &Run<'_>) -> Option<(TokenStream, TokenStream)> {
+        let pieces = || decoder.pieces.iter().enumerate();
+        let all =
+            |lanes| pieces().map(|(at, piece)| Self::of(piece, &decoder.tables, class, at, lanes)).collect::<Option<Vec<_>>>();
+        let levels = [2 * LANES, LANES].into_iter().find_map(all)?;
+        let tables = levels.iter().map(|levels| levels.tables.clone()).collect();
+        Some((tables, Self::put(&levels, class.block, run)))
+    }
+
+    fn of(whole: &Piece, tables: &[Vec<f32>], class: &Class, at: usize, lanes: usize) -> Option<Self> {
+        let Source::Level { unit, levels } = &class.source else { return None };
+        let code_of = |level: f32| levels.iter().position(|known| f32::from(*known) * unit == level).map(|code| code as u8);
+        let (piece, scalars, items) = (by_lanes(whole, lanes)?, Vec::new(), TokenStream::new());
+        let mut words = Words { whole, piece, tables, lanes, scalars, items, at };
+        let value = if class.zero_group.is_some() { None } else { words.level(&code_of) }?;
+        let Words { scalars, items: tables, piece, .. } = words;
+        Some(Self { value, lanes, scalars, tables, piece })
+    }
+
+    fn put(pieces: &[Self], weights: usize, run: &Run<'_>) -> TokenStream {
+        let whole = pieces.iter().map(|words| &words.piece).collect::<Vec<_>>();
+        let (outer, weights) = bodies(&whole, weights, run.body);
+        let of_lane = run.of_lane;
+        let of_lanes = |inner| quote!(for lane in 0..PANEL_ROWS { #of_lane #inner });
+        let lanes = pieces[0].lanes;
+        let nest = |words: &Self, around: &dyn Fn(TokenStream) -> TokenStream| {
+            let (chosen, place) = (needed(&words.piece, &words.scalars), place(&words.piece, outer));
+            let (value, at) = (&words.value, quote!((#place) / #LANES));
+            let store = match lanes {
+                LANES => quote!(quads[#at][lane] = #value;),
+                _ => quote! {
+                    let word = #value;
+                    quads[#at][lane] = word as u32;
+                    quads[#at + 1][lane] = (word >> 32) as u32;
+                },
+            };
+            nest_around(&words.piece, &chosen, &|_| store.clone(), outer, around)
+        };
+        if let [words] = pieces {
+            let first = position(&words.piece, outer);
+            return nest(words, &|inner| woven(weights, &of_lanes(inner), &first, run));
+        }
+        let fills = pieces.iter().map(|words| nest(words, &of_lanes)).collect();
+        woven(weights, &fills, &quote!(0), run)
+    }
 }
 
 impl Words<'_> {
     /// The code of each level, where levels are vectors of a table, and one part of them at most is chosen by a bit.
-    pub(super) fn level(&mut self, code_of: &dyn Fn(f32) -> Option<u8>) -> Option<TokenStream> {
+    fn level(&mut self, code_of: &dyn Fn(f32) -> Option<u8>) -> Option<TokenStream> {
         let (own, level) = (self.piece.values.own, self.piece.values.level);
         let (vector, values) = self.vector(own)?;
         let choice = match self.piece.ops[level].op {
@@ -102,10 +162,6 @@ impl Words<'_> {
                 let change = literal(change & u64::MAX >> (64 - 8 * self.lanes), self.lanes);
                 quote!((0 as #ty).wrapping_sub(#bit as #ty) & #change)
             }
-            Mask::Word(word) => {
-                let change = literal(change & u64::MAX >> (64 - 8 * self.lanes), self.lanes);
-                quote!((#word) & #change)
-            }
             Mask::Table(index, masks) => {
                 let table = self.table("MASKS", &masks.iter().map(|mask| mask & change).collect::<Vec<_>>());
                 quote!(#table[#index])
@@ -165,12 +221,12 @@ impl Words<'_> {
         let (Op::Bits { item, bytes, shift, .. }, Op::Bits { item: whole, shift: whole_shift, .. }) =
             (&self.piece.ops[bit].op, &self.whole.ops[bit].op)
         else {
-            return self.word_mask(bit);
+            return None;
         };
         let bits = self.lanes as u32;
         let fixed = whole.at.iter().all(|at| self.step(at) == Some(0));
         if !fixed || self.step(whole_shift) != Some(1) || bits > INDEX_BITS {
-            return self.word_mask(bit);
+            return None;
         }
         let op = Op::Bits { item: item.clone(), bytes: *bytes, shift: shift.clone(), bits };
         let run = self.scalar_of(op);
@@ -179,12 +235,6 @@ impl Words<'_> {
             word_of(&bytes.collect::<Vec<_>>())
         };
         Some(Mask::Table(quote!(#run as usize), (0..1 << bits).map(chosen).collect()))
-    }
-
-    /// The mask of bits that lie anywhere.
-    fn word_mask(&mut self, bit: usize) -> Option<Mask> {
-        let word = (self.lanes == LANES).then(|| self.word(bit))??;
-        Some(Mask::Word(quote!((#word) * 0xFF)))
     }
 
     /// A number that follows from one bit: the operation that is the bit, and the number for 0 and 1.
