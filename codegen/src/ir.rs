@@ -181,6 +181,31 @@ pub enum Op {
     Sub(usize, usize),
 }
 
+impl Op {
+    /// The operations that it needs.
+    #[must_use]
+    pub fn operands(&self) -> Vec<usize> {
+        match self {
+            Self::Bits { .. } | Self::Trit { .. } => vec![],
+            Self::Join(parts) => parts.iter().map(|&(part, _)| part).collect(),
+            Self::SignedToFloat { of, .. } => vec![*of],
+            Self::Level { code, .. } => vec![*code],
+            Self::ToFloat(a) | Self::Widen(_, a) | Self::Times(a, _) | Self::Plus(a, _) => vec![*a],
+            Self::Mul(a, b) | Self::Add(a, b) | Self::Sub(a, b) => vec![*a, *b],
+        }
+    }
+
+    /// The digits that it depends on by itself.
+    pub fn maps(&mut self) -> Vec<&mut Affine> {
+        match self {
+            Self::Bits { item, shift, .. } => item.at.iter_mut().chain([shift]).collect(),
+            Self::Trit { item, digit } => item.at.iter_mut().chain([digit]).collect(),
+            Self::Level { lane, .. } => vec![lane],
+            _ => Vec::new(),
+        }
+    }
+}
+
 /// Where an item is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {

@@ -145,6 +145,10 @@ pub struct Format {
     pub hash: u64,
 }
 
+/// Packs up to 16 stored rows, and of each some blocks, the first of which begins a unit, into a panel that was zeroed:
+/// `(tensors, rows, blocks, panel)`, tensors as for [`Format::decode`]. Other units are left alone.
+pub type Pack = fn(&[Tensor<'_>], Range<usize>, Range<usize>, &mut [u8]);
+
 /// How a format is packed, and the kernels that run on it.
 #[derive(Debug)]
 pub struct Packed {
@@ -152,9 +156,8 @@ pub struct Packed {
     pub class: &'static Class,
     /// What the codes stand for, where the class leaves that to the format.
     pub palette: Palette,
-    /// Packs up to 16 stored rows, and of each so many blocks, to a panel, which must be zeroed: `(tensors, rows, blocks, panel)`,
-    /// tensors as for [`Format::decode`].
-    pub pack: fn(&[Tensor<'_>], Range<usize>, usize, &mut [u8]),
+    /// Packs rows into a panel.
+    pub pack: Pack,
     /// The kernels that run the format, in card order.
     pub kernels: &'static [Kernel],
 }

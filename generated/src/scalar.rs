@@ -46,18 +46,40 @@ pub fn trit(byte: u8, digit: usize) -> u32 {
     (u32::from(byte.wrapping_mul(POWERS[digit])) * 3) >> 8
 }
 
-/// [`trit`] of each byte of a word: two bytes at a time, each with 16 bits to grow into.
+/// [`trit`] of each byte of a word: two bytes at a time, each with 16 bits to grow into. The power is multiplied by in factors that
+/// are a shift and a sum, because not every vector can be multiplied.
 #[inline]
 #[must_use]
 pub fn trits(bytes: u32, digit: usize) -> u32 {
-    const POWERS: [u32; 5] = [1, 3, 9, 27, 81];
+    const FACTORS: [[u32; 2]; 5] = [[1, 1], [3, 1], [9, 1], [9, 3], [9, 9]];
     const TWO: u32 = 0x00ff_00ff;
-    let digits = |two: u32| ((((two * POWERS[digit]) & TWO) * 3) >> 8) & TWO;
-    digits(bytes & TWO) | (digits((bytes >> 8) & TWO) << 8)
+    const DIGITS: u32 = 0x0003_0003;
+    let [one, other] = FACTORS[digit];
+    let thrice = |two: u32| ((((two * one) & TWO) * other) & TWO) * 3;
+    (thrice(bytes & TWO) >> 8) & DIGITS | thrice((bytes >> 8) & TWO) & (DIGITS << 8)
+}
+
+/// Word i holds byte i of each of four words.
+#[inline]
+#[must_use]
+pub fn transposed(words: [u32; 4]) -> [u32; 4] {
+    const EVEN: u32 = 0x00ff_00ff;
+    let [a, b, c, d] = words;
+    let pairs = |one: u32, other: u32| (one & EVEN | (other & EVEN) << 8, one >> 8 & EVEN | other & !EVEN);
+    let ((even, odd), (even_after, odd_after)) = (pairs(a, b), pairs(c, d));
+    let halves = |one: u32, other: u32| (one & 0xffff | other << 16, one >> 16 | other & 0xffff_0000);
+    let ((first, third), (second, fourth)) = (halves(even, even_after), halves(odd, odd_after));
+    [first, second, third, fourth]
 }
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn words_are_transposed_byte_by_byte() {
+        let words = [0x0403_0201, 0x1413_1211, 0x2423_2221, 0x3433_3231];
+        assert_eq!(super::transposed(words), [0x3121_1101, 0x3222_1202, 0x3323_1303, 0x3424_1404]);
+    }
+
     #[test]
     fn digits_of_a_word_are_those_of_its_bytes() {
         for byte in 0..=255_u8 {

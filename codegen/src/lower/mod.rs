@@ -1,4 +1,5 @@
 //! From the checked model to neutral form: values of weights, and packed classes.
 
 pub mod class;
+pub mod runs;
 pub mod value;

@@ -31,53 +31,107 @@ pub fn decode(tensors: &[Tensor], row: usize, out: &mut [f32]) {
 }
 use super::class_linear4_z128_g32_h128_a32_u128;
 use crate::bytemuck;
-/// Packs the first blocks of up to 16 rows into a zeroed panel.
-pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u8]) {
+/// Packs some blocks of up to 16 rows into a zeroed panel; the first begins a unit.
+pub fn pack(
+    tensors: &[Tensor],
+    rows: Range<usize>,
+    blocks: Range<usize>,
+    panel: &mut [u8],
+) {
     const PANEL_ROWS: usize = 16;
     let units: &mut [class_linear4_z128_g32_h128_a32_u128::Packed] = bytemuck::cast_slice_mut(
         panel,
     );
     let count_of = rows.len().min(PANEL_ROWS);
-    for (unit, first) in units.iter_mut().zip((0..count).step_by(1)) {
-        for lane in 0..count_of {
-            let row = rows.start + lane;
-            let octet_digit = row / 8;
-            let pair_digit = row / 2 % 4;
-            let odd_digit = row % 2;
-            for slot in 0..(count - first).min(1) {
-                let index = first + slot;
-                let group_digit = index;
-                let mut quads = [0_u32; 32];
+    if count_of == 0 {
+        return;
+    }
+    for (unit, first) in units[blocks.start / 1..]
+        .iter_mut()
+        .zip((blocks.start..blocks.end).step_by(1))
+    {
+        for slot in 0..(blocks.end - first).min(1) {
+            let index = first + slot;
+            let group_digit = index;
+            let mut quads = [[0_u32; PANEL_ROWS]; 32];
+            for group in 0..count_of.div_ceil(8) {
+                let row = rows.start + 8 * group;
+                let octet_digit = row / 8;
+                let pair_digit = row / 2 % 4;
+                let odd_digit = row % 2;
                 for lane_digit in 0..32 {
-                    quads[(4 * lane_digit) / 4] = (((tensors[0]
-                        .item::<4, 2>([128 * group_digit + 4 * lane_digit, octet_digit])
-                        as u32) >> (4 * pair_digit + 16 * odd_digit) & 15)
-                        | ((tensors[0]
+                    let bytes = scalar::transposed([
+                        tensors[0]
+                            .item::<
+                                4,
+                                2,
+                            >([128 * group_digit + 4 * lane_digit, octet_digit]) as u32,
+                        tensors[0]
                             .item::<
                                 4,
                                 2,
                             >([1 + 128 * group_digit + 4 * lane_digit, octet_digit])
-                            as u32) >> (4 * pair_digit + 16 * odd_digit) & 15) << 8u32
-                        | ((tensors[0]
+                            as u32,
+                        tensors[0]
                             .item::<
                                 4,
                                 2,
                             >([2 + 128 * group_digit + 4 * lane_digit, octet_digit])
-                            as u32) >> (4 * pair_digit + 16 * odd_digit) & 15) << 16u32
-                        | ((tensors[0]
+                            as u32,
+                        tensors[0]
                             .item::<
                                 4,
                                 2,
                             >([3 + 128 * group_digit + 4 * lane_digit, octet_digit])
-                            as u32) >> (4 * pair_digit + 16 * odd_digit) & 15) << 24u32);
+                            as u32,
+                    ]);
+                    quads[(4 * lane_digit) / 4][8 * group + 0] = bytes[0] & 0x0f0f0f0f;
+                    quads[(4 * lane_digit) / 4][8 * group + 1] = bytes[2] & 0x0f0f0f0f;
+                    quads[(4 * lane_digit) / 4][8 * group + 2] = (bytes[0] >> 4u32)
+                        & 0x0f0f0f0f;
+                    quads[(4 * lane_digit) / 4][8 * group + 3] = (bytes[2] >> 4u32)
+                        & 0x0f0f0f0f;
+                    quads[(4 * lane_digit) / 4][8 * group + 4] = bytes[1] & 0x0f0f0f0f;
+                    quads[(4 * lane_digit) / 4][8 * group + 5] = bytes[3] & 0x0f0f0f0f;
+                    quads[(4 * lane_digit) / 4][8 * group + 6] = (bytes[1] >> 4u32)
+                        & 0x0f0f0f0f;
+                    quads[(4 * lane_digit) / 4][8 * group + 7] = (bytes[3] >> 4u32)
+                        & 0x0f0f0f0f;
                 }
-                for body in 0..4 {
+            }
+            for body in 0..4 {
+                let lines = &mut unit.codes[(slot * 128 + 0) / 32 + body];
+                for lane in 0..PANEL_ROWS {
                     class_linear4_z128_g32_h128_a32_u128::weave(
-                        &mut unit.codes[(slot * 128 + 0) / 32 + body],
+                        lines,
                         lane,
-                        &quads.as_chunks::<8>().0[body],
+                        &[
+                            quads[8 * body + 0][lane],
+                            quads[8 * body + 1][lane],
+                            quads[8 * body + 2][lane],
+                            quads[8 * body + 3][lane],
+                            quads[8 * body + 4][lane],
+                            quads[8 * body + 5][lane],
+                            quads[8 * body + 6][lane],
+                            quads[8 * body + 7][lane],
+                        ],
                     );
                 }
+            }
+        }
+        if count_of < PANEL_ROWS {
+            for line in unit.codes.as_flattened_mut() {
+                line[count_of..].fill([0; 4]);
+            }
+        }
+        for lane in 0..count_of {
+            for slot in 0..(blocks.end - first).min(1) {
+                let index = first + slot;
+                let group_digit = index;
+                let row = rows.start + lane.min(count_of - 1);
+                let octet_digit = row / 8;
+                let pair_digit = row / 2 % 4;
+                let odd_digit = row % 2;
                 let v5 = tensors[2]
                     .item::<
                         2,

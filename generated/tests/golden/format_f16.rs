@@ -16,24 +16,35 @@ pub fn decode(tensors: &[Tensor], row: usize, out: &mut [f32]) {
 }
 use super::class_plain_g32_h1_a32_u64;
 use crate::bytemuck;
-/// Packs the first blocks of up to 16 rows into a zeroed panel.
-pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u8]) {
+/// Packs some blocks of up to 16 rows into a zeroed panel; the first begins a unit.
+pub fn pack(
+    tensors: &[Tensor],
+    rows: Range<usize>,
+    blocks: Range<usize>,
+    panel: &mut [u8],
+) {
     const PANEL_ROWS: usize = 16;
     let units: &mut [class_plain_g32_h1_a32_u64::Packed] = bytemuck::cast_slice_mut(
         panel,
     );
     let count_of = rows.len().min(PANEL_ROWS);
-    let mut lanes: [&[u8]; PANEL_ROWS] = [&[]; PANEL_ROWS];
-    for lane in 0..count_of {
-        lanes[lane] = tensors[0].row(rows.start + lane);
+    if count_of == 0 {
+        return;
     }
-    for (unit, first) in units.iter_mut().zip((0..count).step_by(64)) {
+    let mut lanes: [&[[u8; 2]]; PANEL_ROWS] = [&[]; PANEL_ROWS];
+    for lane in 0..PANEL_ROWS {
+        let of_lane = tensors[0].row(rows.start + lane.min(count_of - 1));
+        let (of_lane, _) = of_lane.as_chunks::<2>();
+        lanes[lane] = of_lane;
+    }
+    for (unit, first) in units[blocks.start / 64..]
+        .iter_mut()
+        .zip((blocks.start..blocks.end).step_by(64))
+    {
         for lane in 0..count_of {
-            let blocks = lanes[lane];
-            let (blocks, _) = blocks.as_chunks::<2>();
-            for slot in 0..(count - first).min(64) {
+            for slot in 0..(blocks.end - first).min(64) {
                 let index = first + slot;
-                let block = &blocks[index];
+                let block = &lanes[lane][index];
                 let v0 = u32::from_le_bytes([block[0 + 0], block[0 + 1], 0, 0]);
                 for at in 0..1 {
                     unit.roots[(slot * 1 + 0) / 1 + at][lane] = v0 as u16;

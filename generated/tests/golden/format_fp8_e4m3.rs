@@ -19,30 +19,139 @@ pub fn decode(tensors: &[Tensor], row: usize, out: &mut [f32]) {
 }
 use super::class_e4m3_g32_f256_a32_u256;
 use crate::bytemuck;
-/// Packs the first blocks of up to 16 rows into a zeroed panel.
-pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u8]) {
+/// Packs some blocks of up to 16 rows into a zeroed panel; the first begins a unit.
+pub fn pack(
+    tensors: &[Tensor],
+    rows: Range<usize>,
+    blocks: Range<usize>,
+    panel: &mut [u8],
+) {
+    let (first, last) = (blocks.start / 32, blocks.end / 32);
+    pack_runs(tensors, rows.clone(), first..last, panel);
+    if last * 32 < blocks.end {
+        pack_rest(tensors, rows, last * 32..blocks.end, panel);
+    }
+}
+/// The same of runs of blocks.
+fn pack_runs(
+    tensors: &[Tensor],
+    rows: Range<usize>,
+    blocks: Range<usize>,
+    panel: &mut [u8],
+) {
     const PANEL_ROWS: usize = 16;
     let units: &mut [class_e4m3_g32_f256_a32_u256::Packed] = bytemuck::cast_slice_mut(
         panel,
     );
     let count_of = rows.len().min(PANEL_ROWS);
-    for (unit, first) in units.iter_mut().zip((0..count).step_by(256)) {
+    if count_of == 0 {
+        return;
+    }
+    for (unit, first) in units[blocks.start / 8..]
+        .iter_mut()
+        .zip((blocks.start..blocks.end).step_by(8))
+    {
+        for slot in 0..(blocks.end - first).min(8) {
+            let index = first + slot;
+            let k_digit = index;
+            let mut words = [[0_u32; PANEL_ROWS]; 8];
+            for lane in 0..PANEL_ROWS {
+                let row = rows.start + lane.min(count_of - 1);
+                let row_digit = row;
+                words[0][lane] = tensors[0].item::<4, 2>([row_digit, 32 * k_digit])
+                    as u32;
+                words[1][lane] = tensors[0].item::<4, 2>([row_digit, 4 + 32 * k_digit])
+                    as u32;
+                words[2][lane] = tensors[0].item::<4, 2>([row_digit, 8 + 32 * k_digit])
+                    as u32;
+                words[3][lane] = tensors[0].item::<4, 2>([row_digit, 12 + 32 * k_digit])
+                    as u32;
+                words[4][lane] = tensors[0].item::<4, 2>([row_digit, 16 + 32 * k_digit])
+                    as u32;
+                words[5][lane] = tensors[0].item::<4, 2>([row_digit, 20 + 32 * k_digit])
+                    as u32;
+                words[6][lane] = tensors[0].item::<4, 2>([row_digit, 24 + 32 * k_digit])
+                    as u32;
+                words[7][lane] = tensors[0].item::<4, 2>([row_digit, 28 + 32 * k_digit])
+                    as u32;
+            }
+            let lines = &mut unit.codes[(slot * 32 + 0) / 32 + 0];
+            for lane in 0..PANEL_ROWS {
+                class_e4m3_g32_f256_a32_u256::weave(
+                    lines,
+                    lane,
+                    &[
+                        words[0][lane],
+                        words[1][lane],
+                        words[2][lane],
+                        words[3][lane],
+                        words[4][lane],
+                        words[5][lane],
+                        words[6][lane],
+                        words[7][lane],
+                    ],
+                );
+            }
+        }
+        if count_of < PANEL_ROWS {
+            for line in unit.codes.as_flattened_mut() {
+                line[count_of..].fill([0; 4]);
+            }
+        }
         for lane in 0..count_of {
-            let row = rows.start + lane;
-            let row_digit = row;
-            let mut quads = [0_u32; 8];
-            for slot in 0..(count - first).min(256) {
+            for slot in 0..(blocks.end - first).min(8) {
                 let index = first + slot;
                 let k_digit = index;
+                let row = rows.start + lane.min(count_of - 1);
+                let row_digit = row;
+                let v2 = tensors[1].item::<4, 2>([row_digit, 0]) as u32;
+                let v3 = f32::from_bits(v2);
+                for at in 0..1 {
+                    unit.roots[(slot * 32 + 0) / 256 + at][lane] = v3;
+                }
+            }
+        }
+    }
+}
+/// The same of blocks that make no whole run.
+fn pack_rest(
+    tensors: &[Tensor],
+    rows: Range<usize>,
+    blocks: Range<usize>,
+    panel: &mut [u8],
+) {
+    const PANEL_ROWS: usize = 16;
+    let units: &mut [class_e4m3_g32_f256_a32_u256::Packed] = bytemuck::cast_slice_mut(
+        panel,
+    );
+    let count_of = rows.len().min(PANEL_ROWS);
+    if count_of == 0 {
+        return;
+    }
+    for (unit, first) in units[blocks.start / 256..]
+        .iter_mut()
+        .zip((blocks.start / 256 * 256..blocks.end).step_by(256))
+    {
+        for lane in 0..count_of {
+            let mut quads = [0_u32; 8];
+            for slot in blocks.start.saturating_sub(first)..(blocks.end - first).min(256)
+            {
+                let index = first + slot;
+                let k_digit = index;
+                let row = rows.start + lane.min(count_of - 1);
+                let row_digit = row;
                 let v0 = tensors[0].item::<1, 2>([row_digit, k_digit]) as u32;
                 let at = slot % 32 * 1 + 0;
                 quads[at / 4] |= u32::from(v0 as u8) << (8 * (at % 4));
-                if slot % 32 == 32 - 1 || index == count - 1 {
-                    class_e4m3_g32_f256_a32_u256::weave(
-                        &mut unit.codes[slot / 32 * 1],
-                        lane,
-                        &quads,
-                    );
+                if slot % 32 == 32 - 1 || index == blocks.end - 1 {
+                    for body in 0..1 {
+                        let quads = &quads.as_chunks::<8>().0[body];
+                        class_e4m3_g32_f256_a32_u256::weave(
+                            &mut unit.codes[slot / 32 * 1 + body],
+                            lane,
+                            quads,
+                        );
+                    }
                     quads = [0; 8];
                 }
                 let v2 = tensors[1].item::<4, 2>([row_digit, 0]) as u32;

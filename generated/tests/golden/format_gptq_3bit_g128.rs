@@ -39,50 +39,124 @@ pub fn decode(tensors: &[Tensor], row: usize, out: &mut [f32]) {
 }
 use super::class_linear3_z128_g32_h128_a32_u128;
 use crate::bytemuck;
-/// Packs the first blocks of up to 16 rows into a zeroed panel.
-pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u8]) {
+/// Packs some blocks of up to 16 rows into a zeroed panel; the first begins a unit.
+pub fn pack(
+    tensors: &[Tensor],
+    rows: Range<usize>,
+    blocks: Range<usize>,
+    panel: &mut [u8],
+) {
     const PANEL_ROWS: usize = 16;
     let units: &mut [class_linear3_z128_g32_h128_a32_u128::Packed] = bytemuck::cast_slice_mut(
         panel,
     );
     let count_of = rows.len().min(PANEL_ROWS);
-    for (unit, first) in units.iter_mut().zip((0..count).step_by(1)) {
+    if count_of == 0 {
+        return;
+    }
+    for (unit, first) in units[blocks.start / 1..]
+        .iter_mut()
+        .zip((blocks.start..blocks.end).step_by(1))
+    {
+        for slot in 0..(blocks.end - first).min(1) {
+            let index = first + slot;
+            let group_digit = index;
+            for run_digit in 0..4 {
+                let mut words = [[0_u32; PANEL_ROWS]; 3];
+                for lane in 0..PANEL_ROWS {
+                    let row = rows.start + lane.min(count_of - 1);
+                    let band_digit = row / 32;
+                    let row_digit = row % 32;
+                    words[0][lane] = tensors[0]
+                        .item::<
+                            4,
+                            2,
+                        >([
+                            12 * group_digit + 3 * run_digit,
+                            32 * band_digit + row_digit,
+                        ]) as u32;
+                    words[1][lane] = tensors[0]
+                        .item::<
+                            4,
+                            2,
+                        >([
+                            1 + 12 * group_digit + 3 * run_digit,
+                            32 * band_digit + row_digit,
+                        ]) as u32;
+                    words[2][lane] = tensors[0]
+                        .item::<
+                            4,
+                            2,
+                        >([
+                            2 + 12 * group_digit + 3 * run_digit,
+                            32 * band_digit + row_digit,
+                        ]) as u32;
+                }
+                let lines = &mut unit.codes[(slot * 128 + 32 * run_digit) / 32 + 0];
+                for lane in 0..PANEL_ROWS {
+                    class_linear3_z128_g32_h128_a32_u128::weave(
+                        lines,
+                        lane,
+                        &[
+                            {
+                                let run = words[0][lane];
+                                let pairs = run & 0x0000003f | run << 10u32 & 0x003f0000;
+                                pairs & 0x00070007 | pairs << 5u32 & 0x07000700
+                            },
+                            {
+                                let run = (words[0][lane] >> (12));
+                                let pairs = run & 0x0000003f | run << 10u32 & 0x003f0000;
+                                pairs & 0x00070007 | pairs << 5u32 & 0x07000700
+                            },
+                            {
+                                let run = (words[0][lane] >> 24u32
+                                    | words[1][lane] << 8u32);
+                                let pairs = run & 0x0000003f | run << 10u32 & 0x003f0000;
+                                pairs & 0x00070007 | pairs << 5u32 & 0x07000700
+                            },
+                            {
+                                let run = (words[1][lane] >> (4));
+                                let pairs = run & 0x0000003f | run << 10u32 & 0x003f0000;
+                                pairs & 0x00070007 | pairs << 5u32 & 0x07000700
+                            },
+                            {
+                                let run = (words[1][lane] >> (16));
+                                let pairs = run & 0x0000003f | run << 10u32 & 0x003f0000;
+                                pairs & 0x00070007 | pairs << 5u32 & 0x07000700
+                            },
+                            {
+                                let run = (words[1][lane] >> 28u32
+                                    | words[2][lane] << 4u32);
+                                let pairs = run & 0x0000003f | run << 10u32 & 0x003f0000;
+                                pairs & 0x00070007 | pairs << 5u32 & 0x07000700
+                            },
+                            {
+                                let run = (words[2][lane] >> (8));
+                                let pairs = run & 0x0000003f | run << 10u32 & 0x003f0000;
+                                pairs & 0x00070007 | pairs << 5u32 & 0x07000700
+                            },
+                            {
+                                let run = (words[2][lane] >> (20));
+                                let pairs = run & 0x0000003f | run << 10u32 & 0x003f0000;
+                                pairs & 0x00070007 | pairs << 5u32 & 0x07000700
+                            },
+                        ],
+                    );
+                }
+            }
+        }
+        if count_of < PANEL_ROWS {
+            for line in unit.codes.as_flattened_mut() {
+                line[count_of..].fill([0; 4]);
+            }
+        }
         for lane in 0..count_of {
-            let row = rows.start + lane;
-            let band_digit = row / 32;
-            let row_digit = row % 32;
-            for slot in 0..(count - first).min(1) {
+            for slot in 0..(blocks.end - first).min(1) {
                 let index = first + slot;
                 let group_digit = index;
-                for run_digit in 0..4 {
-                    let mut quads = [0_u32; 8];
-                    for lane_digit in 0..8 {
-                        quads[(4 * lane_digit) / 4] = {
-                            let run = (tensors[0]
-                                .stream::<
-                                    4,
-                                    2,
-                                >(
-                                    [
-                                        12 * group_digit + 3 * run_digit,
-                                        32 * band_digit + row_digit,
-                                    ],
-                                    0,
-                                    12 * lane_digit,
-                                    12,
-                                ) as u32) as u32;
-                            let pairs = (run | run << 10u32) & 0x003f003f;
-                            (pairs | pairs << 5u32) & 0x07070707
-                        };
-                    }
-                    for body in 0..1 {
-                        class_linear3_z128_g32_h128_a32_u128::weave(
-                            &mut unit.codes[(slot * 128 + 32 * run_digit) / 32 + body],
-                            lane,
-                            &quads.as_chunks::<8>().0[body],
-                        );
-                    }
-                }
+                let row = rows.start + lane.min(count_of - 1);
+                let band_digit = row / 32;
+                let row_digit = row % 32;
                 let v6 = tensors[2]
                     .item::<2, 2>([group_digit, 32 * band_digit + row_digit]) as u32;
                 for at in 0..1 {

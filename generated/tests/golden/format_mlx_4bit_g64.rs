@@ -28,39 +28,159 @@ pub fn decode(tensors: &[Tensor], row: usize, out: &mut [f32]) {
 }
 use super::class_linear4_g32_h64_min_a32_u64;
 use crate::bytemuck;
-/// Packs the first blocks of up to 16 rows into a zeroed panel.
-pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u8]) {
+/// Packs some blocks of up to 16 rows into a zeroed panel; the first begins a unit.
+pub fn pack(
+    tensors: &[Tensor],
+    rows: Range<usize>,
+    blocks: Range<usize>,
+    panel: &mut [u8],
+) {
     const PANEL_ROWS: usize = 16;
     let units: &mut [class_linear4_g32_h64_min_a32_u64::Packed] = bytemuck::cast_slice_mut(
         panel,
     );
     let count_of = rows.len().min(PANEL_ROWS);
-    for (unit, first) in units.iter_mut().zip((0..count).step_by(1)) {
+    if count_of == 0 {
+        return;
+    }
+    for (unit, first) in units[blocks.start / 1..]
+        .iter_mut()
+        .zip((blocks.start..blocks.end).step_by(1))
+    {
+        for slot in 0..(blocks.end - first).min(1) {
+            let index = first + slot;
+            let group_digit = index;
+            let mut words = [[0_u32; PANEL_ROWS]; 8];
+            for lane in 0..PANEL_ROWS {
+                let row = rows.start + lane.min(count_of - 1);
+                let row_digit = row;
+                words[0][lane] = tensors[0].item::<4, 2>([row_digit, 8 * group_digit])
+                    as u32;
+                words[1][lane] = tensors[0]
+                    .item::<4, 2>([row_digit, 1 + 8 * group_digit]) as u32;
+                words[2][lane] = tensors[0]
+                    .item::<4, 2>([row_digit, 2 + 8 * group_digit]) as u32;
+                words[3][lane] = tensors[0]
+                    .item::<4, 2>([row_digit, 3 + 8 * group_digit]) as u32;
+                words[4][lane] = tensors[0]
+                    .item::<4, 2>([row_digit, 4 + 8 * group_digit]) as u32;
+                words[5][lane] = tensors[0]
+                    .item::<4, 2>([row_digit, 5 + 8 * group_digit]) as u32;
+                words[6][lane] = tensors[0]
+                    .item::<4, 2>([row_digit, 6 + 8 * group_digit]) as u32;
+                words[7][lane] = tensors[0]
+                    .item::<4, 2>([row_digit, 7 + 8 * group_digit]) as u32;
+            }
+            let lines = &mut unit.codes[(slot * 64 + 0) / 32 + 0];
+            for lane in 0..PANEL_ROWS {
+                class_linear4_g32_h64_min_a32_u64::weave(
+                    lines,
+                    lane,
+                    &[
+                        {
+                            let run = words[0][lane];
+                            let pairs = run & 0x000000ff | run << 8u32 & 0x00ff0000;
+                            pairs & 0x000f000f | pairs << 4u32 & 0x0f000f00
+                        },
+                        {
+                            let run = (words[0][lane] >> (16));
+                            let pairs = run & 0x000000ff | run << 8u32 & 0x00ff0000;
+                            pairs & 0x000f000f | pairs << 4u32 & 0x0f000f00
+                        },
+                        {
+                            let run = words[1][lane];
+                            let pairs = run & 0x000000ff | run << 8u32 & 0x00ff0000;
+                            pairs & 0x000f000f | pairs << 4u32 & 0x0f000f00
+                        },
+                        {
+                            let run = (words[1][lane] >> (16));
+                            let pairs = run & 0x000000ff | run << 8u32 & 0x00ff0000;
+                            pairs & 0x000f000f | pairs << 4u32 & 0x0f000f00
+                        },
+                        {
+                            let run = words[2][lane];
+                            let pairs = run & 0x000000ff | run << 8u32 & 0x00ff0000;
+                            pairs & 0x000f000f | pairs << 4u32 & 0x0f000f00
+                        },
+                        {
+                            let run = (words[2][lane] >> (16));
+                            let pairs = run & 0x000000ff | run << 8u32 & 0x00ff0000;
+                            pairs & 0x000f000f | pairs << 4u32 & 0x0f000f00
+                        },
+                        {
+                            let run = words[3][lane];
+                            let pairs = run & 0x000000ff | run << 8u32 & 0x00ff0000;
+                            pairs & 0x000f000f | pairs << 4u32 & 0x0f000f00
+                        },
+                        {
+                            let run = (words[3][lane] >> (16));
+                            let pairs = run & 0x000000ff | run << 8u32 & 0x00ff0000;
+                            pairs & 0x000f000f | pairs << 4u32 & 0x0f000f00
+                        },
+                    ],
+                );
+            }
+            let lines = &mut unit.codes[(slot * 64 + 0) / 32 + 1];
+            for lane in 0..PANEL_ROWS {
+                class_linear4_g32_h64_min_a32_u64::weave(
+                    lines,
+                    lane,
+                    &[
+                        {
+                            let run = words[4][lane];
+                            let pairs = run & 0x000000ff | run << 8u32 & 0x00ff0000;
+                            pairs & 0x000f000f | pairs << 4u32 & 0x0f000f00
+                        },
+                        {
+                            let run = (words[4][lane] >> (16));
+                            let pairs = run & 0x000000ff | run << 8u32 & 0x00ff0000;
+                            pairs & 0x000f000f | pairs << 4u32 & 0x0f000f00
+                        },
+                        {
+                            let run = words[5][lane];
+                            let pairs = run & 0x000000ff | run << 8u32 & 0x00ff0000;
+                            pairs & 0x000f000f | pairs << 4u32 & 0x0f000f00
+                        },
+                        {
+                            let run = (words[5][lane] >> (16));
+                            let pairs = run & 0x000000ff | run << 8u32 & 0x00ff0000;
+                            pairs & 0x000f000f | pairs << 4u32 & 0x0f000f00
+                        },
+                        {
+                            let run = words[6][lane];
+                            let pairs = run & 0x000000ff | run << 8u32 & 0x00ff0000;
+                            pairs & 0x000f000f | pairs << 4u32 & 0x0f000f00
+                        },
+                        {
+                            let run = (words[6][lane] >> (16));
+                            let pairs = run & 0x000000ff | run << 8u32 & 0x00ff0000;
+                            pairs & 0x000f000f | pairs << 4u32 & 0x0f000f00
+                        },
+                        {
+                            let run = words[7][lane];
+                            let pairs = run & 0x000000ff | run << 8u32 & 0x00ff0000;
+                            pairs & 0x000f000f | pairs << 4u32 & 0x0f000f00
+                        },
+                        {
+                            let run = (words[7][lane] >> (16));
+                            let pairs = run & 0x000000ff | run << 8u32 & 0x00ff0000;
+                            pairs & 0x000f000f | pairs << 4u32 & 0x0f000f00
+                        },
+                    ],
+                );
+            }
+        }
+        if count_of < PANEL_ROWS {
+            for line in unit.codes.as_flattened_mut() {
+                line[count_of..].fill([0; 4]);
+            }
+        }
         for lane in 0..count_of {
-            let row = rows.start + lane;
-            let row_digit = row;
-            for slot in 0..(count - first).min(1) {
+            for slot in 0..(blocks.end - first).min(1) {
                 let index = first + slot;
                 let group_digit = index;
-                let mut quads = [0_u32; 16];
-                for word_digit in 0..8 {
-                    for lane_digit in 0..2 {
-                        quads[(8 * word_digit + 4 * lane_digit) / 4] = {
-                            let run = ((tensors[0]
-                                .item::<4, 2>([row_digit, 8 * group_digit + word_digit])
-                                as u32) >> (16 * lane_digit) & 65535) as u32;
-                            let pairs = (run | run << 8u32) & 0x00ff00ff;
-                            (pairs | pairs << 4u32) & 0x0f0f0f0f
-                        };
-                    }
-                }
-                for body in 0..2 {
-                    class_linear4_g32_h64_min_a32_u64::weave(
-                        &mut unit.codes[(slot * 64 + 0) / 32 + body],
-                        lane,
-                        &quads.as_chunks::<8>().0[body],
-                    );
-                }
+                let row = rows.start + lane.min(count_of - 1);
+                let row_digit = row;
                 let v2 = tensors[1].item::<2, 2>([row_digit, group_digit]) as u32;
                 for at in 0..1 {
                     unit.roots[(slot * 64 + 0) / 64 + at][lane] = v2 as u16;

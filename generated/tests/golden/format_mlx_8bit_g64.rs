@@ -28,35 +28,111 @@ pub fn decode(tensors: &[Tensor], row: usize, out: &mut [f32]) {
 }
 use super::class_linear8_g32_h64_min_a32_u64;
 use crate::bytemuck;
-/// Packs the first blocks of up to 16 rows into a zeroed panel.
-pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u8]) {
+/// Packs some blocks of up to 16 rows into a zeroed panel; the first begins a unit.
+pub fn pack(
+    tensors: &[Tensor],
+    rows: Range<usize>,
+    blocks: Range<usize>,
+    panel: &mut [u8],
+) {
     const PANEL_ROWS: usize = 16;
     let units: &mut [class_linear8_g32_h64_min_a32_u64::Packed] = bytemuck::cast_slice_mut(
         panel,
     );
     let count_of = rows.len().min(PANEL_ROWS);
-    for (unit, first) in units.iter_mut().zip((0..count).step_by(1)) {
+    if count_of == 0 {
+        return;
+    }
+    for (unit, first) in units[blocks.start / 1..]
+        .iter_mut()
+        .zip((blocks.start..blocks.end).step_by(1))
+    {
+        for slot in 0..(blocks.end - first).min(1) {
+            let index = first + slot;
+            let group_digit = index;
+            let mut words = [[0_u32; PANEL_ROWS]; 16];
+            for lane in 0..PANEL_ROWS {
+                let row = rows.start + lane.min(count_of - 1);
+                let row_digit = row;
+                words[0][lane] = tensors[0].item::<4, 2>([row_digit, 16 * group_digit])
+                    as u32;
+                words[1][lane] = tensors[0]
+                    .item::<4, 2>([row_digit, 1 + 16 * group_digit]) as u32;
+                words[2][lane] = tensors[0]
+                    .item::<4, 2>([row_digit, 2 + 16 * group_digit]) as u32;
+                words[3][lane] = tensors[0]
+                    .item::<4, 2>([row_digit, 3 + 16 * group_digit]) as u32;
+                words[4][lane] = tensors[0]
+                    .item::<4, 2>([row_digit, 4 + 16 * group_digit]) as u32;
+                words[5][lane] = tensors[0]
+                    .item::<4, 2>([row_digit, 5 + 16 * group_digit]) as u32;
+                words[6][lane] = tensors[0]
+                    .item::<4, 2>([row_digit, 6 + 16 * group_digit]) as u32;
+                words[7][lane] = tensors[0]
+                    .item::<4, 2>([row_digit, 7 + 16 * group_digit]) as u32;
+                words[8][lane] = tensors[0]
+                    .item::<4, 2>([row_digit, 8 + 16 * group_digit]) as u32;
+                words[9][lane] = tensors[0]
+                    .item::<4, 2>([row_digit, 9 + 16 * group_digit]) as u32;
+                words[10][lane] = tensors[0]
+                    .item::<4, 2>([row_digit, 10 + 16 * group_digit]) as u32;
+                words[11][lane] = tensors[0]
+                    .item::<4, 2>([row_digit, 11 + 16 * group_digit]) as u32;
+                words[12][lane] = tensors[0]
+                    .item::<4, 2>([row_digit, 12 + 16 * group_digit]) as u32;
+                words[13][lane] = tensors[0]
+                    .item::<4, 2>([row_digit, 13 + 16 * group_digit]) as u32;
+                words[14][lane] = tensors[0]
+                    .item::<4, 2>([row_digit, 14 + 16 * group_digit]) as u32;
+                words[15][lane] = tensors[0]
+                    .item::<4, 2>([row_digit, 15 + 16 * group_digit]) as u32;
+            }
+            let lines = &mut unit.codes[(slot * 64 + 0) / 32 + 0];
+            for lane in 0..PANEL_ROWS {
+                class_linear8_g32_h64_min_a32_u64::weave(
+                    lines,
+                    lane,
+                    &[
+                        words[0][lane],
+                        words[1][lane],
+                        words[2][lane],
+                        words[3][lane],
+                        words[4][lane],
+                        words[5][lane],
+                        words[6][lane],
+                        words[7][lane],
+                    ],
+                );
+            }
+            let lines = &mut unit.codes[(slot * 64 + 0) / 32 + 1];
+            for lane in 0..PANEL_ROWS {
+                class_linear8_g32_h64_min_a32_u64::weave(
+                    lines,
+                    lane,
+                    &[
+                        words[8][lane],
+                        words[9][lane],
+                        words[10][lane],
+                        words[11][lane],
+                        words[12][lane],
+                        words[13][lane],
+                        words[14][lane],
+                        words[15][lane],
+                    ],
+                );
+            }
+        }
+        if count_of < PANEL_ROWS {
+            for line in unit.codes.as_flattened_mut() {
+                line[count_of..].fill([0; 4]);
+            }
+        }
         for lane in 0..count_of {
-            let row = rows.start + lane;
-            let row_digit = row;
-            for slot in 0..(count - first).min(1) {
+            for slot in 0..(blocks.end - first).min(1) {
                 let index = first + slot;
                 let group_digit = index;
-                let mut quads = [0_u32; 16];
-                for word_digit in 0..16 {
-                    for lane_digit in 0..1 {
-                        quads[(4 * word_digit + 4 * lane_digit) / 4] = ((tensors[0]
-                            .item::<4, 2>([row_digit, 16 * group_digit + word_digit])
-                            as u32) >> (32 * lane_digit) & 4294967295) as u32;
-                    }
-                }
-                for body in 0..2 {
-                    class_linear8_g32_h64_min_a32_u64::weave(
-                        &mut unit.codes[(slot * 64 + 0) / 32 + body],
-                        lane,
-                        &quads.as_chunks::<8>().0[body],
-                    );
-                }
+                let row = rows.start + lane.min(count_of - 1);
+                let row_digit = row;
                 let v2 = tensors[1].item::<2, 2>([row_digit, group_digit]) as u32;
                 for at in 0..1 {
                     unit.roots[(slot * 64 + 0) / 64 + at][lane] = v2 as u16;

@@ -41,38 +41,72 @@ pub fn decode(tensors: &[Tensor], row: usize, out: &mut [f32]) {
 }
 use super::class_palette4z64_g32_p128_32_a32_u128;
 use crate::bytemuck;
-/// Packs the first blocks of up to 16 rows into a zeroed panel.
-pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u8]) {
+/// Packs some blocks of up to 16 rows into a zeroed panel; the first begins a unit.
+pub fn pack(
+    tensors: &[Tensor],
+    rows: Range<usize>,
+    blocks: Range<usize>,
+    panel: &mut [u8],
+) {
     const PANEL_ROWS: usize = 16;
     let units: &mut [class_palette4z64_g32_p128_32_a32_u128::Packed] = bytemuck::cast_slice_mut(
         panel,
     );
     let count_of = rows.len().min(PANEL_ROWS);
-    let mut lanes: [&[u8]; PANEL_ROWS] = [&[]; PANEL_ROWS];
-    for lane in 0..count_of {
-        lanes[lane] = tensors[0].row(rows.start + lane);
+    if count_of == 0 {
+        return;
     }
-    for (unit, first) in units.iter_mut().zip((0..count).step_by(4)) {
-        for lane in 0..count_of {
-            let blocks = lanes[lane];
-            let (blocks, _) = blocks.as_chunks::<17>();
-            for slot in 0..(count - first).min(4) {
-                let index = first + slot;
-                let block = &blocks[index];
-                let mut quads = [0_u32; 8];
-                for half_digit in 0..2 {
-                    for lane_digit in 0..4 {
-                        quads[(16 * half_digit + 4 * lane_digit) / 4] = stored::word(
-                            block,
-                            1 + 4 * lane_digit,
-                        ) >> (4 * half_digit) & 0x0f0f0f0f;
-                    }
-                }
+    let mut lanes: [&[[u8; 17]]; PANEL_ROWS] = [&[]; PANEL_ROWS];
+    for lane in 0..PANEL_ROWS {
+        let of_lane = tensors[0].row(rows.start + lane.min(count_of - 1));
+        let (of_lane, _) = of_lane.as_chunks::<17>();
+        lanes[lane] = of_lane;
+    }
+    for (unit, first) in units[blocks.start / 4..]
+        .iter_mut()
+        .zip((blocks.start..blocks.end).step_by(4))
+    {
+        for slot in 0..(blocks.end - first).min(4) {
+            let index = first + slot;
+            let mut of_lanes = [&[0_u8; 17]; PANEL_ROWS];
+            for lane in 0..PANEL_ROWS {
+                of_lanes[lane] = &lanes[lane][index];
+            }
+            let mut words = [[0_u32; PANEL_ROWS]; 4];
+            for lane in 0..PANEL_ROWS {
+                let block = of_lanes[lane];
+                words[0][lane] = stored::word(block, 1);
+                words[1][lane] = stored::word(block, 5);
+                words[2][lane] = stored::word(block, 9);
+                words[3][lane] = stored::word(block, 13);
+            }
+            let lines = &mut unit.codes[(slot * 32 + 0) / 32 + 0];
+            for lane in 0..PANEL_ROWS {
                 class_palette4z64_g32_p128_32_a32_u128::weave(
-                    &mut unit.codes[(slot * 32 + 0) / 32],
+                    lines,
                     lane,
-                    &quads,
+                    &[
+                        (words[0][lane] & 0x0f0f0f0f),
+                        (words[1][lane] & 0x0f0f0f0f),
+                        (words[2][lane] & 0x0f0f0f0f),
+                        (words[3][lane] & 0x0f0f0f0f),
+                        ((words[0][lane] >> (4)) & 0x0f0f0f0f),
+                        ((words[1][lane] >> (4)) & 0x0f0f0f0f),
+                        ((words[2][lane] >> (4)) & 0x0f0f0f0f),
+                        ((words[3][lane] >> (4)) & 0x0f0f0f0f),
+                    ],
                 );
+            }
+        }
+        if count_of < PANEL_ROWS {
+            for line in unit.codes.as_flattened_mut() {
+                line[count_of..].fill([0; 4]);
+            }
+        }
+        for lane in 0..count_of {
+            for slot in 0..(blocks.end - first).min(4) {
+                let index = first + slot;
+                let block = &lanes[lane][index];
                 let v2 = u32::from(block[0]);
                 for at in 0..1 {
                     unit.roots[(slot * 32 + 0) / 32 + at][lane] = v2 as u8;

@@ -43,48 +43,143 @@ pub fn decode(tensors: &[Tensor], row: usize, out: &mut [f32]) {
 }
 use super::class_floats4_g32_f64_a32_u64;
 use crate::bytemuck;
-/// Packs the first blocks of up to 16 rows into a zeroed panel.
-pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u8]) {
+/// Packs some blocks of up to 16 rows into a zeroed panel; the first begins a unit.
+pub fn pack(
+    tensors: &[Tensor],
+    rows: Range<usize>,
+    blocks: Range<usize>,
+    panel: &mut [u8],
+) {
     const PANEL_ROWS: usize = 16;
     let units: &mut [class_floats4_g32_f64_a32_u64::Packed] = bytemuck::cast_slice_mut(
         panel,
     );
     let count_of = rows.len().min(PANEL_ROWS);
-    for (unit, first) in units.iter_mut().zip((0..count).step_by(1)) {
+    if count_of == 0 {
+        return;
+    }
+    for (unit, first) in units[blocks.start / 1..]
+        .iter_mut()
+        .zip((blocks.start..blocks.end).step_by(1))
+    {
+        for slot in 0..(blocks.end - first).min(1) {
+            let index = first + slot;
+            let group_digit = index;
+            let mut words = [[0_u32; PANEL_ROWS]; 8];
+            for lane in 0..PANEL_ROWS {
+                let row = rows.start + lane.min(count_of - 1);
+                let row_digit = row;
+                words[0][lane] = tensors[0].item::<4, 2>([row_digit, 32 * group_digit])
+                    as u32;
+                words[1][lane] = tensors[0]
+                    .item::<4, 2>([row_digit, 4 + 32 * group_digit]) as u32;
+                words[2][lane] = tensors[0]
+                    .item::<4, 2>([row_digit, 8 + 32 * group_digit]) as u32;
+                words[3][lane] = tensors[0]
+                    .item::<4, 2>([row_digit, 12 + 32 * group_digit]) as u32;
+                words[4][lane] = tensors[0]
+                    .item::<4, 2>([row_digit, 16 + 32 * group_digit]) as u32;
+                words[5][lane] = tensors[0]
+                    .item::<4, 2>([row_digit, 20 + 32 * group_digit]) as u32;
+                words[6][lane] = tensors[0]
+                    .item::<4, 2>([row_digit, 24 + 32 * group_digit]) as u32;
+                words[7][lane] = tensors[0]
+                    .item::<4, 2>([row_digit, 28 + 32 * group_digit]) as u32;
+            }
+            let lines = &mut unit.codes[(slot * 64 + 0) / 32 + 0];
+            for lane in 0..PANEL_ROWS {
+                class_floats4_g32_f64_a32_u64::weave(
+                    lines,
+                    lane,
+                    &[
+                        ((words[0][lane] >> (4)) & 0x0000000f)
+                            | (words[0][lane] & 0x0000000f) << 8u32
+                            | ((words[0][lane] >> (12)) & 0x0000000f) << 16u32
+                            | ((words[0][lane] >> (8)) & 0x0000000f) << 24u32,
+                        ((words[0][lane] >> (20)) & 0x0000000f)
+                            | ((words[0][lane] >> (16)) & 0x0000000f) << 8u32
+                            | ((words[0][lane] >> (28)) & 0x0000000f) << 16u32
+                            | ((words[0][lane] >> (24)) & 0x0000000f) << 24u32,
+                        ((words[1][lane] >> (4)) & 0x0000000f)
+                            | (words[1][lane] & 0x0000000f) << 8u32
+                            | ((words[1][lane] >> (12)) & 0x0000000f) << 16u32
+                            | ((words[1][lane] >> (8)) & 0x0000000f) << 24u32,
+                        ((words[1][lane] >> (20)) & 0x0000000f)
+                            | ((words[1][lane] >> (16)) & 0x0000000f) << 8u32
+                            | ((words[1][lane] >> (28)) & 0x0000000f) << 16u32
+                            | ((words[1][lane] >> (24)) & 0x0000000f) << 24u32,
+                        ((words[2][lane] >> (4)) & 0x0000000f)
+                            | (words[2][lane] & 0x0000000f) << 8u32
+                            | ((words[2][lane] >> (12)) & 0x0000000f) << 16u32
+                            | ((words[2][lane] >> (8)) & 0x0000000f) << 24u32,
+                        ((words[2][lane] >> (20)) & 0x0000000f)
+                            | ((words[2][lane] >> (16)) & 0x0000000f) << 8u32
+                            | ((words[2][lane] >> (28)) & 0x0000000f) << 16u32
+                            | ((words[2][lane] >> (24)) & 0x0000000f) << 24u32,
+                        ((words[3][lane] >> (4)) & 0x0000000f)
+                            | (words[3][lane] & 0x0000000f) << 8u32
+                            | ((words[3][lane] >> (12)) & 0x0000000f) << 16u32
+                            | ((words[3][lane] >> (8)) & 0x0000000f) << 24u32,
+                        ((words[3][lane] >> (20)) & 0x0000000f)
+                            | ((words[3][lane] >> (16)) & 0x0000000f) << 8u32
+                            | ((words[3][lane] >> (28)) & 0x0000000f) << 16u32
+                            | ((words[3][lane] >> (24)) & 0x0000000f) << 24u32,
+                    ],
+                );
+            }
+            let lines = &mut unit.codes[(slot * 64 + 0) / 32 + 1];
+            for lane in 0..PANEL_ROWS {
+                class_floats4_g32_f64_a32_u64::weave(
+                    lines,
+                    lane,
+                    &[
+                        ((words[4][lane] >> (4)) & 0x0000000f)
+                            | (words[4][lane] & 0x0000000f) << 8u32
+                            | ((words[4][lane] >> (12)) & 0x0000000f) << 16u32
+                            | ((words[4][lane] >> (8)) & 0x0000000f) << 24u32,
+                        ((words[4][lane] >> (20)) & 0x0000000f)
+                            | ((words[4][lane] >> (16)) & 0x0000000f) << 8u32
+                            | ((words[4][lane] >> (28)) & 0x0000000f) << 16u32
+                            | ((words[4][lane] >> (24)) & 0x0000000f) << 24u32,
+                        ((words[5][lane] >> (4)) & 0x0000000f)
+                            | (words[5][lane] & 0x0000000f) << 8u32
+                            | ((words[5][lane] >> (12)) & 0x0000000f) << 16u32
+                            | ((words[5][lane] >> (8)) & 0x0000000f) << 24u32,
+                        ((words[5][lane] >> (20)) & 0x0000000f)
+                            | ((words[5][lane] >> (16)) & 0x0000000f) << 8u32
+                            | ((words[5][lane] >> (28)) & 0x0000000f) << 16u32
+                            | ((words[5][lane] >> (24)) & 0x0000000f) << 24u32,
+                        ((words[6][lane] >> (4)) & 0x0000000f)
+                            | (words[6][lane] & 0x0000000f) << 8u32
+                            | ((words[6][lane] >> (12)) & 0x0000000f) << 16u32
+                            | ((words[6][lane] >> (8)) & 0x0000000f) << 24u32,
+                        ((words[6][lane] >> (20)) & 0x0000000f)
+                            | ((words[6][lane] >> (16)) & 0x0000000f) << 8u32
+                            | ((words[6][lane] >> (28)) & 0x0000000f) << 16u32
+                            | ((words[6][lane] >> (24)) & 0x0000000f) << 24u32,
+                        ((words[7][lane] >> (4)) & 0x0000000f)
+                            | (words[7][lane] & 0x0000000f) << 8u32
+                            | ((words[7][lane] >> (12)) & 0x0000000f) << 16u32
+                            | ((words[7][lane] >> (8)) & 0x0000000f) << 24u32,
+                        ((words[7][lane] >> (20)) & 0x0000000f)
+                            | ((words[7][lane] >> (16)) & 0x0000000f) << 8u32
+                            | ((words[7][lane] >> (28)) & 0x0000000f) << 16u32
+                            | ((words[7][lane] >> (24)) & 0x0000000f) << 24u32,
+                    ],
+                );
+            }
+        }
+        if count_of < PANEL_ROWS {
+            for line in unit.codes.as_flattened_mut() {
+                line[count_of..].fill([0; 4]);
+            }
+        }
         for lane in 0..count_of {
-            let row = rows.start + lane;
-            let row_digit = row;
-            for slot in 0..(count - first).min(1) {
+            for slot in 0..(blocks.end - first).min(1) {
                 let index = first + slot;
                 let group_digit = index;
-                let mut quads = [0_u32; 16];
-                for byte_digit in 0..16 {
-                    quads[(4 * byte_digit) / 4] = (((tensors[0]
-                        .item::<1, 2>([row_digit, 32 * group_digit + 2 * byte_digit])
-                        as u32) >> (4))
-                        | (tensors[0]
-                            .item::<1, 2>([row_digit, 32 * group_digit + 2 * byte_digit])
-                            as u32 & 15) << 8u32
-                        | ((tensors[0]
-                            .item::<
-                                1,
-                                2,
-                            >([row_digit, 1 + 32 * group_digit + 2 * byte_digit]) as u32)
-                            >> (4)) << 16u32
-                        | (tensors[0]
-                            .item::<
-                                1,
-                                2,
-                            >([row_digit, 1 + 32 * group_digit + 2 * byte_digit]) as u32
-                            & 15) << 24u32);
-                }
-                for body in 0..2 {
-                    class_floats4_g32_f64_a32_u64::weave(
-                        &mut unit.codes[(slot * 64 + 0) / 32 + body],
-                        lane,
-                        &quads.as_chunks::<8>().0[body],
-                    );
-                }
+                let row = rows.start + lane.min(count_of - 1);
+                let row_digit = row;
                 let v2 = tensors[1].item::<4, 2>([row_digit, group_digit]) as u32;
                 let v3 = f32::from_bits(v2);
                 for at in 0..1 {

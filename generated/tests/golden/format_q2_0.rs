@@ -24,42 +24,153 @@ pub fn decode(tensors: &[Tensor], row: usize, out: &mut [f32]) {
 }
 use super::class_linear2z1_g32_h64_a32_u128;
 use crate::bytemuck;
-/// Packs the first blocks of up to 16 rows into a zeroed panel.
-pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u8]) {
+/// Packs some blocks of up to 16 rows into a zeroed panel; the first begins a unit.
+pub fn pack(
+    tensors: &[Tensor],
+    rows: Range<usize>,
+    blocks: Range<usize>,
+    panel: &mut [u8],
+) {
     const PANEL_ROWS: usize = 16;
     let units: &mut [class_linear2z1_g32_h64_a32_u128::Packed] = bytemuck::cast_slice_mut(
         panel,
     );
     let count_of = rows.len().min(PANEL_ROWS);
-    let mut lanes: [&[u8]; PANEL_ROWS] = [&[]; PANEL_ROWS];
-    for lane in 0..count_of {
-        lanes[lane] = tensors[0].row(rows.start + lane);
+    if count_of == 0 {
+        return;
     }
-    for (unit, first) in units.iter_mut().zip((0..count).step_by(2)) {
+    let mut lanes: [&[[u8; 18]]; PANEL_ROWS] = [&[]; PANEL_ROWS];
+    for lane in 0..PANEL_ROWS {
+        let of_lane = tensors[0].row(rows.start + lane.min(count_of - 1));
+        let (of_lane, _) = of_lane.as_chunks::<18>();
+        lanes[lane] = of_lane;
+    }
+    for (unit, first) in units[blocks.start / 2..]
+        .iter_mut()
+        .zip((blocks.start..blocks.end).step_by(2))
+    {
+        for slot in 0..(blocks.end - first).min(2) {
+            let index = first + slot;
+            let mut of_lanes = [&[0_u8; 18]; PANEL_ROWS];
+            for lane in 0..PANEL_ROWS {
+                of_lanes[lane] = &lanes[lane][index];
+            }
+            let mut words = [[0_u32; PANEL_ROWS]; 4];
+            for lane in 0..PANEL_ROWS {
+                let block = of_lanes[lane];
+                words[0][lane] = stored::word(block, 2);
+                words[1][lane] = stored::word(block, 6);
+                words[2][lane] = stored::word(block, 10);
+                words[3][lane] = stored::word(block, 14);
+            }
+            let lines = &mut unit.codes[(slot * 64 + 0) / 32 + 0];
+            for lane in 0..PANEL_ROWS {
+                class_linear2z1_g32_h64_a32_u128::weave(
+                    lines,
+                    lane,
+                    &[
+                        {
+                            let run = words[0][lane];
+                            let pairs = run & 0x0000000f | run << 12u32 & 0x000f0000;
+                            pairs & 0x00030003 | pairs << 6u32 & 0x03000300
+                        },
+                        {
+                            let run = (words[0][lane] >> (8));
+                            let pairs = run & 0x0000000f | run << 12u32 & 0x000f0000;
+                            pairs & 0x00030003 | pairs << 6u32 & 0x03000300
+                        },
+                        {
+                            let run = (words[0][lane] >> (16));
+                            let pairs = run & 0x0000000f | run << 12u32 & 0x000f0000;
+                            pairs & 0x00030003 | pairs << 6u32 & 0x03000300
+                        },
+                        {
+                            let run = (words[0][lane] >> (24));
+                            let pairs = run & 0x0000000f | run << 12u32 & 0x000f0000;
+                            pairs & 0x00030003 | pairs << 6u32 & 0x03000300
+                        },
+                        {
+                            let run = words[1][lane];
+                            let pairs = run & 0x0000000f | run << 12u32 & 0x000f0000;
+                            pairs & 0x00030003 | pairs << 6u32 & 0x03000300
+                        },
+                        {
+                            let run = (words[1][lane] >> (8));
+                            let pairs = run & 0x0000000f | run << 12u32 & 0x000f0000;
+                            pairs & 0x00030003 | pairs << 6u32 & 0x03000300
+                        },
+                        {
+                            let run = (words[1][lane] >> (16));
+                            let pairs = run & 0x0000000f | run << 12u32 & 0x000f0000;
+                            pairs & 0x00030003 | pairs << 6u32 & 0x03000300
+                        },
+                        {
+                            let run = (words[1][lane] >> (24));
+                            let pairs = run & 0x0000000f | run << 12u32 & 0x000f0000;
+                            pairs & 0x00030003 | pairs << 6u32 & 0x03000300
+                        },
+                    ],
+                );
+            }
+            let lines = &mut unit.codes[(slot * 64 + 0) / 32 + 1];
+            for lane in 0..PANEL_ROWS {
+                class_linear2z1_g32_h64_a32_u128::weave(
+                    lines,
+                    lane,
+                    &[
+                        {
+                            let run = words[2][lane];
+                            let pairs = run & 0x0000000f | run << 12u32 & 0x000f0000;
+                            pairs & 0x00030003 | pairs << 6u32 & 0x03000300
+                        },
+                        {
+                            let run = (words[2][lane] >> (8));
+                            let pairs = run & 0x0000000f | run << 12u32 & 0x000f0000;
+                            pairs & 0x00030003 | pairs << 6u32 & 0x03000300
+                        },
+                        {
+                            let run = (words[2][lane] >> (16));
+                            let pairs = run & 0x0000000f | run << 12u32 & 0x000f0000;
+                            pairs & 0x00030003 | pairs << 6u32 & 0x03000300
+                        },
+                        {
+                            let run = (words[2][lane] >> (24));
+                            let pairs = run & 0x0000000f | run << 12u32 & 0x000f0000;
+                            pairs & 0x00030003 | pairs << 6u32 & 0x03000300
+                        },
+                        {
+                            let run = words[3][lane];
+                            let pairs = run & 0x0000000f | run << 12u32 & 0x000f0000;
+                            pairs & 0x00030003 | pairs << 6u32 & 0x03000300
+                        },
+                        {
+                            let run = (words[3][lane] >> (8));
+                            let pairs = run & 0x0000000f | run << 12u32 & 0x000f0000;
+                            pairs & 0x00030003 | pairs << 6u32 & 0x03000300
+                        },
+                        {
+                            let run = (words[3][lane] >> (16));
+                            let pairs = run & 0x0000000f | run << 12u32 & 0x000f0000;
+                            pairs & 0x00030003 | pairs << 6u32 & 0x03000300
+                        },
+                        {
+                            let run = (words[3][lane] >> (24));
+                            let pairs = run & 0x0000000f | run << 12u32 & 0x000f0000;
+                            pairs & 0x00030003 | pairs << 6u32 & 0x03000300
+                        },
+                    ],
+                );
+            }
+        }
+        if count_of < PANEL_ROWS {
+            for line in unit.codes.as_flattened_mut() {
+                line[count_of..].fill([0; 4]);
+            }
+        }
         for lane in 0..count_of {
-            let blocks = lanes[lane];
-            let (blocks, _) = blocks.as_chunks::<18>();
-            for slot in 0..(count - first).min(2) {
+            for slot in 0..(blocks.end - first).min(2) {
                 let index = first + slot;
-                let block = &blocks[index];
-                let mut quads = [0_u32; 16];
-                for byte_digit in 0..16 {
-                    for lane_digit in 0..1 {
-                        quads[(4 * byte_digit + 4 * lane_digit) / 4] = {
-                            let run = (u32::from(block[2 + byte_digit])
-                                >> (8 * lane_digit) & 255) as u32;
-                            let pairs = (run | run << 12u32) & 0x000f000f;
-                            (pairs | pairs << 6u32) & 0x03030303
-                        };
-                    }
-                }
-                for body in 0..2 {
-                    class_linear2z1_g32_h64_a32_u128::weave(
-                        &mut unit.codes[(slot * 64 + 0) / 32 + body],
-                        lane,
-                        &quads.as_chunks::<8>().0[body],
-                    );
-                }
+                let block = &lanes[lane][index];
                 let v3 = u32::from_le_bytes([block[0 + 0], block[0 + 1], 0, 0]);
                 for at in 0..1 {
                     unit.roots[(slot * 64 + 0) / 64 + at][lane] = v3 as u16;

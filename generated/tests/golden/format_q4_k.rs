@@ -50,46 +50,123 @@ pub fn decode(tensors: &[Tensor], row: usize, out: &mut [f32]) {
 }
 use super::class_linear4_g32u_h256_minn_a256_u256;
 use crate::bytemuck;
-/// Packs the first blocks of up to 16 rows into a zeroed panel.
-pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u8]) {
+/// Packs some blocks of up to 16 rows into a zeroed panel; the first begins a unit.
+pub fn pack(
+    tensors: &[Tensor],
+    rows: Range<usize>,
+    blocks: Range<usize>,
+    panel: &mut [u8],
+) {
     const PANEL_ROWS: usize = 16;
     let units: &mut [class_linear4_g32u_h256_minn_a256_u256::Packed] = bytemuck::cast_slice_mut(
         panel,
     );
     let count_of = rows.len().min(PANEL_ROWS);
-    let mut lanes: [&[u8]; PANEL_ROWS] = [&[]; PANEL_ROWS];
-    for lane in 0..count_of {
-        lanes[lane] = tensors[0].row(rows.start + lane);
+    if count_of == 0 {
+        return;
     }
-    for (unit, first) in units.iter_mut().zip((0..count).step_by(1)) {
-        for lane in 0..count_of {
-            let blocks = lanes[lane];
-            let (blocks, _) = blocks.as_chunks::<144>();
-            for slot in 0..(count - first).min(1) {
-                let index = first + slot;
-                let block = &blocks[index];
-                for hi_digit in 0..2 {
-                    for pair_digit in 0..2 {
-                        for half_digit in 0..2 {
-                            let mut quads = [0_u32; 8];
-                            for lane_digit in 0..8 {
-                                quads[(4 * lane_digit) / 4] = stored::word(
-                                    block,
-                                    16 + 64 * hi_digit + 32 * pair_digit + 4 * lane_digit,
-                                ) >> (4 * half_digit) & 0x0f0f0f0f;
-                            }
-                            for body in 0..1 {
-                                class_linear4_g32u_h256_minn_a256_u256::weave(
-                                    &mut unit
-                                        .codes[(slot * 256 + 128 * hi_digit + 64 * pair_digit
-                                        + 32 * half_digit) / 32 + body],
-                                    lane,
-                                    &quads.as_chunks::<8>().0[body],
-                                );
-                            }
-                        }
+    let mut lanes: [&[[u8; 144]]; PANEL_ROWS] = [&[]; PANEL_ROWS];
+    for lane in 0..PANEL_ROWS {
+        let of_lane = tensors[0].row(rows.start + lane.min(count_of - 1));
+        let (of_lane, _) = of_lane.as_chunks::<144>();
+        lanes[lane] = of_lane;
+    }
+    for (unit, first) in units[blocks.start / 1..]
+        .iter_mut()
+        .zip((blocks.start..blocks.end).step_by(1))
+    {
+        for slot in 0..(blocks.end - first).min(1) {
+            let index = first + slot;
+            let mut of_lanes = [&[0_u8; 144]; PANEL_ROWS];
+            for lane in 0..PANEL_ROWS {
+                of_lanes[lane] = &lanes[lane][index];
+            }
+            for hi_digit in 0..2 {
+                for pair_digit in 0..2 {
+                    let mut words = [[0_u32; PANEL_ROWS]; 8];
+                    for lane in 0..PANEL_ROWS {
+                        let block = of_lanes[lane];
+                        words[0][lane] = stored::word(
+                            block,
+                            16 + 64 * hi_digit + 32 * pair_digit,
+                        );
+                        words[1][lane] = stored::word(
+                            block,
+                            20 + 64 * hi_digit + 32 * pair_digit,
+                        );
+                        words[2][lane] = stored::word(
+                            block,
+                            24 + 64 * hi_digit + 32 * pair_digit,
+                        );
+                        words[3][lane] = stored::word(
+                            block,
+                            28 + 64 * hi_digit + 32 * pair_digit,
+                        );
+                        words[4][lane] = stored::word(
+                            block,
+                            32 + 64 * hi_digit + 32 * pair_digit,
+                        );
+                        words[5][lane] = stored::word(
+                            block,
+                            36 + 64 * hi_digit + 32 * pair_digit,
+                        );
+                        words[6][lane] = stored::word(
+                            block,
+                            40 + 64 * hi_digit + 32 * pair_digit,
+                        );
+                        words[7][lane] = stored::word(
+                            block,
+                            44 + 64 * hi_digit + 32 * pair_digit,
+                        );
+                    }
+                    let lines = &mut unit
+                        .codes[(slot * 256 + 128 * hi_digit + 64 * pair_digit) / 32 + 0];
+                    for lane in 0..PANEL_ROWS {
+                        class_linear4_g32u_h256_minn_a256_u256::weave(
+                            lines,
+                            lane,
+                            &[
+                                (words[0][lane] & 0x0f0f0f0f),
+                                (words[1][lane] & 0x0f0f0f0f),
+                                (words[2][lane] & 0x0f0f0f0f),
+                                (words[3][lane] & 0x0f0f0f0f),
+                                (words[4][lane] & 0x0f0f0f0f),
+                                (words[5][lane] & 0x0f0f0f0f),
+                                (words[6][lane] & 0x0f0f0f0f),
+                                (words[7][lane] & 0x0f0f0f0f),
+                            ],
+                        );
+                    }
+                    let lines = &mut unit
+                        .codes[(slot * 256 + 128 * hi_digit + 64 * pair_digit) / 32 + 1];
+                    for lane in 0..PANEL_ROWS {
+                        class_linear4_g32u_h256_minn_a256_u256::weave(
+                            lines,
+                            lane,
+                            &[
+                                ((words[0][lane] >> (4)) & 0x0f0f0f0f),
+                                ((words[1][lane] >> (4)) & 0x0f0f0f0f),
+                                ((words[2][lane] >> (4)) & 0x0f0f0f0f),
+                                ((words[3][lane] >> (4)) & 0x0f0f0f0f),
+                                ((words[4][lane] >> (4)) & 0x0f0f0f0f),
+                                ((words[5][lane] >> (4)) & 0x0f0f0f0f),
+                                ((words[6][lane] >> (4)) & 0x0f0f0f0f),
+                                ((words[7][lane] >> (4)) & 0x0f0f0f0f),
+                            ],
+                        );
                     }
                 }
+            }
+        }
+        if count_of < PANEL_ROWS {
+            for line in unit.codes.as_flattened_mut() {
+                line[count_of..].fill([0; 4]);
+            }
+        }
+        for lane in 0..count_of {
+            for slot in 0..(blocks.end - first).min(1) {
+                let index = first + slot;
+                let block = &lanes[lane][index];
                 let v6 = u32::from_le_bytes([block[0 + 0], block[0 + 1], 0, 0]);
                 for at in 0..1 {
                     unit.roots[(slot * 256 + 0) / 256 + at][lane] = v6 as u16;

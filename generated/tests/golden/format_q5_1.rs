@@ -16,12 +16,7 @@ pub fn decode(tensors: &[Tensor], row: usize, out: &mut [f32]) {
         for half_digit in 0..2 {
             for lane_digit in 0..16 {
                 let v0 = u32::from(block[8 + lane_digit]) >> (4 * half_digit) & 15;
-                let v1 = u32::from_le_bytes([
-                    block[4 + 0],
-                    block[4 + 1],
-                    block[4 + 2],
-                    block[4 + 3],
-                ]) >> (16 * half_digit + lane_digit) & 1;
+                let v1 = stored::word(block, 4) >> (16 * half_digit + lane_digit) & 1;
                 let v2 = v0 | (v1 << 4);
                 let v3 = v2 as f32;
                 let v6 = v5 * v3;
@@ -33,48 +28,113 @@ pub fn decode(tensors: &[Tensor], row: usize, out: &mut [f32]) {
 }
 use super::class_linear5_g32_h32_min_a32_u64;
 use crate::bytemuck;
-/// Packs the first blocks of up to 16 rows into a zeroed panel.
-pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u8]) {
+/// Packs some blocks of up to 16 rows into a zeroed panel; the first begins a unit.
+pub fn pack(
+    tensors: &[Tensor],
+    rows: Range<usize>,
+    blocks: Range<usize>,
+    panel: &mut [u8],
+) {
     const PANEL_ROWS: usize = 16;
     let units: &mut [class_linear5_g32_h32_min_a32_u64::Packed] = bytemuck::cast_slice_mut(
         panel,
     );
     let count_of = rows.len().min(PANEL_ROWS);
-    let mut lanes: [&[u8]; PANEL_ROWS] = [&[]; PANEL_ROWS];
-    for lane in 0..count_of {
-        lanes[lane] = tensors[0].row(rows.start + lane);
+    if count_of == 0 {
+        return;
     }
-    for (unit, first) in units.iter_mut().zip((0..count).step_by(2)) {
-        for lane in 0..count_of {
-            let blocks = lanes[lane];
-            let (blocks, _) = blocks.as_chunks::<24>();
-            for slot in 0..(count - first).min(2) {
-                let index = first + slot;
-                let block = &blocks[index];
-                let mut quads = [0_u32; 8];
-                for half_digit in 0..2 {
-                    for lane_digit in 0..4 {
-                        quads[(16 * half_digit + 4 * lane_digit) / 4] = stored::word(
-                            block,
-                            8 + 4 * lane_digit,
-                        ) >> (4 * half_digit) & 0x0f0f0f0f
-                            | (({
-                                let run = (u32::from_le_bytes([
-                                    block[4 + 0],
-                                    block[4 + 1],
-                                    block[4 + 2],
-                                    block[4 + 3],
-                                ]) >> (16 * half_digit + 4 * lane_digit) & 15) as u32;
-                                let pairs = (run | run << 14u32) & 0x00030003;
-                                (pairs | pairs << 7u32) & 0x01010101
-                            }) << 4u32);
-                    }
-                }
+    let mut lanes: [&[[u8; 24]]; PANEL_ROWS] = [&[]; PANEL_ROWS];
+    for lane in 0..PANEL_ROWS {
+        let of_lane = tensors[0].row(rows.start + lane.min(count_of - 1));
+        let (of_lane, _) = of_lane.as_chunks::<24>();
+        lanes[lane] = of_lane;
+    }
+    for (unit, first) in units[blocks.start / 2..]
+        .iter_mut()
+        .zip((blocks.start..blocks.end).step_by(2))
+    {
+        for slot in 0..(blocks.end - first).min(2) {
+            let index = first + slot;
+            let mut of_lanes = [&[0_u8; 24]; PANEL_ROWS];
+            for lane in 0..PANEL_ROWS {
+                of_lanes[lane] = &lanes[lane][index];
+            }
+            let mut words = [[0_u32; PANEL_ROWS]; 5];
+            for lane in 0..PANEL_ROWS {
+                let block = of_lanes[lane];
+                words[0][lane] = stored::word(block, 8);
+                words[1][lane] = stored::word(block, 4);
+                words[2][lane] = stored::word(block, 12);
+                words[3][lane] = stored::word(block, 16);
+                words[4][lane] = stored::word(block, 20);
+            }
+            let lines = &mut unit.codes[(slot * 32 + 0) / 32 + 0];
+            for lane in 0..PANEL_ROWS {
                 class_linear5_g32_h32_min_a32_u64::weave(
-                    &mut unit.codes[(slot * 32 + 0) / 32],
+                    lines,
                     lane,
-                    &quads,
+                    &[
+                        ((words[0][lane] & 0x0f0f0f0f))
+                            | (({
+                                let run = words[1][lane];
+                                let pairs = run & 0x00000003 | run << 14u32 & 0x00030000;
+                                pairs & 0x00010001 | pairs << 7u32 & 0x01000100
+                            }) << 4u32),
+                        ((words[2][lane] & 0x0f0f0f0f))
+                            | (({
+                                let run = (words[1][lane] >> (4));
+                                let pairs = run & 0x00000003 | run << 14u32 & 0x00030000;
+                                pairs & 0x00010001 | pairs << 7u32 & 0x01000100
+                            }) << 4u32),
+                        ((words[3][lane] & 0x0f0f0f0f))
+                            | (({
+                                let run = (words[1][lane] >> (8));
+                                let pairs = run & 0x00000003 | run << 14u32 & 0x00030000;
+                                pairs & 0x00010001 | pairs << 7u32 & 0x01000100
+                            }) << 4u32),
+                        ((words[4][lane] & 0x0f0f0f0f))
+                            | (({
+                                let run = (words[1][lane] >> (12));
+                                let pairs = run & 0x00000003 | run << 14u32 & 0x00030000;
+                                pairs & 0x00010001 | pairs << 7u32 & 0x01000100
+                            }) << 4u32),
+                        (((words[0][lane] >> (4)) & 0x0f0f0f0f))
+                            | (({
+                                let run = (words[1][lane] >> (16));
+                                let pairs = run & 0x00000003 | run << 14u32 & 0x00030000;
+                                pairs & 0x00010001 | pairs << 7u32 & 0x01000100
+                            }) << 4u32),
+                        (((words[2][lane] >> (4)) & 0x0f0f0f0f))
+                            | (({
+                                let run = (words[1][lane] >> (20));
+                                let pairs = run & 0x00000003 | run << 14u32 & 0x00030000;
+                                pairs & 0x00010001 | pairs << 7u32 & 0x01000100
+                            }) << 4u32),
+                        (((words[3][lane] >> (4)) & 0x0f0f0f0f))
+                            | (({
+                                let run = (words[1][lane] >> (24));
+                                let pairs = run & 0x00000003 | run << 14u32 & 0x00030000;
+                                pairs & 0x00010001 | pairs << 7u32 & 0x01000100
+                            }) << 4u32),
+                        (((words[4][lane] >> (4)) & 0x0f0f0f0f))
+                            | (({
+                                let run = (words[1][lane] >> (28));
+                                let pairs = run & 0x00000003 | run << 14u32 & 0x00030000;
+                                pairs & 0x00010001 | pairs << 7u32 & 0x01000100
+                            }) << 4u32),
+                    ],
                 );
+            }
+        }
+        if count_of < PANEL_ROWS {
+            for line in unit.codes.as_flattened_mut() {
+                line[count_of..].fill([0; 4]);
+            }
+        }
+        for lane in 0..count_of {
+            for slot in 0..(blocks.end - first).min(2) {
+                let index = first + slot;
+                let block = &lanes[lane][index];
                 let v4 = u32::from_le_bytes([block[0 + 0], block[0 + 1], 0, 0]);
                 for at in 0..1 {
                     unit.roots[(slot * 32 + 0) / 32 + at][lane] = v4 as u16;

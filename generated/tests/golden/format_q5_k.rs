@@ -53,49 +53,291 @@ pub fn decode(tensors: &[Tensor], row: usize, out: &mut [f32]) {
 }
 use super::class_linear5_g32u_h256_minn_a256_u256;
 use crate::bytemuck;
-/// Packs the first blocks of up to 16 rows into a zeroed panel.
-pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u8]) {
+/// Packs some blocks of up to 16 rows into a zeroed panel; the first begins a unit.
+pub fn pack(
+    tensors: &[Tensor],
+    rows: Range<usize>,
+    blocks: Range<usize>,
+    panel: &mut [u8],
+) {
     const PANEL_ROWS: usize = 16;
     let units: &mut [class_linear5_g32u_h256_minn_a256_u256::Packed] = bytemuck::cast_slice_mut(
         panel,
     );
     let count_of = rows.len().min(PANEL_ROWS);
-    let mut lanes: [&[u8]; PANEL_ROWS] = [&[]; PANEL_ROWS];
-    for lane in 0..count_of {
-        lanes[lane] = tensors[0].row(rows.start + lane);
+    if count_of == 0 {
+        return;
     }
-    for (unit, first) in units.iter_mut().zip((0..count).step_by(1)) {
+    let mut lanes: [&[[u8; 176]]; PANEL_ROWS] = [&[]; PANEL_ROWS];
+    for lane in 0..PANEL_ROWS {
+        let of_lane = tensors[0].row(rows.start + lane.min(count_of - 1));
+        let (of_lane, _) = of_lane.as_chunks::<176>();
+        lanes[lane] = of_lane;
+    }
+    for (unit, first) in units[blocks.start / 1..]
+        .iter_mut()
+        .zip((blocks.start..blocks.end).step_by(1))
+    {
+        for slot in 0..(blocks.end - first).min(1) {
+            let index = first + slot;
+            let mut of_lanes = [&[0_u8; 176]; PANEL_ROWS];
+            for lane in 0..PANEL_ROWS {
+                of_lanes[lane] = &lanes[lane][index];
+            }
+            let mut words = [[0_u32; PANEL_ROWS]; 40];
+            for lane in 0..PANEL_ROWS {
+                let block = of_lanes[lane];
+                words[0][lane] = stored::word(block, 48);
+                words[1][lane] = stored::word(block, 16);
+                words[2][lane] = stored::word(block, 52);
+                words[3][lane] = stored::word(block, 20);
+                words[4][lane] = stored::word(block, 56);
+                words[5][lane] = stored::word(block, 24);
+                words[6][lane] = stored::word(block, 60);
+                words[7][lane] = stored::word(block, 28);
+                words[8][lane] = stored::word(block, 64);
+                words[9][lane] = stored::word(block, 32);
+                words[10][lane] = stored::word(block, 68);
+                words[11][lane] = stored::word(block, 36);
+                words[12][lane] = stored::word(block, 72);
+                words[13][lane] = stored::word(block, 40);
+                words[14][lane] = stored::word(block, 76);
+                words[15][lane] = stored::word(block, 44);
+                words[16][lane] = stored::word(block, 80);
+                words[17][lane] = stored::word(block, 84);
+                words[18][lane] = stored::word(block, 88);
+                words[19][lane] = stored::word(block, 92);
+                words[20][lane] = stored::word(block, 96);
+                words[21][lane] = stored::word(block, 100);
+                words[22][lane] = stored::word(block, 104);
+                words[23][lane] = stored::word(block, 108);
+                words[24][lane] = stored::word(block, 112);
+                words[25][lane] = stored::word(block, 116);
+                words[26][lane] = stored::word(block, 120);
+                words[27][lane] = stored::word(block, 124);
+                words[28][lane] = stored::word(block, 128);
+                words[29][lane] = stored::word(block, 132);
+                words[30][lane] = stored::word(block, 136);
+                words[31][lane] = stored::word(block, 140);
+                words[32][lane] = stored::word(block, 144);
+                words[33][lane] = stored::word(block, 148);
+                words[34][lane] = stored::word(block, 152);
+                words[35][lane] = stored::word(block, 156);
+                words[36][lane] = stored::word(block, 160);
+                words[37][lane] = stored::word(block, 164);
+                words[38][lane] = stored::word(block, 168);
+                words[39][lane] = stored::word(block, 172);
+            }
+            let lines = &mut unit.codes[(slot * 256 + 0) / 32 + 0];
+            for lane in 0..PANEL_ROWS {
+                class_linear5_g32u_h256_minn_a256_u256::weave(
+                    lines,
+                    lane,
+                    &[
+                        ((words[0][lane] & 0x0f0f0f0f))
+                            | (((words[1][lane] & 0x01010101)) << 4u32),
+                        ((words[2][lane] & 0x0f0f0f0f))
+                            | (((words[3][lane] & 0x01010101)) << 4u32),
+                        ((words[4][lane] & 0x0f0f0f0f))
+                            | (((words[5][lane] & 0x01010101)) << 4u32),
+                        ((words[6][lane] & 0x0f0f0f0f))
+                            | (((words[7][lane] & 0x01010101)) << 4u32),
+                        ((words[8][lane] & 0x0f0f0f0f))
+                            | (((words[9][lane] & 0x01010101)) << 4u32),
+                        ((words[10][lane] & 0x0f0f0f0f))
+                            | (((words[11][lane] & 0x01010101)) << 4u32),
+                        ((words[12][lane] & 0x0f0f0f0f))
+                            | (((words[13][lane] & 0x01010101)) << 4u32),
+                        ((words[14][lane] & 0x0f0f0f0f))
+                            | (((words[15][lane] & 0x01010101)) << 4u32),
+                    ],
+                );
+            }
+            let lines = &mut unit.codes[(slot * 256 + 0) / 32 + 1];
+            for lane in 0..PANEL_ROWS {
+                class_linear5_g32u_h256_minn_a256_u256::weave(
+                    lines,
+                    lane,
+                    &[
+                        (((words[0][lane] >> (4)) & 0x0f0f0f0f))
+                            | ((((words[1][lane] >> (1)) & 0x01010101)) << 4u32),
+                        (((words[2][lane] >> (4)) & 0x0f0f0f0f))
+                            | ((((words[3][lane] >> (1)) & 0x01010101)) << 4u32),
+                        (((words[4][lane] >> (4)) & 0x0f0f0f0f))
+                            | ((((words[5][lane] >> (1)) & 0x01010101)) << 4u32),
+                        (((words[6][lane] >> (4)) & 0x0f0f0f0f))
+                            | ((((words[7][lane] >> (1)) & 0x01010101)) << 4u32),
+                        (((words[8][lane] >> (4)) & 0x0f0f0f0f))
+                            | ((((words[9][lane] >> (1)) & 0x01010101)) << 4u32),
+                        (((words[10][lane] >> (4)) & 0x0f0f0f0f))
+                            | ((((words[11][lane] >> (1)) & 0x01010101)) << 4u32),
+                        (((words[12][lane] >> (4)) & 0x0f0f0f0f))
+                            | ((((words[13][lane] >> (1)) & 0x01010101)) << 4u32),
+                        (((words[14][lane] >> (4)) & 0x0f0f0f0f))
+                            | ((((words[15][lane] >> (1)) & 0x01010101)) << 4u32),
+                    ],
+                );
+            }
+            let lines = &mut unit.codes[(slot * 256 + 0) / 32 + 2];
+            for lane in 0..PANEL_ROWS {
+                class_linear5_g32u_h256_minn_a256_u256::weave(
+                    lines,
+                    lane,
+                    &[
+                        ((words[16][lane] & 0x0f0f0f0f))
+                            | ((((words[1][lane] >> (2)) & 0x01010101)) << 4u32),
+                        ((words[17][lane] & 0x0f0f0f0f))
+                            | ((((words[3][lane] >> (2)) & 0x01010101)) << 4u32),
+                        ((words[18][lane] & 0x0f0f0f0f))
+                            | ((((words[5][lane] >> (2)) & 0x01010101)) << 4u32),
+                        ((words[19][lane] & 0x0f0f0f0f))
+                            | ((((words[7][lane] >> (2)) & 0x01010101)) << 4u32),
+                        ((words[20][lane] & 0x0f0f0f0f))
+                            | ((((words[9][lane] >> (2)) & 0x01010101)) << 4u32),
+                        ((words[21][lane] & 0x0f0f0f0f))
+                            | ((((words[11][lane] >> (2)) & 0x01010101)) << 4u32),
+                        ((words[22][lane] & 0x0f0f0f0f))
+                            | ((((words[13][lane] >> (2)) & 0x01010101)) << 4u32),
+                        ((words[23][lane] & 0x0f0f0f0f))
+                            | ((((words[15][lane] >> (2)) & 0x01010101)) << 4u32),
+                    ],
+                );
+            }
+            let lines = &mut unit.codes[(slot * 256 + 0) / 32 + 3];
+            for lane in 0..PANEL_ROWS {
+                class_linear5_g32u_h256_minn_a256_u256::weave(
+                    lines,
+                    lane,
+                    &[
+                        (((words[16][lane] >> (4)) & 0x0f0f0f0f))
+                            | ((((words[1][lane] >> (3)) & 0x01010101)) << 4u32),
+                        (((words[17][lane] >> (4)) & 0x0f0f0f0f))
+                            | ((((words[3][lane] >> (3)) & 0x01010101)) << 4u32),
+                        (((words[18][lane] >> (4)) & 0x0f0f0f0f))
+                            | ((((words[5][lane] >> (3)) & 0x01010101)) << 4u32),
+                        (((words[19][lane] >> (4)) & 0x0f0f0f0f))
+                            | ((((words[7][lane] >> (3)) & 0x01010101)) << 4u32),
+                        (((words[20][lane] >> (4)) & 0x0f0f0f0f))
+                            | ((((words[9][lane] >> (3)) & 0x01010101)) << 4u32),
+                        (((words[21][lane] >> (4)) & 0x0f0f0f0f))
+                            | ((((words[11][lane] >> (3)) & 0x01010101)) << 4u32),
+                        (((words[22][lane] >> (4)) & 0x0f0f0f0f))
+                            | ((((words[13][lane] >> (3)) & 0x01010101)) << 4u32),
+                        (((words[23][lane] >> (4)) & 0x0f0f0f0f))
+                            | ((((words[15][lane] >> (3)) & 0x01010101)) << 4u32),
+                    ],
+                );
+            }
+            let lines = &mut unit.codes[(slot * 256 + 0) / 32 + 4];
+            for lane in 0..PANEL_ROWS {
+                class_linear5_g32u_h256_minn_a256_u256::weave(
+                    lines,
+                    lane,
+                    &[
+                        ((words[24][lane] & 0x0f0f0f0f))
+                            | ((((words[1][lane] >> (4)) & 0x01010101)) << 4u32),
+                        ((words[25][lane] & 0x0f0f0f0f))
+                            | ((((words[3][lane] >> (4)) & 0x01010101)) << 4u32),
+                        ((words[26][lane] & 0x0f0f0f0f))
+                            | ((((words[5][lane] >> (4)) & 0x01010101)) << 4u32),
+                        ((words[27][lane] & 0x0f0f0f0f))
+                            | ((((words[7][lane] >> (4)) & 0x01010101)) << 4u32),
+                        ((words[28][lane] & 0x0f0f0f0f))
+                            | ((((words[9][lane] >> (4)) & 0x01010101)) << 4u32),
+                        ((words[29][lane] & 0x0f0f0f0f))
+                            | ((((words[11][lane] >> (4)) & 0x01010101)) << 4u32),
+                        ((words[30][lane] & 0x0f0f0f0f))
+                            | ((((words[13][lane] >> (4)) & 0x01010101)) << 4u32),
+                        ((words[31][lane] & 0x0f0f0f0f))
+                            | ((((words[15][lane] >> (4)) & 0x01010101)) << 4u32),
+                    ],
+                );
+            }
+            let lines = &mut unit.codes[(slot * 256 + 0) / 32 + 5];
+            for lane in 0..PANEL_ROWS {
+                class_linear5_g32u_h256_minn_a256_u256::weave(
+                    lines,
+                    lane,
+                    &[
+                        (((words[24][lane] >> (4)) & 0x0f0f0f0f))
+                            | ((((words[1][lane] >> (5)) & 0x01010101)) << 4u32),
+                        (((words[25][lane] >> (4)) & 0x0f0f0f0f))
+                            | ((((words[3][lane] >> (5)) & 0x01010101)) << 4u32),
+                        (((words[26][lane] >> (4)) & 0x0f0f0f0f))
+                            | ((((words[5][lane] >> (5)) & 0x01010101)) << 4u32),
+                        (((words[27][lane] >> (4)) & 0x0f0f0f0f))
+                            | ((((words[7][lane] >> (5)) & 0x01010101)) << 4u32),
+                        (((words[28][lane] >> (4)) & 0x0f0f0f0f))
+                            | ((((words[9][lane] >> (5)) & 0x01010101)) << 4u32),
+                        (((words[29][lane] >> (4)) & 0x0f0f0f0f))
+                            | ((((words[11][lane] >> (5)) & 0x01010101)) << 4u32),
+                        (((words[30][lane] >> (4)) & 0x0f0f0f0f))
+                            | ((((words[13][lane] >> (5)) & 0x01010101)) << 4u32),
+                        (((words[31][lane] >> (4)) & 0x0f0f0f0f))
+                            | ((((words[15][lane] >> (5)) & 0x01010101)) << 4u32),
+                    ],
+                );
+            }
+            let lines = &mut unit.codes[(slot * 256 + 0) / 32 + 6];
+            for lane in 0..PANEL_ROWS {
+                class_linear5_g32u_h256_minn_a256_u256::weave(
+                    lines,
+                    lane,
+                    &[
+                        ((words[32][lane] & 0x0f0f0f0f))
+                            | ((((words[1][lane] >> (6)) & 0x01010101)) << 4u32),
+                        ((words[33][lane] & 0x0f0f0f0f))
+                            | ((((words[3][lane] >> (6)) & 0x01010101)) << 4u32),
+                        ((words[34][lane] & 0x0f0f0f0f))
+                            | ((((words[5][lane] >> (6)) & 0x01010101)) << 4u32),
+                        ((words[35][lane] & 0x0f0f0f0f))
+                            | ((((words[7][lane] >> (6)) & 0x01010101)) << 4u32),
+                        ((words[36][lane] & 0x0f0f0f0f))
+                            | ((((words[9][lane] >> (6)) & 0x01010101)) << 4u32),
+                        ((words[37][lane] & 0x0f0f0f0f))
+                            | ((((words[11][lane] >> (6)) & 0x01010101)) << 4u32),
+                        ((words[38][lane] & 0x0f0f0f0f))
+                            | ((((words[13][lane] >> (6)) & 0x01010101)) << 4u32),
+                        ((words[39][lane] & 0x0f0f0f0f))
+                            | ((((words[15][lane] >> (6)) & 0x01010101)) << 4u32),
+                    ],
+                );
+            }
+            let lines = &mut unit.codes[(slot * 256 + 0) / 32 + 7];
+            for lane in 0..PANEL_ROWS {
+                class_linear5_g32u_h256_minn_a256_u256::weave(
+                    lines,
+                    lane,
+                    &[
+                        (((words[32][lane] >> (4)) & 0x0f0f0f0f))
+                            | ((((words[1][lane] >> (7)) & 0x01010101)) << 4u32),
+                        (((words[33][lane] >> (4)) & 0x0f0f0f0f))
+                            | ((((words[3][lane] >> (7)) & 0x01010101)) << 4u32),
+                        (((words[34][lane] >> (4)) & 0x0f0f0f0f))
+                            | ((((words[5][lane] >> (7)) & 0x01010101)) << 4u32),
+                        (((words[35][lane] >> (4)) & 0x0f0f0f0f))
+                            | ((((words[7][lane] >> (7)) & 0x01010101)) << 4u32),
+                        (((words[36][lane] >> (4)) & 0x0f0f0f0f))
+                            | ((((words[9][lane] >> (7)) & 0x01010101)) << 4u32),
+                        (((words[37][lane] >> (4)) & 0x0f0f0f0f))
+                            | ((((words[11][lane] >> (7)) & 0x01010101)) << 4u32),
+                        (((words[38][lane] >> (4)) & 0x0f0f0f0f))
+                            | ((((words[13][lane] >> (7)) & 0x01010101)) << 4u32),
+                        (((words[39][lane] >> (4)) & 0x0f0f0f0f))
+                            | ((((words[15][lane] >> (7)) & 0x01010101)) << 4u32),
+                    ],
+                );
+            }
+        }
+        if count_of < PANEL_ROWS {
+            for line in unit.codes.as_flattened_mut() {
+                line[count_of..].fill([0; 4]);
+            }
+        }
         for lane in 0..count_of {
-            let blocks = lanes[lane];
-            let (blocks, _) = blocks.as_chunks::<176>();
-            for slot in 0..(count - first).min(1) {
+            for slot in 0..(blocks.end - first).min(1) {
                 let index = first + slot;
-                let block = &blocks[index];
-                for hi_digit in 0..2 {
-                    for pair_digit in 0..2 {
-                        for half_digit in 0..2 {
-                            let mut quads = [0_u32; 8];
-                            for lane_digit in 0..8 {
-                                quads[(4 * lane_digit) / 4] = stored::word(
-                                    block,
-                                    48 + 64 * hi_digit + 32 * pair_digit + 4 * lane_digit,
-                                ) >> (4 * half_digit) & 0x0f0f0f0f
-                                    | ((stored::word(block, 16 + 4 * lane_digit)
-                                        >> (4 * hi_digit + 2 * pair_digit + half_digit)
-                                        & 0x01010101) << 4u32);
-                            }
-                            for body in 0..1 {
-                                class_linear5_g32u_h256_minn_a256_u256::weave(
-                                    &mut unit
-                                        .codes[(slot * 256 + 128 * hi_digit + 64 * pair_digit
-                                        + 32 * half_digit) / 32 + body],
-                                    lane,
-                                    &quads.as_chunks::<8>().0[body],
-                                );
-                            }
-                        }
-                    }
-                }
+                let block = &lanes[lane][index];
                 let v8 = u32::from_le_bytes([block[0 + 0], block[0 + 1], 0, 0]);
                 for at in 0..1 {
                     unit.roots[(slot * 256 + 0) / 256 + at][lane] = v8 as u16;

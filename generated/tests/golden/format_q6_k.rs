@@ -44,54 +44,213 @@ pub fn decode(tensors: &[Tensor], row: usize, out: &mut [f32]) {
 }
 use super::class_linear6z32_g16i_h256_a256_u256;
 use crate::bytemuck;
-/// Packs the first blocks of up to 16 rows into a zeroed panel.
-pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u8]) {
+/// Packs some blocks of up to 16 rows into a zeroed panel; the first begins a unit.
+pub fn pack(
+    tensors: &[Tensor],
+    rows: Range<usize>,
+    blocks: Range<usize>,
+    panel: &mut [u8],
+) {
     const PANEL_ROWS: usize = 16;
     let units: &mut [class_linear6z32_g16i_h256_a256_u256::Packed] = bytemuck::cast_slice_mut(
         panel,
     );
     let count_of = rows.len().min(PANEL_ROWS);
-    let mut lanes: [&[u8]; PANEL_ROWS] = [&[]; PANEL_ROWS];
-    for lane in 0..count_of {
-        lanes[lane] = tensors[0].row(rows.start + lane);
+    if count_of == 0 {
+        return;
     }
-    for (unit, first) in units.iter_mut().zip((0..count).step_by(1)) {
-        for lane in 0..count_of {
-            let blocks = lanes[lane];
-            let (blocks, _) = blocks.as_chunks::<210>();
-            for slot in 0..(count - first).min(1) {
-                let index = first + slot;
-                let block = &blocks[index];
-                for half_digit in 0..2 {
-                    for pair_digit in 0..2 {
-                        for odd_digit in 0..2 {
-                            for side_digit in 0..2 {
-                                let mut quads = [0_u32; 4];
-                                for lane_digit in 0..4 {
-                                    quads[(4 * lane_digit) / 4] = stored::word(
-                                        block,
-                                        64 * half_digit + 32 * odd_digit + 16 * side_digit
-                                            + 4 * lane_digit,
-                                    ) >> (4 * pair_digit) & 0x0f0f0f0f
-                                        | ((stored::word(
-                                            block,
-                                            128 + 32 * half_digit + 16 * side_digit + 4 * lane_digit,
-                                        ) >> (4 * pair_digit + 2 * odd_digit) & 0x03030303)
-                                            << 4u32);
-                                }
-                                for body in 0..1 {
-                                    class_linear6z32_g16i_h256_a256_u256::weave(
-                                        &mut unit
-                                            .codes[(slot * 256 + 128 * half_digit + 64 * pair_digit
-                                            + 32 * odd_digit + 16 * side_digit) / 16 + body],
-                                        lane,
-                                        &quads.as_chunks::<4>().0[body],
-                                    );
-                                }
-                            }
-                        }
-                    }
+    let mut lanes: [&[[u8; 210]]; PANEL_ROWS] = [&[]; PANEL_ROWS];
+    for lane in 0..PANEL_ROWS {
+        let of_lane = tensors[0].row(rows.start + lane.min(count_of - 1));
+        let (of_lane, _) = of_lane.as_chunks::<210>();
+        lanes[lane] = of_lane;
+    }
+    for (unit, first) in units[blocks.start / 1..]
+        .iter_mut()
+        .zip((blocks.start..blocks.end).step_by(1))
+    {
+        for slot in 0..(blocks.end - first).min(1) {
+            let index = first + slot;
+            let mut of_lanes = [&[0_u8; 210]; PANEL_ROWS];
+            for lane in 0..PANEL_ROWS {
+                of_lanes[lane] = &lanes[lane][index];
+            }
+            for half_digit in 0..2 {
+                let mut words = [[0_u32; PANEL_ROWS]; 24];
+                for lane in 0..PANEL_ROWS {
+                    let block = of_lanes[lane];
+                    words[0][lane] = stored::word(block, 64 * half_digit);
+                    words[1][lane] = stored::word(block, 128 + 32 * half_digit);
+                    words[2][lane] = stored::word(block, 4 + 64 * half_digit);
+                    words[3][lane] = stored::word(block, 132 + 32 * half_digit);
+                    words[4][lane] = stored::word(block, 8 + 64 * half_digit);
+                    words[5][lane] = stored::word(block, 136 + 32 * half_digit);
+                    words[6][lane] = stored::word(block, 12 + 64 * half_digit);
+                    words[7][lane] = stored::word(block, 140 + 32 * half_digit);
+                    words[8][lane] = stored::word(block, 16 + 64 * half_digit);
+                    words[9][lane] = stored::word(block, 144 + 32 * half_digit);
+                    words[10][lane] = stored::word(block, 20 + 64 * half_digit);
+                    words[11][lane] = stored::word(block, 148 + 32 * half_digit);
+                    words[12][lane] = stored::word(block, 24 + 64 * half_digit);
+                    words[13][lane] = stored::word(block, 152 + 32 * half_digit);
+                    words[14][lane] = stored::word(block, 28 + 64 * half_digit);
+                    words[15][lane] = stored::word(block, 156 + 32 * half_digit);
+                    words[16][lane] = stored::word(block, 32 + 64 * half_digit);
+                    words[17][lane] = stored::word(block, 36 + 64 * half_digit);
+                    words[18][lane] = stored::word(block, 40 + 64 * half_digit);
+                    words[19][lane] = stored::word(block, 44 + 64 * half_digit);
+                    words[20][lane] = stored::word(block, 48 + 64 * half_digit);
+                    words[21][lane] = stored::word(block, 52 + 64 * half_digit);
+                    words[22][lane] = stored::word(block, 56 + 64 * half_digit);
+                    words[23][lane] = stored::word(block, 60 + 64 * half_digit);
                 }
+                let lines = &mut unit.codes[(slot * 256 + 128 * half_digit) / 16 + 0];
+                for lane in 0..PANEL_ROWS {
+                    class_linear6z32_g16i_h256_a256_u256::weave(
+                        lines,
+                        lane,
+                        &[
+                            ((words[0][lane] & 0x0f0f0f0f))
+                                | (((words[1][lane] & 0x03030303)) << 4u32),
+                            ((words[2][lane] & 0x0f0f0f0f))
+                                | (((words[3][lane] & 0x03030303)) << 4u32),
+                            ((words[4][lane] & 0x0f0f0f0f))
+                                | (((words[5][lane] & 0x03030303)) << 4u32),
+                            ((words[6][lane] & 0x0f0f0f0f))
+                                | (((words[7][lane] & 0x03030303)) << 4u32),
+                        ],
+                    );
+                }
+                let lines = &mut unit.codes[(slot * 256 + 128 * half_digit) / 16 + 1];
+                for lane in 0..PANEL_ROWS {
+                    class_linear6z32_g16i_h256_a256_u256::weave(
+                        lines,
+                        lane,
+                        &[
+                            ((words[8][lane] & 0x0f0f0f0f))
+                                | (((words[9][lane] & 0x03030303)) << 4u32),
+                            ((words[10][lane] & 0x0f0f0f0f))
+                                | (((words[11][lane] & 0x03030303)) << 4u32),
+                            ((words[12][lane] & 0x0f0f0f0f))
+                                | (((words[13][lane] & 0x03030303)) << 4u32),
+                            ((words[14][lane] & 0x0f0f0f0f))
+                                | (((words[15][lane] & 0x03030303)) << 4u32),
+                        ],
+                    );
+                }
+                let lines = &mut unit.codes[(slot * 256 + 128 * half_digit) / 16 + 2];
+                for lane in 0..PANEL_ROWS {
+                    class_linear6z32_g16i_h256_a256_u256::weave(
+                        lines,
+                        lane,
+                        &[
+                            ((words[16][lane] & 0x0f0f0f0f))
+                                | ((((words[1][lane] >> (2)) & 0x03030303)) << 4u32),
+                            ((words[17][lane] & 0x0f0f0f0f))
+                                | ((((words[3][lane] >> (2)) & 0x03030303)) << 4u32),
+                            ((words[18][lane] & 0x0f0f0f0f))
+                                | ((((words[5][lane] >> (2)) & 0x03030303)) << 4u32),
+                            ((words[19][lane] & 0x0f0f0f0f))
+                                | ((((words[7][lane] >> (2)) & 0x03030303)) << 4u32),
+                        ],
+                    );
+                }
+                let lines = &mut unit.codes[(slot * 256 + 128 * half_digit) / 16 + 3];
+                for lane in 0..PANEL_ROWS {
+                    class_linear6z32_g16i_h256_a256_u256::weave(
+                        lines,
+                        lane,
+                        &[
+                            ((words[20][lane] & 0x0f0f0f0f))
+                                | ((((words[9][lane] >> (2)) & 0x03030303)) << 4u32),
+                            ((words[21][lane] & 0x0f0f0f0f))
+                                | ((((words[11][lane] >> (2)) & 0x03030303)) << 4u32),
+                            ((words[22][lane] & 0x0f0f0f0f))
+                                | ((((words[13][lane] >> (2)) & 0x03030303)) << 4u32),
+                            ((words[23][lane] & 0x0f0f0f0f))
+                                | ((((words[15][lane] >> (2)) & 0x03030303)) << 4u32),
+                        ],
+                    );
+                }
+                let lines = &mut unit.codes[(slot * 256 + 128 * half_digit) / 16 + 4];
+                for lane in 0..PANEL_ROWS {
+                    class_linear6z32_g16i_h256_a256_u256::weave(
+                        lines,
+                        lane,
+                        &[
+                            (((words[0][lane] >> (4)) & 0x0f0f0f0f))
+                                | ((((words[1][lane] >> (4)) & 0x03030303)) << 4u32),
+                            (((words[2][lane] >> (4)) & 0x0f0f0f0f))
+                                | ((((words[3][lane] >> (4)) & 0x03030303)) << 4u32),
+                            (((words[4][lane] >> (4)) & 0x0f0f0f0f))
+                                | ((((words[5][lane] >> (4)) & 0x03030303)) << 4u32),
+                            (((words[6][lane] >> (4)) & 0x0f0f0f0f))
+                                | ((((words[7][lane] >> (4)) & 0x03030303)) << 4u32),
+                        ],
+                    );
+                }
+                let lines = &mut unit.codes[(slot * 256 + 128 * half_digit) / 16 + 5];
+                for lane in 0..PANEL_ROWS {
+                    class_linear6z32_g16i_h256_a256_u256::weave(
+                        lines,
+                        lane,
+                        &[
+                            (((words[8][lane] >> (4)) & 0x0f0f0f0f))
+                                | ((((words[9][lane] >> (4)) & 0x03030303)) << 4u32),
+                            (((words[10][lane] >> (4)) & 0x0f0f0f0f))
+                                | ((((words[11][lane] >> (4)) & 0x03030303)) << 4u32),
+                            (((words[12][lane] >> (4)) & 0x0f0f0f0f))
+                                | ((((words[13][lane] >> (4)) & 0x03030303)) << 4u32),
+                            (((words[14][lane] >> (4)) & 0x0f0f0f0f))
+                                | ((((words[15][lane] >> (4)) & 0x03030303)) << 4u32),
+                        ],
+                    );
+                }
+                let lines = &mut unit.codes[(slot * 256 + 128 * half_digit) / 16 + 6];
+                for lane in 0..PANEL_ROWS {
+                    class_linear6z32_g16i_h256_a256_u256::weave(
+                        lines,
+                        lane,
+                        &[
+                            (((words[16][lane] >> (4)) & 0x0f0f0f0f))
+                                | ((((words[1][lane] >> (6)) & 0x03030303)) << 4u32),
+                            (((words[17][lane] >> (4)) & 0x0f0f0f0f))
+                                | ((((words[3][lane] >> (6)) & 0x03030303)) << 4u32),
+                            (((words[18][lane] >> (4)) & 0x0f0f0f0f))
+                                | ((((words[5][lane] >> (6)) & 0x03030303)) << 4u32),
+                            (((words[19][lane] >> (4)) & 0x0f0f0f0f))
+                                | ((((words[7][lane] >> (6)) & 0x03030303)) << 4u32),
+                        ],
+                    );
+                }
+                let lines = &mut unit.codes[(slot * 256 + 128 * half_digit) / 16 + 7];
+                for lane in 0..PANEL_ROWS {
+                    class_linear6z32_g16i_h256_a256_u256::weave(
+                        lines,
+                        lane,
+                        &[
+                            (((words[20][lane] >> (4)) & 0x0f0f0f0f))
+                                | ((((words[9][lane] >> (6)) & 0x03030303)) << 4u32),
+                            (((words[21][lane] >> (4)) & 0x0f0f0f0f))
+                                | ((((words[11][lane] >> (6)) & 0x03030303)) << 4u32),
+                            (((words[22][lane] >> (4)) & 0x0f0f0f0f))
+                                | ((((words[13][lane] >> (6)) & 0x03030303)) << 4u32),
+                            (((words[23][lane] >> (4)) & 0x0f0f0f0f))
+                                | ((((words[15][lane] >> (6)) & 0x03030303)) << 4u32),
+                        ],
+                    );
+                }
+            }
+        }
+        if count_of < PANEL_ROWS {
+            for line in unit.codes.as_flattened_mut() {
+                line[count_of..].fill([0; 4]);
+            }
+        }
+        for lane in 0..count_of {
+            for slot in 0..(blocks.end - first).min(1) {
+                let index = first + slot;
+                let block = &lanes[lane][index];
                 let v7 = u32::from_le_bytes([block[208 + 0], block[208 + 1], 0, 0]);
                 for at in 0..1 {
                     unit.roots[(slot * 256 + 0) / 256 + at][lane] = v7 as u16;

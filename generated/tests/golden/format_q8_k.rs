@@ -9,12 +9,7 @@ pub fn decode(tensors: &[Tensor], row: usize, out: &mut [f32]) {
     let blocks = tensors[0].row(row);
     let (blocks, _) = blocks.as_chunks::<292>();
     for (block, out) in blocks.iter().zip(outs) {
-        let v2 = u32::from_le_bytes([
-            block[0 + 0],
-            block[0 + 1],
-            block[0 + 2],
-            block[0 + 3],
-        ]);
+        let v2 = stored::word(block, 0);
         let v3 = f32::from_bits(v2);
         for lane_digit in 0..256 {
             let v0 = u32::from(block[4 + lane_digit]);
@@ -26,44 +21,252 @@ pub fn decode(tensors: &[Tensor], row: usize, out: &mut [f32]) {
 }
 use super::class_linear8z128_g256_f256_a256_u512;
 use crate::bytemuck;
-/// Packs the first blocks of up to 16 rows into a zeroed panel.
-pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u8]) {
+/// Packs some blocks of up to 16 rows into a zeroed panel; the first begins a unit.
+pub fn pack(
+    tensors: &[Tensor],
+    rows: Range<usize>,
+    blocks: Range<usize>,
+    panel: &mut [u8],
+) {
     const PANEL_ROWS: usize = 16;
     let units: &mut [class_linear8z128_g256_f256_a256_u512::Packed] = bytemuck::cast_slice_mut(
         panel,
     );
     let count_of = rows.len().min(PANEL_ROWS);
-    let mut lanes: [&[u8]; PANEL_ROWS] = [&[]; PANEL_ROWS];
-    for lane in 0..count_of {
-        lanes[lane] = tensors[0].row(rows.start + lane);
+    if count_of == 0 {
+        return;
     }
-    for (unit, first) in units.iter_mut().zip((0..count).step_by(2)) {
+    let mut lanes: [&[[u8; 292]]; PANEL_ROWS] = [&[]; PANEL_ROWS];
+    for lane in 0..PANEL_ROWS {
+        let of_lane = tensors[0].row(rows.start + lane.min(count_of - 1));
+        let (of_lane, _) = of_lane.as_chunks::<292>();
+        lanes[lane] = of_lane;
+    }
+    for (unit, first) in units[blocks.start / 2..]
+        .iter_mut()
+        .zip((blocks.start..blocks.end).step_by(2))
+    {
+        for slot in 0..(blocks.end - first).min(2) {
+            let index = first + slot;
+            let mut of_lanes = [&[0_u8; 292]; PANEL_ROWS];
+            for lane in 0..PANEL_ROWS {
+                of_lanes[lane] = &lanes[lane][index];
+            }
+            let mut words = [[0_u32; PANEL_ROWS]; 64];
+            for lane in 0..PANEL_ROWS {
+                let block = of_lanes[lane];
+                words[0][lane] = stored::word(block, 4);
+                words[1][lane] = stored::word(block, 8);
+                words[2][lane] = stored::word(block, 12);
+                words[3][lane] = stored::word(block, 16);
+                words[4][lane] = stored::word(block, 20);
+                words[5][lane] = stored::word(block, 24);
+                words[6][lane] = stored::word(block, 28);
+                words[7][lane] = stored::word(block, 32);
+                words[8][lane] = stored::word(block, 36);
+                words[9][lane] = stored::word(block, 40);
+                words[10][lane] = stored::word(block, 44);
+                words[11][lane] = stored::word(block, 48);
+                words[12][lane] = stored::word(block, 52);
+                words[13][lane] = stored::word(block, 56);
+                words[14][lane] = stored::word(block, 60);
+                words[15][lane] = stored::word(block, 64);
+                words[16][lane] = stored::word(block, 68);
+                words[17][lane] = stored::word(block, 72);
+                words[18][lane] = stored::word(block, 76);
+                words[19][lane] = stored::word(block, 80);
+                words[20][lane] = stored::word(block, 84);
+                words[21][lane] = stored::word(block, 88);
+                words[22][lane] = stored::word(block, 92);
+                words[23][lane] = stored::word(block, 96);
+                words[24][lane] = stored::word(block, 100);
+                words[25][lane] = stored::word(block, 104);
+                words[26][lane] = stored::word(block, 108);
+                words[27][lane] = stored::word(block, 112);
+                words[28][lane] = stored::word(block, 116);
+                words[29][lane] = stored::word(block, 120);
+                words[30][lane] = stored::word(block, 124);
+                words[31][lane] = stored::word(block, 128);
+                words[32][lane] = stored::word(block, 132);
+                words[33][lane] = stored::word(block, 136);
+                words[34][lane] = stored::word(block, 140);
+                words[35][lane] = stored::word(block, 144);
+                words[36][lane] = stored::word(block, 148);
+                words[37][lane] = stored::word(block, 152);
+                words[38][lane] = stored::word(block, 156);
+                words[39][lane] = stored::word(block, 160);
+                words[40][lane] = stored::word(block, 164);
+                words[41][lane] = stored::word(block, 168);
+                words[42][lane] = stored::word(block, 172);
+                words[43][lane] = stored::word(block, 176);
+                words[44][lane] = stored::word(block, 180);
+                words[45][lane] = stored::word(block, 184);
+                words[46][lane] = stored::word(block, 188);
+                words[47][lane] = stored::word(block, 192);
+                words[48][lane] = stored::word(block, 196);
+                words[49][lane] = stored::word(block, 200);
+                words[50][lane] = stored::word(block, 204);
+                words[51][lane] = stored::word(block, 208);
+                words[52][lane] = stored::word(block, 212);
+                words[53][lane] = stored::word(block, 216);
+                words[54][lane] = stored::word(block, 220);
+                words[55][lane] = stored::word(block, 224);
+                words[56][lane] = stored::word(block, 228);
+                words[57][lane] = stored::word(block, 232);
+                words[58][lane] = stored::word(block, 236);
+                words[59][lane] = stored::word(block, 240);
+                words[60][lane] = stored::word(block, 244);
+                words[61][lane] = stored::word(block, 248);
+                words[62][lane] = stored::word(block, 252);
+                words[63][lane] = stored::word(block, 256);
+            }
+            let lines = &mut unit.codes[(slot * 256 + 0) / 32 + 0];
+            for lane in 0..PANEL_ROWS {
+                class_linear8z128_g256_f256_a256_u512::weave(
+                    lines,
+                    lane,
+                    &[
+                        (words[0][lane]) ^ 0x80808080,
+                        (words[1][lane]) ^ 0x80808080,
+                        (words[2][lane]) ^ 0x80808080,
+                        (words[3][lane]) ^ 0x80808080,
+                        (words[4][lane]) ^ 0x80808080,
+                        (words[5][lane]) ^ 0x80808080,
+                        (words[6][lane]) ^ 0x80808080,
+                        (words[7][lane]) ^ 0x80808080,
+                    ],
+                );
+            }
+            let lines = &mut unit.codes[(slot * 256 + 0) / 32 + 1];
+            for lane in 0..PANEL_ROWS {
+                class_linear8z128_g256_f256_a256_u512::weave(
+                    lines,
+                    lane,
+                    &[
+                        (words[8][lane]) ^ 0x80808080,
+                        (words[9][lane]) ^ 0x80808080,
+                        (words[10][lane]) ^ 0x80808080,
+                        (words[11][lane]) ^ 0x80808080,
+                        (words[12][lane]) ^ 0x80808080,
+                        (words[13][lane]) ^ 0x80808080,
+                        (words[14][lane]) ^ 0x80808080,
+                        (words[15][lane]) ^ 0x80808080,
+                    ],
+                );
+            }
+            let lines = &mut unit.codes[(slot * 256 + 0) / 32 + 2];
+            for lane in 0..PANEL_ROWS {
+                class_linear8z128_g256_f256_a256_u512::weave(
+                    lines,
+                    lane,
+                    &[
+                        (words[16][lane]) ^ 0x80808080,
+                        (words[17][lane]) ^ 0x80808080,
+                        (words[18][lane]) ^ 0x80808080,
+                        (words[19][lane]) ^ 0x80808080,
+                        (words[20][lane]) ^ 0x80808080,
+                        (words[21][lane]) ^ 0x80808080,
+                        (words[22][lane]) ^ 0x80808080,
+                        (words[23][lane]) ^ 0x80808080,
+                    ],
+                );
+            }
+            let lines = &mut unit.codes[(slot * 256 + 0) / 32 + 3];
+            for lane in 0..PANEL_ROWS {
+                class_linear8z128_g256_f256_a256_u512::weave(
+                    lines,
+                    lane,
+                    &[
+                        (words[24][lane]) ^ 0x80808080,
+                        (words[25][lane]) ^ 0x80808080,
+                        (words[26][lane]) ^ 0x80808080,
+                        (words[27][lane]) ^ 0x80808080,
+                        (words[28][lane]) ^ 0x80808080,
+                        (words[29][lane]) ^ 0x80808080,
+                        (words[30][lane]) ^ 0x80808080,
+                        (words[31][lane]) ^ 0x80808080,
+                    ],
+                );
+            }
+            let lines = &mut unit.codes[(slot * 256 + 0) / 32 + 4];
+            for lane in 0..PANEL_ROWS {
+                class_linear8z128_g256_f256_a256_u512::weave(
+                    lines,
+                    lane,
+                    &[
+                        (words[32][lane]) ^ 0x80808080,
+                        (words[33][lane]) ^ 0x80808080,
+                        (words[34][lane]) ^ 0x80808080,
+                        (words[35][lane]) ^ 0x80808080,
+                        (words[36][lane]) ^ 0x80808080,
+                        (words[37][lane]) ^ 0x80808080,
+                        (words[38][lane]) ^ 0x80808080,
+                        (words[39][lane]) ^ 0x80808080,
+                    ],
+                );
+            }
+            let lines = &mut unit.codes[(slot * 256 + 0) / 32 + 5];
+            for lane in 0..PANEL_ROWS {
+                class_linear8z128_g256_f256_a256_u512::weave(
+                    lines,
+                    lane,
+                    &[
+                        (words[40][lane]) ^ 0x80808080,
+                        (words[41][lane]) ^ 0x80808080,
+                        (words[42][lane]) ^ 0x80808080,
+                        (words[43][lane]) ^ 0x80808080,
+                        (words[44][lane]) ^ 0x80808080,
+                        (words[45][lane]) ^ 0x80808080,
+                        (words[46][lane]) ^ 0x80808080,
+                        (words[47][lane]) ^ 0x80808080,
+                    ],
+                );
+            }
+            let lines = &mut unit.codes[(slot * 256 + 0) / 32 + 6];
+            for lane in 0..PANEL_ROWS {
+                class_linear8z128_g256_f256_a256_u512::weave(
+                    lines,
+                    lane,
+                    &[
+                        (words[48][lane]) ^ 0x80808080,
+                        (words[49][lane]) ^ 0x80808080,
+                        (words[50][lane]) ^ 0x80808080,
+                        (words[51][lane]) ^ 0x80808080,
+                        (words[52][lane]) ^ 0x80808080,
+                        (words[53][lane]) ^ 0x80808080,
+                        (words[54][lane]) ^ 0x80808080,
+                        (words[55][lane]) ^ 0x80808080,
+                    ],
+                );
+            }
+            let lines = &mut unit.codes[(slot * 256 + 0) / 32 + 7];
+            for lane in 0..PANEL_ROWS {
+                class_linear8z128_g256_f256_a256_u512::weave(
+                    lines,
+                    lane,
+                    &[
+                        (words[56][lane]) ^ 0x80808080,
+                        (words[57][lane]) ^ 0x80808080,
+                        (words[58][lane]) ^ 0x80808080,
+                        (words[59][lane]) ^ 0x80808080,
+                        (words[60][lane]) ^ 0x80808080,
+                        (words[61][lane]) ^ 0x80808080,
+                        (words[62][lane]) ^ 0x80808080,
+                        (words[63][lane]) ^ 0x80808080,
+                    ],
+                );
+            }
+        }
+        if count_of < PANEL_ROWS {
+            for line in unit.codes.as_flattened_mut() {
+                line[count_of..].fill([0; 4]);
+            }
+        }
         for lane in 0..count_of {
-            let blocks = lanes[lane];
-            let (blocks, _) = blocks.as_chunks::<292>();
-            for slot in 0..(count - first).min(2) {
+            for slot in 0..(blocks.end - first).min(2) {
                 let index = first + slot;
-                let block = &blocks[index];
-                let mut quads = [0_u32; 64];
-                for lane_digit in 0..64 {
-                    quads[(4 * lane_digit) / 4] = (stored::word(
-                        block,
-                        4 + 4 * lane_digit,
-                    )) ^ 0x80808080;
-                }
-                for body in 0..8 {
-                    class_linear8z128_g256_f256_a256_u512::weave(
-                        &mut unit.codes[(slot * 256 + 0) / 32 + body],
-                        lane,
-                        &quads.as_chunks::<8>().0[body],
-                    );
-                }
-                let v2 = u32::from_le_bytes([
-                    block[0 + 0],
-                    block[0 + 1],
-                    block[0 + 2],
-                    block[0 + 3],
-                ]);
+                let block = &lanes[lane][index];
+                let v2 = stored::word(block, 0);
                 let v3 = f32::from_bits(v2);
                 for at in 0..1 {
                     unit.roots[(slot * 256 + 0) / 256 + at][lane] = v3;

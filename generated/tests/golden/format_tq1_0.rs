@@ -52,56 +52,200 @@ pub fn decode(tensors: &[Tensor], row: usize, out: &mut [f32]) {
 }
 use super::class_linear2z1_g256_h256_a256_u512;
 use crate::bytemuck;
-/// Packs the first blocks of up to 16 rows into a zeroed panel.
-pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u8]) {
+/// Packs some blocks of up to 16 rows into a zeroed panel; the first begins a unit.
+pub fn pack(
+    tensors: &[Tensor],
+    rows: Range<usize>,
+    blocks: Range<usize>,
+    panel: &mut [u8],
+) {
     const PANEL_ROWS: usize = 16;
     let units: &mut [class_linear2z1_g256_h256_a256_u512::Packed] = bytemuck::cast_slice_mut(
         panel,
     );
     let count_of = rows.len().min(PANEL_ROWS);
-    let mut lanes: [&[u8]; PANEL_ROWS] = [&[]; PANEL_ROWS];
-    for lane in 0..count_of {
-        lanes[lane] = tensors[0].row(rows.start + lane);
+    if count_of == 0 {
+        return;
     }
-    for (unit, first) in units.iter_mut().zip((0..count).step_by(2)) {
+    let mut lanes: [&[[u8; 54]]; PANEL_ROWS] = [&[]; PANEL_ROWS];
+    for lane in 0..PANEL_ROWS {
+        let of_lane = tensors[0].row(rows.start + lane.min(count_of - 1));
+        let (of_lane, _) = of_lane.as_chunks::<54>();
+        lanes[lane] = of_lane;
+    }
+    for (unit, first) in units[blocks.start / 2..]
+        .iter_mut()
+        .zip((blocks.start..blocks.end).step_by(2))
+    {
+        for slot in 0..(blocks.end - first).min(2) {
+            let index = first + slot;
+            let mut of_lanes = [&[0_u8; 54]; PANEL_ROWS];
+            for lane in 0..PANEL_ROWS {
+                of_lanes[lane] = &lanes[lane][index];
+            }
+            let mut words = [[0_u32; PANEL_ROWS]; 13];
+            for lane in 0..PANEL_ROWS {
+                let block = of_lanes[lane];
+                words[0][lane] = stored::word(block, 0);
+                words[1][lane] = stored::word(block, 4);
+                words[2][lane] = stored::word(block, 8);
+                words[3][lane] = stored::word(block, 12);
+                words[4][lane] = stored::word(block, 16);
+                words[5][lane] = stored::word(block, 20);
+                words[6][lane] = stored::word(block, 24);
+                words[7][lane] = stored::word(block, 28);
+                words[8][lane] = stored::word(block, 32);
+                words[9][lane] = stored::word(block, 36);
+                words[10][lane] = stored::word(block, 40);
+                words[11][lane] = stored::word(block, 44);
+                words[12][lane] = stored::word(block, 48);
+            }
+            let lines = &mut unit.codes[(slot * 256 + 0) / 32 + 0];
+            for lane in 0..PANEL_ROWS {
+                class_linear2z1_g256_h256_a256_u512::weave(
+                    lines,
+                    lane,
+                    &[
+                        scalar::trits(words[0][lane], 0),
+                        scalar::trits(words[1][lane], 0),
+                        scalar::trits(words[2][lane], 0),
+                        scalar::trits(words[3][lane], 0),
+                        scalar::trits(words[4][lane], 0),
+                        scalar::trits(words[5][lane], 0),
+                        scalar::trits(words[6][lane], 0),
+                        scalar::trits(words[7][lane], 0),
+                    ],
+                );
+            }
+            let lines = &mut unit.codes[(slot * 256 + 0) / 32 + 1];
+            for lane in 0..PANEL_ROWS {
+                class_linear2z1_g256_h256_a256_u512::weave(
+                    lines,
+                    lane,
+                    &[
+                        scalar::trits(words[0][lane], 1),
+                        scalar::trits(words[1][lane], 1),
+                        scalar::trits(words[2][lane], 1),
+                        scalar::trits(words[3][lane], 1),
+                        scalar::trits(words[4][lane], 1),
+                        scalar::trits(words[5][lane], 1),
+                        scalar::trits(words[6][lane], 1),
+                        scalar::trits(words[7][lane], 1),
+                    ],
+                );
+            }
+            let lines = &mut unit.codes[(slot * 256 + 0) / 32 + 2];
+            for lane in 0..PANEL_ROWS {
+                class_linear2z1_g256_h256_a256_u512::weave(
+                    lines,
+                    lane,
+                    &[
+                        scalar::trits(words[0][lane], 2),
+                        scalar::trits(words[1][lane], 2),
+                        scalar::trits(words[2][lane], 2),
+                        scalar::trits(words[3][lane], 2),
+                        scalar::trits(words[4][lane], 2),
+                        scalar::trits(words[5][lane], 2),
+                        scalar::trits(words[6][lane], 2),
+                        scalar::trits(words[7][lane], 2),
+                    ],
+                );
+            }
+            let lines = &mut unit.codes[(slot * 256 + 0) / 32 + 3];
+            for lane in 0..PANEL_ROWS {
+                class_linear2z1_g256_h256_a256_u512::weave(
+                    lines,
+                    lane,
+                    &[
+                        scalar::trits(words[0][lane], 3),
+                        scalar::trits(words[1][lane], 3),
+                        scalar::trits(words[2][lane], 3),
+                        scalar::trits(words[3][lane], 3),
+                        scalar::trits(words[4][lane], 3),
+                        scalar::trits(words[5][lane], 3),
+                        scalar::trits(words[6][lane], 3),
+                        scalar::trits(words[7][lane], 3),
+                    ],
+                );
+            }
+            let lines = &mut unit.codes[(slot * 256 + 0) / 32 + 4];
+            for lane in 0..PANEL_ROWS {
+                class_linear2z1_g256_h256_a256_u512::weave(
+                    lines,
+                    lane,
+                    &[
+                        scalar::trits(words[0][lane], 4),
+                        scalar::trits(words[1][lane], 4),
+                        scalar::trits(words[2][lane], 4),
+                        scalar::trits(words[3][lane], 4),
+                        scalar::trits(words[4][lane], 4),
+                        scalar::trits(words[5][lane], 4),
+                        scalar::trits(words[6][lane], 4),
+                        scalar::trits(words[7][lane], 4),
+                    ],
+                );
+            }
+            let lines = &mut unit.codes[(slot * 256 + 0) / 32 + 5];
+            for lane in 0..PANEL_ROWS {
+                class_linear2z1_g256_h256_a256_u512::weave(
+                    lines,
+                    lane,
+                    &[
+                        scalar::trits(words[8][lane], 0),
+                        scalar::trits(words[9][lane], 0),
+                        scalar::trits(words[10][lane], 0),
+                        scalar::trits(words[11][lane], 0),
+                        scalar::trits(words[8][lane], 1),
+                        scalar::trits(words[9][lane], 1),
+                        scalar::trits(words[10][lane], 1),
+                        scalar::trits(words[11][lane], 1),
+                    ],
+                );
+            }
+            let lines = &mut unit.codes[(slot * 256 + 0) / 32 + 6];
+            for lane in 0..PANEL_ROWS {
+                class_linear2z1_g256_h256_a256_u512::weave(
+                    lines,
+                    lane,
+                    &[
+                        scalar::trits(words[8][lane], 2),
+                        scalar::trits(words[9][lane], 2),
+                        scalar::trits(words[10][lane], 2),
+                        scalar::trits(words[11][lane], 2),
+                        scalar::trits(words[8][lane], 3),
+                        scalar::trits(words[9][lane], 3),
+                        scalar::trits(words[10][lane], 3),
+                        scalar::trits(words[11][lane], 3),
+                    ],
+                );
+            }
+            let lines = &mut unit.codes[(slot * 256 + 0) / 32 + 7];
+            for lane in 0..PANEL_ROWS {
+                class_linear2z1_g256_h256_a256_u512::weave(
+                    lines,
+                    lane,
+                    &[
+                        scalar::trits(words[8][lane], 4),
+                        scalar::trits(words[9][lane], 4),
+                        scalar::trits(words[10][lane], 4),
+                        scalar::trits(words[11][lane], 4),
+                        scalar::trits(words[12][lane], 0),
+                        scalar::trits(words[12][lane], 1),
+                        scalar::trits(words[12][lane], 2),
+                        scalar::trits(words[12][lane], 3),
+                    ],
+                );
+            }
+        }
+        if count_of < PANEL_ROWS {
+            for line in unit.codes.as_flattened_mut() {
+                line[count_of..].fill([0; 4]);
+            }
+        }
         for lane in 0..count_of {
-            let blocks = lanes[lane];
-            let (blocks, _) = blocks.as_chunks::<54>();
-            for slot in 0..(count - first).min(2) {
+            for slot in 0..(blocks.end - first).min(2) {
                 let index = first + slot;
-                let block = &blocks[index];
-                let mut quads = [0_u32; 64];
-                for digit_digit in 0..5 {
-                    for lane_digit in 0..8 {
-                        quads[(32 * digit_digit + 4 * lane_digit) / 4] = scalar::trits(
-                            stored::word(block, 4 * lane_digit),
-                            digit_digit,
-                        );
-                    }
-                }
-                for digit_digit in 0..5 {
-                    for lane_digit in 0..4 {
-                        quads[(160 + 16 * digit_digit + 4 * lane_digit) / 4] = scalar::trits(
-                            stored::word(block, 32 + 4 * lane_digit),
-                            digit_digit,
-                        );
-                    }
-                }
-                for digit_digit in 0..4 {
-                    for lane_digit in 0..1 {
-                        quads[(240 + 4 * digit_digit + 4 * lane_digit) / 4] = scalar::trits(
-                            stored::word(block, 48 + 4 * lane_digit),
-                            digit_digit,
-                        );
-                    }
-                }
-                for body in 0..8 {
-                    class_linear2z1_g256_h256_a256_u512::weave(
-                        &mut unit.codes[slot / 1 * 8 + body],
-                        lane,
-                        &quads.as_chunks::<8>().0[body],
-                    );
-                }
+                let block = &lanes[lane][index];
                 let v3 = u32::from_le_bytes([block[52 + 0], block[52 + 1], 0, 0]);
                 for at in 0..1 {
                     unit.roots[(slot * 256 + 0) / 256 + at][lane] = v3 as u16;

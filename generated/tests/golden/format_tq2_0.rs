@@ -27,44 +27,129 @@ pub fn decode(tensors: &[Tensor], row: usize, out: &mut [f32]) {
 }
 use super::class_linear2z1_g256_h256_a256_u512;
 use crate::bytemuck;
-/// Packs the first blocks of up to 16 rows into a zeroed panel.
-pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u8]) {
+/// Packs some blocks of up to 16 rows into a zeroed panel; the first begins a unit.
+pub fn pack(
+    tensors: &[Tensor],
+    rows: Range<usize>,
+    blocks: Range<usize>,
+    panel: &mut [u8],
+) {
     const PANEL_ROWS: usize = 16;
     let units: &mut [class_linear2z1_g256_h256_a256_u512::Packed] = bytemuck::cast_slice_mut(
         panel,
     );
     let count_of = rows.len().min(PANEL_ROWS);
-    let mut lanes: [&[u8]; PANEL_ROWS] = [&[]; PANEL_ROWS];
-    for lane in 0..count_of {
-        lanes[lane] = tensors[0].row(rows.start + lane);
+    if count_of == 0 {
+        return;
     }
-    for (unit, first) in units.iter_mut().zip((0..count).step_by(2)) {
-        for lane in 0..count_of {
-            let blocks = lanes[lane];
-            let (blocks, _) = blocks.as_chunks::<66>();
-            for slot in 0..(count - first).min(2) {
-                let index = first + slot;
-                let block = &blocks[index];
-                for half_digit in 0..2 {
-                    for row_digit in 0..4 {
-                        let mut quads = [0_u32; 8];
-                        for lane_digit in 0..8 {
-                            quads[(4 * lane_digit) / 4] = stored::word(
-                                block,
-                                32 * half_digit + 4 * lane_digit,
-                            ) >> (2 * row_digit) & 0x03030303;
-                        }
-                        for body in 0..1 {
-                            class_linear2z1_g256_h256_a256_u512::weave(
-                                &mut unit
-                                    .codes[(slot * 256 + 128 * half_digit + 32 * row_digit) / 32
-                                    + body],
-                                lane,
-                                &quads.as_chunks::<8>().0[body],
-                            );
-                        }
-                    }
+    let mut lanes: [&[[u8; 66]]; PANEL_ROWS] = [&[]; PANEL_ROWS];
+    for lane in 0..PANEL_ROWS {
+        let of_lane = tensors[0].row(rows.start + lane.min(count_of - 1));
+        let (of_lane, _) = of_lane.as_chunks::<66>();
+        lanes[lane] = of_lane;
+    }
+    for (unit, first) in units[blocks.start / 2..]
+        .iter_mut()
+        .zip((blocks.start..blocks.end).step_by(2))
+    {
+        for slot in 0..(blocks.end - first).min(2) {
+            let index = first + slot;
+            let mut of_lanes = [&[0_u8; 66]; PANEL_ROWS];
+            for lane in 0..PANEL_ROWS {
+                of_lanes[lane] = &lanes[lane][index];
+            }
+            for half_digit in 0..2 {
+                let mut words = [[0_u32; PANEL_ROWS]; 8];
+                for lane in 0..PANEL_ROWS {
+                    let block = of_lanes[lane];
+                    words[0][lane] = stored::word(block, 32 * half_digit);
+                    words[1][lane] = stored::word(block, 4 + 32 * half_digit);
+                    words[2][lane] = stored::word(block, 8 + 32 * half_digit);
+                    words[3][lane] = stored::word(block, 12 + 32 * half_digit);
+                    words[4][lane] = stored::word(block, 16 + 32 * half_digit);
+                    words[5][lane] = stored::word(block, 20 + 32 * half_digit);
+                    words[6][lane] = stored::word(block, 24 + 32 * half_digit);
+                    words[7][lane] = stored::word(block, 28 + 32 * half_digit);
                 }
+                let lines = &mut unit.codes[(slot * 256 + 128 * half_digit) / 32 + 0];
+                for lane in 0..PANEL_ROWS {
+                    class_linear2z1_g256_h256_a256_u512::weave(
+                        lines,
+                        lane,
+                        &[
+                            (words[0][lane] & 0x03030303),
+                            (words[1][lane] & 0x03030303),
+                            (words[2][lane] & 0x03030303),
+                            (words[3][lane] & 0x03030303),
+                            (words[4][lane] & 0x03030303),
+                            (words[5][lane] & 0x03030303),
+                            (words[6][lane] & 0x03030303),
+                            (words[7][lane] & 0x03030303),
+                        ],
+                    );
+                }
+                let lines = &mut unit.codes[(slot * 256 + 128 * half_digit) / 32 + 1];
+                for lane in 0..PANEL_ROWS {
+                    class_linear2z1_g256_h256_a256_u512::weave(
+                        lines,
+                        lane,
+                        &[
+                            ((words[0][lane] >> (2)) & 0x03030303),
+                            ((words[1][lane] >> (2)) & 0x03030303),
+                            ((words[2][lane] >> (2)) & 0x03030303),
+                            ((words[3][lane] >> (2)) & 0x03030303),
+                            ((words[4][lane] >> (2)) & 0x03030303),
+                            ((words[5][lane] >> (2)) & 0x03030303),
+                            ((words[6][lane] >> (2)) & 0x03030303),
+                            ((words[7][lane] >> (2)) & 0x03030303),
+                        ],
+                    );
+                }
+                let lines = &mut unit.codes[(slot * 256 + 128 * half_digit) / 32 + 2];
+                for lane in 0..PANEL_ROWS {
+                    class_linear2z1_g256_h256_a256_u512::weave(
+                        lines,
+                        lane,
+                        &[
+                            ((words[0][lane] >> (4)) & 0x03030303),
+                            ((words[1][lane] >> (4)) & 0x03030303),
+                            ((words[2][lane] >> (4)) & 0x03030303),
+                            ((words[3][lane] >> (4)) & 0x03030303),
+                            ((words[4][lane] >> (4)) & 0x03030303),
+                            ((words[5][lane] >> (4)) & 0x03030303),
+                            ((words[6][lane] >> (4)) & 0x03030303),
+                            ((words[7][lane] >> (4)) & 0x03030303),
+                        ],
+                    );
+                }
+                let lines = &mut unit.codes[(slot * 256 + 128 * half_digit) / 32 + 3];
+                for lane in 0..PANEL_ROWS {
+                    class_linear2z1_g256_h256_a256_u512::weave(
+                        lines,
+                        lane,
+                        &[
+                            ((words[0][lane] >> (6)) & 0x03030303),
+                            ((words[1][lane] >> (6)) & 0x03030303),
+                            ((words[2][lane] >> (6)) & 0x03030303),
+                            ((words[3][lane] >> (6)) & 0x03030303),
+                            ((words[4][lane] >> (6)) & 0x03030303),
+                            ((words[5][lane] >> (6)) & 0x03030303),
+                            ((words[6][lane] >> (6)) & 0x03030303),
+                            ((words[7][lane] >> (6)) & 0x03030303),
+                        ],
+                    );
+                }
+            }
+        }
+        if count_of < PANEL_ROWS {
+            for line in unit.codes.as_flattened_mut() {
+                line[count_of..].fill([0; 4]);
+            }
+        }
+        for lane in 0..count_of {
+            for slot in 0..(blocks.end - first).min(2) {
+                let index = first + slot;
+                let block = &lanes[lane][index];
                 let v3 = u32::from_le_bytes([block[64 + 0], block[64 + 1], 0, 0]);
                 for at in 0..1 {
                     unit.roots[(slot * 256 + 0) / 256 + at][lane] = v3 as u16;

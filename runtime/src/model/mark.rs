@@ -99,7 +99,7 @@ fn layout(format: &'static Format) -> Result<Digest> {
     let stored = synthetic(format, n, k)?;
     let tensors = format.split(n, k, &stored).unwrap_or_default();
     let mut panel = vec![0_u64; k.div_ceil(class.unit_weights) * class.unit_bytes / size_of::<u64>()];
-    (packed.pack)(&tensors, 0..rows, k / format.block_weights, bytemuck::cast_slice_mut(&mut panel));
+    (packed.pack)(&tensors, 0..rows, 0..k / format.block_weights, bytemuck::cast_slice_mut(&mut panel));
     let sizes = [class.unit_weights, class.unit_bytes, rows].into_iter().flat_map(|size| (size as u64).to_le_bytes());
     let floats = palette.floats.iter().flat_map(|value| value.to_le_bytes());
     let panel = bytemuck::cast_slice::<u64, u8>(&panel).iter().copied();

@@ -33,7 +33,16 @@ pub fn packing(format: &'static Format) -> Result<usize, Failure> {
         let bytes = random.bytes(format.stored_bytes(n, k).unwrap_or_default());
         let tensors = format.split(n, k, &bytes).ok_or_else(|| Failure::new(format, "its bytes are not as many as it says"))?;
         let mut panel = vec![0_u64; k.div_ceil(packed.class.unit_weights) * packed.class.unit_bytes / 8];
-        (packed.pack)(&tensors, 0..rows, blocks, bytemuck::cast_slice_mut(&mut panel));
+        (packed.pack)(&tensors, 0..rows, 0..blocks, bytemuck::cast_slice_mut(&mut panel));
+        // Unit by unit it is the same.
+        let mut by_units = vec![0_u64; panel.len()];
+        for start in (0..k).step_by(packed.class.unit_weights) {
+            let of_unit = start / format.block_weights..(start + packed.class.unit_weights).min(k) / format.block_weights;
+            (packed.pack)(&tensors, 0..rows, of_unit, bytemuck::cast_slice_mut(&mut by_units));
+        }
+        if by_units != panel {
+            return Err(Failure::new(format, "packed unit by unit, it is another panel"));
+        }
         for (index, row) in definition.rows(format, n, k, &bytes).iter().take(rows).enumerate() {
             let mut found = Unpacked::default();
             (packed.class.unpack)(bytemuck::cast_slice(&panel), index, &mut found);

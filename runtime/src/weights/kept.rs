@@ -65,7 +65,7 @@ impl Kept {
         let rows = end.saturating_sub(first * PANEL_ROWS);
         let panels = scratch.panels(Written { packer: packed.pack as usize, blocks: self.blocks, rows, bytes: count * panel });
         for (row, panel) in (first * PANEL_ROWS..end).step_by(PANEL_ROWS).zip(panels.chunks_mut(panel)) {
-            (packed.pack)(&tensors, row..end.min(row + PANEL_ROWS), self.blocks, panel);
+            (packed.pack)(&tensors, row..end.min(row + PANEL_ROWS), 0..self.blocks, panel);
         }
         panels
     }

@@ -2,10 +2,11 @@
 
 mod kept;
 mod layout;
+mod panels;
 mod shared;
 
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use quantloom_kernels::abi::{ALIGNMENT, PANEL_ROWS, Palette, TILE_ROWS};
 
@@ -17,6 +18,7 @@ use crate::stored::Stored;
 use kept::Kept;
 pub(crate) use kept::Scratch;
 pub use layout::Layout;
+use panels::pack_panels;
 pub(crate) use shared::Shared;
 
 /// Stored bytes that are packed before whoever reads them hears of it.
@@ -258,19 +260,4 @@ fn panel_bytes(class: &Class, k: usize) -> usize {
 /// Panels of `n` rows: a whole number of every kernel's tiles, so that no tile needs a special case.
 const fn panel_count(n: usize) -> usize {
     n.next_multiple_of(TILE_ROWS) / PANEL_ROWS
-}
-
-/// Packs `rows`, which begin a panel, 16 at a time, each panel on the thread that takes it.
-fn pack_panels(packed: &Packed, stored: &Stored<'_>, rows: Range<usize>, panels: &mut [u8], panel_bytes: usize, pool: &Pool) {
-    let blocks = stored.k() / stored.format().block_weights;
-    let end = rows.end;
-    // Each panel is taken once, by one thread: the locks are never contended.
-    let jobs =
-        rows.step_by(PANEL_ROWS).zip(panels.chunks_mut(panel_bytes)).map(|job| Mutex::new(Some(job))).collect::<Vec<_>>();
-    pool.run(jobs.len(), |index| {
-        let job = jobs[index].lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some((first, panel)) = job {
-            (packed.pack)(stored.tensors(), first..end.min(first + PANEL_ROWS), blocks, panel);
-        }
-    });
 }

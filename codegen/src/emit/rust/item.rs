@@ -75,7 +75,8 @@ fn bytes_at(home: &Ident, at: &TokenStream, bytes: u32) -> TokenStream {
     let items = |size: u32| (0..size).map(move |index| if index < bytes { byte(index) } else { quote!(0) });
     match bytes {
         1 => quote!(u32::from(#home[#at])),
-        2..=4 => {
+        4 => quote!(stored::word(#home, #at)),
+        2..=3 => {
             let items = items(4);
             quote!(u32::from_le_bytes([#(#items),*]))
         }

@@ -1,21 +1,57 @@
 //! Packers: stored rows to packed panels. A format extracts its integers; its class weaves them into lines.
 
+mod parts;
+
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
 
-use super::unit;
-use super::value::{self, lets, name, needed};
-use super::words::Filled;
-use crate::ir::{Decoder, Op, Part, Piece, Storage};
-use crate::lower::class::{self, Class, Min, Root, Source, Sub};
+use super::value::{self, name, needed};
+use super::words::{Levels, Run, Staged, columns};
+use crate::ir::{Decoder, Part, Piece, Storage};
+use crate::lower::class::{self, Class, Min, Source};
+use crate::lower::runs;
+use parts::{Places, extract, extract_part};
 
-/// `pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u8])` of a format.
+/// `pub fn pack(tensors: &[Tensor], rows: Range<usize>, blocks: Range<usize>, panel: &mut [u8])` of a format.
 ///
-/// Unit by unit, and in each row by row: what is read and what is written stay in the nearest cache.
+/// Unit by unit, so that what is read and what is written stay in the nearest cache: of each block first the codes of all rows, then
+/// row by row what they are multiplied by.
 pub fn pack(decoder: &Decoder, class: &Class, class_module: &Ident) -> TokenStream {
+    let doc = quote!(#[doc = " Packs some blocks of up to 16 rows into a zeroed panel; the first begins a unit."]);
+    let arguments = quote!(tensors: &[Tensor], rows: Range<usize>, blocks: Range<usize>, panel: &mut [u8]);
+    let (together, block) = (class.run() / class.block, class.run());
+    let wide = (together > 1).then(|| runs::of_blocks(decoder, together)).flatten();
+    let Some(wide) = wide else {
+        let body = packer(decoder, class, class_module, true);
+        return quote! {
+            #doc
+            pub fn pack(#arguments) { #body }
+        };
+    };
+    let of_runs = packer(&wide, &Class { block, ..class.clone() }, class_module, true);
+    let of_rest = packer(decoder, class, class_module, false);
+    quote! {
+        #doc
+        pub fn pack(#arguments) {
+            let (first, last) = (blocks.start / #together, blocks.end / #together);
+            pack_runs(tensors, rows.clone(), first..last, panel);
+            if last * #together < blocks.end {
+                pack_rest(tensors, rows, last * #together..blocks.end, panel);
+            }
+        }
+        /// The same of runs of blocks.
+        fn pack_runs(#arguments) { #of_runs }
+        /// The same of blocks that make no whole run.
+        fn pack_rest(#arguments) { #of_rest }
+    }
+}
+
+/// The body of a packer; `whole` says that its first block begins a unit.
+fn packer(decoder: &Decoder, class: &Class, class_module: &Ident, whole: bool) -> TokenStream {
     // The pieces of a block that has several differ in their codes alone.
     let piece = &decoder.pieces[0];
-    let Codes { items, begin, gather } = gather(decoder, class, class_module);
+    let access = Access::of(&decoder.storage);
+    let Codes { items, of_rows, begin, of_row } = codes(decoder, class, class_module, &access);
     let scale = piece.values.scale.unwrap_or(Part { stored: None, root: piece.values.own });
     let scales = extract_part(piece, class, scale, class.sub_scale, &Places::scale(class));
     let mins = class.min.map(|min| {
@@ -30,109 +66,179 @@ pub fn pack(decoder: &Decoder, class: &Class, class_module: &Ident) -> TokenStre
         let value = name(zero);
         extract(piece, class, zero, group, &format_ident!("zeros"), &quote!(#value as i8 as u8))
     });
-    let body = quote! {
-        #gather
-        #scales
-        #mins
-        #zeros
-    };
     let blocks = class.unit / class.block;
-    let (lanes, of_row, of_block) = match &decoder.storage {
-        &Storage::Rows { header, block } => {
-            let lanes = quote! {
-                let mut lanes: [&[u8]; PANEL_ROWS] = [&[]; PANEL_ROWS];
-                for lane in 0..count_of {
-                    lanes[lane] = tensors[0].row(rows.start + lane);
+    let Access { begin: lanes, of_block, of_rows: of_blocks, of_row: of_lane, .. } = &access;
+    let from = if whole { quote!(0) } else { quote!(blocks.start.saturating_sub(first)) };
+    let slots = quote!(for slot in #from..(blocks.end - first).min(#blocks));
+    let first = if whole { quote!(blocks.start) } else { quote!(blocks.start / #blocks * #blocks) };
+    let of_rows = of_rows.map(|of_rows| {
+        quote! {
+            #slots {
+                let index = first + slot;
+                #of_block
+                #of_blocks
+                #of_rows
+            }
+            if count_of < PANEL_ROWS {
+                for line in unit.codes.as_flattened_mut() {
+                    line[count_of..].fill([0; 4]);
                 }
-            };
-            let of_row = value::row_of_blocks(header, block);
-            (lanes, quote!(let blocks = lanes[lane]; #of_row), quote!(let block = &blocks[index];))
+            }
         }
-        Storage::Tensors { known } => {
-            let (of_row, of_block) = value::digits(known);
-            (TokenStream::new(), quote!(let row = rows.start + lane; #of_row), of_block)
-        }
-    };
+    });
     quote! {
         #items
-        /// Packs the first blocks of up to 16 rows into a zeroed panel.
-        pub fn pack(tensors: &[Tensor], rows: Range<usize>, count: usize, panel: &mut [u8]) {
-            const PANEL_ROWS: usize = 16;
-            let units: &mut [#class_module::Packed] = bytemuck::cast_slice_mut(panel);
-            let count_of = rows.len().min(PANEL_ROWS);
-            #lanes
-            for (unit, first) in units.iter_mut().zip((0..count).step_by(#blocks)) {
-                for lane in 0..count_of {
+        const PANEL_ROWS: usize = 16;
+        let units: &mut [#class_module::Packed] = bytemuck::cast_slice_mut(panel);
+        let count_of = rows.len().min(PANEL_ROWS);
+        if count_of == 0 {
+            return;
+        }
+        #lanes
+        for (unit, first) in units[blocks.start / #blocks..].iter_mut().zip((#first..blocks.end).step_by(#blocks)) {
+            #of_rows
+            for lane in 0..count_of {
+                #begin
+                #slots {
+                    let index = first + slot;
+                    #of_block
+                    #of_lane
                     #of_row
-                    #begin
-                    for slot in 0..(count - first).min(#blocks) {
-                        let index = first + slot;
-                        #of_block
-                        #body
-                    }
+                    #scales
+                    #mins
+                    #zeros
                 }
             }
         }
     }
 }
 
-/// The codes of a row on their way into lines: tables, what holds codes where one block is not enough, and what each block does.
-#[derive(Default)]
-struct Codes {
-    items: TokenStream,
+/// How packers get at the stored items of a row's block. Rows beyond the last are like it.
+struct Access {
+    /// Before all.
     begin: TokenStream,
-    gather: TokenStream,
+    /// When the block, `index`, is known.
+    of_block: TokenStream,
+    /// Then, before what is done with all rows.
+    of_rows: TokenStream,
+    /// In that, when the row is known: `lane`.
+    of_lane: TokenStream,
+    /// When the block and the row are known, without that.
+    of_row: TokenStream,
+    /// When the number of the row is known: `row`.
+    digits: TokenStream,
 }
 
-fn gather(decoder: &Decoder, class: &Class, class_module: &Ident) -> Codes {
+impl Access {
+    fn of(storage: &Storage) -> Self {
+        match storage {
+            &Storage::Rows { header, block } => {
+                let of_row = value::row_of_blocks(&quote!(of_lane), header, block);
+                let (headers, header) = match header {
+                    0 => (None, None),
+                    _ => (
+                        Some(quote!(let mut headers: [&[u8]; PANEL_ROWS] = [&[]; PANEL_ROWS];)),
+                        Some(quote!(headers[lane] = header;)),
+                    ),
+                };
+                let of_header = header.as_ref().map(|_| quote!(let header = headers[lane];));
+                Self {
+                    begin: quote! {
+                        #headers
+                        let mut lanes: [&[[u8; #block]]; PANEL_ROWS] = [&[]; PANEL_ROWS];
+                        for lane in 0..PANEL_ROWS {
+                            let of_lane = tensors[0].row(rows.start + lane.min(count_of - 1));
+                            #of_row
+                            #header
+                            lanes[lane] = of_lane;
+                        }
+                    },
+                    of_lane: quote!(#of_header let block = of_lanes[lane];),
+                    of_row: quote!(#of_header let block = &lanes[lane][index];),
+                    digits: TokenStream::new(),
+                    of_block: TokenStream::new(),
+                    of_rows: quote! {
+                        let mut of_lanes = [&[0_u8; #block]; PANEL_ROWS];
+                        for lane in 0..PANEL_ROWS {
+                            of_lanes[lane] = &lanes[lane][index];
+                        }
+                    },
+                }
+            }
+            Storage::Tensors { known } => {
+                let (digits, of_block) = value::digits(known);
+                let of_lane = quote!(let row = rows.start + lane.min(count_of - 1); #digits);
+                Self {
+                    begin: TokenStream::new(),
+                    of_block,
+                    of_rows: TokenStream::new(),
+                    of_row: of_lane.clone(),
+                    of_lane,
+                    digits,
+                }
+            }
+        }
+    }
+}
+
+/// The codes on their way into lines.
+#[derive(Default)]
+struct Codes {
+    /// Tables.
+    items: TokenStream,
+    /// What is done with a block of all rows.
+    of_rows: Option<TokenStream>,
+    /// Else what holds codes of a row, where one block is not enough, and what is done with a block.
+    begin: TokenStream,
+    of_row: TokenStream,
+}
+
+fn codes(decoder: &Decoder, class: &Class, class_module: &Ident, access: &Access) -> Codes {
     if class.codes == class::Codes::None {
         return Codes::default();
     }
-    let (run, block, body) = (class.run(), class.block, class.body());
-    let quads_a_body = body / 4;
-    // `count` bodies from a position on.
-    let store = |at: TokenStream, count: usize| {
-        if count == 1 && run == body {
-            return quote!(#class_module::weave(&mut unit.codes[#at], lane, &quads););
+    let (block, body) = (class.block, class.body());
+    if class.run() == block {
+        let weave = quote!(#class_module::weave);
+        let place = |position: &TokenStream| quote!((slot * #block + #position) / #body);
+        let run = Run { body, of_lane: &access.of_lane, of_row: &access.digits, place: &place, weave: &weave };
+        if let Some(of_rows) = columns::of_rows(decoder, class, &run) {
+            return Codes { of_rows: Some(of_rows), ..Codes::default() };
         }
-        quote! {
-            for body in 0..#count {
-                #class_module::weave(&mut unit.codes[#at + body], lane, &quads.as_chunks::<#quads_a_body>().0[body]);
-            }
+        if let Some(of_rows) = Staged::of_rows(&decoder.pieces, block, class, &run) {
+            return Codes { of_rows: Some(of_rows), ..Codes::default() };
+        }
+        if let Some((items, of_rows)) = Levels::of_rows(decoder, class, &run) {
+            return Codes { items, of_rows: Some(of_rows), ..Codes::default() };
+        }
+    }
+    by_rows(decoder, class, class_module)
+}
+
+/// Codes row by row and weight by weight, from as many blocks as fill a body.
+fn by_rows(decoder: &Decoder, class: &Class, class_module: &Ident) -> Codes {
+    let (run, block, body) = (class.run(), class.block, class.body());
+    let (quads, blocks, bodies, quads_a_body) = (run / 4, run / block, run / body, body / 4);
+    let first = (blocks > 1).then(|| quote!(slot % #blocks * #block));
+    let fill = decoder.pieces.iter().map(|piece| one_by_one(class, piece, first.as_ref())).collect::<TokenStream>();
+    let store = quote! {
+        for body in 0..#bodies {
+            let quads = &quads.as_chunks::<#quads_a_body>().0[body];
+            #class_module::weave(&mut unit.codes[slot / #blocks * #bodies + body], lane, quads);
         }
     };
-    let pieces = decoder.pieces.iter().enumerate();
-    let words = pieces.map(|(at, piece)| Filled::new(piece, &decoder.tables, class, at)).collect::<Option<Vec<_>>>();
-    let items = words
-        .as_ref()
-        .map_or_else(|| level_codes(class), |words| Some(words.iter().map(|words| words.tables.clone()).collect()));
-    let items = items.unwrap_or_default();
-    if let Some([words]) = words.as_deref()
-        && run == block
-        && let Some(gather) = words.by_bodies(block, body, &|at, count| store(quote!((slot * #block + #at) / #body), count))
-    {
-        return Codes { items, gather, ..Codes::default() };
-    }
-    let (quads, blocks) = (run / 4, run / block);
-    let first = (blocks > 1).then(|| quote!(slot % #blocks * #block));
-    let fill = words.map_or_else(
-        || decoder.pieces.iter().map(|piece| one_by_one(class, piece, first.as_ref())).collect::<TokenStream>(),
-        |words| words.iter().map(|words| words.fill(first.as_ref())).collect(),
-    );
-    let bodies = run / body;
-    let store = store(quote!(slot / #blocks * #bodies), bodies);
-    let zeroed = quote!(let mut quads = [0_u32; #quads];);
+    let (items, zeroed) = (level_codes(class).unwrap_or_default(), quote!(let mut quads = [0_u32; #quads];));
     if blocks == 1 {
-        return Codes { items, gather: quote!(#zeroed #fill #store), ..Codes::default() };
+        return Codes { items, of_row: quote!(#zeroed #fill #store), ..Codes::default() };
     }
-    let gather = quote! {
+    let of_row = quote! {
         #fill
-        if slot % #blocks == #blocks - 1 || index == count - 1 {
+        if slot % #blocks == #blocks - 1 || index == blocks.end - 1 {
             #store
             quads = [0; #quads];
         }
     };
-    Codes { items, begin: zeroed, gather }
+    Codes { items, begin: zeroed, of_row, of_rows: None }
 }
 
 /// The code of each level, by the byte that is the level in two's complement.
@@ -165,116 +271,4 @@ fn one_by_one(class: &Class, piece: &Piece, first: Option<&TokenStream>) -> Toke
             quads[at / 4] |= u32::from(#value) << (8 * (at % 4));
         }
     })
-}
-
-/// Where the two levels of a scale or a min go.
-struct Places {
-    roots: Ident,
-    root_group: usize,
-    subs: Ident,
-    pairs: bool,
-}
-
-impl Places {
-    fn scale(class: &Class) -> Self {
-        Self { roots: format_ident!("roots"), root_group: class.root_group, subs: format_ident!("scales"), pairs: false }
-    }
-
-    fn min(class: &Class) -> Self {
-        let root_group = class.unit / class.min_roots();
-        Self { roots: format_ident!("min_roots"), root_group, subs: format_ident!("mins"), pairs: true }
-    }
-}
-
-fn extract_part(piece: &Piece, class: &Class, part: Part, sub: Option<Sub>, places: &Places) -> TokenStream {
-    let (source, value) = root_value(piece, class, part.root);
-    let root = extract(piece, class, source, places.root_group, &places.roots, &value);
-    let subs = sub.zip(part.stored).map(|(sub, stored)| extract_subs(piece, class, stored, sub, places));
-    quote!(#root #subs)
-}
-
-/// Puts the value of each group of weights where it belongs: `unit.field[group][row]`.
-fn extract(piece: &Piece, class: &Class, source: usize, group: usize, field: &Ident, value: &TokenStream) -> TokenStream {
-    let block = class.block;
-    shallow(piece, source, group, &|position, run| {
-        let count = run / group;
-        quote! {
-            for at in 0..#count {
-                unit.#field[(slot * #block + #position) / #group + at][lane] = #value;
-            }
-        }
-    })
-}
-
-fn extract_subs(piece: &Piece, class: &Class, stored: usize, sub: Sub, places: &Places) -> TokenStream {
-    let (block, step, subs) = (class.block, class.step, &places.subs);
-    let integer = sub_integer(&name(stored), sub);
-    let (steps, pairs) = (class.span / class.step, class.span_pairs());
-    let place = if places.pairs {
-        quote!(unit.#subs[step / #steps * #pairs + step % #steps / 2][lane][step % #steps % 2])
-    } else {
-        quote!(unit.#subs[step][lane])
-    };
-    shallow(piece, stored, step, &|position, run| {
-        let count = run / step;
-        quote! {
-            for at in 0..#count {
-                let step = (slot * #block + #position) / #step + at;
-                #place = #integer;
-            }
-        }
-    })
-}
-
-/// `factor * stored + offset` as the byte that holds it.
-fn sub_integer(stored: &Ident, sub: Sub) -> TokenStream {
-    let mut value = match sub.signed_bits {
-        Some(bits) => {
-            let shift = proc_macro2::Literal::u32_unsuffixed(32 - bits);
-            quote!(((#stored << #shift) as i32 >> #shift))
-        }
-        None => quote!(#stored),
-    };
-    if sub.factor != 1 || sub.offset != 0 {
-        let (factor, offset) = (sub.factor, sub.offset);
-        value = quote!((#value as i32 * #factor + #offset));
-    }
-    quote!(#value as u8)
-}
-
-/// The operation to compute for a root, and the expression that is stored.
-fn root_value(piece: &Piece, class: &Class, root: usize) -> (usize, TokenStream) {
-    let held = if class.root == Root::F32 { None } else { stored_bits(piece, root) };
-    match held {
-        Some(bits) => {
-            let (bits_name, ty) = (name(bits), unit::root_type(class.root));
-            (bits, quote!(#bits_name as #ty))
-        }
-        None => {
-            let value = name(root);
-            (root, quote!(#value))
-        }
-    }
-}
-
-/// The operation whose bits are widened to a root; the step that it is multiplied by is the class's.
-fn stored_bits(piece: &Piece, root: usize) -> Option<usize> {
-    match piece.ops[root].op {
-        Op::Widen(_, bits) => Some(bits),
-        Op::Times(of, _) => stored_bits(piece, of),
-        _ => None,
-    }
-}
-
-/// The loop nest down to where `wanted` is known, and `store` there: given the position and how many weights share the value.
-fn shallow(piece: &Piece, wanted: usize, group: usize, store: &dyn Fn(TokenStream, usize) -> TokenStream) -> TokenStream {
-    let depth = piece.ops[wanted].depth;
-    let run = match depth {
-        0 => piece.loops.first().map_or(group, |digit| digit.size * digit.stride),
-        _ => piece.loops[depth - 1].stride,
-    };
-    let outer = Piece { loops: piece.loops[..depth].to_vec(), ..piece.clone() };
-    let chosen = needed(piece, &[wanted]);
-    debug_assert!(lets(piece, &chosen, depth + 1).is_empty(), "operands are no deeper than their users");
-    value::nest(&outer, &chosen, &|position| store(position, run.max(group)))
 }

@@ -4,7 +4,7 @@ use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
 
 use super::item;
-use crate::ir::{Affine, Decoder, FloatKind, Known, Op, Piece, Storage};
+use crate::ir::{Affine, Decoder, FloatKind, Known, Loop, Op, Piece, Storage};
 
 /// `pub fn decode(tensors: &[Tensor], row: usize, out: &mut [f32])` of one row, and the tables that it looks up.
 pub fn decode(decoder: &Decoder) -> TokenStream {
@@ -32,7 +32,7 @@ pub fn decode(decoder: &Decoder) -> TokenStream {
 fn blocks(decoder: &Decoder, body: &TokenStream) -> TokenStream {
     match &decoder.storage {
         &Storage::Rows { header, block } => {
-            let row = row_of_blocks(header, block);
+            let row = row_of_blocks(&quote!(blocks), header, block);
             quote! {
                 let blocks = tensors[0].row(row);
                 #row
@@ -49,12 +49,12 @@ fn blocks(decoder: &Decoder, body: &TokenStream) -> TokenStream {
     }
 }
 
-/// Takes the row in `blocks` apart into its header, if it has one, and its blocks.
-pub fn row_of_blocks(header: usize, block: usize) -> TokenStream {
-    let header = (header > 0).then(|| quote!(let (header, blocks) = blocks.split_at(#header);));
+/// Takes the row in a variable apart into its header, if it has one, and its blocks.
+pub fn row_of_blocks(row: &TokenStream, header: usize, block: usize) -> TokenStream {
+    let header = (header > 0).then(|| quote!(let (header, #row) = #row.split_at(#header);));
     quote! {
         #header
-        let (blocks, _) = blocks.as_chunks::<#block>();
+        let (#row, _) = #row.as_chunks::<#block>();
     }
 }
 
@@ -108,21 +108,10 @@ pub fn needed(piece: &Piece, wanted: &[usize]) -> Vec<bool> {
     }
     for index in (0..piece.ops.len()).rev() {
         if needed[index] {
-            operands(&piece.ops[index].op).into_iter().for_each(|operand| needed[operand] = true);
+            piece.ops[index].op.operands().into_iter().for_each(|operand| needed[operand] = true);
         }
     }
     needed
-}
-
-fn operands(op: &Op) -> Vec<usize> {
-    match op {
-        Op::Bits { .. } | Op::Trit { .. } => vec![],
-        Op::Join(parts) => parts.iter().map(|&(part, _)| part).collect(),
-        Op::SignedToFloat { of, .. } => vec![*of],
-        Op::Level { code, .. } => vec![*code],
-        Op::ToFloat(a) | Op::Widen(_, a) | Op::Times(a, _) | Op::Plus(a, _) => vec![*a],
-        Op::Mul(a, b) | Op::Add(a, b) | Op::Sub(a, b) => vec![*a, *b],
-    }
 }
 
 /// The loop nest of a piece with the chosen operations, each in the outermost loop that knows its operands, and `inner` at the
@@ -131,7 +120,7 @@ pub fn nest(piece: &Piece, chosen: &[bool], inner: &dyn Fn(TokenStream) -> Token
     nest_around(piece, chosen, inner, 0, &|inner| inner)
 }
 
-/// The same with something around what lies within the outermost `outer` loops.
+/// The same with something around what lies within the outermost `outer` loops, their operations included.
 pub fn nest_around(
     piece: &Piece,
     chosen: &[bool],
@@ -140,18 +129,22 @@ pub fn nest_around(
     around: &dyn Fn(TokenStream) -> TokenStream,
 ) -> TokenStream {
     let mut body = inner(position(piece, piece.loops.len()));
-    for depth in (0..=piece.loops.len()).rev() {
+    for depth in (outer + 1..=piece.loops.len()).rev() {
         let lets = lets(piece, chosen, depth);
-        body = quote!(#lets #body);
-        if depth == outer {
-            body = around(body);
-        }
-        if let Some(digit) = depth.checked_sub(1).map(|outer| &piece.loops[outer]) {
-            let (name, size) = (digit_name(&digit.name), digit.size);
-            body = quote!(for #name in 0..#size { #body });
-        }
+        body = each(&piece.loops[depth - 1], &quote!(#lets #body));
     }
-    body
+    let lets = (0..=outer).map(|depth| lets(piece, chosen, depth));
+    loops(piece, outer, around(quote!(#(#lets)* #body)))
+}
+
+/// The outermost `outer` loops with `body` in them.
+pub fn loops(piece: &Piece, outer: usize, body: TokenStream) -> TokenStream {
+    piece.loops[..outer].iter().rev().fold(body, |body, digit| each(digit, &body))
+}
+
+fn each(digit: &Loop, body: &TokenStream) -> TokenStream {
+    let (name, size) = (digit_name(&digit.name), digit.size);
+    quote!(for #name in 0..#size { #body })
 }
 
 /// The first position of what lies within the outermost `outer` loops.

@@ -1,115 +1,105 @@
-//! The codes of four consecutive weights at once, one in each byte of a word: how packers read what lies in such runs.
+//! The codes of four or eight consecutive weights at once, one in each byte of a word: how packers read what lies in such runs.
 
+pub mod columns;
 mod levels;
+mod staged;
 
 use proc_macro2::{Ident, Literal, TokenStream};
-use quote::quote;
+use quote::{format_ident, quote};
 
-use super::item;
-use super::value::{affine, name, needed, nest, nest_around, position};
-use crate::ir::{Affine, Home, Loop, Op, Piece};
-use crate::lower::class::{Class, Source};
+use super::value::{affine, name};
+use crate::ir::{Affine, Loop, Node, Op, Piece};
+pub use levels::Levels;
+pub use staged::Staged;
 
-/// Weights of a word.
+/// Weights of a word of a line.
 const LANES: usize = 4;
 /// 1 in each byte.
 const ONES: u32 = 0x0101_0101;
 
-/// The codes of a piece, a word for every four weights.
-pub struct Filled {
-    piece: Piece,
-    value: TokenStream,
-    scalars: Vec<usize>,
-    /// The tables that they are looked up in, as items.
-    pub tables: TokenStream,
+/// Where the weights of some loops lie in a block, and how their codes get into lines.
+pub struct Run<'a> {
+    /// Weights of a body of lines.
+    pub body: usize,
+    /// When the row, `lane`, is known.
+    pub of_lane: &'a TokenStream,
+    /// When the number of the row is known: `row`.
+    pub of_row: &'a TokenStream,
+    /// The number of the body that begins at a position, and a row of its codes woven into `unit.codes[that]`.
+    pub place: &'a dyn Fn(&TokenStream) -> TokenStream,
+    /// `weave(lines, lane, quads)` of the class.
+    pub weave: &'a TokenStream,
 }
 
-impl Filled {
-    /// Of piece `at` of a decoder; `None` if its weights do not lie four and four together, or if a code is no word operation of
-    /// what is stored.
-    pub fn new(piece: &Piece, tables: &[Vec<f32>], class: &Class, at: usize) -> Option<Self> {
-        let (whole, piece) = (piece, by_fours(piece)?);
-        let mut words = Words { whole, piece: &piece, tables, scalars: Vec::new(), items: TokenStream::new(), at };
-        let value = words.code(class)?;
-        let Words { scalars, items: tables, .. } = words;
-        Some(Self { value, scalars, tables, piece })
-    }
+/// How many of the outermost loops to leave as they are, so that what lies within them makes whole bodies, and its weights.
+fn bodies(pieces: &[&Piece], block: usize, body: usize) -> (usize, usize) {
+    let [piece] = pieces else { return (0, block) };
+    let outer = piece.loops.iter().take_while(|digit| digit.stride >= body).count();
+    let run = outer.checked_sub(1).map_or(block, |last| piece.loops[last].stride);
+    if piece.start == 0 && run.is_multiple_of(body) { (outer, run) } else { (0, block) }
+}
 
-    /// Fills `quads`; `first` is the number of weights before the block.
-    pub fn fill(&self, first: Option<&TokenStream>) -> TokenStream {
-        let value = &self.value;
-        let first = first.map(|first| quote!(#first +));
-        let chosen = needed(&self.piece, &self.scalars);
-        nest(&self.piece, &chosen, &|position| quote!(quads[(#first #position) / #LANES] = #value;))
-    }
-
-    /// Fills `quads` with the codes of as few bodies of `body` weights as loops make, hands them to `store` with the position of
-    /// the first, and goes on to the next; `None` if no loops make whole bodies.
-    pub fn by_bodies(
-        &self,
-        weights: usize,
-        body: usize,
-        store: &dyn Fn(TokenStream, usize) -> TokenStream,
-    ) -> Option<TokenStream> {
-        let (piece, value) = (&self.piece, &self.value);
-        let outer = piece.loops.iter().take_while(|digit| digit.stride >= body).count();
-        let run = outer.checked_sub(1).map_or(weights, |last| piece.loops[last].stride);
-        if piece.start > 0 || !run.is_multiple_of(body) {
-            return None;
+/// Quads of 16 rows, from what `fill` leaves in them, woven into lines.
+fn woven(weights: usize, fill: &TokenStream, first: &TokenStream, run: &Run<'_>) -> TokenStream {
+    let (quads, count, of_body) = (weights / LANES, weights / run.body, run.body / LANES);
+    let (place, weave) = ((run.place)(first), run.weave);
+    let row = (0..of_body).map(|quad| quote!(quads[#of_body * body + #quad][lane]));
+    quote! {
+        let mut quads = [[0_u32; PANEL_ROWS]; #quads];
+        #fill
+        for body in 0..#count {
+            let lines = &mut unit.codes[#place + body];
+            for lane in 0..PANEL_ROWS {
+                #weave(lines, lane, &[#(#row),*]);
+            }
         }
-        let (quads, place, store) = (run / LANES, place(piece, outer), store(position(piece, outer), run / body));
-        let around = |inner| quote!(let mut quads = [0_u32; #quads]; #inner #store);
-        Some(nest_around(piece, &needed(piece, &self.scalars), &|_| quote!(quads[(#place) / #LANES] = #value;), outer, &around))
     }
 }
 
-/// The piece with its fastest digits counted in fours, so that its operations are those of the first weight of each word.
-fn by_fours(piece: &Piece) -> Option<Piece> {
-    let mut fours = piece.clone();
-    // Two weights that share a byte may have a digit of their own.
-    let stride = match fours.loops.last()? {
-        Loop { size: 2, stride: 1, .. } => fours.loops.pop()?.size,
-        _ => 1,
-    };
-    let (index, lanes) = (fours.loops.len().checked_sub(1)?, LANES / stride);
-    let last = &mut fours.loops[index];
-    let whole = last.stride == stride && last.size.is_multiple_of(lanes) && piece.start.is_multiple_of(LANES);
-    *last = Loop { size: last.size / lanes, stride: LANES, ..last.clone() };
-    if !whole || !fours.loops.iter().all(|digit| digit.stride.is_multiple_of(LANES)) {
+/// The piece with its fastest digits counted in fours or eights, so that its operations are those of the first weight of each word.
+fn by_lanes(piece: &Piece, lanes: usize) -> Option<Piece> {
+    let mut whole = piece.clone();
+    // Weights that share a byte, or a vector of four, may have a digit of their own.
+    let mut stride = 1;
+    while let Some(digit) = whole.loops.last()
+        && digit.stride == stride
+        && stride * digit.size < lanes
+    {
+        stride *= digit.size;
+        whole.loops.pop();
+    }
+    let index = whole.loops.len().checked_sub(1)?;
+    let last = &mut whole.loops[index];
+    let steps = lanes / stride;
+    let fits = last.stride == stride && last.size.is_multiple_of(steps) && piece.start.is_multiple_of(lanes);
+    *last = Loop { size: last.size / steps, stride: lanes, ..last.clone() };
+    if !fits || !whole.loops.iter().all(|digit| digit.stride.is_multiple_of(lanes)) {
         return None;
     }
-    for node in &mut fours.ops {
+    for node in &mut whole.ops {
         node.depth = node.depth.min(index + 1);
-        for map in maps(&mut node.op) {
+        for map in node.op.maps() {
             map.terms.retain(|(digit, _)| *digit <= index);
-            map.terms.iter_mut().filter(|(digit, _)| *digit == index).for_each(|(_, stride)| *stride *= lanes as i64);
+            map.terms.iter_mut().filter(|(digit, _)| *digit == index).for_each(|(_, stride)| *stride *= steps as i64);
         }
     }
-    Some(fours)
+    Some(whole)
 }
 
 /// The position within the loops that are not among the outermost `outer`.
 fn place(piece: &Piece, outer: usize) -> TokenStream {
     let inner = piece.loops.iter().enumerate().skip(outer).map(|(index, digit)| (index, digit.stride as i64));
-    affine(piece, &Affine { terms: inner.collect(), ..Affine::default() })
+    affine(piece, &Affine { at: if outer == 0 { piece.start as i64 } else { 0 }, terms: inner.collect(), known: Vec::new() })
 }
-
-fn maps(op: &mut Op) -> Vec<&mut Affine> {
-    match op {
-        Op::Bits { item, shift, .. } => item.at.iter_mut().chain([shift]).collect(),
-        Op::Trit { item, digit } => item.at.iter_mut().chain([digit]).collect(),
-        Op::Level { lane, .. } => vec![lane],
-        _ => Vec::new(),
-    }
-}
-
-/// Operations on words, as they are made from a piece that is counted in fours.
+/// Operations on words, as they are made from a piece that is counted in fours or eights.
 struct Words<'a> {
     /// The piece, weight by weight.
     whole: &'a Piece,
-    /// The same in fours.
-    piece: &'a Piece,
+    /// The same in fours or eights, with operations of its own behind the others.
+    piece: Piece,
     tables: &'a [Vec<f32>],
+    /// Weights of a word.
+    lanes: usize,
     /// Operations that are the same for all weights of a word.
     scalars: Vec<usize>,
     /// Tables of words.
@@ -119,48 +109,14 @@ struct Words<'a> {
 }
 
 impl Words<'_> {
-    /// The packed codes of a word.
-    fn code(&mut self, class: &Class) -> Option<TokenStream> {
-        match &class.source {
-            Source::Code { signed_bits } => {
-                let code = self.word(self.piece.values.code)?;
-                let flip = |bits: u32| {
-                    let flip = hex(ONES << (bits - 1));
-                    quote!((#code) ^ #flip)
-                };
-                Some(signed_bits.map_or_else(|| code.clone(), flip))
-            }
-            Source::Level { unit, levels } => {
-                let code_of =
-                    |level: f32| levels.iter().position(|known| f32::from(*known) * unit == level).map(|code| code as u8);
-                if class.zero_group.is_some() { None } else { self.level(&code_of) }
-            }
-        }
-    }
-
-    /// An unsigned integer of at most 8 bits for each weight.
-    fn word(&mut self, index: usize) -> Option<TokenStream> {
-        let node = &self.piece.ops[index];
-        match &node.op {
-            _ if node.depth < self.piece.loops.len() => {
-                let bits = bits_of(self.piece, index)?;
-                let (scalar, ones) = (self.scalar(index), hex(ONES));
-                (bits <= 8).then(|| quote!(#scalar * #ones))
-            }
-            Op::Bits { bits: ..=8, .. } => self.bits(index),
-            Op::Trit { .. } => self.trits(index),
-            Op::Join(parts) => {
-                let mut terms = Vec::new();
-                for &(part, weight) in parts {
-                    if !weight.is_power_of_two() || weight.ilog2() + bits_of(self.piece, part)? > 8 {
-                        return None;
-                    }
-                    let (word, shift) = (self.word(part)?, weight.ilog2());
-                    terms.push(if shift == 0 { word } else { quote!(((#word) << #shift)) });
-                }
-                Some(quote!(#(#terms)|*))
-            }
-            _ => None,
+    /// Whether an operation differs between the weights of a word.
+    fn varies(&self, index: usize) -> bool {
+        let within = |map: &&Affine| self.offsets(map).iter().any(|offset| *offset != 0);
+        match &self.whole.ops[index].op {
+            Op::Bits { item, shift, .. } => item.at.iter().chain([shift]).any(|map| within(&map)),
+            Op::Trit { item, digit } => item.at.iter().chain([digit]).any(|map| within(&map)),
+            Op::Join(parts) => parts.iter().any(|&(part, _)| self.varies(part)),
+            _ => self.piece.ops[index].depth >= self.piece.loops.len(),
         }
     }
 
@@ -170,9 +126,21 @@ impl Words<'_> {
         name(index)
     }
 
+    /// The same of an operation that the piece does not have.
+    fn scalar_of(&mut self, op: Op) -> Ident {
+        let index = self.push(op);
+        self.scalar(index)
+    }
+
+    /// Adds an operation to the piece.
+    fn push(&mut self, op: Op) -> usize {
+        self.piece.ops.push(Node { depth: self.piece.loops.len(), op });
+        self.piece.ops.len() - 1
+    }
+
     /// What a map of the whole piece adds for each weight of a word.
-    fn offsets(&self, map: &Affine) -> [i64; LANES] {
-        std::array::from_fn(|lane| {
+    fn offsets(&self, map: &Affine) -> Vec<i64> {
+        let of_lane = |lane| {
             let mut rest = lane;
             let digits = self.whole.loops.iter().enumerate().rev().map(|(index, digit)| {
                 let value = (rest % digit.size) as i64;
@@ -180,65 +148,14 @@ impl Words<'_> {
                 value * map.terms.iter().find(|(digit, _)| *digit == index).map_or(0, |&(_, stride)| stride)
             });
             digits.sum()
-        })
+        };
+        (0..self.lanes).map(of_lane).collect()
     }
 
     /// The same, if it is so much for each.
     fn step(&self, map: &Affine) -> Option<i64> {
         let offsets = self.offsets(map);
         offsets.windows(2).all(|pair| pair[1] - pair[0] == offsets[1]).then_some(offsets[1])
-    }
-
-    /// Bits of stored items.
-    fn bits(&self, index: usize) -> Option<TokenStream> {
-        let (Op::Bits { item, bytes, shift, bits }, Op::Bits { item: whole, shift: whole_shift, .. }) =
-            (&self.piece.ops[index].op, &self.whole.ops[index].op)
-        else {
-            return None;
-        };
-        let (bytes, bits) = (*bytes, *bits);
-        let steps = whole.at.iter().map(|at| self.step(at)).collect::<Option<Vec<_>>>();
-        let along = steps.map(|steps| (steps.len(), steps.iter().map(|step| step.abs()).sum::<i64>()));
-        match (item.home, along, self.step(whole_shift)) {
-            // A byte for each weight.
-            (Home::Block | Home::Header, Some((1, 1)), Some(0)) if bytes == 1 && item.stream.is_none() => {
-                let (word, by) = (item::word(self.piece, item), affine(self.piece, shift));
-                let word = if by.to_string() == "0" { word } else { quote!(#word >> (#by)) };
-                let mask = hex(ONES * ((1 << bits) - 1));
-                Some(if bits == 8 { word } else { quote!(#word & #mask) })
-            }
-            // Weights side by side in one item, or in a stream of them.
-            (_, Some((_, 0)), Some(step @ (1..=4 | 8))) if step >= i64::from(bits) => {
-                let all = step as u32 * (LANES as u32 - 1) + bits;
-                let run = item::bits(self.piece, item, bytes, shift, all);
-                Some(spread(&quote!((#run) as u32), step as u32, bits))
-            }
-            // Each weight by itself.
-            _ => {
-                let (places, shifts) = (whole.at.iter().map(|at| self.offsets(at)), self.offsets(whole_shift));
-                let places = places.collect::<Vec<_>>();
-                let lanes = (0..LANES).map(|lane| {
-                    let (mut item, mut shift) = (item.clone(), shift.clone());
-                    item.at.iter_mut().zip(&places).for_each(|(at, offsets)| at.at += offsets[lane]);
-                    shift.at += shifts[lane];
-                    let (value, up) = (item::bits(self.piece, &item, bytes, &shift, bits), 8 * lane as u32);
-                    if up == 0 { quote!((#value)) } else { quote!((#value) << #up) }
-                });
-                Some(quote!((#(#lanes)|*)))
-            }
-        }
-    }
-
-    /// Four base-3 digits, each of a byte.
-    fn trits(&self, index: usize) -> Option<TokenStream> {
-        let (Op::Trit { item, digit }, Op::Trit { item: whole, digit: whole_digit }) =
-            (&self.piece.ops[index].op, &self.whole.ops[index].op)
-        else {
-            return None;
-        };
-        let bytes = item.home == Home::Block && item.stream.is_none() && self.step(&whole.at[0]) == Some(1);
-        let (word, by) = (item::word(self.piece, item), affine(self.piece, digit));
-        (bytes && self.step(whole_digit) == Some(0)).then(|| quote!(scalar::trits(#word, #by)))
     }
 }
 
@@ -251,24 +168,36 @@ fn bits_of(piece: &Piece, index: usize) -> Option<u32> {
     }
 }
 
-/// Four fields of `bits` bits, `step` bits from each to the next, as bytes: first two and two, then one by one.
+/// Four fields of `bits` bits, `step` bits from each to the next, as bytes: first two and two, then one by one. Each field has a mask
+/// of its own: else compilers make multiplications of it, which vectors have to put together.
 fn spread(run: &TokenStream, step: u32, bits: u32) -> TokenStream {
     if step == 8 {
         let mask = hex(ONES * ((1 << bits) - 1));
         return if bits == 8 { run.clone() } else { quote!((#run & #mask)) };
     }
     let mask = (1_u32 << bits) - 1;
-    let (pair, pairs) = (mask | mask << step, 16 - 2 * step);
-    let (two, four, each) = (hex(pair | pair << 16), hex(ONES * mask), 8 - step);
+    let (pair, pairs, each) = (mask | mask << step, 16 - 2 * step, 8 - step);
+    let (first, second) = (hex(pair), hex(pair << 16));
+    let (even, odd) = (hex(mask | mask << 16), hex((mask | mask << 16) << 8));
     quote!({
         let run = #run;
-        let pairs = (run | run << #pairs) & #two;
-        (pairs | pairs << #each) & #four
+        let pairs = run & #first | run << #pairs & #second;
+        pairs & #even | pairs << #each & #odd
     })
 }
 
 /// A word whose bytes are seen.
 pub fn hex(word: u32) -> TokenStream {
-    let literal: Literal = format!("0x{word:08x}").parse().expect("a literal");
+    literal(u64::from(word), LANES)
+}
+
+/// The type of a word of `lanes` bytes.
+fn word_type(lanes: usize) -> Ident {
+    format_ident!("u{}", 8 * lanes)
+}
+
+/// A word of `lanes` bytes.
+fn literal(word: u64, lanes: usize) -> TokenStream {
+    let literal: Literal = format!("0x{word:0digits$x}", digits = 2 * lanes).parse().expect("a literal");
     quote!(#literal)
 }
