@@ -61,6 +61,7 @@ fn text(explanation: &Explanation, batch: usize) -> String {
     }
     let mut table = Table::new(&[
         ("KERNEL", Align::Left),
+        ("EXPECTED µs", Align::Right),
         ("µs", Align::Right),
         ("OF DEFAULT", Align::Right),
         ("ROUNDS", Align::Right),
@@ -75,11 +76,12 @@ fn text(explanation: &Explanation, batch: usize) -> String {
     text
 }
 
-fn row(candidate: &Candidate, entry: Option<&Entry>) -> [String; 5] {
+fn row(candidate: &Candidate, entry: Option<&Entry>) -> [String; 6] {
     let time = entry.and_then(|entry| entry.time_of(candidate.kernel.name));
     let told = |tell: fn(&Time) -> String| time.map_or_else(|| "-".to_owned(), tell);
     [
         candidate.kernel.name.to_owned(),
+        candidate.expected_ns.map_or_else(|| "-".to_owned(), |ns| format!("{:.1}", ns / 1e3)),
         told(|time| format!("{:.1}", time.ns as f64 / 1e3)),
         told(|time| format!("{:.1}%", 100.0 * time.ratio)),
         told(|time| time.rounds.to_string()),

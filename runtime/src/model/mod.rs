@@ -1,16 +1,17 @@
 //! Models: the tensors of a GGUF file, or of a packed copy of one, as weights to multiply by.
 //!
 //! ```no_run
-//! use quantloom::{model::Model, pool::Pool, weights::Layout};
+//! use quantloom::{model::{Load, Model}, pool::Pool};
 //!
 //! let model = Model::open("model.gguf")?;
-//! for matrix in model.matrices(Layout::Packed, Pool::global())? {
+//! for matrix in model.load(&Load::default(), Pool::global())?.matrices {
 //!     println!("{}: {} x {}", matrix.name, matrix.weights.n(), matrix.weights.k());
 //! }
 //! model.pack("model.packed", Pool::global(), &mut |_| {})?; // opens at once, on any processor
 //! # Ok::<(), quantloom::Error>(())
 //! ```
 
+mod load;
 mod mark;
 mod write;
 
@@ -22,6 +23,7 @@ use crate::pool::Pool;
 use crate::registry::{self, Format};
 use crate::stored::Stored;
 use crate::weights::{Layout, Weights};
+pub use load::{Load, Loaded};
 use mark::Mark;
 pub use write::Packing;
 

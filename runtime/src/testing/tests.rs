@@ -41,9 +41,9 @@ fn a_wrong_decoder_is_found() {
 
 #[test]
 fn a_wrong_packer_is_found() {
-    type Pack = fn(&[Tensor<'_>], Range<usize>, usize, &mut [u8]);
+    type Pack = fn(&[Tensor<'_>], Range<usize>, Range<usize>, &mut [u8]);
     static RIGHT: OnceLock<Pack> = OnceLock::new();
-    fn pack(tensors: &[Tensor<'_>], rows: Range<usize>, blocks: usize, panel: &mut [u8]) {
+    fn pack(tensors: &[Tensor<'_>], rows: Range<usize>, blocks: Range<usize>, panel: &mut [u8]) {
         (RIGHT.get().unwrap())(tensors, rows.clone(), blocks, panel);
         if rows.len() == 16 {
             panel.iter_mut().for_each(|byte| *byte ^= 1);

@@ -2,6 +2,7 @@
 
 use super::admission::admit;
 use super::deadline::Deadline;
+use super::field::field;
 use super::race::Race;
 use super::stock::Stock;
 use super::stopwatch::Stopwatch;
@@ -49,23 +50,39 @@ impl<'a> Bench<'a> {
         choices: &Choices,
         deadline: Deadline,
     ) -> Result<Option<Outcome>> {
-        if self.runners.is_empty() || !self.stock.chill(batch, &Facts::detect().caches, key.threads, deadline)? {
+        let caches = Facts::detect().caches;
+        if self.runners.is_empty() || !self.stock.chill(batch, &caches, key.threads, deadline)? {
             return Ok(None);
         }
         let default = matmul::default(&self.runners, batch);
-        let position = self.runners.iter().position(|kernel| std::ptr::eq(*kernel, default)).unwrap_or_default();
+        let runners = field(&self.runners, default, key, batch, effort, &caches);
+        let position = runners.iter().position(|kernel| std::ptr::eq(*kernel, default)).unwrap_or_default();
         let mut watch = Stopwatch::new(&self.stock, key.n, batch, default, key.threads, self.pool)?;
-        let race =
-            Race::run(self.runners.len(), position, effort.rounds(), deadline, |runner| watch.time(self.runners[runner]))?;
+        let race = Race::run(runners.len(), position, effort.rounds(), deadline, |runner| watch.time(runners[runner]))?;
         Ok(race.map(|race| {
             let keep = if race.spread() > RESTLESS { Keep::InMemory } else { Keep::InFile };
-            choices.record(self.entry(key, batch, effort, &race, position), keep);
-            self.outcome(key, &race, position, keep)
+            let finish = Finish { key, batch, effort, runners: &runners, race: &race, default: position };
+            choices.record(finish.entry(), keep);
+            finish.outcome(keep)
         }))
     }
+}
 
-    fn entry(&self, key: &Key, batch: usize, effort: Effort, race: &Race, default: usize) -> Entry {
-        let winner = race.winner();
+/// A race that was run.
+struct Finish<'a> {
+    key: &'a Key,
+    batch: usize,
+    effort: Effort,
+    runners: &'a [&'static Kernel],
+    race: &'a Race,
+    /// Position of the default.
+    default: usize,
+}
+
+impl Finish<'_> {
+    fn entry(&self) -> Entry {
+        let Self { key, batch, effort, runners, race, default } = *self;
+        let winner = runners[race.winner()];
         let time = |(runner, kernel): (usize, &&'static Kernel)| Time {
             kernel: kernel.name.to_owned(),
             ns: race.median(runner) as u64,
@@ -74,19 +91,20 @@ impl<'a> Bench<'a> {
         };
         Entry {
             key: key.clone(),
-            kernel: self.runners[winner].name.to_owned(),
-            kernel_hash: Digest(self.runners[winner].hash),
-            default: self.runners[default].name.to_owned(),
+            kernel: winner.name.to_owned(),
+            kernel_hash: Digest(winner.hash),
+            default: runners[default].name.to_owned(),
             measured: batch,
             spread: thousandths(race.spread()),
             effort,
             origin: Origin::Local,
             system: place::system().to_owned(),
-            times: self.runners.iter().enumerate().map(time).collect(),
+            times: runners.iter().enumerate().map(time).collect(),
         }
     }
 
-    fn outcome(&self, key: &Key, race: &Race, default: usize, keep: Keep) -> Outcome {
+    fn outcome(&self, keep: Keep) -> Outcome {
+        let Self { key, runners, race, default, .. } = *self;
         let timing = |(runner, &kernel): (usize, &&'static Kernel)| Timing {
             kernel,
             median_ns: race.median(runner),
@@ -95,10 +113,10 @@ impl<'a> Bench<'a> {
         };
         Outcome {
             key: key.clone(),
-            kernel: self.runners[race.winner()],
-            default: self.runners[default],
+            kernel: runners[race.winner()],
+            default: runners[default],
             status: if keep == Keep::InFile { Status::Tuned } else { Status::Unsteady },
-            timings: self.runners.iter().enumerate().map(timing).collect(),
+            timings: runners.iter().enumerate().map(timing).collect(),
             quarantined: Vec::new(),
             warnings: Vec::new(),
         }

@@ -134,10 +134,13 @@ impl Choices {
         Ok(self.settings.get_or_init(|| settings))
     }
 
-    /// The kernel that was measured to be the best for a problem, unless it is quarantined, and who remembered it. Only the first call
-    /// reads the files.
+    /// The kernel that was measured to be the best for a problem, unless it is quarantined or nothing measured is to be followed,
+    /// and who remembered it. Only the first call reads the files.
     #[must_use]
     pub fn find(&self, key: &Key) -> Option<(&'static Kernel, Source)> {
+        if !self.mode().is_ok_and(Mode::follows_measurements) {
+            return None;
+        }
         [Source::Memory, Source::Cache, Source::Shipped, Source::Relative]
             .into_iter()
             .find_map(|source| Some((self.kernel(source, key)?, source)))
@@ -162,6 +165,11 @@ impl Choices {
             Source::Shipped | Source::Relative => shipped::entry(self.tables_of(source), key).cloned(),
             Source::Pin | Source::Model | Source::Default => None,
         }
+    }
+
+    /// Whether what the cache file knows of a problem was measured by another version of the program or under another system.
+    pub(super) fn is_stale(&self, key: &Key) -> bool {
+        self.cache().entry(key).is_some_and(|entry| entry.system != place::system())
     }
 
     /// The shipped tables for this processor, or else those of its relatives.

@@ -2,10 +2,13 @@
 
 use std::fmt;
 
+use super::cost::{Model, Problem};
 use super::{Choices, Entry, Key, MODE, Mode};
 use crate::error::Result;
+use crate::machine::Facts;
 use crate::matmul::{self, Source};
 use crate::registry::{self, Format, Isa, Kernel};
+use crate::weights::Layout;
 
 /// The sources in the order in which they are asked.
 const ORDER: [Source; 7] =
@@ -55,8 +58,10 @@ pub enum Silence {
     OtherBuild(String),
     /// The kernel that was chosen must not run on this machine.
     Quarantined(&'static str),
-    /// There is no model of the instruction set.
+    /// There is no model of the instruction set, or of weights in that layout.
     NoModel,
+    /// No kernel is expected to beat the default by more than the model may be wrong.
+    NoGain,
 }
 
 impl fmt::Display for Silence {
@@ -69,7 +74,8 @@ impl fmt::Display for Silence {
                 write!(f, "{kernel} was chosen, which is not in this build, or is not compared with the same default")
             }
             Self::Quarantined(kernel) => write!(f, "{kernel} was chosen, which is quarantined"),
-            Self::NoModel => write!(f, "there is no model of this instruction set"),
+            Self::NoModel => write!(f, "there is no model of this instruction set and layout"),
+            Self::NoGain => write!(f, "no kernel is expected to beat the default by more than the model's error"),
         }
     }
 }
@@ -98,6 +104,8 @@ pub struct Candidate {
     pub default: bool,
     /// Whether it must not run on this machine.
     pub quarantined: bool,
+    /// What the cost model expects it to take, in nanoseconds, if there is one.
+    pub expected_ns: Option<f64>,
 }
 
 impl<'a> Lookup<'a> {
@@ -141,6 +149,7 @@ impl<'a> Lookup<'a> {
             chosen: same(kernel, chosen),
             default: same(kernel, self.default()),
             quarantined: self.choices.variants().is_quarantined(kernel),
+            expected_ns: self.expected(kernel),
         };
         let candidates = self.candidates.iter().map(candidate).collect();
         let entry = ORDER.into_iter().find_map(|source| self.choices.entry(source, &self.key));
@@ -152,7 +161,7 @@ impl<'a> Lookup<'a> {
         Ok(match source {
             Source::Pin => self.pinned()?.map_or(Answer::Silent(Silence::NotPinned), Answer::Kernel),
             Source::Memory | Source::Cache | Source::Shipped | Source::Relative => self.measured(source)?,
-            Source::Model => Answer::Silent(Silence::NoModel),
+            Source::Model => self.modelled(),
             Source::Default => Answer::Kernel(self.default()),
         })
     }
@@ -175,6 +184,25 @@ impl<'a> Lookup<'a> {
         }
         let entry = self.choices.entry(source, &self.key);
         Ok(Answer::Silent(entry.map_or(Silence::NotMeasured, |entry| Silence::OtherBuild(entry.kernel))))
+    }
+
+    fn expected(&self, kernel: &'static Kernel) -> Option<f64> {
+        let Key { n, k, threads, numerics, layout, .. } = self.key;
+        let model = Model::of(kernel.isa, numerics).filter(|_| layout == Layout::Packed)?;
+        Some(model.nanoseconds(kernel, &Problem { n, k, batch: self.batch, threads }, &Facts::detect().caches))
+    }
+
+    /// The kernel that the cost model expects to be clearly faster than the default.
+    fn modelled(&self) -> Answer {
+        let Key { n, k, threads, numerics, layout, .. } = self.key;
+        let default = self.default();
+        let Some(model) = Model::of(default.isa, numerics).filter(|_| layout == Layout::Packed) else {
+            return Answer::Silent(Silence::NoModel);
+        };
+        let problem = Problem { n, k, batch: self.batch, threads };
+        let healthy = self.choices.variants().healthy(&self.candidates);
+        let caches = Facts::detect().caches;
+        model.better_than(default, &healthy, &problem, &caches).map_or(Answer::Silent(Silence::NoGain), Answer::Kernel)
     }
 
     /// The card's default among the kernels that may run: of this instruction set, or of the next lower one that has any. Of all, if none

@@ -28,6 +28,7 @@ mod disk;
 mod entry;
 #[cfg(test)]
 pub(crate) mod fake;
+mod field;
 mod file;
 mod gate;
 mod group;

@@ -9,7 +9,7 @@ use super::group::Group;
 use super::turn::Turn;
 use super::{Choices, Effort, List, Outcome, Problem, State, Status, isolated};
 use crate::error::{Error, Result};
-use crate::matmul::Request;
+use crate::matmul::{Request, Source};
 use crate::pool::Pool;
 use crate::registry::Kernel;
 use crate::weights::Weights;
@@ -146,6 +146,7 @@ impl<'a> Tuner<'a> {
             for _ in 1..ATTEMPTS {
                 settle(&mut groups, &mut outcomes, turn, deadline)?;
             }
+            refresh(&mut groups, &mut outcomes, turn, deadline)?;
             warnings.extend(self.choices.publish().err());
         }
         if let Some(last) = outcomes.last_mut() {
@@ -215,6 +216,21 @@ fn settle(groups: &mut [Group<'_>], outcomes: &mut [Outcome], turn: &Turn<'_>, d
     for group in groups {
         for (batch, outcome) in group.batches().to_vec().into_iter().zip(outcomes.by_ref()) {
             group.settle(batch, outcome, turn, deadline)?;
+        }
+        group.rest();
+    }
+    Ok(())
+}
+
+/// Measures again what was measured by another version or under another system, while there is time.
+fn refresh(groups: &mut [Group<'_>], outcomes: &mut [Outcome], turn: &Turn<'_>, deadline: Deadline) -> Result<()> {
+    let mut outcomes = outcomes.iter_mut();
+    for group in groups {
+        for (batch, outcome) in group.batches().to_vec().into_iter().zip(outcomes.by_ref()) {
+            let from_file = outcome.status == Status::Known(Source::Cache);
+            if from_file && turn.choices().is_stale(&outcome.key) && deadline.allows(Duration::ZERO) {
+                *outcome = group.tune(batch, turn, deadline)?;
+            }
         }
         group.rest();
     }
