@@ -11,6 +11,8 @@
 //! Records are sorted by key. Each is read by itself and carries a digest of its text: one that is torn, edited or from another
 //! environment is as good as none, and leaves its neighbours alone.
 
+mod elsewhere;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -144,38 +146,6 @@ impl<R: Record> RecordFile<R> {
         RecordFile::within(self.folder(), &self.environment)
     }
 
-    /// The file at a path, of whatever environment it names, to look at: it may have come from another machine.
-    ///
-    /// # Errors
-    /// [`Error::Cache`] if it cannot be read, or does not begin as a file of this version does.
-    pub fn open(path: &Path) -> Result<Self> {
-        let wrong = |detail: String| Error::Cache { path: path.to_owned(), detail };
-        let remedy = format!("name a file such as `quantloom cache path` prints, which {VARIABLE} moves");
-        let bytes = fs::read(path).map_err(|cause| wrong(format!("cannot be read ({cause}); {remedy}")))?;
-        let (header, _) = split(&String::from_utf8_lossy(&bytes), R::MARK);
-        match toml::from_str::<Header>(&header) {
-            Ok(Header { schema: SCHEMA, environment, .. }) => {
-                Ok(Self { path: path.to_owned(), environment, records: PhantomData })
-            }
-            Ok(Header { schema, .. }) => {
-                Err(wrong(format!("has version {schema}, and only {SCHEMA} is read; tune again with this program")))
-            }
-            Err(_) => Err(wrong(format!("is no cache of the tuner; {remedy}"))),
-        }
-    }
-
-    /// The environment that its entries were measured in.
-    #[must_use]
-    pub fn environment(&self) -> &str {
-        &self.environment
-    }
-
-    /// The file of an environment at a path of its own, to write what goes elsewhere. It need not exist.
-    #[must_use]
-    pub fn at(path: &Path, environment: &str) -> Self {
-        Self { path: path.to_owned(), environment: environment.to_owned(), records: PhantomData }
-    }
-
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -211,25 +181,6 @@ impl<R: Record> RecordFile<R> {
         })
     }
 
-    /// Replaces the records of the file by what `change` makes of them, while no other process writes it. Waits at most `patience` for
-    /// other writers.
-    ///
-    /// # Errors
-    /// [`Error::Cache`] if the file cannot be written. Then it is as it was.
-    pub fn update(&self, patience: Duration, change: impl FnOnce(Vec<R>) -> Vec<R>) -> Result<()> {
-        self.locked(patience, || self.replace("", &[], &change(self.try_read()?.entries)))
-            .map_err(|cause| self.unwritable(&cause))
-    }
-
-    /// Writes a file that goes elsewhere, in place of what is there. Processors whose environments begin as `relatives` say may use it
-    /// too; `note` is for people.
-    ///
-    /// # Errors
-    /// [`Error::Cache`] if the file cannot be written. Then it is as it was.
-    pub fn write(&self, note: &str, relatives: &[String], records: &[R]) -> Result<()> {
-        self.replace(note, relatives, records).map_err(|cause| self.unwritable(&cause))
-    }
-
     fn try_merge(&self, records: &[R], patience: Duration) -> io::Result<()> {
         self.locked(patience, || {
             let known = self.try_read()?.entries;
@@ -249,11 +200,6 @@ impl<R: Record> RecordFile<R> {
         let text = self.text(records, relatives).map_err(io::Error::other)?;
         let note = note.lines().map(|line| format!("# {line}\n")).collect::<String>();
         disk::replace(&self.path, self.folder(), &(note + &text))
-    }
-
-    fn unwritable(&self, cause: &io::Error) -> Error {
-        let detail = format!("cannot be written ({cause}); name a place where that can be done");
-        Error::Cache { path: self.path.clone(), detail }
     }
 
     fn try_read(&self) -> io::Result<Records<R>> {

@@ -64,8 +64,8 @@ fn effort_goes_before_rounds_and_rounds_before_origin() {
     ];
     for (rank, winner) in ladder.iter().enumerate() {
         for loser in &ladder[..rank] {
-            assert_eq!(merge::merged([winner.clone(), loser.clone()]), [winner.clone()]);
-            assert_eq!(merge::merged([loser.clone(), winner.clone()]), [winner.clone()]);
+            assert_eq!(merge::merged([winner.clone(), loser.clone()]), std::slice::from_ref(winner));
+            assert_eq!(merge::merged([loser.clone(), winner.clone()]), std::slice::from_ref(winner));
         }
     }
 }
