@@ -174,7 +174,7 @@ impl<R: Record> RecordFile<R> {
             let remedy = if cause.kind() == ErrorKind::WouldBlock {
                 "try again when that has ended".to_owned()
             } else {
-                format!("make the folder writable or set {VARIABLE} to one that is")
+                format!("make the folder writable, make room on the disk, or set {VARIABLE} to another folder")
             };
             let detail = format!("cannot be written ({cause}), so what was measured is forgotten at exit; {remedy}");
             Error::Cache { path: self.path.clone(), detail }
