@@ -3,7 +3,9 @@
 use std::mem::offset_of;
 use crate::abi;
 use crate::bytemuck::{self, Pod, Zeroable};
-use crate::lanes::{v32 as lanes, Order, prefetch, prefetch_head, prefetch_turn};
+use crate::lanes::{
+    v32 as lanes, Order, in_memory, prefetch, prefetch_head, prefetch_turn,
+};
 /// 256 weights of 16 rows.
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -83,15 +85,6 @@ pub fn int8_direct_r16c1(
                                     let line0_0_0 = lanes::line(
                                         &unit0.codes[at_body0][0][part],
                                     );
-                                    let line0_0_1 = lanes::line(
-                                        &unit0.codes[at_body0][1][part],
-                                    );
-                                    let line0_0_2 = lanes::line(
-                                        &unit0.codes[at_body0][2][part],
-                                    );
-                                    let line0_0_3 = lanes::line(
-                                        &unit0.codes[at_body0][3][part],
-                                    );
                                     {
                                         let weight0 = lanes::mask::<15>(line0_0_0);
                                         {
@@ -106,6 +99,9 @@ pub fn int8_direct_r16c1(
                                             dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
                                         }
                                     }
+                                    let line0_0_1 = lanes::line(
+                                        &unit0.codes[at_body0][1][part],
+                                    );
                                     {
                                         let weight0 = lanes::mask::<15>(line0_0_1);
                                         {
@@ -120,6 +116,9 @@ pub fn int8_direct_r16c1(
                                             dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
                                         }
                                     }
+                                    let line0_0_2 = lanes::line(
+                                        &unit0.codes[at_body0][2][part],
+                                    );
                                     {
                                         let weight0 = lanes::mask::<15>(line0_0_2);
                                         {
@@ -134,6 +133,9 @@ pub fn int8_direct_r16c1(
                                             dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
                                         }
                                     }
+                                    let line0_0_3 = lanes::line(
+                                        &unit0.codes[at_body0][3][part],
+                                    );
                                     {
                                         let weight0 = lanes::mask::<15>(line0_0_3);
                                         {

@@ -3,7 +3,9 @@
 use std::mem::offset_of;
 use crate::abi;
 use crate::bytemuck::{self, Pod, Zeroable};
-use crate::lanes::{v32 as lanes, Order, prefetch, prefetch_head, prefetch_turn};
+use crate::lanes::{
+    v32 as lanes, Order, in_memory, prefetch, prefetch_head, prefetch_turn,
+};
 /// 64 weights of 16 rows.
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -72,27 +74,6 @@ pub fn int8_direct_r16c1(
                                 let line0_0_0 = lanes::line(
                                     &unit0.codes[at_body0][0][part],
                                 );
-                                let line0_0_1 = lanes::line(
-                                    &unit0.codes[at_body0][1][part],
-                                );
-                                let line0_0_2 = lanes::line(
-                                    &unit0.codes[at_body0][2][part],
-                                );
-                                let line0_0_3 = lanes::line(
-                                    &unit0.codes[at_body0][3][part],
-                                );
-                                let line0_0_4 = lanes::line(
-                                    &unit0.codes[at_body0][4][part],
-                                );
-                                let line0_0_5 = lanes::line(
-                                    &unit0.codes[at_body0][5][part],
-                                );
-                                let line0_0_6 = lanes::line(
-                                    &unit0.codes[at_body0][6][part],
-                                );
-                                let line0_0_7 = lanes::line(
-                                    &unit0.codes[at_body0][7][part],
-                                );
                                 {
                                     let weight0 = line0_0_0;
                                     {
@@ -100,6 +81,9 @@ pub fn int8_direct_r16c1(
                                         dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
                                     }
                                 }
+                                let line0_0_1 = lanes::line(
+                                    &unit0.codes[at_body0][1][part],
+                                );
                                 {
                                     let weight0 = line0_0_1;
                                     {
@@ -107,6 +91,9 @@ pub fn int8_direct_r16c1(
                                         dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
                                     }
                                 }
+                                let line0_0_2 = lanes::line(
+                                    &unit0.codes[at_body0][2][part],
+                                );
                                 {
                                     let weight0 = line0_0_2;
                                     {
@@ -114,6 +101,9 @@ pub fn int8_direct_r16c1(
                                         dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
                                     }
                                 }
+                                let line0_0_3 = lanes::line(
+                                    &unit0.codes[at_body0][3][part],
+                                );
                                 {
                                     let weight0 = line0_0_3;
                                     {
@@ -121,6 +111,9 @@ pub fn int8_direct_r16c1(
                                         dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
                                     }
                                 }
+                                let line0_0_4 = lanes::line(
+                                    &unit0.codes[at_body0][4][part],
+                                );
                                 {
                                     let weight0 = line0_0_4;
                                     {
@@ -128,6 +121,9 @@ pub fn int8_direct_r16c1(
                                         dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
                                     }
                                 }
+                                let line0_0_5 = lanes::line(
+                                    &unit0.codes[at_body0][5][part],
+                                );
                                 {
                                     let weight0 = line0_0_5;
                                     {
@@ -135,6 +131,9 @@ pub fn int8_direct_r16c1(
                                         dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
                                     }
                                 }
+                                let line0_0_6 = lanes::line(
+                                    &unit0.codes[at_body0][6][part],
+                                );
                                 {
                                     let weight0 = line0_0_6;
                                     {
@@ -142,6 +141,9 @@ pub fn int8_direct_r16c1(
                                         dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
                                     }
                                 }
+                                let line0_0_7 = lanes::line(
+                                    &unit0.codes[at_body0][7][part],
+                                );
                                 {
                                     let weight0 = line0_0_7;
                                     {

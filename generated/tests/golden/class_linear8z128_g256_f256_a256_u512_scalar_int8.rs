@@ -3,7 +3,9 @@
 use std::mem::offset_of;
 use crate::abi;
 use crate::bytemuck::{self, Pod, Zeroable};
-use crate::lanes::{v32 as lanes, Order, prefetch, prefetch_head, prefetch_turn};
+use crate::lanes::{
+    v32 as lanes, Order, in_memory, prefetch, prefetch_head, prefetch_turn,
+};
 /// 512 weights of 16 rows.
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -69,27 +71,6 @@ pub fn int8_direct_r16c1(
                                 let line0_0_0 = lanes::line(
                                     &unit0.codes[at_body0][0][part],
                                 );
-                                let line0_0_1 = lanes::line(
-                                    &unit0.codes[at_body0][1][part],
-                                );
-                                let line0_0_2 = lanes::line(
-                                    &unit0.codes[at_body0][2][part],
-                                );
-                                let line0_0_3 = lanes::line(
-                                    &unit0.codes[at_body0][3][part],
-                                );
-                                let line0_0_4 = lanes::line(
-                                    &unit0.codes[at_body0][4][part],
-                                );
-                                let line0_0_5 = lanes::line(
-                                    &unit0.codes[at_body0][5][part],
-                                );
-                                let line0_0_6 = lanes::line(
-                                    &unit0.codes[at_body0][6][part],
-                                );
-                                let line0_0_7 = lanes::line(
-                                    &unit0.codes[at_body0][7][part],
-                                );
                                 {
                                     let weight0 = line0_0_0;
                                     {
@@ -97,6 +78,9 @@ pub fn int8_direct_r16c1(
                                         dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
                                     }
                                 }
+                                let line0_0_1 = lanes::line(
+                                    &unit0.codes[at_body0][1][part],
+                                );
                                 {
                                     let weight0 = line0_0_1;
                                     {
@@ -104,6 +88,9 @@ pub fn int8_direct_r16c1(
                                         dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
                                     }
                                 }
+                                let line0_0_2 = lanes::line(
+                                    &unit0.codes[at_body0][2][part],
+                                );
                                 {
                                     let weight0 = line0_0_2;
                                     {
@@ -111,6 +98,9 @@ pub fn int8_direct_r16c1(
                                         dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
                                     }
                                 }
+                                let line0_0_3 = lanes::line(
+                                    &unit0.codes[at_body0][3][part],
+                                );
                                 {
                                     let weight0 = line0_0_3;
                                     {
@@ -118,6 +108,9 @@ pub fn int8_direct_r16c1(
                                         dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
                                     }
                                 }
+                                let line0_0_4 = lanes::line(
+                                    &unit0.codes[at_body0][4][part],
+                                );
                                 {
                                     let weight0 = line0_0_4;
                                     {
@@ -125,6 +118,9 @@ pub fn int8_direct_r16c1(
                                         dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
                                     }
                                 }
+                                let line0_0_5 = lanes::line(
+                                    &unit0.codes[at_body0][5][part],
+                                );
                                 {
                                     let weight0 = line0_0_5;
                                     {
@@ -132,6 +128,9 @@ pub fn int8_direct_r16c1(
                                         dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
                                     }
                                 }
+                                let line0_0_6 = lanes::line(
+                                    &unit0.codes[at_body0][6][part],
+                                );
                                 {
                                     let weight0 = line0_0_6;
                                     {
@@ -139,6 +138,9 @@ pub fn int8_direct_r16c1(
                                         dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
                                     }
                                 }
+                                let line0_0_7 = lanes::line(
+                                    &unit0.codes[at_body0][7][part],
+                                );
                                 {
                                     let weight0 = line0_0_7;
                                     {

@@ -3,7 +3,9 @@
 use std::mem::offset_of;
 use crate::abi;
 use crate::bytemuck::{self, Pod, Zeroable};
-use crate::lanes::{v32 as lanes, Order, prefetch, prefetch_head, prefetch_turn};
+use crate::lanes::{
+    v32 as lanes, Order, in_memory, prefetch, prefetch_head, prefetch_turn,
+};
 /// 256 weights of 16 rows.
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]

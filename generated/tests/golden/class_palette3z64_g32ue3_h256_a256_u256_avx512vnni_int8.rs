@@ -4,7 +4,7 @@ use std::mem::offset_of;
 use crate::abi;
 use crate::bytemuck::{self, Pod, Zeroable};
 use crate::lanes::{
-    v512::quads_i32 as lanes, Order, prefetch, prefetch_head, prefetch_turn,
+    v512::quads_i32 as lanes, Order, in_memory, prefetch, prefetch_head, prefetch_turn,
 };
 /// 256 weights of 16 rows.
 #[repr(C)]
@@ -120,57 +120,37 @@ pub fn int8_direct_r64c1_p4096(
                                 let part_of_step = 0;
                                 let at_body0 = at_step0;
                                 prefetch(&unit0.codes[at_body0][0][0], ahead);
-                                let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
                                 prefetch(&unit0.codes[at_body0][1][0], ahead);
-                                let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
                                 prefetch(&unit0.codes[at_body0][2][0], ahead);
-                                let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
                                 prefetch(&unit1.codes[at_body0][0][0], ahead);
-                                let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][0]);
                                 prefetch(&unit1.codes[at_body0][1][0], ahead);
-                                let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][0]);
                                 prefetch(&unit1.codes[at_body0][2][0], ahead);
-                                let line0_1_2 = lanes::line(&unit1.codes[at_body0][2][0]);
                                 prefetch(&unit2.codes[at_body0][0][0], ahead);
-                                let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][0]);
                                 prefetch(&unit2.codes[at_body0][1][0], ahead);
-                                let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][0]);
                                 prefetch(&unit2.codes[at_body0][2][0], ahead);
-                                let line0_2_2 = lanes::line(&unit2.codes[at_body0][2][0]);
                                 prefetch(&unit3.codes[at_body0][0][0], ahead);
-                                let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][0]);
                                 prefetch(&unit3.codes[at_body0][1][0], ahead);
-                                let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][0]);
                                 prefetch(&unit3.codes[at_body0][2][0], ahead);
-                                let line0_3_2 = lanes::line(&unit3.codes[at_body0][2][0]);
+                                let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
+                                let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][0]);
+                                let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][0]);
+                                let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][0]);
                                 {
                                     let weight0 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(line0_0_0),
-                                            lanes::mask::<4>(lanes::shl::<2>(line0_0_2)),
-                                        ),
+                                        lanes::mask::<7>(line0_0_0),
                                     );
                                     let weight1 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(line0_1_0),
-                                            lanes::mask::<4>(lanes::shl::<2>(line0_1_2)),
-                                        ),
+                                        lanes::mask::<7>(line0_1_0),
                                     );
                                     let weight2 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(line0_2_0),
-                                            lanes::mask::<4>(lanes::shl::<2>(line0_2_2)),
-                                        ),
+                                        lanes::mask::<7>(line0_2_0),
                                     );
                                     let weight3 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(line0_3_0),
-                                            lanes::mask::<4>(lanes::shl::<2>(line0_3_2)),
-                                        ),
+                                        lanes::mask::<7>(line0_3_0),
                                     );
                                     {
                                         let quant = lanes::splat_i(columns.quants[at_body0][0][0]);
@@ -183,31 +163,19 @@ pub fn int8_direct_r64c1_p4096(
                                 {
                                     let weight0 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<2>(line0_0_0)),
-                                            lanes::mask::<4>(lanes::shl::<1>(line0_0_2)),
-                                        ),
+                                        lanes::mask::<7>(lanes::shr::<3>(line0_0_0)),
                                     );
                                     let weight1 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<2>(line0_1_0)),
-                                            lanes::mask::<4>(lanes::shl::<1>(line0_1_2)),
-                                        ),
+                                        lanes::mask::<7>(lanes::shr::<3>(line0_1_0)),
                                     );
                                     let weight2 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<2>(line0_2_0)),
-                                            lanes::mask::<4>(lanes::shl::<1>(line0_2_2)),
-                                        ),
+                                        lanes::mask::<7>(lanes::shr::<3>(line0_2_0)),
                                     );
                                     let weight3 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<2>(line0_3_0)),
-                                            lanes::mask::<4>(lanes::shl::<1>(line0_3_2)),
-                                        ),
+                                        lanes::mask::<7>(lanes::shr::<3>(line0_3_0)),
                                     );
                                     {
                                         let quant = lanes::splat_i(columns.quants[at_body0][1][0]);
@@ -217,34 +185,26 @@ pub fn int8_direct_r64c1_p4096(
                                         dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
                                     }
                                 }
+                                let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
+                                let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][0]);
+                                let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][0]);
+                                let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][0]);
                                 {
                                     let weight0 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<4>(line0_0_0)),
-                                            lanes::mask::<4>(line0_0_2),
-                                        ),
+                                        lanes::mask::<7>(line0_0_1),
                                     );
                                     let weight1 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<4>(line0_1_0)),
-                                            lanes::mask::<4>(line0_1_2),
-                                        ),
+                                        lanes::mask::<7>(line0_1_1),
                                     );
                                     let weight2 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<4>(line0_2_0)),
-                                            lanes::mask::<4>(line0_2_2),
-                                        ),
+                                        lanes::mask::<7>(line0_2_1),
                                     );
                                     let weight3 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<4>(line0_3_0)),
-                                            lanes::mask::<4>(line0_3_2),
-                                        ),
+                                        lanes::mask::<7>(line0_3_1),
                                     );
                                     {
                                         let quant = lanes::splat_i(columns.quants[at_body0][2][0]);
@@ -257,31 +217,19 @@ pub fn int8_direct_r64c1_p4096(
                                 {
                                     let weight0 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<6>(line0_0_0)),
-                                            lanes::mask::<4>(lanes::shr::<1>(line0_0_2)),
-                                        ),
+                                        lanes::mask::<7>(lanes::shr::<3>(line0_0_1)),
                                     );
                                     let weight1 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<6>(line0_1_0)),
-                                            lanes::mask::<4>(lanes::shr::<1>(line0_1_2)),
-                                        ),
+                                        lanes::mask::<7>(lanes::shr::<3>(line0_1_1)),
                                     );
                                     let weight2 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<6>(line0_2_0)),
-                                            lanes::mask::<4>(lanes::shr::<1>(line0_2_2)),
-                                        ),
+                                        lanes::mask::<7>(lanes::shr::<3>(line0_2_1)),
                                     );
                                     let weight3 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<6>(line0_3_0)),
-                                            lanes::mask::<4>(lanes::shr::<1>(line0_3_2)),
-                                        ),
+                                        lanes::mask::<7>(lanes::shr::<3>(line0_3_1)),
                                     );
                                     {
                                         let quant = lanes::splat_i(columns.quants[at_body0][3][0]);
@@ -295,29 +243,29 @@ pub fn int8_direct_r64c1_p4096(
                                     let weight0 = lanes::look_up(
                                         palette,
                                         lanes::or(
-                                            lanes::mask::<3>(line0_0_1),
-                                            lanes::mask::<4>(lanes::shr::<2>(line0_0_2)),
+                                            lanes::mask::<3>(lanes::shr::<6>(line0_0_0)),
+                                            lanes::mask::<4>(lanes::shr::<4>(line0_0_1)),
                                         ),
                                     );
                                     let weight1 = lanes::look_up(
                                         palette,
                                         lanes::or(
-                                            lanes::mask::<3>(line0_1_1),
-                                            lanes::mask::<4>(lanes::shr::<2>(line0_1_2)),
+                                            lanes::mask::<3>(lanes::shr::<6>(line0_1_0)),
+                                            lanes::mask::<4>(lanes::shr::<4>(line0_1_1)),
                                         ),
                                     );
                                     let weight2 = lanes::look_up(
                                         palette,
                                         lanes::or(
-                                            lanes::mask::<3>(line0_2_1),
-                                            lanes::mask::<4>(lanes::shr::<2>(line0_2_2)),
+                                            lanes::mask::<3>(lanes::shr::<6>(line0_2_0)),
+                                            lanes::mask::<4>(lanes::shr::<4>(line0_2_1)),
                                         ),
                                     );
                                     let weight3 = lanes::look_up(
                                         palette,
                                         lanes::or(
-                                            lanes::mask::<3>(line0_3_1),
-                                            lanes::mask::<4>(lanes::shr::<2>(line0_3_2)),
+                                            lanes::mask::<3>(lanes::shr::<6>(line0_3_0)),
+                                            lanes::mask::<4>(lanes::shr::<4>(line0_3_1)),
                                         ),
                                     );
                                     {
@@ -328,34 +276,26 @@ pub fn int8_direct_r64c1_p4096(
                                         dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
                                     }
                                 }
+                                let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
+                                let line0_1_2 = lanes::line(&unit1.codes[at_body0][2][0]);
+                                let line0_2_2 = lanes::line(&unit2.codes[at_body0][2][0]);
+                                let line0_3_2 = lanes::line(&unit3.codes[at_body0][2][0]);
                                 {
                                     let weight0 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<2>(line0_0_1)),
-                                            lanes::mask::<4>(lanes::shr::<3>(line0_0_2)),
-                                        ),
+                                        lanes::mask::<7>(line0_0_2),
                                     );
                                     let weight1 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<2>(line0_1_1)),
-                                            lanes::mask::<4>(lanes::shr::<3>(line0_1_2)),
-                                        ),
+                                        lanes::mask::<7>(line0_1_2),
                                     );
                                     let weight2 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<2>(line0_2_1)),
-                                            lanes::mask::<4>(lanes::shr::<3>(line0_2_2)),
-                                        ),
+                                        lanes::mask::<7>(line0_2_2),
                                     );
                                     let weight3 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<2>(line0_3_1)),
-                                            lanes::mask::<4>(lanes::shr::<3>(line0_3_2)),
-                                        ),
+                                        lanes::mask::<7>(line0_3_2),
                                     );
                                     {
                                         let quant = lanes::splat_i(columns.quants[at_body0][5][0]);
@@ -368,31 +308,19 @@ pub fn int8_direct_r64c1_p4096(
                                 {
                                     let weight0 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<4>(line0_0_1)),
-                                            lanes::mask::<4>(lanes::shr::<4>(line0_0_2)),
-                                        ),
+                                        lanes::mask::<7>(lanes::shr::<3>(line0_0_2)),
                                     );
                                     let weight1 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<4>(line0_1_1)),
-                                            lanes::mask::<4>(lanes::shr::<4>(line0_1_2)),
-                                        ),
+                                        lanes::mask::<7>(lanes::shr::<3>(line0_1_2)),
                                     );
                                     let weight2 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<4>(line0_2_1)),
-                                            lanes::mask::<4>(lanes::shr::<4>(line0_2_2)),
-                                        ),
+                                        lanes::mask::<7>(lanes::shr::<3>(line0_2_2)),
                                     );
                                     let weight3 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<4>(line0_3_1)),
-                                            lanes::mask::<4>(lanes::shr::<4>(line0_3_2)),
-                                        ),
+                                        lanes::mask::<7>(lanes::shr::<3>(line0_3_2)),
                                     );
                                     {
                                         let quant = lanes::splat_i(columns.quants[at_body0][6][0]);
@@ -406,29 +334,29 @@ pub fn int8_direct_r64c1_p4096(
                                     let weight0 = lanes::look_up(
                                         palette,
                                         lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<6>(line0_0_1)),
-                                            lanes::mask::<4>(lanes::shr::<5>(line0_0_2)),
+                                            lanes::mask::<1>(lanes::shr::<7>(line0_0_1)),
+                                            lanes::mask::<6>(lanes::shr::<5>(line0_0_2)),
                                         ),
                                     );
                                     let weight1 = lanes::look_up(
                                         palette,
                                         lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<6>(line0_1_1)),
-                                            lanes::mask::<4>(lanes::shr::<5>(line0_1_2)),
+                                            lanes::mask::<1>(lanes::shr::<7>(line0_1_1)),
+                                            lanes::mask::<6>(lanes::shr::<5>(line0_1_2)),
                                         ),
                                     );
                                     let weight2 = lanes::look_up(
                                         palette,
                                         lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<6>(line0_2_1)),
-                                            lanes::mask::<4>(lanes::shr::<5>(line0_2_2)),
+                                            lanes::mask::<1>(lanes::shr::<7>(line0_2_1)),
+                                            lanes::mask::<6>(lanes::shr::<5>(line0_2_2)),
                                         ),
                                     );
                                     let weight3 = lanes::look_up(
                                         palette,
                                         lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<6>(line0_3_1)),
-                                            lanes::mask::<4>(lanes::shr::<5>(line0_3_2)),
+                                            lanes::mask::<1>(lanes::shr::<7>(line0_3_1)),
+                                            lanes::mask::<6>(lanes::shr::<5>(line0_3_2)),
                                         ),
                                     );
                                     {

@@ -3,7 +3,9 @@
 use std::mem::offset_of;
 use crate::abi;
 use crate::bytemuck::{self, Pod, Zeroable};
-use crate::lanes::{v32 as lanes, Order, prefetch, prefetch_head, prefetch_turn};
+use crate::lanes::{
+    v32 as lanes, Order, in_memory, prefetch, prefetch_head, prefetch_turn,
+};
 /// 256 weights of 16 rows.
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -84,19 +86,10 @@ pub fn int8_direct_r16c1(
                                     let line0_0_0 = lanes::line(
                                         &unit0.codes[at_body0][0][part],
                                     );
-                                    let line0_0_1 = lanes::line(
-                                        &unit0.codes[at_body0][1][part],
-                                    );
-                                    let line0_0_2 = lanes::line(
-                                        &unit0.codes[at_body0][2][part],
-                                    );
                                     {
                                         let weight0 = lanes::look_up(
                                             palette,
-                                            lanes::or(
-                                                lanes::mask::<3>(line0_0_0),
-                                                lanes::mask::<4>(lanes::shl::<2>(line0_0_2)),
-                                            ),
+                                            lanes::mask::<7>(line0_0_0),
                                         );
                                         {
                                             let quant = lanes::splat_i(columns.quants[at_body0][0][0]);
@@ -106,23 +99,20 @@ pub fn int8_direct_r16c1(
                                     {
                                         let weight0 = lanes::look_up(
                                             palette,
-                                            lanes::or(
-                                                lanes::mask::<3>(lanes::shr::<2>(line0_0_0)),
-                                                lanes::mask::<4>(lanes::shl::<1>(line0_0_2)),
-                                            ),
+                                            lanes::mask::<7>(lanes::shr::<3>(line0_0_0)),
                                         );
                                         {
                                             let quant = lanes::splat_i(columns.quants[at_body0][1][0]);
                                             dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
                                         }
                                     }
+                                    let line0_0_1 = lanes::line(
+                                        &unit0.codes[at_body0][1][part],
+                                    );
                                     {
                                         let weight0 = lanes::look_up(
                                             palette,
-                                            lanes::or(
-                                                lanes::mask::<3>(lanes::shr::<4>(line0_0_0)),
-                                                lanes::mask::<4>(line0_0_2),
-                                            ),
+                                            lanes::mask::<7>(line0_0_1),
                                         );
                                         {
                                             let quant = lanes::splat_i(columns.quants[at_body0][2][0]);
@@ -132,10 +122,7 @@ pub fn int8_direct_r16c1(
                                     {
                                         let weight0 = lanes::look_up(
                                             palette,
-                                            lanes::or(
-                                                lanes::mask::<3>(lanes::shr::<6>(line0_0_0)),
-                                                lanes::mask::<4>(lanes::shr::<1>(line0_0_2)),
-                                            ),
+                                            lanes::mask::<7>(lanes::shr::<3>(line0_0_1)),
                                         );
                                         {
                                             let quant = lanes::splat_i(columns.quants[at_body0][3][0]);
@@ -146,8 +133,8 @@ pub fn int8_direct_r16c1(
                                         let weight0 = lanes::look_up(
                                             palette,
                                             lanes::or(
-                                                lanes::mask::<3>(line0_0_1),
-                                                lanes::mask::<4>(lanes::shr::<2>(line0_0_2)),
+                                                lanes::mask::<3>(lanes::shr::<6>(line0_0_0)),
+                                                lanes::mask::<4>(lanes::shr::<4>(line0_0_1)),
                                             ),
                                         );
                                         {
@@ -155,13 +142,13 @@ pub fn int8_direct_r16c1(
                                             dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
                                         }
                                     }
+                                    let line0_0_2 = lanes::line(
+                                        &unit0.codes[at_body0][2][part],
+                                    );
                                     {
                                         let weight0 = lanes::look_up(
                                             palette,
-                                            lanes::or(
-                                                lanes::mask::<3>(lanes::shr::<2>(line0_0_1)),
-                                                lanes::mask::<4>(lanes::shr::<3>(line0_0_2)),
-                                            ),
+                                            lanes::mask::<7>(line0_0_2),
                                         );
                                         {
                                             let quant = lanes::splat_i(columns.quants[at_body0][5][0]);
@@ -171,10 +158,7 @@ pub fn int8_direct_r16c1(
                                     {
                                         let weight0 = lanes::look_up(
                                             palette,
-                                            lanes::or(
-                                                lanes::mask::<3>(lanes::shr::<4>(line0_0_1)),
-                                                lanes::mask::<4>(lanes::shr::<4>(line0_0_2)),
-                                            ),
+                                            lanes::mask::<7>(lanes::shr::<3>(line0_0_2)),
                                         );
                                         {
                                             let quant = lanes::splat_i(columns.quants[at_body0][6][0]);
@@ -185,8 +169,8 @@ pub fn int8_direct_r16c1(
                                         let weight0 = lanes::look_up(
                                             palette,
                                             lanes::or(
-                                                lanes::mask::<3>(lanes::shr::<6>(line0_0_1)),
-                                                lanes::mask::<4>(lanes::shr::<5>(line0_0_2)),
+                                                lanes::mask::<1>(lanes::shr::<7>(line0_0_1)),
+                                                lanes::mask::<6>(lanes::shr::<5>(line0_0_2)),
                                             ),
                                         );
                                         {

@@ -3,7 +3,9 @@
 use std::mem::offset_of;
 use crate::abi;
 use crate::bytemuck::{self, Pod, Zeroable};
-use crate::lanes::{v32 as lanes, Order, prefetch, prefetch_head, prefetch_turn};
+use crate::lanes::{
+    v32 as lanes, Order, in_memory, prefetch, prefetch_head, prefetch_turn,
+};
 /// 64 weights of 16 rows.
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -76,9 +78,6 @@ pub fn int8_direct_r16c1(
                                     let line0_0_0 = lanes::line(
                                         &unit0.codes[at_body0][0][part],
                                     );
-                                    let line0_0_1 = lanes::line(
-                                        &unit0.codes[at_body0][1][part],
-                                    );
                                     {
                                         let weight0 = lanes::look_up(
                                             palette,
@@ -99,6 +98,9 @@ pub fn int8_direct_r16c1(
                                             dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
                                         }
                                     }
+                                    let line0_0_1 = lanes::line(
+                                        &unit0.codes[at_body0][1][part],
+                                    );
                                     {
                                         let weight0 = lanes::look_up(
                                             palette,

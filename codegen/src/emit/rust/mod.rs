@@ -186,7 +186,7 @@ fn kernels(plan: &Plan, class: &Class, isa: &Isa, numerics: Numerics, support: &
 
         use #support::abi;
         use #support::bytemuck::{self, Pod, Zeroable};
-        use #support::lanes::{#lanes as lanes, Order, prefetch, prefetch_head, prefetch_turn};
+        use #support::lanes::{#lanes as lanes, Order, in_memory, prefetch, prefetch_head, prefetch_turn};
 
         #unit
         #(#columns)*
