@@ -26,6 +26,51 @@ macro_rules! vocabulary {
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use vocabulary;
 
+/// `after` and `after_f` of a width whose vectors lie in registers of a class, which a comment writes like that.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+macro_rules! after {
+    ($features:literal, $class:ident, $comment:literal) => {
+        super::after!($features, $class, $comment, after, I);
+        super::after!($features, $class, $comment, after_f, F);
+    };
+    ($features:literal, $class:ident, $comment:literal, $name:ident, $vector:ty) => {
+        /// The same place, for the compiler to look at when `value` has been computed and not before. The processor need not wait.
+        #[inline]
+        #[target_feature(enable = $features)]
+        #[must_use]
+        pub fn $name<T>(place: &T, value: $vector) -> &T {
+            let mut pointer: *const T = place;
+            // SAFETY: nothing is executed; the pointer is what it was.
+            unsafe {
+                core::arch::asm!(
+                    $comment, pointer = inout(reg) pointer, value = in($class) value,
+                    options(nomem, nostack, preserves_flags),
+                );
+                &*pointer
+            }
+        }
+    };
+}
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+use after;
+
+/// The same place, of which the compiler no longer knows what it holds, so that it neither keeps it in registers nor takes those of
+/// others for it.
+#[inline(always)]
+pub fn in_memory<T>(place: &mut T) -> &mut T {
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    {
+        let mut pointer: *mut T = place;
+        // SAFETY: nothing is executed; the pointer is what it was, and still the only one.
+        unsafe {
+            core::arch::asm!("/* {0} */", inout(reg) pointer, options(nostack, preserves_flags));
+            &mut *pointer
+        }
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    place
+}
+
 /// Bytes from a line that is read to the one that is moved into the first-level cache: a few lines more than the second-level
 /// cache's latency takes.
 const NEAR: isize = 1024;

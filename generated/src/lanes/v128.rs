@@ -36,6 +36,8 @@ macro_rules! dot {
 }
 use dot;
 
+super::after!("neon", vreg, "/* {pointer} {value:v} */");
+
 super::vocabulary! { "neon":
     /// Zeros.
     fn zero_i() -> I { vdupq_n_u32(0) }

@@ -18,6 +18,8 @@ pub type Table = [__m256; 2];
 /// Lanes of a vector.
 pub const LANES: usize = 8;
 
+super::after!("avx2,fma,f16c", ymm_reg, "/* {pointer} {value} */");
+
 super::vocabulary! { "avx2,fma,f16c":
     /// Zeros.
     fn zero_i() -> I { _mm256_setzero_si256() }

@@ -13,6 +13,20 @@ pub type Table = [f32; 16];
 /// Lanes of a vector.
 pub const LANES: usize = 1;
 
+/// The same place.
+#[inline]
+#[must_use]
+pub fn after<T>(place: &T, _value: I) -> &T {
+    place
+}
+
+/// The same place.
+#[inline]
+#[must_use]
+pub fn after_f<T>(place: &T, _value: F) -> &T {
+    place
+}
+
 /// Zero.
 #[inline]
 pub fn zero_i() -> I {

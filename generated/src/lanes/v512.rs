@@ -18,6 +18,8 @@ pub type Table = __m512;
 /// Lanes of a vector.
 pub const LANES: usize = 16;
 
+super::after!("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c", zmm_reg, "/* {pointer} {value} */");
+
 super::vocabulary! { "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c":
     /// Zeros.
     fn zero_i() -> I { _mm512_setzero_si512() }

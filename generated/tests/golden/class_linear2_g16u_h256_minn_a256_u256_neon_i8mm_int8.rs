@@ -4,7 +4,8 @@ use std::mem::offset_of;
 use crate::abi;
 use crate::bytemuck::{self, Pod, Zeroable};
 use crate::lanes::{
-    v128::quads_i32 as lanes, Order, TURN_BYTES, prefetch, prefetch_head, prefetch_turn,
+    v128::quads_i32 as lanes, Order, TURN_BYTES, in_memory, prefetch, prefetch_head,
+    prefetch_turn,
 };
 /// 256 weights of 16 rows.
 #[repr(C)]

@@ -4,7 +4,8 @@ use std::mem::offset_of;
 use crate::abi;
 use crate::bytemuck::{self, Pod, Zeroable};
 use crate::lanes::{
-    v256::pairs_i16 as lanes, Order, TURN_BYTES, prefetch, prefetch_head, prefetch_turn,
+    v256::pairs_i16 as lanes, Order, TURN_BYTES, in_memory, prefetch, prefetch_head,
+    prefetch_turn,
 };
 /// 128 weights of 16 rows.
 #[repr(C)]
@@ -45,7 +46,7 @@ pub const INT8_DIRECT_R32C1_P4096_COUNTS: abi::Counts = abi::Counts {
     ahead: 4608,
     unit: abi::Operations {
         broadcasts: 52,
-        vectors: 48,
+        vectors: 144,
         products: 272,
         others: 288,
     },
@@ -81,6 +82,7 @@ pub fn int8_direct_r32c1_p4096(
         tile_bytes: 2 * units * size_of::<Unit>(),
         segment_bytes: 4 * size_of::<Unit>(),
     };
+    let mut sum = &mut [lanes::zero_f(); 4];
     for first in (0..units).step_by(4) {
         let last = units.min(first + 4);
         let tiles = tiles
@@ -91,10 +93,10 @@ pub fn int8_direct_r32c1_p4096(
             let panel1 = &panels[1 * units..][..units];
             let ahead = order.ahead(first / 4, tile, 2);
             for (group, out) in groups.chunks_exact(units).zip(&mut *outs) {
-                let mut sum0_0 = lanes::zero_f();
-                let mut sum1_0 = lanes::zero_f();
-                let mut sum2_0 = lanes::zero_f();
-                let mut sum3_0 = lanes::zero_f();
+                sum[0] = lanes::zero_f();
+                sum[1] = lanes::zero_f();
+                sum[2] = lanes::zero_f();
+                sum[3] = lanes::zero_f();
                 for unit in first..last {
                     let columns = &group[unit];
                     let unit0 = &panel0[unit];
@@ -104,6 +106,7 @@ pub fn int8_direct_r32c1_p4096(
                     prefetch_head(bytemuck::bytes_of(unit0), 64, ahead);
                     prefetch_head(bytemuck::bytes_of(unit2), 64, ahead);
                     for at_turn in 0..4 {
+                        sum = in_memory(sum);
                         let at_step0 = at_turn;
                         let mut dot0_0_0 = lanes::splat_i(columns.bias[at_step0][0]);
                         let mut dot0_1_0 = lanes::splat_i(columns.bias[at_step0][0]);
@@ -113,21 +116,17 @@ pub fn int8_direct_r32c1_p4096(
                             let part_of_step = 0;
                             let at_body0 = at_step0;
                             prefetch(&unit0.codes[at_body0][0][0], ahead);
-                            let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
                             prefetch(&unit0.codes[at_body0][1][0], ahead);
-                            let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
-                            let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][1]);
-                            let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][1]);
                             prefetch(&unit2.codes[at_body0][0][0], ahead);
-                            let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][0]);
                             prefetch(&unit2.codes[at_body0][1][0], ahead);
-                            let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][0]);
-                            let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][1]);
-                            let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][1]);
                             let mut pair0_0_0;
                             let mut pair0_1_0;
                             let mut pair0_2_0;
                             let mut pair0_3_0;
+                            let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
+                            let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][1]);
+                            let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][0]);
+                            let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][1]);
                             {
                                 let weight0 = lanes::mask::<3>(line0_0_0);
                                 let weight1 = lanes::mask::<3>(line0_1_0);
@@ -141,6 +140,14 @@ pub fn int8_direct_r32c1_p4096(
                                     pair0_3_0 = lanes::products(weight3, quant);
                                 }
                             }
+                            let unit0 = lanes::after(unit0, pair0_3_0);
+                            let unit1 = lanes::after(unit1, pair0_3_0);
+                            let unit2 = lanes::after(unit2, pair0_3_0);
+                            let unit3 = lanes::after(unit3, pair0_3_0);
+                            let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
+                            let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][1]);
+                            let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][0]);
+                            let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][1]);
                             {
                                 let weight0 = lanes::mask::<3>(lanes::shr::<2>(line0_0_0));
                                 let weight1 = lanes::mask::<3>(lanes::shr::<2>(line0_1_0));
@@ -166,6 +173,14 @@ pub fn int8_direct_r32c1_p4096(
                                     );
                                 }
                             }
+                            let unit0 = lanes::after(unit0, pair0_3_0);
+                            let unit1 = lanes::after(unit1, pair0_3_0);
+                            let unit2 = lanes::after(unit2, pair0_3_0);
+                            let unit3 = lanes::after(unit3, pair0_3_0);
+                            let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
+                            let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][1]);
+                            let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][0]);
+                            let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][1]);
                             {
                                 let weight0 = lanes::mask::<3>(lanes::shr::<4>(line0_0_0));
                                 let weight1 = lanes::mask::<3>(lanes::shr::<4>(line0_1_0));
@@ -191,6 +206,14 @@ pub fn int8_direct_r32c1_p4096(
                                     );
                                 }
                             }
+                            let unit0 = lanes::after(unit0, pair0_3_0);
+                            let unit1 = lanes::after(unit1, pair0_3_0);
+                            let unit2 = lanes::after(unit2, pair0_3_0);
+                            let unit3 = lanes::after(unit3, pair0_3_0);
+                            let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
+                            let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][1]);
+                            let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][0]);
+                            let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][1]);
                             {
                                 let weight0 = lanes::mask::<3>(lanes::shr::<6>(line0_0_0));
                                 let weight1 = lanes::mask::<3>(lanes::shr::<6>(line0_1_0));
@@ -216,6 +239,14 @@ pub fn int8_direct_r32c1_p4096(
                                     );
                                 }
                             }
+                            let unit0 = lanes::after(unit0, pair0_3_0);
+                            let unit1 = lanes::after(unit1, pair0_3_0);
+                            let unit2 = lanes::after(unit2, pair0_3_0);
+                            let unit3 = lanes::after(unit3, pair0_3_0);
+                            let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
+                            let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][1]);
+                            let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][0]);
+                            let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][1]);
                             {
                                 let weight0 = lanes::mask::<3>(line0_0_1);
                                 let weight1 = lanes::mask::<3>(line0_1_1);
@@ -241,6 +272,14 @@ pub fn int8_direct_r32c1_p4096(
                                     );
                                 }
                             }
+                            let unit0 = lanes::after(unit0, pair0_3_0);
+                            let unit1 = lanes::after(unit1, pair0_3_0);
+                            let unit2 = lanes::after(unit2, pair0_3_0);
+                            let unit3 = lanes::after(unit3, pair0_3_0);
+                            let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
+                            let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][1]);
+                            let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][0]);
+                            let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][1]);
                             {
                                 let weight0 = lanes::mask::<3>(lanes::shr::<2>(line0_0_1));
                                 let weight1 = lanes::mask::<3>(lanes::shr::<2>(line0_1_1));
@@ -266,6 +305,14 @@ pub fn int8_direct_r32c1_p4096(
                                     );
                                 }
                             }
+                            let unit0 = lanes::after(unit0, pair0_3_0);
+                            let unit1 = lanes::after(unit1, pair0_3_0);
+                            let unit2 = lanes::after(unit2, pair0_3_0);
+                            let unit3 = lanes::after(unit3, pair0_3_0);
+                            let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
+                            let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][1]);
+                            let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][0]);
+                            let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][1]);
                             {
                                 let weight0 = lanes::mask::<3>(lanes::shr::<4>(line0_0_1));
                                 let weight1 = lanes::mask::<3>(lanes::shr::<4>(line0_1_1));
@@ -291,6 +338,14 @@ pub fn int8_direct_r32c1_p4096(
                                     );
                                 }
                             }
+                            let unit0 = lanes::after(unit0, pair0_3_0);
+                            let unit1 = lanes::after(unit1, pair0_3_0);
+                            let unit2 = lanes::after(unit2, pair0_3_0);
+                            let unit3 = lanes::after(unit3, pair0_3_0);
+                            let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
+                            let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][1]);
+                            let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][0]);
+                            let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][1]);
                             {
                                 let weight0 = lanes::mask::<3>(lanes::shr::<6>(line0_0_1));
                                 let weight1 = lanes::mask::<3>(lanes::shr::<6>(line0_1_1));
@@ -320,6 +375,10 @@ pub fn int8_direct_r32c1_p4096(
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
                             }
+                            let unit0 = lanes::after(unit0, dot0_3_0);
+                            let unit1 = lanes::after(unit1, dot0_3_0);
+                            let unit2 = lanes::after(unit2, dot0_3_0);
+                            let unit3 = lanes::after(unit3, dot0_3_0);
                         }
                         {
                             let span = at_turn;
@@ -346,22 +405,22 @@ pub fn int8_direct_r32c1_p4096(
                             t3_0 = lanes::fma(scale3, lanes::to_float(dot0_3_0), t3_0);
                             {
                                 let scale = lanes::splat_f(columns.scales[span][0]);
-                                sum0_0 = lanes::fma(scale, t0_0, sum0_0);
-                                sum1_0 = lanes::fma(scale, t1_0, sum1_0);
-                                sum2_0 = lanes::fma(scale, t2_0, sum2_0);
-                                sum3_0 = lanes::fma(scale, t3_0, sum3_0);
+                                sum[0] = lanes::fma(scale, t0_0, sum[0]);
+                                sum[1] = lanes::fma(scale, t1_0, sum[1]);
+                                sum[2] = lanes::fma(scale, t2_0, sum[2]);
+                                sum[3] = lanes::fma(scale, t3_0, sum[3]);
                             }
                         }
                     }
                 }
                 let total = &mut out[0][0][0];
-                lanes::store_floats(total, lanes::add(lanes::floats(total), sum0_0));
+                lanes::store_floats(total, lanes::add(lanes::floats(total), sum[0]));
                 let total = &mut out[0][0][1];
-                lanes::store_floats(total, lanes::add(lanes::floats(total), sum1_0));
+                lanes::store_floats(total, lanes::add(lanes::floats(total), sum[1]));
                 let total = &mut out[0][1][0];
-                lanes::store_floats(total, lanes::add(lanes::floats(total), sum2_0));
+                lanes::store_floats(total, lanes::add(lanes::floats(total), sum[2]));
                 let total = &mut out[0][1][1];
-                lanes::store_floats(total, lanes::add(lanes::floats(total), sum3_0));
+                lanes::store_floats(total, lanes::add(lanes::floats(total), sum[3]));
             }
         }
     }

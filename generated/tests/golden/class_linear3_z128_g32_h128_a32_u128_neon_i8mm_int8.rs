@@ -4,7 +4,8 @@ use std::mem::offset_of;
 use crate::abi;
 use crate::bytemuck::{self, Pod, Zeroable};
 use crate::lanes::{
-    v128::quads_i32 as lanes, Order, TURN_BYTES, prefetch, prefetch_head, prefetch_turn,
+    v128::quads_i32 as lanes, Order, TURN_BYTES, in_memory, prefetch, prefetch_head,
+    prefetch_turn,
 };
 /// 128 weights of 16 rows.
 #[repr(C)]
@@ -50,7 +51,7 @@ pub const INT8_DIRECT_R16C1_P4096_COUNTS: abi::Counts = abi::Counts {
         broadcasts: 52,
         vectors: 80,
         products: 128,
-        others: 720,
+        others: 432,
     },
     unpacking: abi::Operations {
         broadcasts: 0,
@@ -114,37 +115,17 @@ pub fn int8_direct_r16c1_p4096(
                             let part_of_step = 0;
                             let at_body0 = at_step0;
                             prefetch(&unit0.codes[at_body0][0][0], ahead);
-                            let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
                             prefetch(&unit0.codes[at_body0][1][0], ahead);
-                            let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
                             prefetch(&unit0.codes[at_body0][2][0], ahead);
-                            let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
+                            let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
                             let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][1]);
-                            let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][1]);
-                            let line0_1_2 = lanes::line(&unit1.codes[at_body0][2][1]);
                             let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][2]);
-                            let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][2]);
-                            let line0_2_2 = lanes::line(&unit2.codes[at_body0][2][2]);
                             let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][3]);
-                            let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][3]);
-                            let line0_3_2 = lanes::line(&unit3.codes[at_body0][2][3]);
                             {
-                                let weight0 = lanes::or(
-                                    lanes::mask::<3>(line0_0_0),
-                                    lanes::mask::<4>(lanes::shl::<2>(line0_0_2)),
-                                );
-                                let weight1 = lanes::or(
-                                    lanes::mask::<3>(line0_1_0),
-                                    lanes::mask::<4>(lanes::shl::<2>(line0_1_2)),
-                                );
-                                let weight2 = lanes::or(
-                                    lanes::mask::<3>(line0_2_0),
-                                    lanes::mask::<4>(lanes::shl::<2>(line0_2_2)),
-                                );
-                                let weight3 = lanes::or(
-                                    lanes::mask::<3>(line0_3_0),
-                                    lanes::mask::<4>(lanes::shl::<2>(line0_3_2)),
-                                );
+                                let weight0 = lanes::mask::<7>(line0_0_0);
+                                let weight1 = lanes::mask::<7>(line0_1_0);
+                                let weight2 = lanes::mask::<7>(line0_2_0);
+                                let weight3 = lanes::mask::<7>(line0_3_0);
                                 {
                                     let quant = lanes::splat_i(columns.quants[at_body0][0][0]);
                                     dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
@@ -154,22 +135,10 @@ pub fn int8_direct_r16c1_p4096(
                                 }
                             }
                             {
-                                let weight0 = lanes::or(
-                                    lanes::mask::<3>(lanes::shr::<2>(line0_0_0)),
-                                    lanes::mask::<4>(lanes::shl::<1>(line0_0_2)),
-                                );
-                                let weight1 = lanes::or(
-                                    lanes::mask::<3>(lanes::shr::<2>(line0_1_0)),
-                                    lanes::mask::<4>(lanes::shl::<1>(line0_1_2)),
-                                );
-                                let weight2 = lanes::or(
-                                    lanes::mask::<3>(lanes::shr::<2>(line0_2_0)),
-                                    lanes::mask::<4>(lanes::shl::<1>(line0_2_2)),
-                                );
-                                let weight3 = lanes::or(
-                                    lanes::mask::<3>(lanes::shr::<2>(line0_3_0)),
-                                    lanes::mask::<4>(lanes::shl::<1>(line0_3_2)),
-                                );
+                                let weight0 = lanes::mask::<7>(lanes::shr::<3>(line0_0_0));
+                                let weight1 = lanes::mask::<7>(lanes::shr::<3>(line0_1_0));
+                                let weight2 = lanes::mask::<7>(lanes::shr::<3>(line0_2_0));
+                                let weight3 = lanes::mask::<7>(lanes::shr::<3>(line0_3_0));
                                 {
                                     let quant = lanes::splat_i(columns.quants[at_body0][1][0]);
                                     dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
@@ -178,23 +147,15 @@ pub fn int8_direct_r16c1_p4096(
                                     dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
                                 }
                             }
+                            let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
+                            let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][1]);
+                            let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][2]);
+                            let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][3]);
                             {
-                                let weight0 = lanes::or(
-                                    lanes::mask::<3>(lanes::shr::<4>(line0_0_0)),
-                                    lanes::mask::<4>(line0_0_2),
-                                );
-                                let weight1 = lanes::or(
-                                    lanes::mask::<3>(lanes::shr::<4>(line0_1_0)),
-                                    lanes::mask::<4>(line0_1_2),
-                                );
-                                let weight2 = lanes::or(
-                                    lanes::mask::<3>(lanes::shr::<4>(line0_2_0)),
-                                    lanes::mask::<4>(line0_2_2),
-                                );
-                                let weight3 = lanes::or(
-                                    lanes::mask::<3>(lanes::shr::<4>(line0_3_0)),
-                                    lanes::mask::<4>(line0_3_2),
-                                );
+                                let weight0 = lanes::mask::<7>(line0_0_1);
+                                let weight1 = lanes::mask::<7>(line0_1_1);
+                                let weight2 = lanes::mask::<7>(line0_2_1);
+                                let weight3 = lanes::mask::<7>(line0_3_1);
                                 {
                                     let quant = lanes::splat_i(columns.quants[at_body0][2][0]);
                                     dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
@@ -204,22 +165,10 @@ pub fn int8_direct_r16c1_p4096(
                                 }
                             }
                             {
-                                let weight0 = lanes::or(
-                                    lanes::mask::<3>(lanes::shr::<6>(line0_0_0)),
-                                    lanes::mask::<4>(lanes::shr::<1>(line0_0_2)),
-                                );
-                                let weight1 = lanes::or(
-                                    lanes::mask::<3>(lanes::shr::<6>(line0_1_0)),
-                                    lanes::mask::<4>(lanes::shr::<1>(line0_1_2)),
-                                );
-                                let weight2 = lanes::or(
-                                    lanes::mask::<3>(lanes::shr::<6>(line0_2_0)),
-                                    lanes::mask::<4>(lanes::shr::<1>(line0_2_2)),
-                                );
-                                let weight3 = lanes::or(
-                                    lanes::mask::<3>(lanes::shr::<6>(line0_3_0)),
-                                    lanes::mask::<4>(lanes::shr::<1>(line0_3_2)),
-                                );
+                                let weight0 = lanes::mask::<7>(lanes::shr::<3>(line0_0_1));
+                                let weight1 = lanes::mask::<7>(lanes::shr::<3>(line0_1_1));
+                                let weight2 = lanes::mask::<7>(lanes::shr::<3>(line0_2_1));
+                                let weight3 = lanes::mask::<7>(lanes::shr::<3>(line0_3_1));
                                 {
                                     let quant = lanes::splat_i(columns.quants[at_body0][3][0]);
                                     dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
@@ -230,20 +179,20 @@ pub fn int8_direct_r16c1_p4096(
                             }
                             {
                                 let weight0 = lanes::or(
-                                    lanes::mask::<3>(line0_0_1),
-                                    lanes::mask::<4>(lanes::shr::<2>(line0_0_2)),
+                                    lanes::mask::<3>(lanes::shr::<6>(line0_0_0)),
+                                    lanes::mask::<4>(lanes::shr::<4>(line0_0_1)),
                                 );
                                 let weight1 = lanes::or(
-                                    lanes::mask::<3>(line0_1_1),
-                                    lanes::mask::<4>(lanes::shr::<2>(line0_1_2)),
+                                    lanes::mask::<3>(lanes::shr::<6>(line0_1_0)),
+                                    lanes::mask::<4>(lanes::shr::<4>(line0_1_1)),
                                 );
                                 let weight2 = lanes::or(
-                                    lanes::mask::<3>(line0_2_1),
-                                    lanes::mask::<4>(lanes::shr::<2>(line0_2_2)),
+                                    lanes::mask::<3>(lanes::shr::<6>(line0_2_0)),
+                                    lanes::mask::<4>(lanes::shr::<4>(line0_2_1)),
                                 );
                                 let weight3 = lanes::or(
-                                    lanes::mask::<3>(line0_3_1),
-                                    lanes::mask::<4>(lanes::shr::<2>(line0_3_2)),
+                                    lanes::mask::<3>(lanes::shr::<6>(line0_3_0)),
+                                    lanes::mask::<4>(lanes::shr::<4>(line0_3_1)),
                                 );
                                 {
                                     let quant = lanes::splat_i(columns.quants[at_body0][4][0]);
@@ -253,23 +202,15 @@ pub fn int8_direct_r16c1_p4096(
                                     dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
                                 }
                             }
+                            let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
+                            let line0_1_2 = lanes::line(&unit1.codes[at_body0][2][1]);
+                            let line0_2_2 = lanes::line(&unit2.codes[at_body0][2][2]);
+                            let line0_3_2 = lanes::line(&unit3.codes[at_body0][2][3]);
                             {
-                                let weight0 = lanes::or(
-                                    lanes::mask::<3>(lanes::shr::<2>(line0_0_1)),
-                                    lanes::mask::<4>(lanes::shr::<3>(line0_0_2)),
-                                );
-                                let weight1 = lanes::or(
-                                    lanes::mask::<3>(lanes::shr::<2>(line0_1_1)),
-                                    lanes::mask::<4>(lanes::shr::<3>(line0_1_2)),
-                                );
-                                let weight2 = lanes::or(
-                                    lanes::mask::<3>(lanes::shr::<2>(line0_2_1)),
-                                    lanes::mask::<4>(lanes::shr::<3>(line0_2_2)),
-                                );
-                                let weight3 = lanes::or(
-                                    lanes::mask::<3>(lanes::shr::<2>(line0_3_1)),
-                                    lanes::mask::<4>(lanes::shr::<3>(line0_3_2)),
-                                );
+                                let weight0 = lanes::mask::<7>(line0_0_2);
+                                let weight1 = lanes::mask::<7>(line0_1_2);
+                                let weight2 = lanes::mask::<7>(line0_2_2);
+                                let weight3 = lanes::mask::<7>(line0_3_2);
                                 {
                                     let quant = lanes::splat_i(columns.quants[at_body0][5][0]);
                                     dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
@@ -279,22 +220,10 @@ pub fn int8_direct_r16c1_p4096(
                                 }
                             }
                             {
-                                let weight0 = lanes::or(
-                                    lanes::mask::<3>(lanes::shr::<4>(line0_0_1)),
-                                    lanes::mask::<4>(lanes::shr::<4>(line0_0_2)),
-                                );
-                                let weight1 = lanes::or(
-                                    lanes::mask::<3>(lanes::shr::<4>(line0_1_1)),
-                                    lanes::mask::<4>(lanes::shr::<4>(line0_1_2)),
-                                );
-                                let weight2 = lanes::or(
-                                    lanes::mask::<3>(lanes::shr::<4>(line0_2_1)),
-                                    lanes::mask::<4>(lanes::shr::<4>(line0_2_2)),
-                                );
-                                let weight3 = lanes::or(
-                                    lanes::mask::<3>(lanes::shr::<4>(line0_3_1)),
-                                    lanes::mask::<4>(lanes::shr::<4>(line0_3_2)),
-                                );
+                                let weight0 = lanes::mask::<7>(lanes::shr::<3>(line0_0_2));
+                                let weight1 = lanes::mask::<7>(lanes::shr::<3>(line0_1_2));
+                                let weight2 = lanes::mask::<7>(lanes::shr::<3>(line0_2_2));
+                                let weight3 = lanes::mask::<7>(lanes::shr::<3>(line0_3_2));
                                 {
                                     let quant = lanes::splat_i(columns.quants[at_body0][6][0]);
                                     dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
@@ -305,20 +234,20 @@ pub fn int8_direct_r16c1_p4096(
                             }
                             {
                                 let weight0 = lanes::or(
-                                    lanes::mask::<3>(lanes::shr::<6>(line0_0_1)),
-                                    lanes::mask::<4>(lanes::shr::<5>(line0_0_2)),
+                                    lanes::mask::<1>(lanes::shr::<7>(line0_0_1)),
+                                    lanes::mask::<6>(lanes::shr::<5>(line0_0_2)),
                                 );
                                 let weight1 = lanes::or(
-                                    lanes::mask::<3>(lanes::shr::<6>(line0_1_1)),
-                                    lanes::mask::<4>(lanes::shr::<5>(line0_1_2)),
+                                    lanes::mask::<1>(lanes::shr::<7>(line0_1_1)),
+                                    lanes::mask::<6>(lanes::shr::<5>(line0_1_2)),
                                 );
                                 let weight2 = lanes::or(
-                                    lanes::mask::<3>(lanes::shr::<6>(line0_2_1)),
-                                    lanes::mask::<4>(lanes::shr::<5>(line0_2_2)),
+                                    lanes::mask::<1>(lanes::shr::<7>(line0_2_1)),
+                                    lanes::mask::<6>(lanes::shr::<5>(line0_2_2)),
                                 );
                                 let weight3 = lanes::or(
-                                    lanes::mask::<3>(lanes::shr::<6>(line0_3_1)),
-                                    lanes::mask::<4>(lanes::shr::<5>(line0_3_2)),
+                                    lanes::mask::<1>(lanes::shr::<7>(line0_3_1)),
+                                    lanes::mask::<6>(lanes::shr::<5>(line0_3_2)),
                                 );
                                 {
                                     let quant = lanes::splat_i(columns.quants[at_body0][7][0]);

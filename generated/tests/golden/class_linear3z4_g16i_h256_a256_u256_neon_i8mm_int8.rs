@@ -4,7 +4,8 @@ use std::mem::offset_of;
 use crate::abi;
 use crate::bytemuck::{self, Pod, Zeroable};
 use crate::lanes::{
-    v128::quads_i32 as lanes, Order, TURN_BYTES, prefetch, prefetch_head, prefetch_turn,
+    v128::quads_i32 as lanes, Order, TURN_BYTES, in_memory, prefetch, prefetch_head,
+    prefetch_turn,
 };
 /// 256 weights of 16 rows.
 #[repr(C)]
@@ -50,7 +51,7 @@ pub const INT8_DIRECT_R16C1_P4096_COUNTS: abi::Counts = abi::Counts {
         broadcasts: 129,
         vectors: 164,
         products: 256,
-        others: 1512,
+        others: 936,
     },
     unpacking: abi::Operations {
         broadcasts: 0,
@@ -118,292 +119,200 @@ pub fn int8_direct_r16c1_p4096(
                             let at_turn = span * 8 + turn;
                             let at_body0 = at_turn;
                             prefetch(&unit0.codes[at_body0][0][0], ahead);
-                            let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
                             prefetch(&unit0.codes[at_body0][1][0], ahead);
-                            let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
                             prefetch(&unit0.codes[at_body0][2][0], ahead);
-                            let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
+                            let at_step0 = at_turn * 2;
+                            let mut dot0_0_0 = lanes::splat_i(columns.bias[at_step0][0]);
+                            let mut dot0_1_0 = lanes::splat_i(columns.bias[at_step0][0]);
+                            let mut dot0_2_0 = lanes::splat_i(columns.bias[at_step0][0]);
+                            let mut dot0_3_0 = lanes::splat_i(columns.bias[at_step0][0]);
+                            let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
                             let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][1]);
-                            let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][1]);
-                            let line0_1_2 = lanes::line(&unit1.codes[at_body0][2][1]);
                             let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][2]);
-                            let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][2]);
-                            let line0_2_2 = lanes::line(&unit2.codes[at_body0][2][2]);
                             let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][3]);
+                            {
+                                let weight0 = lanes::mask::<7>(line0_0_0);
+                                let weight1 = lanes::mask::<7>(line0_1_0);
+                                let weight2 = lanes::mask::<7>(line0_2_0);
+                                let weight3 = lanes::mask::<7>(line0_3_0);
+                                {
+                                    let quant = lanes::splat_i(columns.quants[at_body0][0][0]);
+                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
+                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
+                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                }
+                            }
+                            {
+                                let weight0 = lanes::mask::<7>(lanes::shr::<3>(line0_0_0));
+                                let weight1 = lanes::mask::<7>(lanes::shr::<3>(line0_1_0));
+                                let weight2 = lanes::mask::<7>(lanes::shr::<3>(line0_2_0));
+                                let weight3 = lanes::mask::<7>(lanes::shr::<3>(line0_3_0));
+                                {
+                                    let quant = lanes::splat_i(columns.quants[at_body0][1][0]);
+                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
+                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
+                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                }
+                            }
+                            let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
+                            let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][1]);
+                            let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][2]);
                             let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][3]);
+                            {
+                                let weight0 = lanes::mask::<7>(line0_0_1);
+                                let weight1 = lanes::mask::<7>(line0_1_1);
+                                let weight2 = lanes::mask::<7>(line0_2_1);
+                                let weight3 = lanes::mask::<7>(line0_3_1);
+                                {
+                                    let quant = lanes::splat_i(columns.quants[at_body0][2][0]);
+                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
+                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
+                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                }
+                            }
+                            {
+                                let weight0 = lanes::mask::<7>(lanes::shr::<3>(line0_0_1));
+                                let weight1 = lanes::mask::<7>(lanes::shr::<3>(line0_1_1));
+                                let weight2 = lanes::mask::<7>(lanes::shr::<3>(line0_2_1));
+                                let weight3 = lanes::mask::<7>(lanes::shr::<3>(line0_3_1));
+                                {
+                                    let quant = lanes::splat_i(columns.quants[at_body0][3][0]);
+                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
+                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
+                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                }
+                            }
+                            let at_step = at_step0;
+                            let scale0 = lanes::mul(
+                                root0,
+                                lanes::to_float(lanes::signed(&unit0.scales[at_step][0])),
+                            );
+                            let scale1 = lanes::mul(
+                                root1,
+                                lanes::to_float(lanes::signed(&unit1.scales[at_step][1])),
+                            );
+                            let scale2 = lanes::mul(
+                                root2,
+                                lanes::to_float(lanes::signed(&unit2.scales[at_step][2])),
+                            );
+                            let scale3 = lanes::mul(
+                                root3,
+                                lanes::to_float(lanes::signed(&unit3.scales[at_step][3])),
+                            );
+                            t0_0 = lanes::fma(scale0, lanes::to_float(dot0_0_0), t0_0);
+                            t1_0 = lanes::fma(scale1, lanes::to_float(dot0_1_0), t1_0);
+                            t2_0 = lanes::fma(scale2, lanes::to_float(dot0_2_0), t2_0);
+                            t3_0 = lanes::fma(scale3, lanes::to_float(dot0_3_0), t3_0);
+                            let at_step1 = at_turn * 2 + 1;
+                            let mut dot1_0_0 = lanes::splat_i(columns.bias[at_step1][0]);
+                            let mut dot1_1_0 = lanes::splat_i(columns.bias[at_step1][0]);
+                            let mut dot1_2_0 = lanes::splat_i(columns.bias[at_step1][0]);
+                            let mut dot1_3_0 = lanes::splat_i(columns.bias[at_step1][0]);
+                            {
+                                let weight0 = lanes::or(
+                                    lanes::mask::<3>(lanes::shr::<6>(line0_0_0)),
+                                    lanes::mask::<4>(lanes::shr::<4>(line0_0_1)),
+                                );
+                                let weight1 = lanes::or(
+                                    lanes::mask::<3>(lanes::shr::<6>(line0_1_0)),
+                                    lanes::mask::<4>(lanes::shr::<4>(line0_1_1)),
+                                );
+                                let weight2 = lanes::or(
+                                    lanes::mask::<3>(lanes::shr::<6>(line0_2_0)),
+                                    lanes::mask::<4>(lanes::shr::<4>(line0_2_1)),
+                                );
+                                let weight3 = lanes::or(
+                                    lanes::mask::<3>(lanes::shr::<6>(line0_3_0)),
+                                    lanes::mask::<4>(lanes::shr::<4>(line0_3_1)),
+                                );
+                                {
+                                    let quant = lanes::splat_i(columns.quants[at_body0][4][0]);
+                                    dot1_0_0 = lanes::dot(dot1_0_0, weight0, quant);
+                                    dot1_1_0 = lanes::dot(dot1_1_0, weight1, quant);
+                                    dot1_2_0 = lanes::dot(dot1_2_0, weight2, quant);
+                                    dot1_3_0 = lanes::dot(dot1_3_0, weight3, quant);
+                                }
+                            }
+                            let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
+                            let line0_1_2 = lanes::line(&unit1.codes[at_body0][2][1]);
+                            let line0_2_2 = lanes::line(&unit2.codes[at_body0][2][2]);
                             let line0_3_2 = lanes::line(&unit3.codes[at_body0][2][3]);
                             {
-                                let at_step0 = at_turn * 2;
-                                let mut dot0_0_0 = lanes::splat_i(
-                                    columns.bias[at_step0][0],
-                                );
-                                let mut dot0_1_0 = lanes::splat_i(
-                                    columns.bias[at_step0][0],
-                                );
-                                let mut dot0_2_0 = lanes::splat_i(
-                                    columns.bias[at_step0][0],
-                                );
-                                let mut dot0_3_0 = lanes::splat_i(
-                                    columns.bias[at_step0][0],
-                                );
+                                let weight0 = lanes::mask::<7>(line0_0_2);
+                                let weight1 = lanes::mask::<7>(line0_1_2);
+                                let weight2 = lanes::mask::<7>(line0_2_2);
+                                let weight3 = lanes::mask::<7>(line0_3_2);
                                 {
-                                    let weight0 = lanes::or(
-                                        lanes::mask::<3>(line0_0_0),
-                                        lanes::mask::<4>(lanes::shl::<2>(line0_0_2)),
-                                    );
-                                    let weight1 = lanes::or(
-                                        lanes::mask::<3>(line0_1_0),
-                                        lanes::mask::<4>(lanes::shl::<2>(line0_1_2)),
-                                    );
-                                    let weight2 = lanes::or(
-                                        lanes::mask::<3>(line0_2_0),
-                                        lanes::mask::<4>(lanes::shl::<2>(line0_2_2)),
-                                    );
-                                    let weight3 = lanes::or(
-                                        lanes::mask::<3>(line0_3_0),
-                                        lanes::mask::<4>(lanes::shl::<2>(line0_3_2)),
-                                    );
-                                    {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][0][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
-                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
-                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
-                                    }
+                                    let quant = lanes::splat_i(columns.quants[at_body0][5][0]);
+                                    dot1_0_0 = lanes::dot(dot1_0_0, weight0, quant);
+                                    dot1_1_0 = lanes::dot(dot1_1_0, weight1, quant);
+                                    dot1_2_0 = lanes::dot(dot1_2_0, weight2, quant);
+                                    dot1_3_0 = lanes::dot(dot1_3_0, weight3, quant);
                                 }
-                                {
-                                    let weight0 = lanes::or(
-                                        lanes::mask::<3>(lanes::shr::<2>(line0_0_0)),
-                                        lanes::mask::<4>(lanes::shl::<1>(line0_0_2)),
-                                    );
-                                    let weight1 = lanes::or(
-                                        lanes::mask::<3>(lanes::shr::<2>(line0_1_0)),
-                                        lanes::mask::<4>(lanes::shl::<1>(line0_1_2)),
-                                    );
-                                    let weight2 = lanes::or(
-                                        lanes::mask::<3>(lanes::shr::<2>(line0_2_0)),
-                                        lanes::mask::<4>(lanes::shl::<1>(line0_2_2)),
-                                    );
-                                    let weight3 = lanes::or(
-                                        lanes::mask::<3>(lanes::shr::<2>(line0_3_0)),
-                                        lanes::mask::<4>(lanes::shl::<1>(line0_3_2)),
-                                    );
-                                    {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][1][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
-                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
-                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
-                                    }
-                                }
-                                {
-                                    let weight0 = lanes::or(
-                                        lanes::mask::<3>(lanes::shr::<4>(line0_0_0)),
-                                        lanes::mask::<4>(line0_0_2),
-                                    );
-                                    let weight1 = lanes::or(
-                                        lanes::mask::<3>(lanes::shr::<4>(line0_1_0)),
-                                        lanes::mask::<4>(line0_1_2),
-                                    );
-                                    let weight2 = lanes::or(
-                                        lanes::mask::<3>(lanes::shr::<4>(line0_2_0)),
-                                        lanes::mask::<4>(line0_2_2),
-                                    );
-                                    let weight3 = lanes::or(
-                                        lanes::mask::<3>(lanes::shr::<4>(line0_3_0)),
-                                        lanes::mask::<4>(line0_3_2),
-                                    );
-                                    {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][2][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
-                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
-                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
-                                    }
-                                }
-                                {
-                                    let weight0 = lanes::or(
-                                        lanes::mask::<3>(lanes::shr::<6>(line0_0_0)),
-                                        lanes::mask::<4>(lanes::shr::<1>(line0_0_2)),
-                                    );
-                                    let weight1 = lanes::or(
-                                        lanes::mask::<3>(lanes::shr::<6>(line0_1_0)),
-                                        lanes::mask::<4>(lanes::shr::<1>(line0_1_2)),
-                                    );
-                                    let weight2 = lanes::or(
-                                        lanes::mask::<3>(lanes::shr::<6>(line0_2_0)),
-                                        lanes::mask::<4>(lanes::shr::<1>(line0_2_2)),
-                                    );
-                                    let weight3 = lanes::or(
-                                        lanes::mask::<3>(lanes::shr::<6>(line0_3_0)),
-                                        lanes::mask::<4>(lanes::shr::<1>(line0_3_2)),
-                                    );
-                                    {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][3][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
-                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
-                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
-                                    }
-                                }
-                                let at_step = at_step0;
-                                let scale0 = lanes::mul(
-                                    root0,
-                                    lanes::to_float(lanes::signed(&unit0.scales[at_step][0])),
-                                );
-                                let scale1 = lanes::mul(
-                                    root1,
-                                    lanes::to_float(lanes::signed(&unit1.scales[at_step][1])),
-                                );
-                                let scale2 = lanes::mul(
-                                    root2,
-                                    lanes::to_float(lanes::signed(&unit2.scales[at_step][2])),
-                                );
-                                let scale3 = lanes::mul(
-                                    root3,
-                                    lanes::to_float(lanes::signed(&unit3.scales[at_step][3])),
-                                );
-                                t0_0 = lanes::fma(scale0, lanes::to_float(dot0_0_0), t0_0);
-                                t1_0 = lanes::fma(scale1, lanes::to_float(dot0_1_0), t1_0);
-                                t2_0 = lanes::fma(scale2, lanes::to_float(dot0_2_0), t2_0);
-                                t3_0 = lanes::fma(scale3, lanes::to_float(dot0_3_0), t3_0);
                             }
                             {
-                                let at_step1 = at_turn * 2 + 1;
-                                let mut dot1_0_0 = lanes::splat_i(
-                                    columns.bias[at_step1][0],
-                                );
-                                let mut dot1_1_0 = lanes::splat_i(
-                                    columns.bias[at_step1][0],
-                                );
-                                let mut dot1_2_0 = lanes::splat_i(
-                                    columns.bias[at_step1][0],
-                                );
-                                let mut dot1_3_0 = lanes::splat_i(
-                                    columns.bias[at_step1][0],
-                                );
+                                let weight0 = lanes::mask::<7>(lanes::shr::<3>(line0_0_2));
+                                let weight1 = lanes::mask::<7>(lanes::shr::<3>(line0_1_2));
+                                let weight2 = lanes::mask::<7>(lanes::shr::<3>(line0_2_2));
+                                let weight3 = lanes::mask::<7>(lanes::shr::<3>(line0_3_2));
                                 {
-                                    let weight0 = lanes::or(
-                                        lanes::mask::<3>(line0_0_1),
-                                        lanes::mask::<4>(lanes::shr::<2>(line0_0_2)),
-                                    );
-                                    let weight1 = lanes::or(
-                                        lanes::mask::<3>(line0_1_1),
-                                        lanes::mask::<4>(lanes::shr::<2>(line0_1_2)),
-                                    );
-                                    let weight2 = lanes::or(
-                                        lanes::mask::<3>(line0_2_1),
-                                        lanes::mask::<4>(lanes::shr::<2>(line0_2_2)),
-                                    );
-                                    let weight3 = lanes::or(
-                                        lanes::mask::<3>(line0_3_1),
-                                        lanes::mask::<4>(lanes::shr::<2>(line0_3_2)),
-                                    );
-                                    {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][4][0]);
-                                        dot1_0_0 = lanes::dot(dot1_0_0, weight0, quant);
-                                        dot1_1_0 = lanes::dot(dot1_1_0, weight1, quant);
-                                        dot1_2_0 = lanes::dot(dot1_2_0, weight2, quant);
-                                        dot1_3_0 = lanes::dot(dot1_3_0, weight3, quant);
-                                    }
+                                    let quant = lanes::splat_i(columns.quants[at_body0][6][0]);
+                                    dot1_0_0 = lanes::dot(dot1_0_0, weight0, quant);
+                                    dot1_1_0 = lanes::dot(dot1_1_0, weight1, quant);
+                                    dot1_2_0 = lanes::dot(dot1_2_0, weight2, quant);
+                                    dot1_3_0 = lanes::dot(dot1_3_0, weight3, quant);
                                 }
-                                {
-                                    let weight0 = lanes::or(
-                                        lanes::mask::<3>(lanes::shr::<2>(line0_0_1)),
-                                        lanes::mask::<4>(lanes::shr::<3>(line0_0_2)),
-                                    );
-                                    let weight1 = lanes::or(
-                                        lanes::mask::<3>(lanes::shr::<2>(line0_1_1)),
-                                        lanes::mask::<4>(lanes::shr::<3>(line0_1_2)),
-                                    );
-                                    let weight2 = lanes::or(
-                                        lanes::mask::<3>(lanes::shr::<2>(line0_2_1)),
-                                        lanes::mask::<4>(lanes::shr::<3>(line0_2_2)),
-                                    );
-                                    let weight3 = lanes::or(
-                                        lanes::mask::<3>(lanes::shr::<2>(line0_3_1)),
-                                        lanes::mask::<4>(lanes::shr::<3>(line0_3_2)),
-                                    );
-                                    {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][5][0]);
-                                        dot1_0_0 = lanes::dot(dot1_0_0, weight0, quant);
-                                        dot1_1_0 = lanes::dot(dot1_1_0, weight1, quant);
-                                        dot1_2_0 = lanes::dot(dot1_2_0, weight2, quant);
-                                        dot1_3_0 = lanes::dot(dot1_3_0, weight3, quant);
-                                    }
-                                }
-                                {
-                                    let weight0 = lanes::or(
-                                        lanes::mask::<3>(lanes::shr::<4>(line0_0_1)),
-                                        lanes::mask::<4>(lanes::shr::<4>(line0_0_2)),
-                                    );
-                                    let weight1 = lanes::or(
-                                        lanes::mask::<3>(lanes::shr::<4>(line0_1_1)),
-                                        lanes::mask::<4>(lanes::shr::<4>(line0_1_2)),
-                                    );
-                                    let weight2 = lanes::or(
-                                        lanes::mask::<3>(lanes::shr::<4>(line0_2_1)),
-                                        lanes::mask::<4>(lanes::shr::<4>(line0_2_2)),
-                                    );
-                                    let weight3 = lanes::or(
-                                        lanes::mask::<3>(lanes::shr::<4>(line0_3_1)),
-                                        lanes::mask::<4>(lanes::shr::<4>(line0_3_2)),
-                                    );
-                                    {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][6][0]);
-                                        dot1_0_0 = lanes::dot(dot1_0_0, weight0, quant);
-                                        dot1_1_0 = lanes::dot(dot1_1_0, weight1, quant);
-                                        dot1_2_0 = lanes::dot(dot1_2_0, weight2, quant);
-                                        dot1_3_0 = lanes::dot(dot1_3_0, weight3, quant);
-                                    }
-                                }
-                                {
-                                    let weight0 = lanes::or(
-                                        lanes::mask::<3>(lanes::shr::<6>(line0_0_1)),
-                                        lanes::mask::<4>(lanes::shr::<5>(line0_0_2)),
-                                    );
-                                    let weight1 = lanes::or(
-                                        lanes::mask::<3>(lanes::shr::<6>(line0_1_1)),
-                                        lanes::mask::<4>(lanes::shr::<5>(line0_1_2)),
-                                    );
-                                    let weight2 = lanes::or(
-                                        lanes::mask::<3>(lanes::shr::<6>(line0_2_1)),
-                                        lanes::mask::<4>(lanes::shr::<5>(line0_2_2)),
-                                    );
-                                    let weight3 = lanes::or(
-                                        lanes::mask::<3>(lanes::shr::<6>(line0_3_1)),
-                                        lanes::mask::<4>(lanes::shr::<5>(line0_3_2)),
-                                    );
-                                    {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][7][0]);
-                                        dot1_0_0 = lanes::dot(dot1_0_0, weight0, quant);
-                                        dot1_1_0 = lanes::dot(dot1_1_0, weight1, quant);
-                                        dot1_2_0 = lanes::dot(dot1_2_0, weight2, quant);
-                                        dot1_3_0 = lanes::dot(dot1_3_0, weight3, quant);
-                                    }
-                                }
-                                let at_step = at_step1;
-                                let scale0 = lanes::mul(
-                                    root0,
-                                    lanes::to_float(lanes::signed(&unit0.scales[at_step][0])),
-                                );
-                                let scale1 = lanes::mul(
-                                    root1,
-                                    lanes::to_float(lanes::signed(&unit1.scales[at_step][1])),
-                                );
-                                let scale2 = lanes::mul(
-                                    root2,
-                                    lanes::to_float(lanes::signed(&unit2.scales[at_step][2])),
-                                );
-                                let scale3 = lanes::mul(
-                                    root3,
-                                    lanes::to_float(lanes::signed(&unit3.scales[at_step][3])),
-                                );
-                                t0_0 = lanes::fma(scale0, lanes::to_float(dot1_0_0), t0_0);
-                                t1_0 = lanes::fma(scale1, lanes::to_float(dot1_1_0), t1_0);
-                                t2_0 = lanes::fma(scale2, lanes::to_float(dot1_2_0), t2_0);
-                                t3_0 = lanes::fma(scale3, lanes::to_float(dot1_3_0), t3_0);
                             }
+                            {
+                                let weight0 = lanes::or(
+                                    lanes::mask::<1>(lanes::shr::<7>(line0_0_1)),
+                                    lanes::mask::<6>(lanes::shr::<5>(line0_0_2)),
+                                );
+                                let weight1 = lanes::or(
+                                    lanes::mask::<1>(lanes::shr::<7>(line0_1_1)),
+                                    lanes::mask::<6>(lanes::shr::<5>(line0_1_2)),
+                                );
+                                let weight2 = lanes::or(
+                                    lanes::mask::<1>(lanes::shr::<7>(line0_2_1)),
+                                    lanes::mask::<6>(lanes::shr::<5>(line0_2_2)),
+                                );
+                                let weight3 = lanes::or(
+                                    lanes::mask::<1>(lanes::shr::<7>(line0_3_1)),
+                                    lanes::mask::<6>(lanes::shr::<5>(line0_3_2)),
+                                );
+                                {
+                                    let quant = lanes::splat_i(columns.quants[at_body0][7][0]);
+                                    dot1_0_0 = lanes::dot(dot1_0_0, weight0, quant);
+                                    dot1_1_0 = lanes::dot(dot1_1_0, weight1, quant);
+                                    dot1_2_0 = lanes::dot(dot1_2_0, weight2, quant);
+                                    dot1_3_0 = lanes::dot(dot1_3_0, weight3, quant);
+                                }
+                            }
+                            let at_step = at_step1;
+                            let scale0 = lanes::mul(
+                                root0,
+                                lanes::to_float(lanes::signed(&unit0.scales[at_step][0])),
+                            );
+                            let scale1 = lanes::mul(
+                                root1,
+                                lanes::to_float(lanes::signed(&unit1.scales[at_step][1])),
+                            );
+                            let scale2 = lanes::mul(
+                                root2,
+                                lanes::to_float(lanes::signed(&unit2.scales[at_step][2])),
+                            );
+                            let scale3 = lanes::mul(
+                                root3,
+                                lanes::to_float(lanes::signed(&unit3.scales[at_step][3])),
+                            );
+                            t0_0 = lanes::fma(scale0, lanes::to_float(dot1_0_0), t0_0);
+                            t1_0 = lanes::fma(scale1, lanes::to_float(dot1_1_0), t1_0);
+                            t2_0 = lanes::fma(scale2, lanes::to_float(dot1_2_0), t2_0);
+                            t3_0 = lanes::fma(scale3, lanes::to_float(dot1_3_0), t3_0);
                         }
                         {
                             let scale = lanes::splat_f(columns.scales[span][0]);

@@ -4,7 +4,7 @@ use std::mem::offset_of;
 use crate::abi;
 use crate::bytemuck::{self, Pod, Zeroable};
 use crate::lanes::{
-    v32 as lanes, Order, TURN_BYTES, prefetch, prefetch_head, prefetch_turn,
+    v32 as lanes, Order, TURN_BYTES, in_memory, prefetch, prefetch_head, prefetch_turn,
 };
 /// 256 weights of 16 rows.
 #[repr(C)]
@@ -50,7 +50,7 @@ pub const INT8_DIRECT_R16C1_COUNTS: abi::Counts = abi::Counts {
         broadcasts: 1296,
         vectors: 656,
         products: 4096,
-        others: 6048,
+        others: 3744,
     },
     unpacking: abi::Operations {
         broadcasts: 0,
@@ -99,119 +99,97 @@ pub fn int8_direct_r16c1(
                             for turn in 0..8 {
                                 let at_turn = span * 8 + turn;
                                 let at_body0 = at_turn;
+                                let at_step0 = at_turn * 2;
+                                let mut dot0_0_0 = lanes::splat_i(
+                                    columns.bias[at_step0][0],
+                                );
                                 let line0_0_0 = lanes::line(
                                     &unit0.codes[at_body0][0][part],
                                 );
+                                {
+                                    let weight0 = lanes::mask::<7>(line0_0_0);
+                                    {
+                                        let quant = lanes::splat_i(columns.quants[at_body0][0][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                    }
+                                }
+                                {
+                                    let weight0 = lanes::mask::<7>(lanes::shr::<3>(line0_0_0));
+                                    {
+                                        let quant = lanes::splat_i(columns.quants[at_body0][1][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                    }
+                                }
                                 let line0_0_1 = lanes::line(
                                     &unit0.codes[at_body0][1][part],
                                 );
+                                {
+                                    let weight0 = lanes::mask::<7>(line0_0_1);
+                                    {
+                                        let quant = lanes::splat_i(columns.quants[at_body0][2][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                    }
+                                }
+                                {
+                                    let weight0 = lanes::mask::<7>(lanes::shr::<3>(line0_0_1));
+                                    {
+                                        let quant = lanes::splat_i(columns.quants[at_body0][3][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                    }
+                                }
+                                let at_step = at_step0;
+                                let scale0 = lanes::mul(
+                                    root0,
+                                    lanes::to_float(lanes::signed(&unit0.scales[at_step][part])),
+                                );
+                                t0_0 = lanes::fma(scale0, lanes::to_float(dot0_0_0), t0_0);
+                                let at_step1 = at_turn * 2 + 1;
+                                let mut dot1_0_0 = lanes::splat_i(
+                                    columns.bias[at_step1][0],
+                                );
+                                {
+                                    let weight0 = lanes::or(
+                                        lanes::mask::<3>(lanes::shr::<6>(line0_0_0)),
+                                        lanes::mask::<4>(lanes::shr::<4>(line0_0_1)),
+                                    );
+                                    {
+                                        let quant = lanes::splat_i(columns.quants[at_body0][4][0]);
+                                        dot1_0_0 = lanes::dot(dot1_0_0, weight0, quant);
+                                    }
+                                }
                                 let line0_0_2 = lanes::line(
                                     &unit0.codes[at_body0][2][part],
                                 );
                                 {
-                                    let at_step0 = at_turn * 2;
-                                    let mut dot0_0_0 = lanes::splat_i(
-                                        columns.bias[at_step0][0],
-                                    );
+                                    let weight0 = lanes::mask::<7>(line0_0_2);
                                     {
-                                        let weight0 = lanes::or(
-                                            lanes::mask::<3>(line0_0_0),
-                                            lanes::mask::<4>(lanes::shl::<2>(line0_0_2)),
-                                        );
-                                        {
-                                            let quant = lanes::splat_i(columns.quants[at_body0][0][0]);
-                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                        }
+                                        let quant = lanes::splat_i(columns.quants[at_body0][5][0]);
+                                        dot1_0_0 = lanes::dot(dot1_0_0, weight0, quant);
                                     }
-                                    {
-                                        let weight0 = lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<2>(line0_0_0)),
-                                            lanes::mask::<4>(lanes::shl::<1>(line0_0_2)),
-                                        );
-                                        {
-                                            let quant = lanes::splat_i(columns.quants[at_body0][1][0]);
-                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                        }
-                                    }
-                                    {
-                                        let weight0 = lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<4>(line0_0_0)),
-                                            lanes::mask::<4>(line0_0_2),
-                                        );
-                                        {
-                                            let quant = lanes::splat_i(columns.quants[at_body0][2][0]);
-                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                        }
-                                    }
-                                    {
-                                        let weight0 = lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<6>(line0_0_0)),
-                                            lanes::mask::<4>(lanes::shr::<1>(line0_0_2)),
-                                        );
-                                        {
-                                            let quant = lanes::splat_i(columns.quants[at_body0][3][0]);
-                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                        }
-                                    }
-                                    let at_step = at_step0;
-                                    let scale0 = lanes::mul(
-                                        root0,
-                                        lanes::to_float(lanes::signed(&unit0.scales[at_step][part])),
-                                    );
-                                    t0_0 = lanes::fma(scale0, lanes::to_float(dot0_0_0), t0_0);
                                 }
                                 {
-                                    let at_step1 = at_turn * 2 + 1;
-                                    let mut dot1_0_0 = lanes::splat_i(
-                                        columns.bias[at_step1][0],
-                                    );
+                                    let weight0 = lanes::mask::<7>(lanes::shr::<3>(line0_0_2));
                                     {
-                                        let weight0 = lanes::or(
-                                            lanes::mask::<3>(line0_0_1),
-                                            lanes::mask::<4>(lanes::shr::<2>(line0_0_2)),
-                                        );
-                                        {
-                                            let quant = lanes::splat_i(columns.quants[at_body0][4][0]);
-                                            dot1_0_0 = lanes::dot(dot1_0_0, weight0, quant);
-                                        }
+                                        let quant = lanes::splat_i(columns.quants[at_body0][6][0]);
+                                        dot1_0_0 = lanes::dot(dot1_0_0, weight0, quant);
                                     }
-                                    {
-                                        let weight0 = lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<2>(line0_0_1)),
-                                            lanes::mask::<4>(lanes::shr::<3>(line0_0_2)),
-                                        );
-                                        {
-                                            let quant = lanes::splat_i(columns.quants[at_body0][5][0]);
-                                            dot1_0_0 = lanes::dot(dot1_0_0, weight0, quant);
-                                        }
-                                    }
-                                    {
-                                        let weight0 = lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<4>(line0_0_1)),
-                                            lanes::mask::<4>(lanes::shr::<4>(line0_0_2)),
-                                        );
-                                        {
-                                            let quant = lanes::splat_i(columns.quants[at_body0][6][0]);
-                                            dot1_0_0 = lanes::dot(dot1_0_0, weight0, quant);
-                                        }
-                                    }
-                                    {
-                                        let weight0 = lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<6>(line0_0_1)),
-                                            lanes::mask::<4>(lanes::shr::<5>(line0_0_2)),
-                                        );
-                                        {
-                                            let quant = lanes::splat_i(columns.quants[at_body0][7][0]);
-                                            dot1_0_0 = lanes::dot(dot1_0_0, weight0, quant);
-                                        }
-                                    }
-                                    let at_step = at_step1;
-                                    let scale0 = lanes::mul(
-                                        root0,
-                                        lanes::to_float(lanes::signed(&unit0.scales[at_step][part])),
-                                    );
-                                    t0_0 = lanes::fma(scale0, lanes::to_float(dot1_0_0), t0_0);
                                 }
+                                {
+                                    let weight0 = lanes::or(
+                                        lanes::mask::<1>(lanes::shr::<7>(line0_0_1)),
+                                        lanes::mask::<6>(lanes::shr::<5>(line0_0_2)),
+                                    );
+                                    {
+                                        let quant = lanes::splat_i(columns.quants[at_body0][7][0]);
+                                        dot1_0_0 = lanes::dot(dot1_0_0, weight0, quant);
+                                    }
+                                }
+                                let at_step = at_step1;
+                                let scale0 = lanes::mul(
+                                    root0,
+                                    lanes::to_float(lanes::signed(&unit0.scales[at_step][part])),
+                                );
+                                t0_0 = lanes::fma(scale0, lanes::to_float(dot1_0_0), t0_0);
                             }
                             {
                                 let scale = lanes::splat_f(columns.scales[span][0]);

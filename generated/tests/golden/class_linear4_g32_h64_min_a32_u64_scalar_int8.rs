@@ -4,7 +4,7 @@ use std::mem::offset_of;
 use crate::abi;
 use crate::bytemuck::{self, Pod, Zeroable};
 use crate::lanes::{
-    v32 as lanes, Order, TURN_BYTES, prefetch, prefetch_head, prefetch_turn,
+    v32 as lanes, Order, TURN_BYTES, in_memory, prefetch, prefetch_head, prefetch_turn,
 };
 /// 64 weights of 16 rows.
 #[repr(C)]
@@ -98,15 +98,6 @@ pub fn int8_direct_r16c1(
                                 let line0_0_0 = lanes::line(
                                     &unit0.codes[at_body0][0][part],
                                 );
-                                let line0_0_1 = lanes::line(
-                                    &unit0.codes[at_body0][1][part],
-                                );
-                                let line0_0_2 = lanes::line(
-                                    &unit0.codes[at_body0][2][part],
-                                );
-                                let line0_0_3 = lanes::line(
-                                    &unit0.codes[at_body0][3][part],
-                                );
                                 {
                                     let weight0 = lanes::mask::<15>(line0_0_0);
                                     {
@@ -121,6 +112,9 @@ pub fn int8_direct_r16c1(
                                         dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
                                     }
                                 }
+                                let line0_0_1 = lanes::line(
+                                    &unit0.codes[at_body0][1][part],
+                                );
                                 {
                                     let weight0 = lanes::mask::<15>(line0_0_1);
                                     {
@@ -135,6 +129,9 @@ pub fn int8_direct_r16c1(
                                         dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
                                     }
                                 }
+                                let line0_0_2 = lanes::line(
+                                    &unit0.codes[at_body0][2][part],
+                                );
                                 {
                                     let weight0 = lanes::mask::<15>(line0_0_2);
                                     {
@@ -149,6 +146,9 @@ pub fn int8_direct_r16c1(
                                         dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
                                     }
                                 }
+                                let line0_0_3 = lanes::line(
+                                    &unit0.codes[at_body0][3][part],
+                                );
                                 {
                                     let weight0 = lanes::mask::<15>(line0_0_3);
                                     {

@@ -4,7 +4,8 @@ use std::mem::offset_of;
 use crate::abi;
 use crate::bytemuck::{self, Pod, Zeroable};
 use crate::lanes::{
-    v128::quads_i32 as lanes, Order, TURN_BYTES, prefetch, prefetch_head, prefetch_turn,
+    v128::quads_i32 as lanes, Order, TURN_BYTES, in_memory, prefetch, prefetch_head,
+    prefetch_turn,
 };
 /// 64 weights of 16 rows.
 #[repr(C)]
@@ -111,25 +112,13 @@ pub fn int8_direct_r16c1_p4096(
                             let part_of_step = 0;
                             let at_body0 = at_step0;
                             prefetch(&unit0.codes[at_body0][0][0], ahead);
-                            let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
                             prefetch(&unit0.codes[at_body0][1][0], ahead);
-                            let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
                             prefetch(&unit0.codes[at_body0][2][0], ahead);
-                            let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
                             prefetch(&unit0.codes[at_body0][3][0], ahead);
-                            let line0_0_3 = lanes::line(&unit0.codes[at_body0][3][0]);
+                            let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
                             let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][1]);
-                            let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][1]);
-                            let line0_1_2 = lanes::line(&unit1.codes[at_body0][2][1]);
-                            let line0_1_3 = lanes::line(&unit1.codes[at_body0][3][1]);
                             let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][2]);
-                            let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][2]);
-                            let line0_2_2 = lanes::line(&unit2.codes[at_body0][2][2]);
-                            let line0_2_3 = lanes::line(&unit2.codes[at_body0][3][2]);
                             let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][3]);
-                            let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][3]);
-                            let line0_3_2 = lanes::line(&unit3.codes[at_body0][2][3]);
-                            let line0_3_3 = lanes::line(&unit3.codes[at_body0][3][3]);
                             {
                                 let weight0 = lanes::mask::<15>(line0_0_0);
                                 let weight1 = lanes::mask::<15>(line0_1_0);
@@ -156,6 +145,10 @@ pub fn int8_direct_r16c1_p4096(
                                     dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
                                 }
                             }
+                            let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
+                            let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][1]);
+                            let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][2]);
+                            let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][3]);
                             {
                                 let weight0 = lanes::mask::<15>(line0_0_1);
                                 let weight1 = lanes::mask::<15>(line0_1_1);
@@ -182,6 +175,10 @@ pub fn int8_direct_r16c1_p4096(
                                     dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
                                 }
                             }
+                            let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
+                            let line0_1_2 = lanes::line(&unit1.codes[at_body0][2][1]);
+                            let line0_2_2 = lanes::line(&unit2.codes[at_body0][2][2]);
+                            let line0_3_2 = lanes::line(&unit3.codes[at_body0][2][3]);
                             {
                                 let weight0 = lanes::mask::<15>(line0_0_2);
                                 let weight1 = lanes::mask::<15>(line0_1_2);
@@ -208,6 +205,10 @@ pub fn int8_direct_r16c1_p4096(
                                     dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
                                 }
                             }
+                            let line0_0_3 = lanes::line(&unit0.codes[at_body0][3][0]);
+                            let line0_1_3 = lanes::line(&unit1.codes[at_body0][3][1]);
+                            let line0_2_3 = lanes::line(&unit2.codes[at_body0][3][2]);
+                            let line0_3_3 = lanes::line(&unit3.codes[at_body0][3][3]);
                             {
                                 let weight0 = lanes::mask::<15>(line0_0_3);
                                 let weight1 = lanes::mask::<15>(line0_1_3);

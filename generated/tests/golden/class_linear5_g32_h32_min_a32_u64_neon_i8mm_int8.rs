@@ -4,7 +4,8 @@ use std::mem::offset_of;
 use crate::abi;
 use crate::bytemuck::{self, Pod, Zeroable};
 use crate::lanes::{
-    v128::quads_i32 as lanes, Order, TURN_BYTES, prefetch, prefetch_head, prefetch_turn,
+    v128::quads_i32 as lanes, Order, TURN_BYTES, in_memory, prefetch, prefetch_head,
+    prefetch_turn,
 };
 /// 64 weights of 16 rows.
 #[repr(C)]
@@ -49,7 +50,7 @@ pub const INT8_DIRECT_R16C1_P4096_COUNTS: abi::Counts = abi::Counts {
         broadcasts: 26,
         vectors: 56,
         products: 64,
-        others: 336,
+        others: 240,
     },
     unpacking: abi::Operations {
         broadcasts: 0,
@@ -113,47 +114,19 @@ pub fn int8_direct_r16c1_p4096(
                             let part_of_step = 0;
                             let at_body0 = at_step0;
                             prefetch(&unit0.codes[at_body0][0][0], ahead);
-                            let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
                             prefetch(&unit0.codes[at_body0][1][0], ahead);
-                            let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
                             prefetch(&unit0.codes[at_body0][2][0], ahead);
-                            let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
                             prefetch(&unit0.codes[at_body0][3][0], ahead);
-                            let line0_0_3 = lanes::line(&unit0.codes[at_body0][3][0]);
                             prefetch(&unit0.codes[at_body0][4][0], ahead);
-                            let line0_0_4 = lanes::line(&unit0.codes[at_body0][4][0]);
+                            let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
                             let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][1]);
-                            let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][1]);
-                            let line0_1_2 = lanes::line(&unit1.codes[at_body0][2][1]);
-                            let line0_1_3 = lanes::line(&unit1.codes[at_body0][3][1]);
-                            let line0_1_4 = lanes::line(&unit1.codes[at_body0][4][1]);
                             let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][2]);
-                            let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][2]);
-                            let line0_2_2 = lanes::line(&unit2.codes[at_body0][2][2]);
-                            let line0_2_3 = lanes::line(&unit2.codes[at_body0][3][2]);
-                            let line0_2_4 = lanes::line(&unit2.codes[at_body0][4][2]);
                             let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][3]);
-                            let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][3]);
-                            let line0_3_2 = lanes::line(&unit3.codes[at_body0][2][3]);
-                            let line0_3_3 = lanes::line(&unit3.codes[at_body0][3][3]);
-                            let line0_3_4 = lanes::line(&unit3.codes[at_body0][4][3]);
                             {
-                                let weight0 = lanes::or(
-                                    lanes::mask::<15>(line0_0_0),
-                                    lanes::mask::<16>(lanes::shl::<4>(line0_0_4)),
-                                );
-                                let weight1 = lanes::or(
-                                    lanes::mask::<15>(line0_1_0),
-                                    lanes::mask::<16>(lanes::shl::<4>(line0_1_4)),
-                                );
-                                let weight2 = lanes::or(
-                                    lanes::mask::<15>(line0_2_0),
-                                    lanes::mask::<16>(lanes::shl::<4>(line0_2_4)),
-                                );
-                                let weight3 = lanes::or(
-                                    lanes::mask::<15>(line0_3_0),
-                                    lanes::mask::<16>(lanes::shl::<4>(line0_3_4)),
-                                );
+                                let weight0 = lanes::mask::<31>(line0_0_0);
+                                let weight1 = lanes::mask::<31>(line0_1_0);
+                                let weight2 = lanes::mask::<31>(line0_2_0);
+                                let weight3 = lanes::mask::<31>(line0_3_0);
                                 {
                                     let quant = lanes::splat_i(columns.quants[at_body0][0][0]);
                                     dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
@@ -162,23 +135,15 @@ pub fn int8_direct_r16c1_p4096(
                                     dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
                                 }
                             }
+                            let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
+                            let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][1]);
+                            let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][2]);
+                            let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][3]);
                             {
-                                let weight0 = lanes::or(
-                                    lanes::mask::<15>(lanes::shr::<4>(line0_0_0)),
-                                    lanes::mask::<16>(lanes::shl::<3>(line0_0_4)),
-                                );
-                                let weight1 = lanes::or(
-                                    lanes::mask::<15>(lanes::shr::<4>(line0_1_0)),
-                                    lanes::mask::<16>(lanes::shl::<3>(line0_1_4)),
-                                );
-                                let weight2 = lanes::or(
-                                    lanes::mask::<15>(lanes::shr::<4>(line0_2_0)),
-                                    lanes::mask::<16>(lanes::shl::<3>(line0_2_4)),
-                                );
-                                let weight3 = lanes::or(
-                                    lanes::mask::<15>(lanes::shr::<4>(line0_3_0)),
-                                    lanes::mask::<16>(lanes::shl::<3>(line0_3_4)),
-                                );
+                                let weight0 = lanes::mask::<31>(line0_0_1);
+                                let weight1 = lanes::mask::<31>(line0_1_1);
+                                let weight2 = lanes::mask::<31>(line0_2_1);
+                                let weight3 = lanes::mask::<31>(line0_3_1);
                                 {
                                     let quant = lanes::splat_i(columns.quants[at_body0][1][0]);
                                     dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
@@ -189,20 +154,20 @@ pub fn int8_direct_r16c1_p4096(
                             }
                             {
                                 let weight0 = lanes::or(
-                                    lanes::mask::<15>(line0_0_1),
-                                    lanes::mask::<16>(lanes::shl::<2>(line0_0_4)),
+                                    lanes::mask::<7>(lanes::shr::<5>(line0_0_0)),
+                                    lanes::mask::<24>(lanes::shr::<2>(line0_0_1)),
                                 );
                                 let weight1 = lanes::or(
-                                    lanes::mask::<15>(line0_1_1),
-                                    lanes::mask::<16>(lanes::shl::<2>(line0_1_4)),
+                                    lanes::mask::<7>(lanes::shr::<5>(line0_1_0)),
+                                    lanes::mask::<24>(lanes::shr::<2>(line0_1_1)),
                                 );
                                 let weight2 = lanes::or(
-                                    lanes::mask::<15>(line0_2_1),
-                                    lanes::mask::<16>(lanes::shl::<2>(line0_2_4)),
+                                    lanes::mask::<7>(lanes::shr::<5>(line0_2_0)),
+                                    lanes::mask::<24>(lanes::shr::<2>(line0_2_1)),
                                 );
                                 let weight3 = lanes::or(
-                                    lanes::mask::<15>(line0_3_1),
-                                    lanes::mask::<16>(lanes::shl::<2>(line0_3_4)),
+                                    lanes::mask::<7>(lanes::shr::<5>(line0_3_0)),
+                                    lanes::mask::<24>(lanes::shr::<2>(line0_3_1)),
                                 );
                                 {
                                     let quant = lanes::splat_i(columns.quants[at_body0][2][0]);
@@ -212,23 +177,15 @@ pub fn int8_direct_r16c1_p4096(
                                     dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
                                 }
                             }
+                            let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
+                            let line0_1_2 = lanes::line(&unit1.codes[at_body0][2][1]);
+                            let line0_2_2 = lanes::line(&unit2.codes[at_body0][2][2]);
+                            let line0_3_2 = lanes::line(&unit3.codes[at_body0][2][3]);
                             {
-                                let weight0 = lanes::or(
-                                    lanes::mask::<15>(lanes::shr::<4>(line0_0_1)),
-                                    lanes::mask::<16>(lanes::shl::<1>(line0_0_4)),
-                                );
-                                let weight1 = lanes::or(
-                                    lanes::mask::<15>(lanes::shr::<4>(line0_1_1)),
-                                    lanes::mask::<16>(lanes::shl::<1>(line0_1_4)),
-                                );
-                                let weight2 = lanes::or(
-                                    lanes::mask::<15>(lanes::shr::<4>(line0_2_1)),
-                                    lanes::mask::<16>(lanes::shl::<1>(line0_2_4)),
-                                );
-                                let weight3 = lanes::or(
-                                    lanes::mask::<15>(lanes::shr::<4>(line0_3_1)),
-                                    lanes::mask::<16>(lanes::shl::<1>(line0_3_4)),
-                                );
+                                let weight0 = lanes::mask::<31>(line0_0_2);
+                                let weight1 = lanes::mask::<31>(line0_1_2);
+                                let weight2 = lanes::mask::<31>(line0_2_2);
+                                let weight3 = lanes::mask::<31>(line0_3_2);
                                 {
                                     let quant = lanes::splat_i(columns.quants[at_body0][3][0]);
                                     dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
@@ -237,23 +194,15 @@ pub fn int8_direct_r16c1_p4096(
                                     dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
                                 }
                             }
+                            let line0_0_3 = lanes::line(&unit0.codes[at_body0][3][0]);
+                            let line0_1_3 = lanes::line(&unit1.codes[at_body0][3][1]);
+                            let line0_2_3 = lanes::line(&unit2.codes[at_body0][3][2]);
+                            let line0_3_3 = lanes::line(&unit3.codes[at_body0][3][3]);
                             {
-                                let weight0 = lanes::or(
-                                    lanes::mask::<15>(line0_0_2),
-                                    lanes::mask::<16>(line0_0_4),
-                                );
-                                let weight1 = lanes::or(
-                                    lanes::mask::<15>(line0_1_2),
-                                    lanes::mask::<16>(line0_1_4),
-                                );
-                                let weight2 = lanes::or(
-                                    lanes::mask::<15>(line0_2_2),
-                                    lanes::mask::<16>(line0_2_4),
-                                );
-                                let weight3 = lanes::or(
-                                    lanes::mask::<15>(line0_3_2),
-                                    lanes::mask::<16>(line0_3_4),
-                                );
+                                let weight0 = lanes::mask::<31>(line0_0_3);
+                                let weight1 = lanes::mask::<31>(line0_1_3);
+                                let weight2 = lanes::mask::<31>(line0_2_3);
+                                let weight3 = lanes::mask::<31>(line0_3_3);
                                 {
                                     let quant = lanes::splat_i(columns.quants[at_body0][4][0]);
                                     dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
@@ -264,20 +213,32 @@ pub fn int8_direct_r16c1_p4096(
                             }
                             {
                                 let weight0 = lanes::or(
-                                    lanes::mask::<15>(lanes::shr::<4>(line0_0_2)),
-                                    lanes::mask::<16>(lanes::shr::<1>(line0_0_4)),
+                                    lanes::or(
+                                        lanes::mask::<1>(lanes::shr::<7>(line0_0_1)),
+                                        lanes::mask::<14>(lanes::shr::<4>(line0_0_2)),
+                                    ),
+                                    lanes::mask::<16>(lanes::shr::<1>(line0_0_3)),
                                 );
                                 let weight1 = lanes::or(
-                                    lanes::mask::<15>(lanes::shr::<4>(line0_1_2)),
-                                    lanes::mask::<16>(lanes::shr::<1>(line0_1_4)),
+                                    lanes::or(
+                                        lanes::mask::<1>(lanes::shr::<7>(line0_1_1)),
+                                        lanes::mask::<14>(lanes::shr::<4>(line0_1_2)),
+                                    ),
+                                    lanes::mask::<16>(lanes::shr::<1>(line0_1_3)),
                                 );
                                 let weight2 = lanes::or(
-                                    lanes::mask::<15>(lanes::shr::<4>(line0_2_2)),
-                                    lanes::mask::<16>(lanes::shr::<1>(line0_2_4)),
+                                    lanes::or(
+                                        lanes::mask::<1>(lanes::shr::<7>(line0_2_1)),
+                                        lanes::mask::<14>(lanes::shr::<4>(line0_2_2)),
+                                    ),
+                                    lanes::mask::<16>(lanes::shr::<1>(line0_2_3)),
                                 );
                                 let weight3 = lanes::or(
-                                    lanes::mask::<15>(lanes::shr::<4>(line0_3_2)),
-                                    lanes::mask::<16>(lanes::shr::<1>(line0_3_4)),
+                                    lanes::or(
+                                        lanes::mask::<1>(lanes::shr::<7>(line0_3_1)),
+                                        lanes::mask::<14>(lanes::shr::<4>(line0_3_2)),
+                                    ),
+                                    lanes::mask::<16>(lanes::shr::<1>(line0_3_3)),
                                 );
                                 {
                                     let quant = lanes::splat_i(columns.quants[at_body0][5][0]);
@@ -287,23 +248,15 @@ pub fn int8_direct_r16c1_p4096(
                                     dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
                                 }
                             }
+                            let line0_0_4 = lanes::line(&unit0.codes[at_body0][4][0]);
+                            let line0_1_4 = lanes::line(&unit1.codes[at_body0][4][1]);
+                            let line0_2_4 = lanes::line(&unit2.codes[at_body0][4][2]);
+                            let line0_3_4 = lanes::line(&unit3.codes[at_body0][4][3]);
                             {
-                                let weight0 = lanes::or(
-                                    lanes::mask::<15>(line0_0_3),
-                                    lanes::mask::<16>(lanes::shr::<2>(line0_0_4)),
-                                );
-                                let weight1 = lanes::or(
-                                    lanes::mask::<15>(line0_1_3),
-                                    lanes::mask::<16>(lanes::shr::<2>(line0_1_4)),
-                                );
-                                let weight2 = lanes::or(
-                                    lanes::mask::<15>(line0_2_3),
-                                    lanes::mask::<16>(lanes::shr::<2>(line0_2_4)),
-                                );
-                                let weight3 = lanes::or(
-                                    lanes::mask::<15>(line0_3_3),
-                                    lanes::mask::<16>(lanes::shr::<2>(line0_3_4)),
-                                );
+                                let weight0 = lanes::mask::<31>(line0_0_4);
+                                let weight1 = lanes::mask::<31>(line0_1_4);
+                                let weight2 = lanes::mask::<31>(line0_2_4);
+                                let weight3 = lanes::mask::<31>(line0_3_4);
                                 {
                                     let quant = lanes::splat_i(columns.quants[at_body0][6][0]);
                                     dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
@@ -314,20 +267,20 @@ pub fn int8_direct_r16c1_p4096(
                             }
                             {
                                 let weight0 = lanes::or(
-                                    lanes::mask::<15>(lanes::shr::<4>(line0_0_3)),
-                                    lanes::mask::<16>(lanes::shr::<3>(line0_0_4)),
+                                    lanes::mask::<3>(lanes::shr::<6>(line0_0_3)),
+                                    lanes::mask::<28>(lanes::shr::<3>(line0_0_4)),
                                 );
                                 let weight1 = lanes::or(
-                                    lanes::mask::<15>(lanes::shr::<4>(line0_1_3)),
-                                    lanes::mask::<16>(lanes::shr::<3>(line0_1_4)),
+                                    lanes::mask::<3>(lanes::shr::<6>(line0_1_3)),
+                                    lanes::mask::<28>(lanes::shr::<3>(line0_1_4)),
                                 );
                                 let weight2 = lanes::or(
-                                    lanes::mask::<15>(lanes::shr::<4>(line0_2_3)),
-                                    lanes::mask::<16>(lanes::shr::<3>(line0_2_4)),
+                                    lanes::mask::<3>(lanes::shr::<6>(line0_2_3)),
+                                    lanes::mask::<28>(lanes::shr::<3>(line0_2_4)),
                                 );
                                 let weight3 = lanes::or(
-                                    lanes::mask::<15>(lanes::shr::<4>(line0_3_3)),
-                                    lanes::mask::<16>(lanes::shr::<3>(line0_3_4)),
+                                    lanes::mask::<3>(lanes::shr::<6>(line0_3_3)),
+                                    lanes::mask::<28>(lanes::shr::<3>(line0_3_4)),
                                 );
                                 {
                                     let quant = lanes::splat_i(columns.quants[at_body0][7][0]);

@@ -16,23 +16,15 @@ pub struct Packed {
 /// Puts the codes of a body, four to a word, into row `row` of its lines.
 #[inline]
 pub fn weave(lines: &mut [[[u8; 4]; 16]; 5], row: usize, quads: &[u32; 8]) {
-    lines[0][row] = ((quads[0] & 0x0f0f0f0f) | (quads[1] & 0x0f0f0f0f) << 4u32)
+    lines[0][row] = (quads[0] | (quads[2] & 0x07070707) << 5u32).to_le_bytes();
+    lines[1][row] = (quads[1] | (quads[2] >> 3u32 & 0x03030303) << 5u32
+        | (quads[5] & 0x01010101) << 7u32)
         .to_le_bytes();
-    lines[1][row] = ((quads[2] & 0x0f0f0f0f) | (quads[3] & 0x0f0f0f0f) << 4u32)
+    lines[2][row] = (quads[3] | (quads[5] >> 1u32 & 0x07070707) << 5u32).to_le_bytes();
+    lines[3][row] = (quads[4] | (quads[5] >> 4u32 & 0x01010101) << 5u32
+        | (quads[7] & 0x03030303) << 6u32)
         .to_le_bytes();
-    lines[2][row] = ((quads[4] & 0x0f0f0f0f) | (quads[5] & 0x0f0f0f0f) << 4u32)
-        .to_le_bytes();
-    lines[3][row] = ((quads[6] & 0x0f0f0f0f) | (quads[7] & 0x0f0f0f0f) << 4u32)
-        .to_le_bytes();
-    lines[4][row] = ((quads[0] >> 4u32 & 0x01010101)
-        | (quads[1] >> 4u32 & 0x01010101) << 1u32
-        | (quads[2] >> 4u32 & 0x01010101) << 2u32
-        | (quads[3] >> 4u32 & 0x01010101) << 3u32
-        | (quads[4] >> 4u32 & 0x01010101) << 4u32
-        | (quads[5] >> 4u32 & 0x01010101) << 5u32
-        | (quads[6] >> 4u32 & 0x01010101) << 6u32
-        | (quads[7] >> 4u32 & 0x01010101) << 7u32)
-        .to_le_bytes();
+    lines[4][row] = (quads[6] | (quads[7] >> 2u32 & 0x07070707) << 5u32).to_le_bytes();
 }
 /// Takes the integers of one row out of a panel.
 pub fn unpack(panel: &[u8], row: usize, row_of: &mut abi::Unpacked) {
@@ -58,37 +50,29 @@ pub fn unpack(panel: &[u8], row: usize, row_of: &mut abi::Unpacked) {
         for lines in &unit.codes {
             let mut quads = [0_u32; 8];
             quads[0]
-                |= (u32::from_le_bytes(lines[0][row]) >> 0u32 & 252645135u32) << 0u32;
-            quads[0]
-                |= (u32::from_le_bytes(lines[4][row]) >> 0u32 & 16843009u32) << 4u32;
+                |= (u32::from_le_bytes(lines[0][row]) >> 0u32 & 522133279u32) << 0u32;
             quads[1]
-                |= (u32::from_le_bytes(lines[0][row]) >> 4u32 & 252645135u32) << 0u32;
-            quads[1]
-                |= (u32::from_le_bytes(lines[4][row]) >> 1u32 & 16843009u32) << 4u32;
+                |= (u32::from_le_bytes(lines[1][row]) >> 0u32 & 522133279u32) << 0u32;
             quads[2]
-                |= (u32::from_le_bytes(lines[1][row]) >> 0u32 & 252645135u32) << 0u32;
+                |= (u32::from_le_bytes(lines[0][row]) >> 5u32 & 117901063u32) << 0u32;
             quads[2]
-                |= (u32::from_le_bytes(lines[4][row]) >> 2u32 & 16843009u32) << 4u32;
+                |= (u32::from_le_bytes(lines[1][row]) >> 5u32 & 50529027u32) << 3u32;
             quads[3]
-                |= (u32::from_le_bytes(lines[1][row]) >> 4u32 & 252645135u32) << 0u32;
-            quads[3]
-                |= (u32::from_le_bytes(lines[4][row]) >> 3u32 & 16843009u32) << 4u32;
+                |= (u32::from_le_bytes(lines[2][row]) >> 0u32 & 522133279u32) << 0u32;
             quads[4]
-                |= (u32::from_le_bytes(lines[2][row]) >> 0u32 & 252645135u32) << 0u32;
-            quads[4]
-                |= (u32::from_le_bytes(lines[4][row]) >> 4u32 & 16843009u32) << 4u32;
+                |= (u32::from_le_bytes(lines[3][row]) >> 0u32 & 522133279u32) << 0u32;
             quads[5]
-                |= (u32::from_le_bytes(lines[2][row]) >> 4u32 & 252645135u32) << 0u32;
+                |= (u32::from_le_bytes(lines[1][row]) >> 7u32 & 16843009u32) << 0u32;
             quads[5]
-                |= (u32::from_le_bytes(lines[4][row]) >> 5u32 & 16843009u32) << 4u32;
+                |= (u32::from_le_bytes(lines[2][row]) >> 5u32 & 117901063u32) << 1u32;
+            quads[5]
+                |= (u32::from_le_bytes(lines[3][row]) >> 5u32 & 16843009u32) << 4u32;
             quads[6]
-                |= (u32::from_le_bytes(lines[3][row]) >> 0u32 & 252645135u32) << 0u32;
-            quads[6]
-                |= (u32::from_le_bytes(lines[4][row]) >> 6u32 & 16843009u32) << 4u32;
+                |= (u32::from_le_bytes(lines[4][row]) >> 0u32 & 522133279u32) << 0u32;
             quads[7]
-                |= (u32::from_le_bytes(lines[3][row]) >> 4u32 & 252645135u32) << 0u32;
+                |= (u32::from_le_bytes(lines[3][row]) >> 6u32 & 50529027u32) << 0u32;
             quads[7]
-                |= (u32::from_le_bytes(lines[4][row]) >> 7u32 & 16843009u32) << 4u32;
+                |= (u32::from_le_bytes(lines[4][row]) >> 5u32 & 117901063u32) << 2u32;
             row_of.codes.extend(quads.iter().flat_map(|quad| quad.to_le_bytes()));
         }
     }

@@ -4,7 +4,7 @@ use std::mem::offset_of;
 use crate::abi;
 use crate::bytemuck::{self, Pod, Zeroable};
 use crate::lanes::{
-    v32 as lanes, Order, TURN_BYTES, prefetch, prefetch_head, prefetch_turn,
+    v32 as lanes, Order, TURN_BYTES, in_memory, prefetch, prefetch_head, prefetch_turn,
 };
 /// 256 weights of 16 rows.
 #[repr(C)]
@@ -53,7 +53,7 @@ pub const INT8_DIRECT_R16C1_COUNTS: abi::Counts = abi::Counts {
         broadcasts: 1104,
         vectors: 864,
         products: 4160,
-        others: 5280,
+        others: 3744,
     },
     unpacking: abi::Operations {
         broadcasts: 0,
@@ -109,33 +109,18 @@ pub fn int8_direct_r16c1(
                                     let line0_0_0 = lanes::line(
                                         &unit0.codes[at_body0][0][part],
                                     );
-                                    let line0_0_1 = lanes::line(
-                                        &unit0.codes[at_body0][1][part],
-                                    );
-                                    let line0_0_2 = lanes::line(
-                                        &unit0.codes[at_body0][2][part],
-                                    );
-                                    let line0_0_3 = lanes::line(
-                                        &unit0.codes[at_body0][3][part],
-                                    );
-                                    let line0_0_4 = lanes::line(
-                                        &unit0.codes[at_body0][4][part],
-                                    );
                                     {
-                                        let weight0 = lanes::or(
-                                            lanes::mask::<15>(line0_0_0),
-                                            lanes::mask::<16>(lanes::shl::<4>(line0_0_4)),
-                                        );
+                                        let weight0 = lanes::mask::<31>(line0_0_0);
                                         {
                                             let quant = lanes::splat_i(columns.quants[at_body0][0][0]);
                                             dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
                                         }
                                     }
+                                    let line0_0_1 = lanes::line(
+                                        &unit0.codes[at_body0][1][part],
+                                    );
                                     {
-                                        let weight0 = lanes::or(
-                                            lanes::mask::<15>(lanes::shr::<4>(line0_0_0)),
-                                            lanes::mask::<16>(lanes::shl::<3>(line0_0_4)),
-                                        );
+                                        let weight0 = lanes::mask::<31>(line0_0_1);
                                         {
                                             let quant = lanes::splat_i(columns.quants[at_body0][1][0]);
                                             dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
@@ -143,29 +128,29 @@ pub fn int8_direct_r16c1(
                                     }
                                     {
                                         let weight0 = lanes::or(
-                                            lanes::mask::<15>(line0_0_1),
-                                            lanes::mask::<16>(lanes::shl::<2>(line0_0_4)),
+                                            lanes::mask::<7>(lanes::shr::<5>(line0_0_0)),
+                                            lanes::mask::<24>(lanes::shr::<2>(line0_0_1)),
                                         );
                                         {
                                             let quant = lanes::splat_i(columns.quants[at_body0][2][0]);
                                             dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
                                         }
                                     }
+                                    let line0_0_2 = lanes::line(
+                                        &unit0.codes[at_body0][2][part],
+                                    );
                                     {
-                                        let weight0 = lanes::or(
-                                            lanes::mask::<15>(lanes::shr::<4>(line0_0_1)),
-                                            lanes::mask::<16>(lanes::shl::<1>(line0_0_4)),
-                                        );
+                                        let weight0 = lanes::mask::<31>(line0_0_2);
                                         {
                                             let quant = lanes::splat_i(columns.quants[at_body0][3][0]);
                                             dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
                                         }
                                     }
+                                    let line0_0_3 = lanes::line(
+                                        &unit0.codes[at_body0][3][part],
+                                    );
                                     {
-                                        let weight0 = lanes::or(
-                                            lanes::mask::<15>(line0_0_2),
-                                            lanes::mask::<16>(line0_0_4),
-                                        );
+                                        let weight0 = lanes::mask::<31>(line0_0_3);
                                         {
                                             let quant = lanes::splat_i(columns.quants[at_body0][4][0]);
                                             dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
@@ -173,19 +158,22 @@ pub fn int8_direct_r16c1(
                                     }
                                     {
                                         let weight0 = lanes::or(
-                                            lanes::mask::<15>(lanes::shr::<4>(line0_0_2)),
-                                            lanes::mask::<16>(lanes::shr::<1>(line0_0_4)),
+                                            lanes::or(
+                                                lanes::mask::<1>(lanes::shr::<7>(line0_0_1)),
+                                                lanes::mask::<14>(lanes::shr::<4>(line0_0_2)),
+                                            ),
+                                            lanes::mask::<16>(lanes::shr::<1>(line0_0_3)),
                                         );
                                         {
                                             let quant = lanes::splat_i(columns.quants[at_body0][5][0]);
                                             dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
                                         }
                                     }
+                                    let line0_0_4 = lanes::line(
+                                        &unit0.codes[at_body0][4][part],
+                                    );
                                     {
-                                        let weight0 = lanes::or(
-                                            lanes::mask::<15>(line0_0_3),
-                                            lanes::mask::<16>(lanes::shr::<2>(line0_0_4)),
-                                        );
+                                        let weight0 = lanes::mask::<31>(line0_0_4);
                                         {
                                             let quant = lanes::splat_i(columns.quants[at_body0][6][0]);
                                             dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
@@ -193,8 +181,8 @@ pub fn int8_direct_r16c1(
                                     }
                                     {
                                         let weight0 = lanes::or(
-                                            lanes::mask::<15>(lanes::shr::<4>(line0_0_3)),
-                                            lanes::mask::<16>(lanes::shr::<3>(line0_0_4)),
+                                            lanes::mask::<3>(lanes::shr::<6>(line0_0_3)),
+                                            lanes::mask::<28>(lanes::shr::<3>(line0_0_4)),
                                         );
                                         {
                                             let quant = lanes::splat_i(columns.quants[at_body0][7][0]);

@@ -4,7 +4,8 @@ use std::mem::offset_of;
 use crate::abi;
 use crate::bytemuck::{self, Pod, Zeroable};
 use crate::lanes::{
-    v512::quads_i32 as lanes, Order, TURN_BYTES, prefetch, prefetch_head, prefetch_turn,
+    v512::quads_i32 as lanes, Order, TURN_BYTES, in_memory, prefetch, prefetch_head,
+    prefetch_turn,
 };
 /// 64 weights of 16 rows.
 #[repr(C)]
@@ -47,7 +48,7 @@ pub const INT8_DIRECT_R64C1_P4096_COUNTS: abi::Counts = abi::Counts {
         broadcasts: 26,
         vectors: 48,
         products: 64,
-        others: 312,
+        others: 216,
     },
     unpacking: abi::Operations {
         broadcasts: 0,
@@ -117,62 +118,34 @@ pub fn int8_direct_r64c1_p4096(
                             let part_of_step = 0;
                             let at_body0 = at_step0;
                             prefetch(&unit0.codes[at_body0][0][0], ahead);
-                            let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
                             prefetch(&unit0.codes[at_body0][1][0], ahead);
-                            let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
                             prefetch(&unit0.codes[at_body0][2][0], ahead);
-                            let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
                             prefetch(&unit0.codes[at_body0][3][0], ahead);
-                            let line0_0_3 = lanes::line(&unit0.codes[at_body0][3][0]);
                             prefetch(&unit0.codes[at_body0][4][0], ahead);
-                            let line0_0_4 = lanes::line(&unit0.codes[at_body0][4][0]);
                             prefetch(&unit1.codes[at_body0][0][0], ahead);
-                            let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][0]);
                             prefetch(&unit1.codes[at_body0][1][0], ahead);
-                            let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][0]);
                             prefetch(&unit1.codes[at_body0][2][0], ahead);
-                            let line0_1_2 = lanes::line(&unit1.codes[at_body0][2][0]);
                             prefetch(&unit1.codes[at_body0][3][0], ahead);
-                            let line0_1_3 = lanes::line(&unit1.codes[at_body0][3][0]);
                             prefetch(&unit1.codes[at_body0][4][0], ahead);
-                            let line0_1_4 = lanes::line(&unit1.codes[at_body0][4][0]);
                             prefetch(&unit2.codes[at_body0][0][0], ahead);
-                            let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][0]);
                             prefetch(&unit2.codes[at_body0][1][0], ahead);
-                            let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][0]);
                             prefetch(&unit2.codes[at_body0][2][0], ahead);
-                            let line0_2_2 = lanes::line(&unit2.codes[at_body0][2][0]);
                             prefetch(&unit2.codes[at_body0][3][0], ahead);
-                            let line0_2_3 = lanes::line(&unit2.codes[at_body0][3][0]);
                             prefetch(&unit2.codes[at_body0][4][0], ahead);
-                            let line0_2_4 = lanes::line(&unit2.codes[at_body0][4][0]);
                             prefetch(&unit3.codes[at_body0][0][0], ahead);
-                            let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][0]);
                             prefetch(&unit3.codes[at_body0][1][0], ahead);
-                            let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][0]);
                             prefetch(&unit3.codes[at_body0][2][0], ahead);
-                            let line0_3_2 = lanes::line(&unit3.codes[at_body0][2][0]);
                             prefetch(&unit3.codes[at_body0][3][0], ahead);
-                            let line0_3_3 = lanes::line(&unit3.codes[at_body0][3][0]);
                             prefetch(&unit3.codes[at_body0][4][0], ahead);
-                            let line0_3_4 = lanes::line(&unit3.codes[at_body0][4][0]);
+                            let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
+                            let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][0]);
+                            let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][0]);
+                            let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][0]);
                             {
-                                let weight0 = lanes::or(
-                                    lanes::mask::<15>(line0_0_0),
-                                    lanes::mask::<16>(lanes::shl::<4>(line0_0_4)),
-                                );
-                                let weight1 = lanes::or(
-                                    lanes::mask::<15>(line0_1_0),
-                                    lanes::mask::<16>(lanes::shl::<4>(line0_1_4)),
-                                );
-                                let weight2 = lanes::or(
-                                    lanes::mask::<15>(line0_2_0),
-                                    lanes::mask::<16>(lanes::shl::<4>(line0_2_4)),
-                                );
-                                let weight3 = lanes::or(
-                                    lanes::mask::<15>(line0_3_0),
-                                    lanes::mask::<16>(lanes::shl::<4>(line0_3_4)),
-                                );
+                                let weight0 = lanes::mask::<31>(line0_0_0);
+                                let weight1 = lanes::mask::<31>(line0_1_0);
+                                let weight2 = lanes::mask::<31>(line0_2_0);
+                                let weight3 = lanes::mask::<31>(line0_3_0);
                                 {
                                     let quant = lanes::splat_i(columns.quants[at_body0][0][0]);
                                     dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
@@ -181,23 +154,15 @@ pub fn int8_direct_r64c1_p4096(
                                     dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
                                 }
                             }
+                            let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
+                            let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][0]);
+                            let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][0]);
+                            let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][0]);
                             {
-                                let weight0 = lanes::or(
-                                    lanes::mask::<15>(lanes::shr::<4>(line0_0_0)),
-                                    lanes::mask::<16>(lanes::shl::<3>(line0_0_4)),
-                                );
-                                let weight1 = lanes::or(
-                                    lanes::mask::<15>(lanes::shr::<4>(line0_1_0)),
-                                    lanes::mask::<16>(lanes::shl::<3>(line0_1_4)),
-                                );
-                                let weight2 = lanes::or(
-                                    lanes::mask::<15>(lanes::shr::<4>(line0_2_0)),
-                                    lanes::mask::<16>(lanes::shl::<3>(line0_2_4)),
-                                );
-                                let weight3 = lanes::or(
-                                    lanes::mask::<15>(lanes::shr::<4>(line0_3_0)),
-                                    lanes::mask::<16>(lanes::shl::<3>(line0_3_4)),
-                                );
+                                let weight0 = lanes::mask::<31>(line0_0_1);
+                                let weight1 = lanes::mask::<31>(line0_1_1);
+                                let weight2 = lanes::mask::<31>(line0_2_1);
+                                let weight3 = lanes::mask::<31>(line0_3_1);
                                 {
                                     let quant = lanes::splat_i(columns.quants[at_body0][1][0]);
                                     dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
@@ -208,20 +173,20 @@ pub fn int8_direct_r64c1_p4096(
                             }
                             {
                                 let weight0 = lanes::or(
-                                    lanes::mask::<15>(line0_0_1),
-                                    lanes::mask::<16>(lanes::shl::<2>(line0_0_4)),
+                                    lanes::mask::<7>(lanes::shr::<5>(line0_0_0)),
+                                    lanes::mask::<24>(lanes::shr::<2>(line0_0_1)),
                                 );
                                 let weight1 = lanes::or(
-                                    lanes::mask::<15>(line0_1_1),
-                                    lanes::mask::<16>(lanes::shl::<2>(line0_1_4)),
+                                    lanes::mask::<7>(lanes::shr::<5>(line0_1_0)),
+                                    lanes::mask::<24>(lanes::shr::<2>(line0_1_1)),
                                 );
                                 let weight2 = lanes::or(
-                                    lanes::mask::<15>(line0_2_1),
-                                    lanes::mask::<16>(lanes::shl::<2>(line0_2_4)),
+                                    lanes::mask::<7>(lanes::shr::<5>(line0_2_0)),
+                                    lanes::mask::<24>(lanes::shr::<2>(line0_2_1)),
                                 );
                                 let weight3 = lanes::or(
-                                    lanes::mask::<15>(line0_3_1),
-                                    lanes::mask::<16>(lanes::shl::<2>(line0_3_4)),
+                                    lanes::mask::<7>(lanes::shr::<5>(line0_3_0)),
+                                    lanes::mask::<24>(lanes::shr::<2>(line0_3_1)),
                                 );
                                 {
                                     let quant = lanes::splat_i(columns.quants[at_body0][2][0]);
@@ -231,23 +196,15 @@ pub fn int8_direct_r64c1_p4096(
                                     dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
                                 }
                             }
+                            let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
+                            let line0_1_2 = lanes::line(&unit1.codes[at_body0][2][0]);
+                            let line0_2_2 = lanes::line(&unit2.codes[at_body0][2][0]);
+                            let line0_3_2 = lanes::line(&unit3.codes[at_body0][2][0]);
                             {
-                                let weight0 = lanes::or(
-                                    lanes::mask::<15>(lanes::shr::<4>(line0_0_1)),
-                                    lanes::mask::<16>(lanes::shl::<1>(line0_0_4)),
-                                );
-                                let weight1 = lanes::or(
-                                    lanes::mask::<15>(lanes::shr::<4>(line0_1_1)),
-                                    lanes::mask::<16>(lanes::shl::<1>(line0_1_4)),
-                                );
-                                let weight2 = lanes::or(
-                                    lanes::mask::<15>(lanes::shr::<4>(line0_2_1)),
-                                    lanes::mask::<16>(lanes::shl::<1>(line0_2_4)),
-                                );
-                                let weight3 = lanes::or(
-                                    lanes::mask::<15>(lanes::shr::<4>(line0_3_1)),
-                                    lanes::mask::<16>(lanes::shl::<1>(line0_3_4)),
-                                );
+                                let weight0 = lanes::mask::<31>(line0_0_2);
+                                let weight1 = lanes::mask::<31>(line0_1_2);
+                                let weight2 = lanes::mask::<31>(line0_2_2);
+                                let weight3 = lanes::mask::<31>(line0_3_2);
                                 {
                                     let quant = lanes::splat_i(columns.quants[at_body0][3][0]);
                                     dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
@@ -256,23 +213,15 @@ pub fn int8_direct_r64c1_p4096(
                                     dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
                                 }
                             }
+                            let line0_0_3 = lanes::line(&unit0.codes[at_body0][3][0]);
+                            let line0_1_3 = lanes::line(&unit1.codes[at_body0][3][0]);
+                            let line0_2_3 = lanes::line(&unit2.codes[at_body0][3][0]);
+                            let line0_3_3 = lanes::line(&unit3.codes[at_body0][3][0]);
                             {
-                                let weight0 = lanes::or(
-                                    lanes::mask::<15>(line0_0_2),
-                                    lanes::mask::<16>(line0_0_4),
-                                );
-                                let weight1 = lanes::or(
-                                    lanes::mask::<15>(line0_1_2),
-                                    lanes::mask::<16>(line0_1_4),
-                                );
-                                let weight2 = lanes::or(
-                                    lanes::mask::<15>(line0_2_2),
-                                    lanes::mask::<16>(line0_2_4),
-                                );
-                                let weight3 = lanes::or(
-                                    lanes::mask::<15>(line0_3_2),
-                                    lanes::mask::<16>(line0_3_4),
-                                );
+                                let weight0 = lanes::mask::<31>(line0_0_3);
+                                let weight1 = lanes::mask::<31>(line0_1_3);
+                                let weight2 = lanes::mask::<31>(line0_2_3);
+                                let weight3 = lanes::mask::<31>(line0_3_3);
                                 {
                                     let quant = lanes::splat_i(columns.quants[at_body0][4][0]);
                                     dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
@@ -283,20 +232,32 @@ pub fn int8_direct_r64c1_p4096(
                             }
                             {
                                 let weight0 = lanes::or(
-                                    lanes::mask::<15>(lanes::shr::<4>(line0_0_2)),
-                                    lanes::mask::<16>(lanes::shr::<1>(line0_0_4)),
+                                    lanes::or(
+                                        lanes::mask::<1>(lanes::shr::<7>(line0_0_1)),
+                                        lanes::mask::<14>(lanes::shr::<4>(line0_0_2)),
+                                    ),
+                                    lanes::mask::<16>(lanes::shr::<1>(line0_0_3)),
                                 );
                                 let weight1 = lanes::or(
-                                    lanes::mask::<15>(lanes::shr::<4>(line0_1_2)),
-                                    lanes::mask::<16>(lanes::shr::<1>(line0_1_4)),
+                                    lanes::or(
+                                        lanes::mask::<1>(lanes::shr::<7>(line0_1_1)),
+                                        lanes::mask::<14>(lanes::shr::<4>(line0_1_2)),
+                                    ),
+                                    lanes::mask::<16>(lanes::shr::<1>(line0_1_3)),
                                 );
                                 let weight2 = lanes::or(
-                                    lanes::mask::<15>(lanes::shr::<4>(line0_2_2)),
-                                    lanes::mask::<16>(lanes::shr::<1>(line0_2_4)),
+                                    lanes::or(
+                                        lanes::mask::<1>(lanes::shr::<7>(line0_2_1)),
+                                        lanes::mask::<14>(lanes::shr::<4>(line0_2_2)),
+                                    ),
+                                    lanes::mask::<16>(lanes::shr::<1>(line0_2_3)),
                                 );
                                 let weight3 = lanes::or(
-                                    lanes::mask::<15>(lanes::shr::<4>(line0_3_2)),
-                                    lanes::mask::<16>(lanes::shr::<1>(line0_3_4)),
+                                    lanes::or(
+                                        lanes::mask::<1>(lanes::shr::<7>(line0_3_1)),
+                                        lanes::mask::<14>(lanes::shr::<4>(line0_3_2)),
+                                    ),
+                                    lanes::mask::<16>(lanes::shr::<1>(line0_3_3)),
                                 );
                                 {
                                     let quant = lanes::splat_i(columns.quants[at_body0][5][0]);
@@ -306,23 +267,15 @@ pub fn int8_direct_r64c1_p4096(
                                     dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
                                 }
                             }
+                            let line0_0_4 = lanes::line(&unit0.codes[at_body0][4][0]);
+                            let line0_1_4 = lanes::line(&unit1.codes[at_body0][4][0]);
+                            let line0_2_4 = lanes::line(&unit2.codes[at_body0][4][0]);
+                            let line0_3_4 = lanes::line(&unit3.codes[at_body0][4][0]);
                             {
-                                let weight0 = lanes::or(
-                                    lanes::mask::<15>(line0_0_3),
-                                    lanes::mask::<16>(lanes::shr::<2>(line0_0_4)),
-                                );
-                                let weight1 = lanes::or(
-                                    lanes::mask::<15>(line0_1_3),
-                                    lanes::mask::<16>(lanes::shr::<2>(line0_1_4)),
-                                );
-                                let weight2 = lanes::or(
-                                    lanes::mask::<15>(line0_2_3),
-                                    lanes::mask::<16>(lanes::shr::<2>(line0_2_4)),
-                                );
-                                let weight3 = lanes::or(
-                                    lanes::mask::<15>(line0_3_3),
-                                    lanes::mask::<16>(lanes::shr::<2>(line0_3_4)),
-                                );
+                                let weight0 = lanes::mask::<31>(line0_0_4);
+                                let weight1 = lanes::mask::<31>(line0_1_4);
+                                let weight2 = lanes::mask::<31>(line0_2_4);
+                                let weight3 = lanes::mask::<31>(line0_3_4);
                                 {
                                     let quant = lanes::splat_i(columns.quants[at_body0][6][0]);
                                     dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
@@ -333,20 +286,20 @@ pub fn int8_direct_r64c1_p4096(
                             }
                             {
                                 let weight0 = lanes::or(
-                                    lanes::mask::<15>(lanes::shr::<4>(line0_0_3)),
-                                    lanes::mask::<16>(lanes::shr::<3>(line0_0_4)),
+                                    lanes::mask::<3>(lanes::shr::<6>(line0_0_3)),
+                                    lanes::mask::<28>(lanes::shr::<3>(line0_0_4)),
                                 );
                                 let weight1 = lanes::or(
-                                    lanes::mask::<15>(lanes::shr::<4>(line0_1_3)),
-                                    lanes::mask::<16>(lanes::shr::<3>(line0_1_4)),
+                                    lanes::mask::<3>(lanes::shr::<6>(line0_1_3)),
+                                    lanes::mask::<28>(lanes::shr::<3>(line0_1_4)),
                                 );
                                 let weight2 = lanes::or(
-                                    lanes::mask::<15>(lanes::shr::<4>(line0_2_3)),
-                                    lanes::mask::<16>(lanes::shr::<3>(line0_2_4)),
+                                    lanes::mask::<3>(lanes::shr::<6>(line0_2_3)),
+                                    lanes::mask::<28>(lanes::shr::<3>(line0_2_4)),
                                 );
                                 let weight3 = lanes::or(
-                                    lanes::mask::<15>(lanes::shr::<4>(line0_3_3)),
-                                    lanes::mask::<16>(lanes::shr::<3>(line0_3_4)),
+                                    lanes::mask::<3>(lanes::shr::<6>(line0_3_3)),
+                                    lanes::mask::<28>(lanes::shr::<3>(line0_3_4)),
                                 );
                                 {
                                     let quant = lanes::splat_i(columns.quants[at_body0][7][0]);

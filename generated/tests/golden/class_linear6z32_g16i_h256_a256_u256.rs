@@ -15,15 +15,9 @@ pub struct Packed {
 /// Puts the codes of a body, four to a word, into row `row` of its lines.
 #[inline]
 pub fn weave(lines: &mut [[[u8; 4]; 16]; 3], row: usize, quads: &[u32; 4]) {
-    lines[0][row] = ((quads[0] & 0x0f0f0f0f) | (quads[1] & 0x0f0f0f0f) << 4u32)
-        .to_le_bytes();
-    lines[1][row] = ((quads[2] & 0x0f0f0f0f) | (quads[3] & 0x0f0f0f0f) << 4u32)
-        .to_le_bytes();
-    lines[2][row] = ((quads[0] >> 4u32 & 0x03030303)
-        | (quads[1] >> 4u32 & 0x03030303) << 2u32
-        | (quads[2] >> 4u32 & 0x03030303) << 4u32
-        | (quads[3] >> 4u32 & 0x03030303) << 6u32)
-        .to_le_bytes();
+    lines[0][row] = (quads[0] | (quads[3] & 0x03030303) << 6u32).to_le_bytes();
+    lines[1][row] = (quads[1] | (quads[3] >> 2u32 & 0x03030303) << 6u32).to_le_bytes();
+    lines[2][row] = (quads[2] | (quads[3] >> 4u32 & 0x03030303) << 6u32).to_le_bytes();
 }
 /// Takes the integers of one row out of a panel.
 pub fn unpack(panel: &[u8], row: usize, row_of: &mut abi::Unpacked) {
@@ -38,19 +32,15 @@ pub fn unpack(panel: &[u8], row: usize, row_of: &mut abi::Unpacked) {
         for lines in &unit.codes {
             let mut quads = [0_u32; 4];
             quads[0]
-                |= (u32::from_le_bytes(lines[0][row]) >> 0u32 & 252645135u32) << 0u32;
-            quads[0]
-                |= (u32::from_le_bytes(lines[2][row]) >> 0u32 & 50529027u32) << 4u32;
+                |= (u32::from_le_bytes(lines[0][row]) >> 0u32 & 1061109567u32) << 0u32;
             quads[1]
-                |= (u32::from_le_bytes(lines[0][row]) >> 4u32 & 252645135u32) << 0u32;
-            quads[1]
-                |= (u32::from_le_bytes(lines[2][row]) >> 2u32 & 50529027u32) << 4u32;
+                |= (u32::from_le_bytes(lines[1][row]) >> 0u32 & 1061109567u32) << 0u32;
             quads[2]
-                |= (u32::from_le_bytes(lines[1][row]) >> 0u32 & 252645135u32) << 0u32;
-            quads[2]
-                |= (u32::from_le_bytes(lines[2][row]) >> 4u32 & 50529027u32) << 4u32;
+                |= (u32::from_le_bytes(lines[2][row]) >> 0u32 & 1061109567u32) << 0u32;
             quads[3]
-                |= (u32::from_le_bytes(lines[1][row]) >> 4u32 & 252645135u32) << 0u32;
+                |= (u32::from_le_bytes(lines[0][row]) >> 6u32 & 50529027u32) << 0u32;
+            quads[3]
+                |= (u32::from_le_bytes(lines[1][row]) >> 6u32 & 50529027u32) << 2u32;
             quads[3]
                 |= (u32::from_le_bytes(lines[2][row]) >> 6u32 & 50529027u32) << 4u32;
             row_of.codes.extend(quads.iter().flat_map(|quad| quad.to_le_bytes()));

@@ -4,7 +4,7 @@ use std::mem::offset_of;
 use crate::abi;
 use crate::bytemuck::{self, Pod, Zeroable};
 use crate::lanes::{
-    v128::products_i16 as lanes, Order, TURN_BYTES, prefetch, prefetch_head,
+    v128::products_i16 as lanes, Order, TURN_BYTES, in_memory, prefetch, prefetch_head,
     prefetch_turn,
 };
 /// 256 weights of 16 rows.
@@ -51,7 +51,7 @@ pub const INT8_DIRECT_R16C1_P4096_COUNTS: abi::Counts = abi::Counts {
         broadcasts: 129,
         vectors: 260,
         products: 768,
-        others: 1416,
+        others: 1032,
     },
     unpacking: abi::Operations {
         broadcasts: 0,
@@ -126,41 +126,21 @@ pub fn int8_direct_r16c1_p4096(
                                 let part_of_step = 0;
                                 let at_body0 = at_step0;
                                 prefetch(&unit0.codes[at_body0][0][0], ahead);
-                                let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
                                 prefetch(&unit0.codes[at_body0][1][0], ahead);
-                                let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
                                 prefetch(&unit0.codes[at_body0][2][0], ahead);
-                                let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
-                                let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][1]);
-                                let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][1]);
-                                let line0_1_2 = lanes::line(&unit1.codes[at_body0][2][1]);
-                                let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][2]);
-                                let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][2]);
-                                let line0_2_2 = lanes::line(&unit2.codes[at_body0][2][2]);
-                                let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][3]);
-                                let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][3]);
-                                let line0_3_2 = lanes::line(&unit3.codes[at_body0][2][3]);
                                 let mut pair0_0_0;
                                 let mut pair0_1_0;
                                 let mut pair0_2_0;
                                 let mut pair0_3_0;
+                                let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
+                                let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][1]);
+                                let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][2]);
+                                let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][3]);
                                 {
-                                    let weight0 = lanes::or(
-                                        lanes::mask::<15>(line0_0_0),
-                                        lanes::mask::<48>(lanes::shl::<4>(line0_0_2)),
-                                    );
-                                    let weight1 = lanes::or(
-                                        lanes::mask::<15>(line0_1_0),
-                                        lanes::mask::<48>(lanes::shl::<4>(line0_1_2)),
-                                    );
-                                    let weight2 = lanes::or(
-                                        lanes::mask::<15>(line0_2_0),
-                                        lanes::mask::<48>(lanes::shl::<4>(line0_2_2)),
-                                    );
-                                    let weight3 = lanes::or(
-                                        lanes::mask::<15>(line0_3_0),
-                                        lanes::mask::<48>(lanes::shl::<4>(line0_3_2)),
-                                    );
+                                    let weight0 = lanes::mask::<63>(line0_0_0);
+                                    let weight1 = lanes::mask::<63>(line0_1_0);
+                                    let weight2 = lanes::mask::<63>(line0_2_0);
+                                    let weight3 = lanes::mask::<63>(line0_3_0);
                                     {
                                         let quant = lanes::splat_i(columns.quants[at_body0][0][0]);
                                         pair0_0_0 = lanes::products(weight0, quant);
@@ -169,23 +149,15 @@ pub fn int8_direct_r16c1_p4096(
                                         pair0_3_0 = lanes::products(weight3, quant);
                                     }
                                 }
+                                let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
+                                let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][1]);
+                                let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][2]);
+                                let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][3]);
                                 {
-                                    let weight0 = lanes::or(
-                                        lanes::mask::<15>(lanes::shr::<4>(line0_0_0)),
-                                        lanes::mask::<48>(lanes::shl::<2>(line0_0_2)),
-                                    );
-                                    let weight1 = lanes::or(
-                                        lanes::mask::<15>(lanes::shr::<4>(line0_1_0)),
-                                        lanes::mask::<48>(lanes::shl::<2>(line0_1_2)),
-                                    );
-                                    let weight2 = lanes::or(
-                                        lanes::mask::<15>(lanes::shr::<4>(line0_2_0)),
-                                        lanes::mask::<48>(lanes::shl::<2>(line0_2_2)),
-                                    );
-                                    let weight3 = lanes::or(
-                                        lanes::mask::<15>(lanes::shr::<4>(line0_3_0)),
-                                        lanes::mask::<48>(lanes::shl::<2>(line0_3_2)),
-                                    );
+                                    let weight0 = lanes::mask::<63>(line0_0_1);
+                                    let weight1 = lanes::mask::<63>(line0_1_1);
+                                    let weight2 = lanes::mask::<63>(line0_2_1);
+                                    let weight3 = lanes::mask::<63>(line0_3_1);
                                     {
                                         let quant = lanes::splat_i(columns.quants[at_body0][1][0]);
                                         pair0_0_0 = lanes::add_products(
@@ -206,23 +178,15 @@ pub fn int8_direct_r16c1_p4096(
                                         );
                                     }
                                 }
+                                let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
+                                let line0_1_2 = lanes::line(&unit1.codes[at_body0][2][1]);
+                                let line0_2_2 = lanes::line(&unit2.codes[at_body0][2][2]);
+                                let line0_3_2 = lanes::line(&unit3.codes[at_body0][2][3]);
                                 {
-                                    let weight0 = lanes::or(
-                                        lanes::mask::<15>(line0_0_1),
-                                        lanes::mask::<48>(line0_0_2),
-                                    );
-                                    let weight1 = lanes::or(
-                                        lanes::mask::<15>(line0_1_1),
-                                        lanes::mask::<48>(line0_1_2),
-                                    );
-                                    let weight2 = lanes::or(
-                                        lanes::mask::<15>(line0_2_1),
-                                        lanes::mask::<48>(line0_2_2),
-                                    );
-                                    let weight3 = lanes::or(
-                                        lanes::mask::<15>(line0_3_1),
-                                        lanes::mask::<48>(line0_3_2),
-                                    );
+                                    let weight0 = lanes::mask::<63>(line0_0_2);
+                                    let weight1 = lanes::mask::<63>(line0_1_2);
+                                    let weight2 = lanes::mask::<63>(line0_2_2);
+                                    let weight3 = lanes::mask::<63>(line0_3_2);
                                     {
                                         let quant = lanes::splat_i(columns.quants[at_body0][2][0]);
                                         pair0_0_0 = lanes::add_products(
@@ -245,19 +209,31 @@ pub fn int8_direct_r16c1_p4096(
                                 }
                                 {
                                     let weight0 = lanes::or(
-                                        lanes::mask::<15>(lanes::shr::<4>(line0_0_1)),
+                                        lanes::or(
+                                            lanes::mask::<3>(lanes::shr::<6>(line0_0_0)),
+                                            lanes::mask::<12>(lanes::shr::<4>(line0_0_1)),
+                                        ),
                                         lanes::mask::<48>(lanes::shr::<2>(line0_0_2)),
                                     );
                                     let weight1 = lanes::or(
-                                        lanes::mask::<15>(lanes::shr::<4>(line0_1_1)),
+                                        lanes::or(
+                                            lanes::mask::<3>(lanes::shr::<6>(line0_1_0)),
+                                            lanes::mask::<12>(lanes::shr::<4>(line0_1_1)),
+                                        ),
                                         lanes::mask::<48>(lanes::shr::<2>(line0_1_2)),
                                     );
                                     let weight2 = lanes::or(
-                                        lanes::mask::<15>(lanes::shr::<4>(line0_2_1)),
+                                        lanes::or(
+                                            lanes::mask::<3>(lanes::shr::<6>(line0_2_0)),
+                                            lanes::mask::<12>(lanes::shr::<4>(line0_2_1)),
+                                        ),
                                         lanes::mask::<48>(lanes::shr::<2>(line0_2_2)),
                                     );
                                     let weight3 = lanes::or(
-                                        lanes::mask::<15>(lanes::shr::<4>(line0_3_1)),
+                                        lanes::or(
+                                            lanes::mask::<3>(lanes::shr::<6>(line0_3_0)),
+                                            lanes::mask::<12>(lanes::shr::<4>(line0_3_1)),
+                                        ),
                                         lanes::mask::<48>(lanes::shr::<2>(line0_3_2)),
                                     );
                                     {

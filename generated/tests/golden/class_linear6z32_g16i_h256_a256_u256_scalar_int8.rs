@@ -4,7 +4,7 @@ use std::mem::offset_of;
 use crate::abi;
 use crate::bytemuck::{self, Pod, Zeroable};
 use crate::lanes::{
-    v32 as lanes, Order, TURN_BYTES, prefetch, prefetch_head, prefetch_turn,
+    v32 as lanes, Order, TURN_BYTES, in_memory, prefetch, prefetch_head, prefetch_turn,
 };
 /// 256 weights of 16 rows.
 #[repr(C)]
@@ -50,7 +50,7 @@ pub const INT8_DIRECT_R16C1_COUNTS: abi::Counts = abi::Counts {
         broadcasts: 1296,
         vectors: 1040,
         products: 4096,
-        others: 5664,
+        others: 4128,
     },
     unpacking: abi::Operations {
         broadcasts: 0,
@@ -108,37 +108,28 @@ pub fn int8_direct_r16c1(
                                     let line0_0_0 = lanes::line(
                                         &unit0.codes[at_body0][0][part],
                                     );
-                                    let line0_0_1 = lanes::line(
-                                        &unit0.codes[at_body0][1][part],
-                                    );
-                                    let line0_0_2 = lanes::line(
-                                        &unit0.codes[at_body0][2][part],
-                                    );
                                     {
-                                        let weight0 = lanes::or(
-                                            lanes::mask::<15>(line0_0_0),
-                                            lanes::mask::<48>(lanes::shl::<4>(line0_0_2)),
-                                        );
+                                        let weight0 = lanes::mask::<63>(line0_0_0);
                                         {
                                             let quant = lanes::splat_i(columns.quants[at_body0][0][0]);
                                             dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
                                         }
                                     }
+                                    let line0_0_1 = lanes::line(
+                                        &unit0.codes[at_body0][1][part],
+                                    );
                                     {
-                                        let weight0 = lanes::or(
-                                            lanes::mask::<15>(lanes::shr::<4>(line0_0_0)),
-                                            lanes::mask::<48>(lanes::shl::<2>(line0_0_2)),
-                                        );
+                                        let weight0 = lanes::mask::<63>(line0_0_1);
                                         {
                                             let quant = lanes::splat_i(columns.quants[at_body0][1][0]);
                                             dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
                                         }
                                     }
+                                    let line0_0_2 = lanes::line(
+                                        &unit0.codes[at_body0][2][part],
+                                    );
                                     {
-                                        let weight0 = lanes::or(
-                                            lanes::mask::<15>(line0_0_1),
-                                            lanes::mask::<48>(line0_0_2),
-                                        );
+                                        let weight0 = lanes::mask::<63>(line0_0_2);
                                         {
                                             let quant = lanes::splat_i(columns.quants[at_body0][2][0]);
                                             dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
@@ -146,7 +137,10 @@ pub fn int8_direct_r16c1(
                                     }
                                     {
                                         let weight0 = lanes::or(
-                                            lanes::mask::<15>(lanes::shr::<4>(line0_0_1)),
+                                            lanes::or(
+                                                lanes::mask::<3>(lanes::shr::<6>(line0_0_0)),
+                                                lanes::mask::<12>(lanes::shr::<4>(line0_0_1)),
+                                            ),
                                             lanes::mask::<48>(lanes::shr::<2>(line0_0_2)),
                                         );
                                         {

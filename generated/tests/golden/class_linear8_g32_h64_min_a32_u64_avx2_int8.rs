@@ -4,7 +4,8 @@ use std::mem::offset_of;
 use crate::abi;
 use crate::bytemuck::{self, Pod, Zeroable};
 use crate::lanes::{
-    v256::pairs_i16 as lanes, Order, TURN_BYTES, prefetch, prefetch_head, prefetch_turn,
+    v256::pairs_i16 as lanes, Order, TURN_BYTES, in_memory, prefetch, prefetch_head,
+    prefetch_turn,
 };
 /// 64 weights of 16 rows.
 #[repr(C)]
@@ -85,6 +86,7 @@ pub fn int8_direct_r32c1_p4096(
         tile_bytes: 2 * units * size_of::<Unit>(),
         segment_bytes: 8 * size_of::<Unit>(),
     };
+    let mut sum = &mut [lanes::zero_f(); 4];
     for first in (0..units).step_by(8) {
         let last = units.min(first + 8);
         let tiles = tiles
@@ -95,10 +97,10 @@ pub fn int8_direct_r32c1_p4096(
             let panel1 = &panels[1 * units..][..units];
             let ahead = order.ahead(first / 8, tile, 1);
             for (group, out) in groups.chunks_exact(units).zip(&mut *outs) {
-                let mut sum0_0 = lanes::zero_f();
-                let mut sum1_0 = lanes::zero_f();
-                let mut sum2_0 = lanes::zero_f();
-                let mut sum3_0 = lanes::zero_f();
+                sum[0] = lanes::zero_f();
+                sum[1] = lanes::zero_f();
+                sum[2] = lanes::zero_f();
+                sum[3] = lanes::zero_f();
                 for unit in first..last {
                     let columns = &group[unit];
                     let unit0 = &panel0[unit];
@@ -108,6 +110,7 @@ pub fn int8_direct_r32c1_p4096(
                     prefetch_head(bytemuck::bytes_of(unit0), 64, ahead);
                     prefetch_head(bytemuck::bytes_of(unit2), 64, ahead);
                     for at_turn in 0..2 {
+                        sum = in_memory(sum);
                         let at_step0 = at_turn;
                         let mut dot0_0_0 = lanes::splat_i(columns.bias[at_step0][0]);
                         let mut dot0_1_0 = lanes::splat_i(columns.bias[at_step0][0]);
@@ -117,57 +120,29 @@ pub fn int8_direct_r32c1_p4096(
                             let part_of_step = 0;
                             let at_body0 = at_step0;
                             prefetch(&unit0.codes[at_body0][0][0], ahead);
-                            let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
                             prefetch(&unit0.codes[at_body0][1][0], ahead);
-                            let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
                             prefetch(&unit0.codes[at_body0][2][0], ahead);
-                            let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
                             prefetch(&unit0.codes[at_body0][3][0], ahead);
-                            let line0_0_3 = lanes::line(&unit0.codes[at_body0][3][0]);
                             prefetch(&unit0.codes[at_body0][4][0], ahead);
-                            let line0_0_4 = lanes::line(&unit0.codes[at_body0][4][0]);
                             prefetch(&unit0.codes[at_body0][5][0], ahead);
-                            let line0_0_5 = lanes::line(&unit0.codes[at_body0][5][0]);
                             prefetch(&unit0.codes[at_body0][6][0], ahead);
-                            let line0_0_6 = lanes::line(&unit0.codes[at_body0][6][0]);
                             prefetch(&unit0.codes[at_body0][7][0], ahead);
-                            let line0_0_7 = lanes::line(&unit0.codes[at_body0][7][0]);
-                            let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][1]);
-                            let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][1]);
-                            let line0_1_2 = lanes::line(&unit1.codes[at_body0][2][1]);
-                            let line0_1_3 = lanes::line(&unit1.codes[at_body0][3][1]);
-                            let line0_1_4 = lanes::line(&unit1.codes[at_body0][4][1]);
-                            let line0_1_5 = lanes::line(&unit1.codes[at_body0][5][1]);
-                            let line0_1_6 = lanes::line(&unit1.codes[at_body0][6][1]);
-                            let line0_1_7 = lanes::line(&unit1.codes[at_body0][7][1]);
                             prefetch(&unit2.codes[at_body0][0][0], ahead);
-                            let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][0]);
                             prefetch(&unit2.codes[at_body0][1][0], ahead);
-                            let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][0]);
                             prefetch(&unit2.codes[at_body0][2][0], ahead);
-                            let line0_2_2 = lanes::line(&unit2.codes[at_body0][2][0]);
                             prefetch(&unit2.codes[at_body0][3][0], ahead);
-                            let line0_2_3 = lanes::line(&unit2.codes[at_body0][3][0]);
                             prefetch(&unit2.codes[at_body0][4][0], ahead);
-                            let line0_2_4 = lanes::line(&unit2.codes[at_body0][4][0]);
                             prefetch(&unit2.codes[at_body0][5][0], ahead);
-                            let line0_2_5 = lanes::line(&unit2.codes[at_body0][5][0]);
                             prefetch(&unit2.codes[at_body0][6][0], ahead);
-                            let line0_2_6 = lanes::line(&unit2.codes[at_body0][6][0]);
                             prefetch(&unit2.codes[at_body0][7][0], ahead);
-                            let line0_2_7 = lanes::line(&unit2.codes[at_body0][7][0]);
-                            let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][1]);
-                            let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][1]);
-                            let line0_3_2 = lanes::line(&unit3.codes[at_body0][2][1]);
-                            let line0_3_3 = lanes::line(&unit3.codes[at_body0][3][1]);
-                            let line0_3_4 = lanes::line(&unit3.codes[at_body0][4][1]);
-                            let line0_3_5 = lanes::line(&unit3.codes[at_body0][5][1]);
-                            let line0_3_6 = lanes::line(&unit3.codes[at_body0][6][1]);
-                            let line0_3_7 = lanes::line(&unit3.codes[at_body0][7][1]);
                             let mut pair0_0_0;
                             let mut pair0_1_0;
                             let mut pair0_2_0;
                             let mut pair0_3_0;
+                            let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
+                            let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][1]);
+                            let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][0]);
+                            let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][1]);
                             {
                                 let weight0 = line0_0_0;
                                 let weight1 = line0_1_0;
@@ -185,6 +160,14 @@ pub fn int8_direct_r32c1_p4096(
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
                             }
+                            let unit0 = lanes::after(unit0, dot0_3_0);
+                            let unit1 = lanes::after(unit1, dot0_3_0);
+                            let unit2 = lanes::after(unit2, dot0_3_0);
+                            let unit3 = lanes::after(unit3, dot0_3_0);
+                            let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
+                            let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][1]);
+                            let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][0]);
+                            let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][1]);
                             {
                                 let weight0 = line0_0_1;
                                 let weight1 = line0_1_1;
@@ -202,6 +185,14 @@ pub fn int8_direct_r32c1_p4096(
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
                             }
+                            let unit0 = lanes::after(unit0, dot0_3_0);
+                            let unit1 = lanes::after(unit1, dot0_3_0);
+                            let unit2 = lanes::after(unit2, dot0_3_0);
+                            let unit3 = lanes::after(unit3, dot0_3_0);
+                            let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
+                            let line0_1_2 = lanes::line(&unit1.codes[at_body0][2][1]);
+                            let line0_2_2 = lanes::line(&unit2.codes[at_body0][2][0]);
+                            let line0_3_2 = lanes::line(&unit3.codes[at_body0][2][1]);
                             {
                                 let weight0 = line0_0_2;
                                 let weight1 = line0_1_2;
@@ -219,6 +210,14 @@ pub fn int8_direct_r32c1_p4096(
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
                             }
+                            let unit0 = lanes::after(unit0, dot0_3_0);
+                            let unit1 = lanes::after(unit1, dot0_3_0);
+                            let unit2 = lanes::after(unit2, dot0_3_0);
+                            let unit3 = lanes::after(unit3, dot0_3_0);
+                            let line0_0_3 = lanes::line(&unit0.codes[at_body0][3][0]);
+                            let line0_1_3 = lanes::line(&unit1.codes[at_body0][3][1]);
+                            let line0_2_3 = lanes::line(&unit2.codes[at_body0][3][0]);
+                            let line0_3_3 = lanes::line(&unit3.codes[at_body0][3][1]);
                             {
                                 let weight0 = line0_0_3;
                                 let weight1 = line0_1_3;
@@ -236,6 +235,14 @@ pub fn int8_direct_r32c1_p4096(
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
                             }
+                            let unit0 = lanes::after(unit0, dot0_3_0);
+                            let unit1 = lanes::after(unit1, dot0_3_0);
+                            let unit2 = lanes::after(unit2, dot0_3_0);
+                            let unit3 = lanes::after(unit3, dot0_3_0);
+                            let line0_0_4 = lanes::line(&unit0.codes[at_body0][4][0]);
+                            let line0_1_4 = lanes::line(&unit1.codes[at_body0][4][1]);
+                            let line0_2_4 = lanes::line(&unit2.codes[at_body0][4][0]);
+                            let line0_3_4 = lanes::line(&unit3.codes[at_body0][4][1]);
                             {
                                 let weight0 = line0_0_4;
                                 let weight1 = line0_1_4;
@@ -253,6 +260,14 @@ pub fn int8_direct_r32c1_p4096(
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
                             }
+                            let unit0 = lanes::after(unit0, dot0_3_0);
+                            let unit1 = lanes::after(unit1, dot0_3_0);
+                            let unit2 = lanes::after(unit2, dot0_3_0);
+                            let unit3 = lanes::after(unit3, dot0_3_0);
+                            let line0_0_5 = lanes::line(&unit0.codes[at_body0][5][0]);
+                            let line0_1_5 = lanes::line(&unit1.codes[at_body0][5][1]);
+                            let line0_2_5 = lanes::line(&unit2.codes[at_body0][5][0]);
+                            let line0_3_5 = lanes::line(&unit3.codes[at_body0][5][1]);
                             {
                                 let weight0 = line0_0_5;
                                 let weight1 = line0_1_5;
@@ -270,6 +285,14 @@ pub fn int8_direct_r32c1_p4096(
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
                             }
+                            let unit0 = lanes::after(unit0, dot0_3_0);
+                            let unit1 = lanes::after(unit1, dot0_3_0);
+                            let unit2 = lanes::after(unit2, dot0_3_0);
+                            let unit3 = lanes::after(unit3, dot0_3_0);
+                            let line0_0_6 = lanes::line(&unit0.codes[at_body0][6][0]);
+                            let line0_1_6 = lanes::line(&unit1.codes[at_body0][6][1]);
+                            let line0_2_6 = lanes::line(&unit2.codes[at_body0][6][0]);
+                            let line0_3_6 = lanes::line(&unit3.codes[at_body0][6][1]);
                             {
                                 let weight0 = line0_0_6;
                                 let weight1 = line0_1_6;
@@ -287,6 +310,14 @@ pub fn int8_direct_r32c1_p4096(
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
                             }
+                            let unit0 = lanes::after(unit0, dot0_3_0);
+                            let unit1 = lanes::after(unit1, dot0_3_0);
+                            let unit2 = lanes::after(unit2, dot0_3_0);
+                            let unit3 = lanes::after(unit3, dot0_3_0);
+                            let line0_0_7 = lanes::line(&unit0.codes[at_body0][7][0]);
+                            let line0_1_7 = lanes::line(&unit1.codes[at_body0][7][1]);
+                            let line0_2_7 = lanes::line(&unit2.codes[at_body0][7][0]);
+                            let line0_3_7 = lanes::line(&unit3.codes[at_body0][7][1]);
                             {
                                 let weight0 = line0_0_7;
                                 let weight1 = line0_1_7;
@@ -304,6 +335,10 @@ pub fn int8_direct_r32c1_p4096(
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
                             }
+                            let unit0 = lanes::after(unit0, dot0_3_0);
+                            let unit1 = lanes::after(unit1, dot0_3_0);
+                            let unit2 = lanes::after(unit2, dot0_3_0);
+                            let unit3 = lanes::after(unit3, dot0_3_0);
                         }
                         {
                             let span = at_turn;
@@ -354,22 +389,22 @@ pub fn int8_direct_r32c1_p4096(
                             }
                             {
                                 let scale = lanes::splat_f(columns.scales[span][0]);
-                                sum0_0 = lanes::fma(scale, t0_0, sum0_0);
-                                sum1_0 = lanes::fma(scale, t1_0, sum1_0);
-                                sum2_0 = lanes::fma(scale, t2_0, sum2_0);
-                                sum3_0 = lanes::fma(scale, t3_0, sum3_0);
+                                sum[0] = lanes::fma(scale, t0_0, sum[0]);
+                                sum[1] = lanes::fma(scale, t1_0, sum[1]);
+                                sum[2] = lanes::fma(scale, t2_0, sum[2]);
+                                sum[3] = lanes::fma(scale, t3_0, sum[3]);
                             }
                         }
                     }
                 }
                 let total = &mut out[0][0][0];
-                lanes::store_floats(total, lanes::add(lanes::floats(total), sum0_0));
+                lanes::store_floats(total, lanes::add(lanes::floats(total), sum[0]));
                 let total = &mut out[0][0][1];
-                lanes::store_floats(total, lanes::add(lanes::floats(total), sum1_0));
+                lanes::store_floats(total, lanes::add(lanes::floats(total), sum[1]));
                 let total = &mut out[0][1][0];
-                lanes::store_floats(total, lanes::add(lanes::floats(total), sum2_0));
+                lanes::store_floats(total, lanes::add(lanes::floats(total), sum[2]));
                 let total = &mut out[0][1][1];
-                lanes::store_floats(total, lanes::add(lanes::floats(total), sum3_0));
+                lanes::store_floats(total, lanes::add(lanes::floats(total), sum[3]));
             }
         }
     }

@@ -4,7 +4,8 @@ use std::mem::offset_of;
 use crate::abi;
 use crate::bytemuck::{self, Pod, Zeroable};
 use crate::lanes::{
-    v256::pairs_i16 as lanes, Order, TURN_BYTES, prefetch, prefetch_head, prefetch_turn,
+    v256::pairs_i16 as lanes, Order, TURN_BYTES, in_memory, prefetch, prefetch_head,
+    prefetch_turn,
 };
 /// 512 weights of 16 rows.
 #[repr(C)]
@@ -79,6 +80,7 @@ pub fn int8_direct_r32c1_p4096(
         tile_bytes: 2 * units * size_of::<Unit>(),
         segment_bytes: 1 * size_of::<Unit>(),
     };
+    let mut sum = &mut [lanes::zero_f(); 4];
     for first in (0..units).step_by(1) {
         let last = units.min(first + 1);
         let tiles = tiles
@@ -89,10 +91,10 @@ pub fn int8_direct_r32c1_p4096(
             let panel1 = &panels[1 * units..][..units];
             let ahead = order.ahead(first / 1, tile, 1);
             for (group, out) in groups.chunks_exact(units).zip(&mut *outs) {
-                let mut sum0_0 = lanes::zero_f();
-                let mut sum1_0 = lanes::zero_f();
-                let mut sum2_0 = lanes::zero_f();
-                let mut sum3_0 = lanes::zero_f();
+                sum[0] = lanes::zero_f();
+                sum[1] = lanes::zero_f();
+                sum[2] = lanes::zero_f();
+                sum[3] = lanes::zero_f();
                 for unit in first..last {
                     let columns = &group[unit];
                     let unit0 = &panel0[unit];
@@ -102,6 +104,7 @@ pub fn int8_direct_r32c1_p4096(
                     prefetch_head(bytemuck::bytes_of(unit0), 128, ahead);
                     prefetch_head(bytemuck::bytes_of(unit2), 128, ahead);
                     for at_turn in 0..2 {
+                        sum = in_memory(sum);
                         let at_step0 = at_turn;
                         let mut dot0_0_0 = lanes::zero_i();
                         let mut dot0_1_0 = lanes::zero_i();
@@ -110,57 +113,29 @@ pub fn int8_direct_r32c1_p4096(
                         for part_of_step in 0..8 {
                             let at_body0 = at_step0 * 8 + part_of_step;
                             prefetch(&unit0.codes[at_body0][0][0], ahead);
-                            let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
                             prefetch(&unit0.codes[at_body0][1][0], ahead);
-                            let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
                             prefetch(&unit0.codes[at_body0][2][0], ahead);
-                            let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
                             prefetch(&unit0.codes[at_body0][3][0], ahead);
-                            let line0_0_3 = lanes::line(&unit0.codes[at_body0][3][0]);
                             prefetch(&unit0.codes[at_body0][4][0], ahead);
-                            let line0_0_4 = lanes::line(&unit0.codes[at_body0][4][0]);
                             prefetch(&unit0.codes[at_body0][5][0], ahead);
-                            let line0_0_5 = lanes::line(&unit0.codes[at_body0][5][0]);
                             prefetch(&unit0.codes[at_body0][6][0], ahead);
-                            let line0_0_6 = lanes::line(&unit0.codes[at_body0][6][0]);
                             prefetch(&unit0.codes[at_body0][7][0], ahead);
-                            let line0_0_7 = lanes::line(&unit0.codes[at_body0][7][0]);
-                            let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][1]);
-                            let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][1]);
-                            let line0_1_2 = lanes::line(&unit1.codes[at_body0][2][1]);
-                            let line0_1_3 = lanes::line(&unit1.codes[at_body0][3][1]);
-                            let line0_1_4 = lanes::line(&unit1.codes[at_body0][4][1]);
-                            let line0_1_5 = lanes::line(&unit1.codes[at_body0][5][1]);
-                            let line0_1_6 = lanes::line(&unit1.codes[at_body0][6][1]);
-                            let line0_1_7 = lanes::line(&unit1.codes[at_body0][7][1]);
                             prefetch(&unit2.codes[at_body0][0][0], ahead);
-                            let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][0]);
                             prefetch(&unit2.codes[at_body0][1][0], ahead);
-                            let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][0]);
                             prefetch(&unit2.codes[at_body0][2][0], ahead);
-                            let line0_2_2 = lanes::line(&unit2.codes[at_body0][2][0]);
                             prefetch(&unit2.codes[at_body0][3][0], ahead);
-                            let line0_2_3 = lanes::line(&unit2.codes[at_body0][3][0]);
                             prefetch(&unit2.codes[at_body0][4][0], ahead);
-                            let line0_2_4 = lanes::line(&unit2.codes[at_body0][4][0]);
                             prefetch(&unit2.codes[at_body0][5][0], ahead);
-                            let line0_2_5 = lanes::line(&unit2.codes[at_body0][5][0]);
                             prefetch(&unit2.codes[at_body0][6][0], ahead);
-                            let line0_2_6 = lanes::line(&unit2.codes[at_body0][6][0]);
                             prefetch(&unit2.codes[at_body0][7][0], ahead);
-                            let line0_2_7 = lanes::line(&unit2.codes[at_body0][7][0]);
-                            let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][1]);
-                            let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][1]);
-                            let line0_3_2 = lanes::line(&unit3.codes[at_body0][2][1]);
-                            let line0_3_3 = lanes::line(&unit3.codes[at_body0][3][1]);
-                            let line0_3_4 = lanes::line(&unit3.codes[at_body0][4][1]);
-                            let line0_3_5 = lanes::line(&unit3.codes[at_body0][5][1]);
-                            let line0_3_6 = lanes::line(&unit3.codes[at_body0][6][1]);
-                            let line0_3_7 = lanes::line(&unit3.codes[at_body0][7][1]);
                             let mut pair0_0_0;
                             let mut pair0_1_0;
                             let mut pair0_2_0;
                             let mut pair0_3_0;
+                            let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
+                            let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][1]);
+                            let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][0]);
+                            let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][1]);
                             {
                                 let weight0 = line0_0_0;
                                 let weight1 = line0_1_0;
@@ -178,6 +153,14 @@ pub fn int8_direct_r32c1_p4096(
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
                             }
+                            let unit0 = lanes::after(unit0, dot0_3_0);
+                            let unit1 = lanes::after(unit1, dot0_3_0);
+                            let unit2 = lanes::after(unit2, dot0_3_0);
+                            let unit3 = lanes::after(unit3, dot0_3_0);
+                            let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
+                            let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][1]);
+                            let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][0]);
+                            let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][1]);
                             {
                                 let weight0 = line0_0_1;
                                 let weight1 = line0_1_1;
@@ -195,6 +178,14 @@ pub fn int8_direct_r32c1_p4096(
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
                             }
+                            let unit0 = lanes::after(unit0, dot0_3_0);
+                            let unit1 = lanes::after(unit1, dot0_3_0);
+                            let unit2 = lanes::after(unit2, dot0_3_0);
+                            let unit3 = lanes::after(unit3, dot0_3_0);
+                            let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
+                            let line0_1_2 = lanes::line(&unit1.codes[at_body0][2][1]);
+                            let line0_2_2 = lanes::line(&unit2.codes[at_body0][2][0]);
+                            let line0_3_2 = lanes::line(&unit3.codes[at_body0][2][1]);
                             {
                                 let weight0 = line0_0_2;
                                 let weight1 = line0_1_2;
@@ -212,6 +203,14 @@ pub fn int8_direct_r32c1_p4096(
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
                             }
+                            let unit0 = lanes::after(unit0, dot0_3_0);
+                            let unit1 = lanes::after(unit1, dot0_3_0);
+                            let unit2 = lanes::after(unit2, dot0_3_0);
+                            let unit3 = lanes::after(unit3, dot0_3_0);
+                            let line0_0_3 = lanes::line(&unit0.codes[at_body0][3][0]);
+                            let line0_1_3 = lanes::line(&unit1.codes[at_body0][3][1]);
+                            let line0_2_3 = lanes::line(&unit2.codes[at_body0][3][0]);
+                            let line0_3_3 = lanes::line(&unit3.codes[at_body0][3][1]);
                             {
                                 let weight0 = line0_0_3;
                                 let weight1 = line0_1_3;
@@ -229,6 +228,14 @@ pub fn int8_direct_r32c1_p4096(
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
                             }
+                            let unit0 = lanes::after(unit0, dot0_3_0);
+                            let unit1 = lanes::after(unit1, dot0_3_0);
+                            let unit2 = lanes::after(unit2, dot0_3_0);
+                            let unit3 = lanes::after(unit3, dot0_3_0);
+                            let line0_0_4 = lanes::line(&unit0.codes[at_body0][4][0]);
+                            let line0_1_4 = lanes::line(&unit1.codes[at_body0][4][1]);
+                            let line0_2_4 = lanes::line(&unit2.codes[at_body0][4][0]);
+                            let line0_3_4 = lanes::line(&unit3.codes[at_body0][4][1]);
                             {
                                 let weight0 = line0_0_4;
                                 let weight1 = line0_1_4;
@@ -246,6 +253,14 @@ pub fn int8_direct_r32c1_p4096(
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
                             }
+                            let unit0 = lanes::after(unit0, dot0_3_0);
+                            let unit1 = lanes::after(unit1, dot0_3_0);
+                            let unit2 = lanes::after(unit2, dot0_3_0);
+                            let unit3 = lanes::after(unit3, dot0_3_0);
+                            let line0_0_5 = lanes::line(&unit0.codes[at_body0][5][0]);
+                            let line0_1_5 = lanes::line(&unit1.codes[at_body0][5][1]);
+                            let line0_2_5 = lanes::line(&unit2.codes[at_body0][5][0]);
+                            let line0_3_5 = lanes::line(&unit3.codes[at_body0][5][1]);
                             {
                                 let weight0 = line0_0_5;
                                 let weight1 = line0_1_5;
@@ -263,6 +278,14 @@ pub fn int8_direct_r32c1_p4096(
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
                             }
+                            let unit0 = lanes::after(unit0, dot0_3_0);
+                            let unit1 = lanes::after(unit1, dot0_3_0);
+                            let unit2 = lanes::after(unit2, dot0_3_0);
+                            let unit3 = lanes::after(unit3, dot0_3_0);
+                            let line0_0_6 = lanes::line(&unit0.codes[at_body0][6][0]);
+                            let line0_1_6 = lanes::line(&unit1.codes[at_body0][6][1]);
+                            let line0_2_6 = lanes::line(&unit2.codes[at_body0][6][0]);
+                            let line0_3_6 = lanes::line(&unit3.codes[at_body0][6][1]);
                             {
                                 let weight0 = line0_0_6;
                                 let weight1 = line0_1_6;
@@ -280,6 +303,14 @@ pub fn int8_direct_r32c1_p4096(
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
                             }
+                            let unit0 = lanes::after(unit0, dot0_3_0);
+                            let unit1 = lanes::after(unit1, dot0_3_0);
+                            let unit2 = lanes::after(unit2, dot0_3_0);
+                            let unit3 = lanes::after(unit3, dot0_3_0);
+                            let line0_0_7 = lanes::line(&unit0.codes[at_body0][7][0]);
+                            let line0_1_7 = lanes::line(&unit1.codes[at_body0][7][1]);
+                            let line0_2_7 = lanes::line(&unit2.codes[at_body0][7][0]);
+                            let line0_3_7 = lanes::line(&unit3.codes[at_body0][7][1]);
                             {
                                 let weight0 = line0_0_7;
                                 let weight1 = line0_1_7;
@@ -297,6 +328,10 @@ pub fn int8_direct_r32c1_p4096(
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
                             }
+                            let unit0 = lanes::after(unit0, dot0_3_0);
+                            let unit1 = lanes::after(unit1, dot0_3_0);
+                            let unit2 = lanes::after(unit2, dot0_3_0);
+                            let unit3 = lanes::after(unit3, dot0_3_0);
                         }
                         {
                             let span = at_turn;
@@ -323,22 +358,22 @@ pub fn int8_direct_r32c1_p4096(
                             t3_0 = lanes::fma(scale3, lanes::to_float(dot0_3_0), t3_0);
                             {
                                 let scale = lanes::splat_f(columns.scales[span][0]);
-                                sum0_0 = lanes::fma(scale, t0_0, sum0_0);
-                                sum1_0 = lanes::fma(scale, t1_0, sum1_0);
-                                sum2_0 = lanes::fma(scale, t2_0, sum2_0);
-                                sum3_0 = lanes::fma(scale, t3_0, sum3_0);
+                                sum[0] = lanes::fma(scale, t0_0, sum[0]);
+                                sum[1] = lanes::fma(scale, t1_0, sum[1]);
+                                sum[2] = lanes::fma(scale, t2_0, sum[2]);
+                                sum[3] = lanes::fma(scale, t3_0, sum[3]);
                             }
                         }
                     }
                 }
                 let total = &mut out[0][0][0];
-                lanes::store_floats(total, lanes::add(lanes::floats(total), sum0_0));
+                lanes::store_floats(total, lanes::add(lanes::floats(total), sum[0]));
                 let total = &mut out[0][0][1];
-                lanes::store_floats(total, lanes::add(lanes::floats(total), sum1_0));
+                lanes::store_floats(total, lanes::add(lanes::floats(total), sum[1]));
                 let total = &mut out[0][1][0];
-                lanes::store_floats(total, lanes::add(lanes::floats(total), sum2_0));
+                lanes::store_floats(total, lanes::add(lanes::floats(total), sum[2]));
                 let total = &mut out[0][1][1];
-                lanes::store_floats(total, lanes::add(lanes::floats(total), sum3_0));
+                lanes::store_floats(total, lanes::add(lanes::floats(total), sum[3]));
             }
         }
     }

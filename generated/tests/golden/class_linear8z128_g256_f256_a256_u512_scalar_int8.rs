@@ -4,7 +4,7 @@ use std::mem::offset_of;
 use crate::abi;
 use crate::bytemuck::{self, Pod, Zeroable};
 use crate::lanes::{
-    v32 as lanes, Order, TURN_BYTES, prefetch, prefetch_head, prefetch_turn,
+    v32 as lanes, Order, TURN_BYTES, in_memory, prefetch, prefetch_head, prefetch_turn,
 };
 /// 512 weights of 16 rows.
 #[repr(C)]
@@ -95,27 +95,6 @@ pub fn int8_direct_r16c1(
                                 let line0_0_0 = lanes::line(
                                     &unit0.codes[at_body0][0][part],
                                 );
-                                let line0_0_1 = lanes::line(
-                                    &unit0.codes[at_body0][1][part],
-                                );
-                                let line0_0_2 = lanes::line(
-                                    &unit0.codes[at_body0][2][part],
-                                );
-                                let line0_0_3 = lanes::line(
-                                    &unit0.codes[at_body0][3][part],
-                                );
-                                let line0_0_4 = lanes::line(
-                                    &unit0.codes[at_body0][4][part],
-                                );
-                                let line0_0_5 = lanes::line(
-                                    &unit0.codes[at_body0][5][part],
-                                );
-                                let line0_0_6 = lanes::line(
-                                    &unit0.codes[at_body0][6][part],
-                                );
-                                let line0_0_7 = lanes::line(
-                                    &unit0.codes[at_body0][7][part],
-                                );
                                 {
                                     let weight0 = line0_0_0;
                                     {
@@ -123,6 +102,9 @@ pub fn int8_direct_r16c1(
                                         dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
                                     }
                                 }
+                                let line0_0_1 = lanes::line(
+                                    &unit0.codes[at_body0][1][part],
+                                );
                                 {
                                     let weight0 = line0_0_1;
                                     {
@@ -130,6 +112,9 @@ pub fn int8_direct_r16c1(
                                         dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
                                     }
                                 }
+                                let line0_0_2 = lanes::line(
+                                    &unit0.codes[at_body0][2][part],
+                                );
                                 {
                                     let weight0 = line0_0_2;
                                     {
@@ -137,6 +122,9 @@ pub fn int8_direct_r16c1(
                                         dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
                                     }
                                 }
+                                let line0_0_3 = lanes::line(
+                                    &unit0.codes[at_body0][3][part],
+                                );
                                 {
                                     let weight0 = line0_0_3;
                                     {
@@ -144,6 +132,9 @@ pub fn int8_direct_r16c1(
                                         dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
                                     }
                                 }
+                                let line0_0_4 = lanes::line(
+                                    &unit0.codes[at_body0][4][part],
+                                );
                                 {
                                     let weight0 = line0_0_4;
                                     {
@@ -151,6 +142,9 @@ pub fn int8_direct_r16c1(
                                         dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
                                     }
                                 }
+                                let line0_0_5 = lanes::line(
+                                    &unit0.codes[at_body0][5][part],
+                                );
                                 {
                                     let weight0 = line0_0_5;
                                     {
@@ -158,6 +152,9 @@ pub fn int8_direct_r16c1(
                                         dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
                                     }
                                 }
+                                let line0_0_6 = lanes::line(
+                                    &unit0.codes[at_body0][6][part],
+                                );
                                 {
                                     let weight0 = line0_0_6;
                                     {
@@ -165,6 +162,9 @@ pub fn int8_direct_r16c1(
                                         dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
                                     }
                                 }
+                                let line0_0_7 = lanes::line(
+                                    &unit0.codes[at_body0][7][part],
+                                );
                                 {
                                     let weight0 = line0_0_7;
                                     {

@@ -4,7 +4,7 @@ use std::mem::offset_of;
 use crate::abi;
 use crate::bytemuck::{self, Pod, Zeroable};
 use crate::lanes::{
-    v128::products_i16 as lanes, Order, TURN_BYTES, prefetch, prefetch_head,
+    v128::products_i16 as lanes, Order, TURN_BYTES, in_memory, prefetch, prefetch_head,
     prefetch_turn,
 };
 /// 64 weights of 16 rows.
@@ -110,49 +110,21 @@ pub fn int8_direct_r16c1_p4096(
                             let part_of_step = 0;
                             let at_body0 = at_step0;
                             prefetch(&unit0.codes[at_body0][0][0], ahead);
-                            let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
                             prefetch(&unit0.codes[at_body0][1][0], ahead);
-                            let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
                             prefetch(&unit0.codes[at_body0][2][0], ahead);
-                            let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
                             prefetch(&unit0.codes[at_body0][3][0], ahead);
-                            let line0_0_3 = lanes::line(&unit0.codes[at_body0][3][0]);
                             prefetch(&unit0.codes[at_body0][4][0], ahead);
-                            let line0_0_4 = lanes::line(&unit0.codes[at_body0][4][0]);
                             prefetch(&unit0.codes[at_body0][5][0], ahead);
-                            let line0_0_5 = lanes::line(&unit0.codes[at_body0][5][0]);
                             prefetch(&unit0.codes[at_body0][6][0], ahead);
-                            let line0_0_6 = lanes::line(&unit0.codes[at_body0][6][0]);
                             prefetch(&unit0.codes[at_body0][7][0], ahead);
-                            let line0_0_7 = lanes::line(&unit0.codes[at_body0][7][0]);
-                            let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][1]);
-                            let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][1]);
-                            let line0_1_2 = lanes::line(&unit1.codes[at_body0][2][1]);
-                            let line0_1_3 = lanes::line(&unit1.codes[at_body0][3][1]);
-                            let line0_1_4 = lanes::line(&unit1.codes[at_body0][4][1]);
-                            let line0_1_5 = lanes::line(&unit1.codes[at_body0][5][1]);
-                            let line0_1_6 = lanes::line(&unit1.codes[at_body0][6][1]);
-                            let line0_1_7 = lanes::line(&unit1.codes[at_body0][7][1]);
-                            let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][2]);
-                            let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][2]);
-                            let line0_2_2 = lanes::line(&unit2.codes[at_body0][2][2]);
-                            let line0_2_3 = lanes::line(&unit2.codes[at_body0][3][2]);
-                            let line0_2_4 = lanes::line(&unit2.codes[at_body0][4][2]);
-                            let line0_2_5 = lanes::line(&unit2.codes[at_body0][5][2]);
-                            let line0_2_6 = lanes::line(&unit2.codes[at_body0][6][2]);
-                            let line0_2_7 = lanes::line(&unit2.codes[at_body0][7][2]);
-                            let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][3]);
-                            let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][3]);
-                            let line0_3_2 = lanes::line(&unit3.codes[at_body0][2][3]);
-                            let line0_3_3 = lanes::line(&unit3.codes[at_body0][3][3]);
-                            let line0_3_4 = lanes::line(&unit3.codes[at_body0][4][3]);
-                            let line0_3_5 = lanes::line(&unit3.codes[at_body0][5][3]);
-                            let line0_3_6 = lanes::line(&unit3.codes[at_body0][6][3]);
-                            let line0_3_7 = lanes::line(&unit3.codes[at_body0][7][3]);
                             let mut pair0_0_0;
                             let mut pair0_1_0;
                             let mut pair0_2_0;
                             let mut pair0_3_0;
+                            let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
+                            let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][1]);
+                            let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][2]);
+                            let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][3]);
                             {
                                 let weight0 = line0_0_0;
                                 let weight1 = line0_1_0;
@@ -166,6 +138,10 @@ pub fn int8_direct_r16c1_p4096(
                                     pair0_3_0 = lanes::products_128(weight3, quant);
                                 }
                             }
+                            let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
+                            let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][1]);
+                            let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][2]);
+                            let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][3]);
                             {
                                 let weight0 = line0_0_1;
                                 let weight1 = line0_1_1;
@@ -195,6 +171,10 @@ pub fn int8_direct_r16c1_p4096(
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
                             }
+                            let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
+                            let line0_1_2 = lanes::line(&unit1.codes[at_body0][2][1]);
+                            let line0_2_2 = lanes::line(&unit2.codes[at_body0][2][2]);
+                            let line0_3_2 = lanes::line(&unit3.codes[at_body0][2][3]);
                             {
                                 let weight0 = line0_0_2;
                                 let weight1 = line0_1_2;
@@ -208,6 +188,10 @@ pub fn int8_direct_r16c1_p4096(
                                     pair0_3_0 = lanes::products_128(weight3, quant);
                                 }
                             }
+                            let line0_0_3 = lanes::line(&unit0.codes[at_body0][3][0]);
+                            let line0_1_3 = lanes::line(&unit1.codes[at_body0][3][1]);
+                            let line0_2_3 = lanes::line(&unit2.codes[at_body0][3][2]);
+                            let line0_3_3 = lanes::line(&unit3.codes[at_body0][3][3]);
                             {
                                 let weight0 = line0_0_3;
                                 let weight1 = line0_1_3;
@@ -237,6 +221,10 @@ pub fn int8_direct_r16c1_p4096(
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
                             }
+                            let line0_0_4 = lanes::line(&unit0.codes[at_body0][4][0]);
+                            let line0_1_4 = lanes::line(&unit1.codes[at_body0][4][1]);
+                            let line0_2_4 = lanes::line(&unit2.codes[at_body0][4][2]);
+                            let line0_3_4 = lanes::line(&unit3.codes[at_body0][4][3]);
                             {
                                 let weight0 = line0_0_4;
                                 let weight1 = line0_1_4;
@@ -250,6 +238,10 @@ pub fn int8_direct_r16c1_p4096(
                                     pair0_3_0 = lanes::products_128(weight3, quant);
                                 }
                             }
+                            let line0_0_5 = lanes::line(&unit0.codes[at_body0][5][0]);
+                            let line0_1_5 = lanes::line(&unit1.codes[at_body0][5][1]);
+                            let line0_2_5 = lanes::line(&unit2.codes[at_body0][5][2]);
+                            let line0_3_5 = lanes::line(&unit3.codes[at_body0][5][3]);
                             {
                                 let weight0 = line0_0_5;
                                 let weight1 = line0_1_5;
@@ -279,6 +271,10 @@ pub fn int8_direct_r16c1_p4096(
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
                             }
+                            let line0_0_6 = lanes::line(&unit0.codes[at_body0][6][0]);
+                            let line0_1_6 = lanes::line(&unit1.codes[at_body0][6][1]);
+                            let line0_2_6 = lanes::line(&unit2.codes[at_body0][6][2]);
+                            let line0_3_6 = lanes::line(&unit3.codes[at_body0][6][3]);
                             {
                                 let weight0 = line0_0_6;
                                 let weight1 = line0_1_6;
@@ -292,6 +288,10 @@ pub fn int8_direct_r16c1_p4096(
                                     pair0_3_0 = lanes::products_128(weight3, quant);
                                 }
                             }
+                            let line0_0_7 = lanes::line(&unit0.codes[at_body0][7][0]);
+                            let line0_1_7 = lanes::line(&unit1.codes[at_body0][7][1]);
+                            let line0_2_7 = lanes::line(&unit2.codes[at_body0][7][2]);
+                            let line0_3_7 = lanes::line(&unit3.codes[at_body0][7][3]);
                             {
                                 let weight0 = line0_0_7;
                                 let weight1 = line0_1_7;

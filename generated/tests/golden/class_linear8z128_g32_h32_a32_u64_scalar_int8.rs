@@ -4,7 +4,7 @@ use std::mem::offset_of;
 use crate::abi;
 use crate::bytemuck::{self, Pod, Zeroable};
 use crate::lanes::{
-    v32 as lanes, Order, TURN_BYTES, prefetch, prefetch_head, prefetch_turn,
+    v32 as lanes, Order, TURN_BYTES, in_memory, prefetch, prefetch_head, prefetch_turn,
 };
 /// 64 weights of 16 rows.
 #[repr(C)]
@@ -96,27 +96,6 @@ pub fn int8_direct_r16c1(
                                 let line0_0_0 = lanes::line(
                                     &unit0.codes[at_body0][0][part],
                                 );
-                                let line0_0_1 = lanes::line(
-                                    &unit0.codes[at_body0][1][part],
-                                );
-                                let line0_0_2 = lanes::line(
-                                    &unit0.codes[at_body0][2][part],
-                                );
-                                let line0_0_3 = lanes::line(
-                                    &unit0.codes[at_body0][3][part],
-                                );
-                                let line0_0_4 = lanes::line(
-                                    &unit0.codes[at_body0][4][part],
-                                );
-                                let line0_0_5 = lanes::line(
-                                    &unit0.codes[at_body0][5][part],
-                                );
-                                let line0_0_6 = lanes::line(
-                                    &unit0.codes[at_body0][6][part],
-                                );
-                                let line0_0_7 = lanes::line(
-                                    &unit0.codes[at_body0][7][part],
-                                );
                                 {
                                     let weight0 = line0_0_0;
                                     {
@@ -124,6 +103,9 @@ pub fn int8_direct_r16c1(
                                         dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
                                     }
                                 }
+                                let line0_0_1 = lanes::line(
+                                    &unit0.codes[at_body0][1][part],
+                                );
                                 {
                                     let weight0 = line0_0_1;
                                     {
@@ -131,6 +113,9 @@ pub fn int8_direct_r16c1(
                                         dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
                                     }
                                 }
+                                let line0_0_2 = lanes::line(
+                                    &unit0.codes[at_body0][2][part],
+                                );
                                 {
                                     let weight0 = line0_0_2;
                                     {
@@ -138,6 +123,9 @@ pub fn int8_direct_r16c1(
                                         dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
                                     }
                                 }
+                                let line0_0_3 = lanes::line(
+                                    &unit0.codes[at_body0][3][part],
+                                );
                                 {
                                     let weight0 = line0_0_3;
                                     {
@@ -145,6 +133,9 @@ pub fn int8_direct_r16c1(
                                         dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
                                     }
                                 }
+                                let line0_0_4 = lanes::line(
+                                    &unit0.codes[at_body0][4][part],
+                                );
                                 {
                                     let weight0 = line0_0_4;
                                     {
@@ -152,6 +143,9 @@ pub fn int8_direct_r16c1(
                                         dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
                                     }
                                 }
+                                let line0_0_5 = lanes::line(
+                                    &unit0.codes[at_body0][5][part],
+                                );
                                 {
                                     let weight0 = line0_0_5;
                                     {
@@ -159,6 +153,9 @@ pub fn int8_direct_r16c1(
                                         dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
                                     }
                                 }
+                                let line0_0_6 = lanes::line(
+                                    &unit0.codes[at_body0][6][part],
+                                );
                                 {
                                     let weight0 = line0_0_6;
                                     {
@@ -166,6 +163,9 @@ pub fn int8_direct_r16c1(
                                         dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
                                     }
                                 }
+                                let line0_0_7 = lanes::line(
+                                    &unit0.codes[at_body0][7][part],
+                                );
                                 {
                                     let weight0 = line0_0_7;
                                     {

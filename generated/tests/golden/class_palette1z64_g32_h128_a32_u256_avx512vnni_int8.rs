@@ -4,7 +4,8 @@ use std::mem::offset_of;
 use crate::abi;
 use crate::bytemuck::{self, Pod, Zeroable};
 use crate::lanes::{
-    v512::quads_i32 as lanes, Order, TURN_BYTES, prefetch, prefetch_head, prefetch_turn,
+    v512::quads_i32 as lanes, Order, TURN_BYTES, in_memory, prefetch, prefetch_head,
+    prefetch_turn,
 };
 /// 256 weights of 16 rows.
 #[repr(C)]
@@ -118,12 +119,12 @@ pub fn int8_direct_r64c1_p4096(
                             let part_of_step = 0;
                             let at_body0 = at_step0;
                             prefetch(&unit0.codes[at_body0][0][0], ahead);
-                            let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
                             prefetch(&unit1.codes[at_body0][0][0], ahead);
-                            let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][0]);
                             prefetch(&unit2.codes[at_body0][0][0], ahead);
-                            let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][0]);
                             prefetch(&unit3.codes[at_body0][0][0], ahead);
+                            let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
+                            let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][0]);
+                            let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][0]);
                             let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][0]);
                             {
                                 let weight0 = lanes::look_up(

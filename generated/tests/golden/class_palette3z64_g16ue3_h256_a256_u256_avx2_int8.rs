@@ -4,7 +4,8 @@ use std::mem::offset_of;
 use crate::abi;
 use crate::bytemuck::{self, Pod, Zeroable};
 use crate::lanes::{
-    v256::pairs_i16 as lanes, Order, TURN_BYTES, prefetch, prefetch_head, prefetch_turn,
+    v256::pairs_i16 as lanes, Order, TURN_BYTES, in_memory, prefetch, prefetch_head,
+    prefetch_turn,
 };
 /// 256 weights of 16 rows.
 #[repr(C)]
@@ -48,9 +49,9 @@ pub const INT8_DIRECT_R32C1_P4096_COUNTS: abi::Counts = abi::Counts {
     ahead: 7424,
     unit: abi::Operations {
         broadcasts: 129,
-        vectors: 164,
+        vectors: 388,
         products: 768,
-        others: 1772,
+        others: 1196,
     },
     unpacking: abi::Operations {
         broadcasts: 0,
@@ -85,6 +86,8 @@ pub fn int8_direct_r32c1_p4096(
         tile_bytes: 2 * units * size_of::<Unit>(),
         segment_bytes: 2 * size_of::<Unit>(),
     };
+    let mut sum = &mut [lanes::zero_f(); 4];
+    let mut t = &mut [lanes::zero_f(); 4];
     for first in (0..units).step_by(2) {
         let last = units.min(first + 2);
         let tiles = tiles
@@ -95,10 +98,10 @@ pub fn int8_direct_r32c1_p4096(
             let panel1 = &panels[1 * units..][..units];
             let ahead = order.ahead(first / 2, tile, 2);
             for (group, out) in groups.chunks_exact(units).zip(&mut *outs) {
-                let mut sum0_0 = lanes::zero_f();
-                let mut sum1_0 = lanes::zero_f();
-                let mut sum2_0 = lanes::zero_f();
-                let mut sum3_0 = lanes::zero_f();
+                sum[0] = lanes::zero_f();
+                sum[1] = lanes::zero_f();
+                sum[2] = lanes::zero_f();
+                sum[3] = lanes::zero_f();
                 for unit in first..last {
                     let columns = &group[unit];
                     let unit0 = &panel0[unit];
@@ -109,10 +112,11 @@ pub fn int8_direct_r32c1_p4096(
                     prefetch_head(bytemuck::bytes_of(unit2), 288, ahead);
                     {
                         let span = 0;
-                        let mut t0_0 = lanes::zero_f();
-                        let mut t1_0 = lanes::zero_f();
-                        let mut t2_0 = lanes::zero_f();
-                        let mut t3_0 = lanes::zero_f();
+                        sum = in_memory(sum);
+                        t[0] = lanes::zero_f();
+                        t[1] = lanes::zero_f();
+                        t[2] = lanes::zero_f();
+                        t[3] = lanes::zero_f();
                         let root0 = lanes::mul(
                             lanes::halves(&unit0.roots[span * 256 / 256][0]),
                             lanes::splat_f(0.125f32),
@@ -131,451 +135,422 @@ pub fn int8_direct_r32c1_p4096(
                         );
                         for turn in 0..8 {
                             let at_turn = span * 8 + turn;
+                            t = in_memory(t);
                             let at_body0 = at_turn;
                             prefetch(&unit0.codes[at_body0][0][0], ahead);
-                            let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
                             prefetch(&unit0.codes[at_body0][1][0], ahead);
-                            let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
                             prefetch(&unit0.codes[at_body0][2][0], ahead);
-                            let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
+                            prefetch(&unit2.codes[at_body0][0][0], ahead);
+                            prefetch(&unit2.codes[at_body0][1][0], ahead);
+                            prefetch(&unit2.codes[at_body0][2][0], ahead);
+                            let at_step0 = at_turn * 2;
+                            t = in_memory(t);
+                            let mut dot0_0_0 = lanes::splat_i(columns.bias[at_step0][0]);
+                            let mut dot0_1_0 = lanes::splat_i(columns.bias[at_step0][0]);
+                            let mut dot0_2_0 = lanes::splat_i(columns.bias[at_step0][0]);
+                            let mut dot0_3_0 = lanes::splat_i(columns.bias[at_step0][0]);
+                            let mut pair0_0_0;
+                            let mut pair0_1_0;
+                            let mut pair0_2_0;
+                            let mut pair0_3_0;
+                            let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
+                            let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][1]);
+                            let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][0]);
+                            let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][1]);
+                            {
+                                let weight0 = lanes::look_up(
+                                    palette,
+                                    lanes::mask::<7>(line0_0_0),
+                                );
+                                let weight1 = lanes::look_up(
+                                    palette,
+                                    lanes::mask::<7>(line0_1_0),
+                                );
+                                let weight2 = lanes::look_up(
+                                    palette,
+                                    lanes::mask::<7>(line0_2_0),
+                                );
+                                let weight3 = lanes::look_up(
+                                    palette,
+                                    lanes::mask::<7>(line0_3_0),
+                                );
+                                {
+                                    let quant = lanes::splat_i(columns.quants[at_body0][0][0]);
+                                    pair0_0_0 = lanes::products(weight0, quant);
+                                    dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
+                                    pair0_1_0 = lanes::products(weight1, quant);
+                                    dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
+                                    pair0_2_0 = lanes::products(weight2, quant);
+                                    dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
+                                    pair0_3_0 = lanes::products(weight3, quant);
+                                    dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
+                                }
+                            }
+                            let unit0 = lanes::after(unit0, dot0_3_0);
+                            let unit1 = lanes::after(unit1, dot0_3_0);
+                            let unit2 = lanes::after(unit2, dot0_3_0);
+                            let unit3 = lanes::after(unit3, dot0_3_0);
+                            let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
+                            let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][1]);
+                            let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][0]);
+                            let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][1]);
+                            {
+                                let weight0 = lanes::look_up(
+                                    palette,
+                                    lanes::mask::<7>(lanes::shr::<3>(line0_0_0)),
+                                );
+                                let weight1 = lanes::look_up(
+                                    palette,
+                                    lanes::mask::<7>(lanes::shr::<3>(line0_1_0)),
+                                );
+                                let weight2 = lanes::look_up(
+                                    palette,
+                                    lanes::mask::<7>(lanes::shr::<3>(line0_2_0)),
+                                );
+                                let weight3 = lanes::look_up(
+                                    palette,
+                                    lanes::mask::<7>(lanes::shr::<3>(line0_3_0)),
+                                );
+                                {
+                                    let quant = lanes::splat_i(columns.quants[at_body0][1][0]);
+                                    pair0_0_0 = lanes::products(weight0, quant);
+                                    dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
+                                    pair0_1_0 = lanes::products(weight1, quant);
+                                    dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
+                                    pair0_2_0 = lanes::products(weight2, quant);
+                                    dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
+                                    pair0_3_0 = lanes::products(weight3, quant);
+                                    dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
+                                }
+                            }
+                            let unit0 = lanes::after(unit0, dot0_3_0);
+                            let unit1 = lanes::after(unit1, dot0_3_0);
+                            let unit2 = lanes::after(unit2, dot0_3_0);
+                            let unit3 = lanes::after(unit3, dot0_3_0);
+                            let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
+                            let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][1]);
+                            let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][0]);
+                            let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][1]);
+                            {
+                                let weight0 = lanes::look_up(
+                                    palette,
+                                    lanes::mask::<7>(line0_0_1),
+                                );
+                                let weight1 = lanes::look_up(
+                                    palette,
+                                    lanes::mask::<7>(line0_1_1),
+                                );
+                                let weight2 = lanes::look_up(
+                                    palette,
+                                    lanes::mask::<7>(line0_2_1),
+                                );
+                                let weight3 = lanes::look_up(
+                                    palette,
+                                    lanes::mask::<7>(line0_3_1),
+                                );
+                                {
+                                    let quant = lanes::splat_i(columns.quants[at_body0][2][0]);
+                                    pair0_0_0 = lanes::products(weight0, quant);
+                                    dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
+                                    pair0_1_0 = lanes::products(weight1, quant);
+                                    dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
+                                    pair0_2_0 = lanes::products(weight2, quant);
+                                    dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
+                                    pair0_3_0 = lanes::products(weight3, quant);
+                                    dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
+                                }
+                            }
+                            let unit0 = lanes::after(unit0, dot0_3_0);
+                            let unit1 = lanes::after(unit1, dot0_3_0);
+                            let unit2 = lanes::after(unit2, dot0_3_0);
+                            let unit3 = lanes::after(unit3, dot0_3_0);
+                            let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
+                            let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][1]);
+                            let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][0]);
+                            let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][1]);
+                            {
+                                let weight0 = lanes::look_up(
+                                    palette,
+                                    lanes::mask::<7>(lanes::shr::<3>(line0_0_1)),
+                                );
+                                let weight1 = lanes::look_up(
+                                    palette,
+                                    lanes::mask::<7>(lanes::shr::<3>(line0_1_1)),
+                                );
+                                let weight2 = lanes::look_up(
+                                    palette,
+                                    lanes::mask::<7>(lanes::shr::<3>(line0_2_1)),
+                                );
+                                let weight3 = lanes::look_up(
+                                    palette,
+                                    lanes::mask::<7>(lanes::shr::<3>(line0_3_1)),
+                                );
+                                {
+                                    let quant = lanes::splat_i(columns.quants[at_body0][3][0]);
+                                    pair0_0_0 = lanes::products(weight0, quant);
+                                    dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
+                                    pair0_1_0 = lanes::products(weight1, quant);
+                                    dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
+                                    pair0_2_0 = lanes::products(weight2, quant);
+                                    dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
+                                    pair0_3_0 = lanes::products(weight3, quant);
+                                    dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
+                                }
+                            }
+                            let unit0 = lanes::after(unit0, dot0_3_0);
+                            let unit1 = lanes::after(unit1, dot0_3_0);
+                            let unit2 = lanes::after(unit2, dot0_3_0);
+                            let unit3 = lanes::after(unit3, dot0_3_0);
+                            let at_step = at_step0;
+                            let scale0 = lanes::mul(
+                                root0,
+                                lanes::to_float(lanes::unsigned(&unit0.scales[at_step][0])),
+                            );
+                            let scale1 = lanes::mul(
+                                root1,
+                                lanes::to_float(lanes::unsigned(&unit1.scales[at_step][1])),
+                            );
+                            let scale2 = lanes::mul(
+                                root2,
+                                lanes::to_float(lanes::unsigned(&unit2.scales[at_step][0])),
+                            );
+                            let scale3 = lanes::mul(
+                                root3,
+                                lanes::to_float(lanes::unsigned(&unit3.scales[at_step][1])),
+                            );
+                            t[0] = lanes::fma(scale0, lanes::to_float(dot0_0_0), t[0]);
+                            t[1] = lanes::fma(scale1, lanes::to_float(dot0_1_0), t[1]);
+                            t[2] = lanes::fma(scale2, lanes::to_float(dot0_2_0), t[2]);
+                            t[3] = lanes::fma(scale3, lanes::to_float(dot0_3_0), t[3]);
+                            let at_step1 = at_turn * 2 + 1;
+                            t = in_memory(t);
+                            let mut dot1_0_0 = lanes::splat_i(columns.bias[at_step1][0]);
+                            let mut dot1_1_0 = lanes::splat_i(columns.bias[at_step1][0]);
+                            let mut dot1_2_0 = lanes::splat_i(columns.bias[at_step1][0]);
+                            let mut dot1_3_0 = lanes::splat_i(columns.bias[at_step1][0]);
+                            let mut pair1_0_0;
+                            let mut pair1_1_0;
+                            let mut pair1_2_0;
+                            let mut pair1_3_0;
+                            let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
+                            let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
                             let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][1]);
                             let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][1]);
-                            let line0_1_2 = lanes::line(&unit1.codes[at_body0][2][1]);
-                            prefetch(&unit2.codes[at_body0][0][0], ahead);
                             let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][0]);
-                            prefetch(&unit2.codes[at_body0][1][0], ahead);
                             let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][0]);
-                            prefetch(&unit2.codes[at_body0][2][0], ahead);
-                            let line0_2_2 = lanes::line(&unit2.codes[at_body0][2][0]);
                             let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][1]);
+                            let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][1]);
+                            {
+                                let weight0 = lanes::look_up(
+                                    palette,
+                                    lanes::or(
+                                        lanes::mask::<3>(lanes::shr::<6>(line0_0_0)),
+                                        lanes::mask::<4>(lanes::shr::<4>(line0_0_1)),
+                                    ),
+                                );
+                                let weight1 = lanes::look_up(
+                                    palette,
+                                    lanes::or(
+                                        lanes::mask::<3>(lanes::shr::<6>(line0_1_0)),
+                                        lanes::mask::<4>(lanes::shr::<4>(line0_1_1)),
+                                    ),
+                                );
+                                let weight2 = lanes::look_up(
+                                    palette,
+                                    lanes::or(
+                                        lanes::mask::<3>(lanes::shr::<6>(line0_2_0)),
+                                        lanes::mask::<4>(lanes::shr::<4>(line0_2_1)),
+                                    ),
+                                );
+                                let weight3 = lanes::look_up(
+                                    palette,
+                                    lanes::or(
+                                        lanes::mask::<3>(lanes::shr::<6>(line0_3_0)),
+                                        lanes::mask::<4>(lanes::shr::<4>(line0_3_1)),
+                                    ),
+                                );
+                                {
+                                    let quant = lanes::splat_i(columns.quants[at_body0][4][0]);
+                                    pair1_0_0 = lanes::products(weight0, quant);
+                                    dot1_0_0 = lanes::widen(dot1_0_0, pair1_0_0);
+                                    pair1_1_0 = lanes::products(weight1, quant);
+                                    dot1_1_0 = lanes::widen(dot1_1_0, pair1_1_0);
+                                    pair1_2_0 = lanes::products(weight2, quant);
+                                    dot1_2_0 = lanes::widen(dot1_2_0, pair1_2_0);
+                                    pair1_3_0 = lanes::products(weight3, quant);
+                                    dot1_3_0 = lanes::widen(dot1_3_0, pair1_3_0);
+                                }
+                            }
+                            let unit0 = lanes::after(unit0, dot1_3_0);
+                            let unit1 = lanes::after(unit1, dot1_3_0);
+                            let unit2 = lanes::after(unit2, dot1_3_0);
+                            let unit3 = lanes::after(unit3, dot1_3_0);
+                            let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
+                            let line0_1_2 = lanes::line(&unit1.codes[at_body0][2][1]);
+                            let line0_2_2 = lanes::line(&unit2.codes[at_body0][2][0]);
+                            let line0_3_2 = lanes::line(&unit3.codes[at_body0][2][1]);
+                            {
+                                let weight0 = lanes::look_up(
+                                    palette,
+                                    lanes::mask::<7>(line0_0_2),
+                                );
+                                let weight1 = lanes::look_up(
+                                    palette,
+                                    lanes::mask::<7>(line0_1_2),
+                                );
+                                let weight2 = lanes::look_up(
+                                    palette,
+                                    lanes::mask::<7>(line0_2_2),
+                                );
+                                let weight3 = lanes::look_up(
+                                    palette,
+                                    lanes::mask::<7>(line0_3_2),
+                                );
+                                {
+                                    let quant = lanes::splat_i(columns.quants[at_body0][5][0]);
+                                    pair1_0_0 = lanes::products(weight0, quant);
+                                    dot1_0_0 = lanes::widen(dot1_0_0, pair1_0_0);
+                                    pair1_1_0 = lanes::products(weight1, quant);
+                                    dot1_1_0 = lanes::widen(dot1_1_0, pair1_1_0);
+                                    pair1_2_0 = lanes::products(weight2, quant);
+                                    dot1_2_0 = lanes::widen(dot1_2_0, pair1_2_0);
+                                    pair1_3_0 = lanes::products(weight3, quant);
+                                    dot1_3_0 = lanes::widen(dot1_3_0, pair1_3_0);
+                                }
+                            }
+                            let unit0 = lanes::after(unit0, dot1_3_0);
+                            let unit1 = lanes::after(unit1, dot1_3_0);
+                            let unit2 = lanes::after(unit2, dot1_3_0);
+                            let unit3 = lanes::after(unit3, dot1_3_0);
+                            let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
+                            let line0_1_2 = lanes::line(&unit1.codes[at_body0][2][1]);
+                            let line0_2_2 = lanes::line(&unit2.codes[at_body0][2][0]);
+                            let line0_3_2 = lanes::line(&unit3.codes[at_body0][2][1]);
+                            {
+                                let weight0 = lanes::look_up(
+                                    palette,
+                                    lanes::mask::<7>(lanes::shr::<3>(line0_0_2)),
+                                );
+                                let weight1 = lanes::look_up(
+                                    palette,
+                                    lanes::mask::<7>(lanes::shr::<3>(line0_1_2)),
+                                );
+                                let weight2 = lanes::look_up(
+                                    palette,
+                                    lanes::mask::<7>(lanes::shr::<3>(line0_2_2)),
+                                );
+                                let weight3 = lanes::look_up(
+                                    palette,
+                                    lanes::mask::<7>(lanes::shr::<3>(line0_3_2)),
+                                );
+                                {
+                                    let quant = lanes::splat_i(columns.quants[at_body0][6][0]);
+                                    pair1_0_0 = lanes::products(weight0, quant);
+                                    dot1_0_0 = lanes::widen(dot1_0_0, pair1_0_0);
+                                    pair1_1_0 = lanes::products(weight1, quant);
+                                    dot1_1_0 = lanes::widen(dot1_1_0, pair1_1_0);
+                                    pair1_2_0 = lanes::products(weight2, quant);
+                                    dot1_2_0 = lanes::widen(dot1_2_0, pair1_2_0);
+                                    pair1_3_0 = lanes::products(weight3, quant);
+                                    dot1_3_0 = lanes::widen(dot1_3_0, pair1_3_0);
+                                }
+                            }
+                            let unit0 = lanes::after(unit0, dot1_3_0);
+                            let unit1 = lanes::after(unit1, dot1_3_0);
+                            let unit2 = lanes::after(unit2, dot1_3_0);
+                            let unit3 = lanes::after(unit3, dot1_3_0);
+                            let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
+                            let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
+                            let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][1]);
+                            let line0_1_2 = lanes::line(&unit1.codes[at_body0][2][1]);
+                            let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][0]);
+                            let line0_2_2 = lanes::line(&unit2.codes[at_body0][2][0]);
                             let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][1]);
                             let line0_3_2 = lanes::line(&unit3.codes[at_body0][2][1]);
                             {
-                                let at_step0 = at_turn * 2;
-                                let mut dot0_0_0 = lanes::splat_i(
-                                    columns.bias[at_step0][0],
+                                let weight0 = lanes::look_up(
+                                    palette,
+                                    lanes::or(
+                                        lanes::mask::<1>(lanes::shr::<7>(line0_0_1)),
+                                        lanes::mask::<6>(lanes::shr::<5>(line0_0_2)),
+                                    ),
                                 );
-                                let mut dot0_1_0 = lanes::splat_i(
-                                    columns.bias[at_step0][0],
+                                let weight1 = lanes::look_up(
+                                    palette,
+                                    lanes::or(
+                                        lanes::mask::<1>(lanes::shr::<7>(line0_1_1)),
+                                        lanes::mask::<6>(lanes::shr::<5>(line0_1_2)),
+                                    ),
                                 );
-                                let mut dot0_2_0 = lanes::splat_i(
-                                    columns.bias[at_step0][0],
+                                let weight2 = lanes::look_up(
+                                    palette,
+                                    lanes::or(
+                                        lanes::mask::<1>(lanes::shr::<7>(line0_2_1)),
+                                        lanes::mask::<6>(lanes::shr::<5>(line0_2_2)),
+                                    ),
                                 );
-                                let mut dot0_3_0 = lanes::splat_i(
-                                    columns.bias[at_step0][0],
+                                let weight3 = lanes::look_up(
+                                    palette,
+                                    lanes::or(
+                                        lanes::mask::<1>(lanes::shr::<7>(line0_3_1)),
+                                        lanes::mask::<6>(lanes::shr::<5>(line0_3_2)),
+                                    ),
                                 );
-                                let mut pair0_0_0;
-                                let mut pair0_1_0;
-                                let mut pair0_2_0;
-                                let mut pair0_3_0;
                                 {
-                                    let weight0 = lanes::look_up(
-                                        palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(line0_0_0),
-                                            lanes::mask::<4>(lanes::shl::<2>(line0_0_2)),
-                                        ),
-                                    );
-                                    let weight1 = lanes::look_up(
-                                        palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(line0_1_0),
-                                            lanes::mask::<4>(lanes::shl::<2>(line0_1_2)),
-                                        ),
-                                    );
-                                    let weight2 = lanes::look_up(
-                                        palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(line0_2_0),
-                                            lanes::mask::<4>(lanes::shl::<2>(line0_2_2)),
-                                        ),
-                                    );
-                                    let weight3 = lanes::look_up(
-                                        palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(line0_3_0),
-                                            lanes::mask::<4>(lanes::shl::<2>(line0_3_2)),
-                                        ),
-                                    );
-                                    {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][0][0]);
-                                        pair0_0_0 = lanes::products(weight0, quant);
-                                        dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                        pair0_1_0 = lanes::products(weight1, quant);
-                                        dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                        pair0_2_0 = lanes::products(weight2, quant);
-                                        dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                        pair0_3_0 = lanes::products(weight3, quant);
-                                        dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
-                                    }
+                                    let quant = lanes::splat_i(columns.quants[at_body0][7][0]);
+                                    pair1_0_0 = lanes::products(weight0, quant);
+                                    dot1_0_0 = lanes::widen(dot1_0_0, pair1_0_0);
+                                    pair1_1_0 = lanes::products(weight1, quant);
+                                    dot1_1_0 = lanes::widen(dot1_1_0, pair1_1_0);
+                                    pair1_2_0 = lanes::products(weight2, quant);
+                                    dot1_2_0 = lanes::widen(dot1_2_0, pair1_2_0);
+                                    pair1_3_0 = lanes::products(weight3, quant);
+                                    dot1_3_0 = lanes::widen(dot1_3_0, pair1_3_0);
                                 }
-                                {
-                                    let weight0 = lanes::look_up(
-                                        palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<2>(line0_0_0)),
-                                            lanes::mask::<4>(lanes::shl::<1>(line0_0_2)),
-                                        ),
-                                    );
-                                    let weight1 = lanes::look_up(
-                                        palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<2>(line0_1_0)),
-                                            lanes::mask::<4>(lanes::shl::<1>(line0_1_2)),
-                                        ),
-                                    );
-                                    let weight2 = lanes::look_up(
-                                        palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<2>(line0_2_0)),
-                                            lanes::mask::<4>(lanes::shl::<1>(line0_2_2)),
-                                        ),
-                                    );
-                                    let weight3 = lanes::look_up(
-                                        palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<2>(line0_3_0)),
-                                            lanes::mask::<4>(lanes::shl::<1>(line0_3_2)),
-                                        ),
-                                    );
-                                    {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][1][0]);
-                                        pair0_0_0 = lanes::products(weight0, quant);
-                                        dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                        pair0_1_0 = lanes::products(weight1, quant);
-                                        dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                        pair0_2_0 = lanes::products(weight2, quant);
-                                        dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                        pair0_3_0 = lanes::products(weight3, quant);
-                                        dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
-                                    }
-                                }
-                                {
-                                    let weight0 = lanes::look_up(
-                                        palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<4>(line0_0_0)),
-                                            lanes::mask::<4>(line0_0_2),
-                                        ),
-                                    );
-                                    let weight1 = lanes::look_up(
-                                        palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<4>(line0_1_0)),
-                                            lanes::mask::<4>(line0_1_2),
-                                        ),
-                                    );
-                                    let weight2 = lanes::look_up(
-                                        palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<4>(line0_2_0)),
-                                            lanes::mask::<4>(line0_2_2),
-                                        ),
-                                    );
-                                    let weight3 = lanes::look_up(
-                                        palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<4>(line0_3_0)),
-                                            lanes::mask::<4>(line0_3_2),
-                                        ),
-                                    );
-                                    {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][2][0]);
-                                        pair0_0_0 = lanes::products(weight0, quant);
-                                        dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                        pair0_1_0 = lanes::products(weight1, quant);
-                                        dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                        pair0_2_0 = lanes::products(weight2, quant);
-                                        dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                        pair0_3_0 = lanes::products(weight3, quant);
-                                        dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
-                                    }
-                                }
-                                {
-                                    let weight0 = lanes::look_up(
-                                        palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<6>(line0_0_0)),
-                                            lanes::mask::<4>(lanes::shr::<1>(line0_0_2)),
-                                        ),
-                                    );
-                                    let weight1 = lanes::look_up(
-                                        palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<6>(line0_1_0)),
-                                            lanes::mask::<4>(lanes::shr::<1>(line0_1_2)),
-                                        ),
-                                    );
-                                    let weight2 = lanes::look_up(
-                                        palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<6>(line0_2_0)),
-                                            lanes::mask::<4>(lanes::shr::<1>(line0_2_2)),
-                                        ),
-                                    );
-                                    let weight3 = lanes::look_up(
-                                        palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<6>(line0_3_0)),
-                                            lanes::mask::<4>(lanes::shr::<1>(line0_3_2)),
-                                        ),
-                                    );
-                                    {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][3][0]);
-                                        pair0_0_0 = lanes::products(weight0, quant);
-                                        dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                        pair0_1_0 = lanes::products(weight1, quant);
-                                        dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                        pair0_2_0 = lanes::products(weight2, quant);
-                                        dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                        pair0_3_0 = lanes::products(weight3, quant);
-                                        dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
-                                    }
-                                }
-                                let at_step = at_step0;
-                                let scale0 = lanes::mul(
-                                    root0,
-                                    lanes::to_float(lanes::unsigned(&unit0.scales[at_step][0])),
-                                );
-                                let scale1 = lanes::mul(
-                                    root1,
-                                    lanes::to_float(lanes::unsigned(&unit1.scales[at_step][1])),
-                                );
-                                let scale2 = lanes::mul(
-                                    root2,
-                                    lanes::to_float(lanes::unsigned(&unit2.scales[at_step][0])),
-                                );
-                                let scale3 = lanes::mul(
-                                    root3,
-                                    lanes::to_float(lanes::unsigned(&unit3.scales[at_step][1])),
-                                );
-                                t0_0 = lanes::fma(scale0, lanes::to_float(dot0_0_0), t0_0);
-                                t1_0 = lanes::fma(scale1, lanes::to_float(dot0_1_0), t1_0);
-                                t2_0 = lanes::fma(scale2, lanes::to_float(dot0_2_0), t2_0);
-                                t3_0 = lanes::fma(scale3, lanes::to_float(dot0_3_0), t3_0);
                             }
-                            {
-                                let at_step1 = at_turn * 2 + 1;
-                                let mut dot1_0_0 = lanes::splat_i(
-                                    columns.bias[at_step1][0],
-                                );
-                                let mut dot1_1_0 = lanes::splat_i(
-                                    columns.bias[at_step1][0],
-                                );
-                                let mut dot1_2_0 = lanes::splat_i(
-                                    columns.bias[at_step1][0],
-                                );
-                                let mut dot1_3_0 = lanes::splat_i(
-                                    columns.bias[at_step1][0],
-                                );
-                                let mut pair1_0_0;
-                                let mut pair1_1_0;
-                                let mut pair1_2_0;
-                                let mut pair1_3_0;
-                                {
-                                    let weight0 = lanes::look_up(
-                                        palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(line0_0_1),
-                                            lanes::mask::<4>(lanes::shr::<2>(line0_0_2)),
-                                        ),
-                                    );
-                                    let weight1 = lanes::look_up(
-                                        palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(line0_1_1),
-                                            lanes::mask::<4>(lanes::shr::<2>(line0_1_2)),
-                                        ),
-                                    );
-                                    let weight2 = lanes::look_up(
-                                        palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(line0_2_1),
-                                            lanes::mask::<4>(lanes::shr::<2>(line0_2_2)),
-                                        ),
-                                    );
-                                    let weight3 = lanes::look_up(
-                                        palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(line0_3_1),
-                                            lanes::mask::<4>(lanes::shr::<2>(line0_3_2)),
-                                        ),
-                                    );
-                                    {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][4][0]);
-                                        pair1_0_0 = lanes::products(weight0, quant);
-                                        dot1_0_0 = lanes::widen(dot1_0_0, pair1_0_0);
-                                        pair1_1_0 = lanes::products(weight1, quant);
-                                        dot1_1_0 = lanes::widen(dot1_1_0, pair1_1_0);
-                                        pair1_2_0 = lanes::products(weight2, quant);
-                                        dot1_2_0 = lanes::widen(dot1_2_0, pair1_2_0);
-                                        pair1_3_0 = lanes::products(weight3, quant);
-                                        dot1_3_0 = lanes::widen(dot1_3_0, pair1_3_0);
-                                    }
-                                }
-                                {
-                                    let weight0 = lanes::look_up(
-                                        palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<2>(line0_0_1)),
-                                            lanes::mask::<4>(lanes::shr::<3>(line0_0_2)),
-                                        ),
-                                    );
-                                    let weight1 = lanes::look_up(
-                                        palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<2>(line0_1_1)),
-                                            lanes::mask::<4>(lanes::shr::<3>(line0_1_2)),
-                                        ),
-                                    );
-                                    let weight2 = lanes::look_up(
-                                        palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<2>(line0_2_1)),
-                                            lanes::mask::<4>(lanes::shr::<3>(line0_2_2)),
-                                        ),
-                                    );
-                                    let weight3 = lanes::look_up(
-                                        palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<2>(line0_3_1)),
-                                            lanes::mask::<4>(lanes::shr::<3>(line0_3_2)),
-                                        ),
-                                    );
-                                    {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][5][0]);
-                                        pair1_0_0 = lanes::products(weight0, quant);
-                                        dot1_0_0 = lanes::widen(dot1_0_0, pair1_0_0);
-                                        pair1_1_0 = lanes::products(weight1, quant);
-                                        dot1_1_0 = lanes::widen(dot1_1_0, pair1_1_0);
-                                        pair1_2_0 = lanes::products(weight2, quant);
-                                        dot1_2_0 = lanes::widen(dot1_2_0, pair1_2_0);
-                                        pair1_3_0 = lanes::products(weight3, quant);
-                                        dot1_3_0 = lanes::widen(dot1_3_0, pair1_3_0);
-                                    }
-                                }
-                                {
-                                    let weight0 = lanes::look_up(
-                                        palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<4>(line0_0_1)),
-                                            lanes::mask::<4>(lanes::shr::<4>(line0_0_2)),
-                                        ),
-                                    );
-                                    let weight1 = lanes::look_up(
-                                        palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<4>(line0_1_1)),
-                                            lanes::mask::<4>(lanes::shr::<4>(line0_1_2)),
-                                        ),
-                                    );
-                                    let weight2 = lanes::look_up(
-                                        palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<4>(line0_2_1)),
-                                            lanes::mask::<4>(lanes::shr::<4>(line0_2_2)),
-                                        ),
-                                    );
-                                    let weight3 = lanes::look_up(
-                                        palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<4>(line0_3_1)),
-                                            lanes::mask::<4>(lanes::shr::<4>(line0_3_2)),
-                                        ),
-                                    );
-                                    {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][6][0]);
-                                        pair1_0_0 = lanes::products(weight0, quant);
-                                        dot1_0_0 = lanes::widen(dot1_0_0, pair1_0_0);
-                                        pair1_1_0 = lanes::products(weight1, quant);
-                                        dot1_1_0 = lanes::widen(dot1_1_0, pair1_1_0);
-                                        pair1_2_0 = lanes::products(weight2, quant);
-                                        dot1_2_0 = lanes::widen(dot1_2_0, pair1_2_0);
-                                        pair1_3_0 = lanes::products(weight3, quant);
-                                        dot1_3_0 = lanes::widen(dot1_3_0, pair1_3_0);
-                                    }
-                                }
-                                {
-                                    let weight0 = lanes::look_up(
-                                        palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<6>(line0_0_1)),
-                                            lanes::mask::<4>(lanes::shr::<5>(line0_0_2)),
-                                        ),
-                                    );
-                                    let weight1 = lanes::look_up(
-                                        palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<6>(line0_1_1)),
-                                            lanes::mask::<4>(lanes::shr::<5>(line0_1_2)),
-                                        ),
-                                    );
-                                    let weight2 = lanes::look_up(
-                                        palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<6>(line0_2_1)),
-                                            lanes::mask::<4>(lanes::shr::<5>(line0_2_2)),
-                                        ),
-                                    );
-                                    let weight3 = lanes::look_up(
-                                        palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<6>(line0_3_1)),
-                                            lanes::mask::<4>(lanes::shr::<5>(line0_3_2)),
-                                        ),
-                                    );
-                                    {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][7][0]);
-                                        pair1_0_0 = lanes::products(weight0, quant);
-                                        dot1_0_0 = lanes::widen(dot1_0_0, pair1_0_0);
-                                        pair1_1_0 = lanes::products(weight1, quant);
-                                        dot1_1_0 = lanes::widen(dot1_1_0, pair1_1_0);
-                                        pair1_2_0 = lanes::products(weight2, quant);
-                                        dot1_2_0 = lanes::widen(dot1_2_0, pair1_2_0);
-                                        pair1_3_0 = lanes::products(weight3, quant);
-                                        dot1_3_0 = lanes::widen(dot1_3_0, pair1_3_0);
-                                    }
-                                }
-                                let at_step = at_step1;
-                                let scale0 = lanes::mul(
-                                    root0,
-                                    lanes::to_float(lanes::unsigned(&unit0.scales[at_step][0])),
-                                );
-                                let scale1 = lanes::mul(
-                                    root1,
-                                    lanes::to_float(lanes::unsigned(&unit1.scales[at_step][1])),
-                                );
-                                let scale2 = lanes::mul(
-                                    root2,
-                                    lanes::to_float(lanes::unsigned(&unit2.scales[at_step][0])),
-                                );
-                                let scale3 = lanes::mul(
-                                    root3,
-                                    lanes::to_float(lanes::unsigned(&unit3.scales[at_step][1])),
-                                );
-                                t0_0 = lanes::fma(scale0, lanes::to_float(dot1_0_0), t0_0);
-                                t1_0 = lanes::fma(scale1, lanes::to_float(dot1_1_0), t1_0);
-                                t2_0 = lanes::fma(scale2, lanes::to_float(dot1_2_0), t2_0);
-                                t3_0 = lanes::fma(scale3, lanes::to_float(dot1_3_0), t3_0);
-                            }
+                            let unit0 = lanes::after(unit0, dot1_3_0);
+                            let unit1 = lanes::after(unit1, dot1_3_0);
+                            let unit2 = lanes::after(unit2, dot1_3_0);
+                            let unit3 = lanes::after(unit3, dot1_3_0);
+                            let at_step = at_step1;
+                            let scale0 = lanes::mul(
+                                root0,
+                                lanes::to_float(lanes::unsigned(&unit0.scales[at_step][0])),
+                            );
+                            let scale1 = lanes::mul(
+                                root1,
+                                lanes::to_float(lanes::unsigned(&unit1.scales[at_step][1])),
+                            );
+                            let scale2 = lanes::mul(
+                                root2,
+                                lanes::to_float(lanes::unsigned(&unit2.scales[at_step][0])),
+                            );
+                            let scale3 = lanes::mul(
+                                root3,
+                                lanes::to_float(lanes::unsigned(&unit3.scales[at_step][1])),
+                            );
+                            t[0] = lanes::fma(scale0, lanes::to_float(dot1_0_0), t[0]);
+                            t[1] = lanes::fma(scale1, lanes::to_float(dot1_1_0), t[1]);
+                            t[2] = lanes::fma(scale2, lanes::to_float(dot1_2_0), t[2]);
+                            t[3] = lanes::fma(scale3, lanes::to_float(dot1_3_0), t[3]);
                         }
                         {
                             let scale = lanes::splat_f(columns.scales[span][0]);
-                            sum0_0 = lanes::fma(scale, t0_0, sum0_0);
-                            sum1_0 = lanes::fma(scale, t1_0, sum1_0);
-                            sum2_0 = lanes::fma(scale, t2_0, sum2_0);
-                            sum3_0 = lanes::fma(scale, t3_0, sum3_0);
+                            sum[0] = lanes::fma(scale, t[0], sum[0]);
+                            sum[1] = lanes::fma(scale, t[1], sum[1]);
+                            sum[2] = lanes::fma(scale, t[2], sum[2]);
+                            sum[3] = lanes::fma(scale, t[3], sum[3]);
                         }
                     }
                 }
                 let total = &mut out[0][0][0];
-                lanes::store_floats(total, lanes::add(lanes::floats(total), sum0_0));
+                lanes::store_floats(total, lanes::add(lanes::floats(total), sum[0]));
                 let total = &mut out[0][0][1];
-                lanes::store_floats(total, lanes::add(lanes::floats(total), sum1_0));
+                lanes::store_floats(total, lanes::add(lanes::floats(total), sum[1]));
                 let total = &mut out[0][1][0];
-                lanes::store_floats(total, lanes::add(lanes::floats(total), sum2_0));
+                lanes::store_floats(total, lanes::add(lanes::floats(total), sum[2]));
                 let total = &mut out[0][1][1];
-                lanes::store_floats(total, lanes::add(lanes::floats(total), sum3_0));
+                lanes::store_floats(total, lanes::add(lanes::floats(total), sum[3]));
             }
         }
     }

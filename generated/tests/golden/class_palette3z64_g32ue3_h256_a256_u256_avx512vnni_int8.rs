@@ -4,7 +4,8 @@ use std::mem::offset_of;
 use crate::abi;
 use crate::bytemuck::{self, Pod, Zeroable};
 use crate::lanes::{
-    v512::quads_i32 as lanes, Order, TURN_BYTES, prefetch, prefetch_head, prefetch_turn,
+    v512::quads_i32 as lanes, Order, TURN_BYTES, in_memory, prefetch, prefetch_head,
+    prefetch_turn,
 };
 /// 256 weights of 16 rows.
 #[repr(C)]
@@ -50,7 +51,7 @@ pub const INT8_DIRECT_R64C1_P4096_COUNTS: abi::Counts = abi::Counts {
         broadcasts: 97,
         vectors: 132,
         products: 256,
-        others: 1612,
+        others: 1036,
     },
     unpacking: abi::Operations {
         broadcasts: 0,
@@ -144,57 +145,37 @@ pub fn int8_direct_r64c1_p4096(
                                 let part_of_step = 0;
                                 let at_body0 = at_step0;
                                 prefetch(&unit0.codes[at_body0][0][0], ahead);
-                                let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
                                 prefetch(&unit0.codes[at_body0][1][0], ahead);
-                                let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
                                 prefetch(&unit0.codes[at_body0][2][0], ahead);
-                                let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
                                 prefetch(&unit1.codes[at_body0][0][0], ahead);
-                                let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][0]);
                                 prefetch(&unit1.codes[at_body0][1][0], ahead);
-                                let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][0]);
                                 prefetch(&unit1.codes[at_body0][2][0], ahead);
-                                let line0_1_2 = lanes::line(&unit1.codes[at_body0][2][0]);
                                 prefetch(&unit2.codes[at_body0][0][0], ahead);
-                                let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][0]);
                                 prefetch(&unit2.codes[at_body0][1][0], ahead);
-                                let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][0]);
                                 prefetch(&unit2.codes[at_body0][2][0], ahead);
-                                let line0_2_2 = lanes::line(&unit2.codes[at_body0][2][0]);
                                 prefetch(&unit3.codes[at_body0][0][0], ahead);
-                                let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][0]);
                                 prefetch(&unit3.codes[at_body0][1][0], ahead);
-                                let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][0]);
                                 prefetch(&unit3.codes[at_body0][2][0], ahead);
-                                let line0_3_2 = lanes::line(&unit3.codes[at_body0][2][0]);
+                                let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
+                                let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][0]);
+                                let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][0]);
+                                let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][0]);
                                 {
                                     let weight0 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(line0_0_0),
-                                            lanes::mask::<4>(lanes::shl::<2>(line0_0_2)),
-                                        ),
+                                        lanes::mask::<7>(line0_0_0),
                                     );
                                     let weight1 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(line0_1_0),
-                                            lanes::mask::<4>(lanes::shl::<2>(line0_1_2)),
-                                        ),
+                                        lanes::mask::<7>(line0_1_0),
                                     );
                                     let weight2 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(line0_2_0),
-                                            lanes::mask::<4>(lanes::shl::<2>(line0_2_2)),
-                                        ),
+                                        lanes::mask::<7>(line0_2_0),
                                     );
                                     let weight3 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(line0_3_0),
-                                            lanes::mask::<4>(lanes::shl::<2>(line0_3_2)),
-                                        ),
+                                        lanes::mask::<7>(line0_3_0),
                                     );
                                     {
                                         let quant = lanes::splat_i(columns.quants[at_body0][0][0]);
@@ -207,31 +188,19 @@ pub fn int8_direct_r64c1_p4096(
                                 {
                                     let weight0 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<2>(line0_0_0)),
-                                            lanes::mask::<4>(lanes::shl::<1>(line0_0_2)),
-                                        ),
+                                        lanes::mask::<7>(lanes::shr::<3>(line0_0_0)),
                                     );
                                     let weight1 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<2>(line0_1_0)),
-                                            lanes::mask::<4>(lanes::shl::<1>(line0_1_2)),
-                                        ),
+                                        lanes::mask::<7>(lanes::shr::<3>(line0_1_0)),
                                     );
                                     let weight2 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<2>(line0_2_0)),
-                                            lanes::mask::<4>(lanes::shl::<1>(line0_2_2)),
-                                        ),
+                                        lanes::mask::<7>(lanes::shr::<3>(line0_2_0)),
                                     );
                                     let weight3 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<2>(line0_3_0)),
-                                            lanes::mask::<4>(lanes::shl::<1>(line0_3_2)),
-                                        ),
+                                        lanes::mask::<7>(lanes::shr::<3>(line0_3_0)),
                                     );
                                     {
                                         let quant = lanes::splat_i(columns.quants[at_body0][1][0]);
@@ -241,34 +210,26 @@ pub fn int8_direct_r64c1_p4096(
                                         dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
                                     }
                                 }
+                                let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
+                                let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][0]);
+                                let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][0]);
+                                let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][0]);
                                 {
                                     let weight0 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<4>(line0_0_0)),
-                                            lanes::mask::<4>(line0_0_2),
-                                        ),
+                                        lanes::mask::<7>(line0_0_1),
                                     );
                                     let weight1 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<4>(line0_1_0)),
-                                            lanes::mask::<4>(line0_1_2),
-                                        ),
+                                        lanes::mask::<7>(line0_1_1),
                                     );
                                     let weight2 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<4>(line0_2_0)),
-                                            lanes::mask::<4>(line0_2_2),
-                                        ),
+                                        lanes::mask::<7>(line0_2_1),
                                     );
                                     let weight3 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<4>(line0_3_0)),
-                                            lanes::mask::<4>(line0_3_2),
-                                        ),
+                                        lanes::mask::<7>(line0_3_1),
                                     );
                                     {
                                         let quant = lanes::splat_i(columns.quants[at_body0][2][0]);
@@ -281,31 +242,19 @@ pub fn int8_direct_r64c1_p4096(
                                 {
                                     let weight0 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<6>(line0_0_0)),
-                                            lanes::mask::<4>(lanes::shr::<1>(line0_0_2)),
-                                        ),
+                                        lanes::mask::<7>(lanes::shr::<3>(line0_0_1)),
                                     );
                                     let weight1 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<6>(line0_1_0)),
-                                            lanes::mask::<4>(lanes::shr::<1>(line0_1_2)),
-                                        ),
+                                        lanes::mask::<7>(lanes::shr::<3>(line0_1_1)),
                                     );
                                     let weight2 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<6>(line0_2_0)),
-                                            lanes::mask::<4>(lanes::shr::<1>(line0_2_2)),
-                                        ),
+                                        lanes::mask::<7>(lanes::shr::<3>(line0_2_1)),
                                     );
                                     let weight3 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<6>(line0_3_0)),
-                                            lanes::mask::<4>(lanes::shr::<1>(line0_3_2)),
-                                        ),
+                                        lanes::mask::<7>(lanes::shr::<3>(line0_3_1)),
                                     );
                                     {
                                         let quant = lanes::splat_i(columns.quants[at_body0][3][0]);
@@ -319,29 +268,29 @@ pub fn int8_direct_r64c1_p4096(
                                     let weight0 = lanes::look_up(
                                         palette,
                                         lanes::or(
-                                            lanes::mask::<3>(line0_0_1),
-                                            lanes::mask::<4>(lanes::shr::<2>(line0_0_2)),
+                                            lanes::mask::<3>(lanes::shr::<6>(line0_0_0)),
+                                            lanes::mask::<4>(lanes::shr::<4>(line0_0_1)),
                                         ),
                                     );
                                     let weight1 = lanes::look_up(
                                         palette,
                                         lanes::or(
-                                            lanes::mask::<3>(line0_1_1),
-                                            lanes::mask::<4>(lanes::shr::<2>(line0_1_2)),
+                                            lanes::mask::<3>(lanes::shr::<6>(line0_1_0)),
+                                            lanes::mask::<4>(lanes::shr::<4>(line0_1_1)),
                                         ),
                                     );
                                     let weight2 = lanes::look_up(
                                         palette,
                                         lanes::or(
-                                            lanes::mask::<3>(line0_2_1),
-                                            lanes::mask::<4>(lanes::shr::<2>(line0_2_2)),
+                                            lanes::mask::<3>(lanes::shr::<6>(line0_2_0)),
+                                            lanes::mask::<4>(lanes::shr::<4>(line0_2_1)),
                                         ),
                                     );
                                     let weight3 = lanes::look_up(
                                         palette,
                                         lanes::or(
-                                            lanes::mask::<3>(line0_3_1),
-                                            lanes::mask::<4>(lanes::shr::<2>(line0_3_2)),
+                                            lanes::mask::<3>(lanes::shr::<6>(line0_3_0)),
+                                            lanes::mask::<4>(lanes::shr::<4>(line0_3_1)),
                                         ),
                                     );
                                     {
@@ -352,34 +301,26 @@ pub fn int8_direct_r64c1_p4096(
                                         dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
                                     }
                                 }
+                                let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
+                                let line0_1_2 = lanes::line(&unit1.codes[at_body0][2][0]);
+                                let line0_2_2 = lanes::line(&unit2.codes[at_body0][2][0]);
+                                let line0_3_2 = lanes::line(&unit3.codes[at_body0][2][0]);
                                 {
                                     let weight0 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<2>(line0_0_1)),
-                                            lanes::mask::<4>(lanes::shr::<3>(line0_0_2)),
-                                        ),
+                                        lanes::mask::<7>(line0_0_2),
                                     );
                                     let weight1 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<2>(line0_1_1)),
-                                            lanes::mask::<4>(lanes::shr::<3>(line0_1_2)),
-                                        ),
+                                        lanes::mask::<7>(line0_1_2),
                                     );
                                     let weight2 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<2>(line0_2_1)),
-                                            lanes::mask::<4>(lanes::shr::<3>(line0_2_2)),
-                                        ),
+                                        lanes::mask::<7>(line0_2_2),
                                     );
                                     let weight3 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<2>(line0_3_1)),
-                                            lanes::mask::<4>(lanes::shr::<3>(line0_3_2)),
-                                        ),
+                                        lanes::mask::<7>(line0_3_2),
                                     );
                                     {
                                         let quant = lanes::splat_i(columns.quants[at_body0][5][0]);
@@ -392,31 +333,19 @@ pub fn int8_direct_r64c1_p4096(
                                 {
                                     let weight0 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<4>(line0_0_1)),
-                                            lanes::mask::<4>(lanes::shr::<4>(line0_0_2)),
-                                        ),
+                                        lanes::mask::<7>(lanes::shr::<3>(line0_0_2)),
                                     );
                                     let weight1 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<4>(line0_1_1)),
-                                            lanes::mask::<4>(lanes::shr::<4>(line0_1_2)),
-                                        ),
+                                        lanes::mask::<7>(lanes::shr::<3>(line0_1_2)),
                                     );
                                     let weight2 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<4>(line0_2_1)),
-                                            lanes::mask::<4>(lanes::shr::<4>(line0_2_2)),
-                                        ),
+                                        lanes::mask::<7>(lanes::shr::<3>(line0_2_2)),
                                     );
                                     let weight3 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<4>(line0_3_1)),
-                                            lanes::mask::<4>(lanes::shr::<4>(line0_3_2)),
-                                        ),
+                                        lanes::mask::<7>(lanes::shr::<3>(line0_3_2)),
                                     );
                                     {
                                         let quant = lanes::splat_i(columns.quants[at_body0][6][0]);
@@ -430,29 +359,29 @@ pub fn int8_direct_r64c1_p4096(
                                     let weight0 = lanes::look_up(
                                         palette,
                                         lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<6>(line0_0_1)),
-                                            lanes::mask::<4>(lanes::shr::<5>(line0_0_2)),
+                                            lanes::mask::<1>(lanes::shr::<7>(line0_0_1)),
+                                            lanes::mask::<6>(lanes::shr::<5>(line0_0_2)),
                                         ),
                                     );
                                     let weight1 = lanes::look_up(
                                         palette,
                                         lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<6>(line0_1_1)),
-                                            lanes::mask::<4>(lanes::shr::<5>(line0_1_2)),
+                                            lanes::mask::<1>(lanes::shr::<7>(line0_1_1)),
+                                            lanes::mask::<6>(lanes::shr::<5>(line0_1_2)),
                                         ),
                                     );
                                     let weight2 = lanes::look_up(
                                         palette,
                                         lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<6>(line0_2_1)),
-                                            lanes::mask::<4>(lanes::shr::<5>(line0_2_2)),
+                                            lanes::mask::<1>(lanes::shr::<7>(line0_2_1)),
+                                            lanes::mask::<6>(lanes::shr::<5>(line0_2_2)),
                                         ),
                                     );
                                     let weight3 = lanes::look_up(
                                         palette,
                                         lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<6>(line0_3_1)),
-                                            lanes::mask::<4>(lanes::shr::<5>(line0_3_2)),
+                                            lanes::mask::<1>(lanes::shr::<7>(line0_3_1)),
+                                            lanes::mask::<6>(lanes::shr::<5>(line0_3_2)),
                                         ),
                                     );
                                     {

@@ -4,7 +4,8 @@ use std::mem::offset_of;
 use crate::abi;
 use crate::bytemuck::{self, Pod, Zeroable};
 use crate::lanes::{
-    v128::quads_i32 as lanes, Order, TURN_BYTES, prefetch, prefetch_head, prefetch_turn,
+    v128::quads_i32 as lanes, Order, TURN_BYTES, in_memory, prefetch, prefetch_head,
+    prefetch_turn,
 };
 /// 256 weights of 16 rows.
 #[repr(C)]
@@ -50,7 +51,7 @@ pub const INT8_DIRECT_R16C1_P4096_COUNTS: abi::Counts = abi::Counts {
         broadcasts: 97,
         vectors: 132,
         products: 256,
-        others: 1612,
+        others: 1036,
     },
     unpacking: abi::Operations {
         broadcasts: 0,
@@ -138,48 +139,28 @@ pub fn int8_direct_r16c1_p4096(
                                 let part_of_step = 0;
                                 let at_body0 = at_step0;
                                 prefetch(&unit0.codes[at_body0][0][0], ahead);
-                                let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
                                 prefetch(&unit0.codes[at_body0][1][0], ahead);
-                                let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
                                 prefetch(&unit0.codes[at_body0][2][0], ahead);
-                                let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
+                                let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
                                 let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][1]);
-                                let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][1]);
-                                let line0_1_2 = lanes::line(&unit1.codes[at_body0][2][1]);
                                 let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][2]);
-                                let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][2]);
-                                let line0_2_2 = lanes::line(&unit2.codes[at_body0][2][2]);
                                 let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][3]);
-                                let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][3]);
-                                let line0_3_2 = lanes::line(&unit3.codes[at_body0][2][3]);
                                 {
                                     let weight0 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(line0_0_0),
-                                            lanes::mask::<4>(lanes::shl::<2>(line0_0_2)),
-                                        ),
+                                        lanes::mask::<7>(line0_0_0),
                                     );
                                     let weight1 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(line0_1_0),
-                                            lanes::mask::<4>(lanes::shl::<2>(line0_1_2)),
-                                        ),
+                                        lanes::mask::<7>(line0_1_0),
                                     );
                                     let weight2 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(line0_2_0),
-                                            lanes::mask::<4>(lanes::shl::<2>(line0_2_2)),
-                                        ),
+                                        lanes::mask::<7>(line0_2_0),
                                     );
                                     let weight3 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(line0_3_0),
-                                            lanes::mask::<4>(lanes::shl::<2>(line0_3_2)),
-                                        ),
+                                        lanes::mask::<7>(line0_3_0),
                                     );
                                     {
                                         let quant = lanes::splat_i(columns.quants[at_body0][0][0]);
@@ -192,31 +173,19 @@ pub fn int8_direct_r16c1_p4096(
                                 {
                                     let weight0 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<2>(line0_0_0)),
-                                            lanes::mask::<4>(lanes::shl::<1>(line0_0_2)),
-                                        ),
+                                        lanes::mask::<7>(lanes::shr::<3>(line0_0_0)),
                                     );
                                     let weight1 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<2>(line0_1_0)),
-                                            lanes::mask::<4>(lanes::shl::<1>(line0_1_2)),
-                                        ),
+                                        lanes::mask::<7>(lanes::shr::<3>(line0_1_0)),
                                     );
                                     let weight2 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<2>(line0_2_0)),
-                                            lanes::mask::<4>(lanes::shl::<1>(line0_2_2)),
-                                        ),
+                                        lanes::mask::<7>(lanes::shr::<3>(line0_2_0)),
                                     );
                                     let weight3 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<2>(line0_3_0)),
-                                            lanes::mask::<4>(lanes::shl::<1>(line0_3_2)),
-                                        ),
+                                        lanes::mask::<7>(lanes::shr::<3>(line0_3_0)),
                                     );
                                     {
                                         let quant = lanes::splat_i(columns.quants[at_body0][1][0]);
@@ -226,34 +195,26 @@ pub fn int8_direct_r16c1_p4096(
                                         dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
                                     }
                                 }
+                                let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
+                                let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][1]);
+                                let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][2]);
+                                let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][3]);
                                 {
                                     let weight0 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<4>(line0_0_0)),
-                                            lanes::mask::<4>(line0_0_2),
-                                        ),
+                                        lanes::mask::<7>(line0_0_1),
                                     );
                                     let weight1 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<4>(line0_1_0)),
-                                            lanes::mask::<4>(line0_1_2),
-                                        ),
+                                        lanes::mask::<7>(line0_1_1),
                                     );
                                     let weight2 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<4>(line0_2_0)),
-                                            lanes::mask::<4>(line0_2_2),
-                                        ),
+                                        lanes::mask::<7>(line0_2_1),
                                     );
                                     let weight3 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<4>(line0_3_0)),
-                                            lanes::mask::<4>(line0_3_2),
-                                        ),
+                                        lanes::mask::<7>(line0_3_1),
                                     );
                                     {
                                         let quant = lanes::splat_i(columns.quants[at_body0][2][0]);
@@ -266,31 +227,19 @@ pub fn int8_direct_r16c1_p4096(
                                 {
                                     let weight0 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<6>(line0_0_0)),
-                                            lanes::mask::<4>(lanes::shr::<1>(line0_0_2)),
-                                        ),
+                                        lanes::mask::<7>(lanes::shr::<3>(line0_0_1)),
                                     );
                                     let weight1 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<6>(line0_1_0)),
-                                            lanes::mask::<4>(lanes::shr::<1>(line0_1_2)),
-                                        ),
+                                        lanes::mask::<7>(lanes::shr::<3>(line0_1_1)),
                                     );
                                     let weight2 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<6>(line0_2_0)),
-                                            lanes::mask::<4>(lanes::shr::<1>(line0_2_2)),
-                                        ),
+                                        lanes::mask::<7>(lanes::shr::<3>(line0_2_1)),
                                     );
                                     let weight3 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<6>(line0_3_0)),
-                                            lanes::mask::<4>(lanes::shr::<1>(line0_3_2)),
-                                        ),
+                                        lanes::mask::<7>(lanes::shr::<3>(line0_3_1)),
                                     );
                                     {
                                         let quant = lanes::splat_i(columns.quants[at_body0][3][0]);
@@ -304,29 +253,29 @@ pub fn int8_direct_r16c1_p4096(
                                     let weight0 = lanes::look_up(
                                         palette,
                                         lanes::or(
-                                            lanes::mask::<3>(line0_0_1),
-                                            lanes::mask::<4>(lanes::shr::<2>(line0_0_2)),
+                                            lanes::mask::<3>(lanes::shr::<6>(line0_0_0)),
+                                            lanes::mask::<4>(lanes::shr::<4>(line0_0_1)),
                                         ),
                                     );
                                     let weight1 = lanes::look_up(
                                         palette,
                                         lanes::or(
-                                            lanes::mask::<3>(line0_1_1),
-                                            lanes::mask::<4>(lanes::shr::<2>(line0_1_2)),
+                                            lanes::mask::<3>(lanes::shr::<6>(line0_1_0)),
+                                            lanes::mask::<4>(lanes::shr::<4>(line0_1_1)),
                                         ),
                                     );
                                     let weight2 = lanes::look_up(
                                         palette,
                                         lanes::or(
-                                            lanes::mask::<3>(line0_2_1),
-                                            lanes::mask::<4>(lanes::shr::<2>(line0_2_2)),
+                                            lanes::mask::<3>(lanes::shr::<6>(line0_2_0)),
+                                            lanes::mask::<4>(lanes::shr::<4>(line0_2_1)),
                                         ),
                                     );
                                     let weight3 = lanes::look_up(
                                         palette,
                                         lanes::or(
-                                            lanes::mask::<3>(line0_3_1),
-                                            lanes::mask::<4>(lanes::shr::<2>(line0_3_2)),
+                                            lanes::mask::<3>(lanes::shr::<6>(line0_3_0)),
+                                            lanes::mask::<4>(lanes::shr::<4>(line0_3_1)),
                                         ),
                                     );
                                     {
@@ -337,34 +286,26 @@ pub fn int8_direct_r16c1_p4096(
                                         dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
                                     }
                                 }
+                                let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
+                                let line0_1_2 = lanes::line(&unit1.codes[at_body0][2][1]);
+                                let line0_2_2 = lanes::line(&unit2.codes[at_body0][2][2]);
+                                let line0_3_2 = lanes::line(&unit3.codes[at_body0][2][3]);
                                 {
                                     let weight0 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<2>(line0_0_1)),
-                                            lanes::mask::<4>(lanes::shr::<3>(line0_0_2)),
-                                        ),
+                                        lanes::mask::<7>(line0_0_2),
                                     );
                                     let weight1 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<2>(line0_1_1)),
-                                            lanes::mask::<4>(lanes::shr::<3>(line0_1_2)),
-                                        ),
+                                        lanes::mask::<7>(line0_1_2),
                                     );
                                     let weight2 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<2>(line0_2_1)),
-                                            lanes::mask::<4>(lanes::shr::<3>(line0_2_2)),
-                                        ),
+                                        lanes::mask::<7>(line0_2_2),
                                     );
                                     let weight3 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<2>(line0_3_1)),
-                                            lanes::mask::<4>(lanes::shr::<3>(line0_3_2)),
-                                        ),
+                                        lanes::mask::<7>(line0_3_2),
                                     );
                                     {
                                         let quant = lanes::splat_i(columns.quants[at_body0][5][0]);
@@ -377,31 +318,19 @@ pub fn int8_direct_r16c1_p4096(
                                 {
                                     let weight0 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<4>(line0_0_1)),
-                                            lanes::mask::<4>(lanes::shr::<4>(line0_0_2)),
-                                        ),
+                                        lanes::mask::<7>(lanes::shr::<3>(line0_0_2)),
                                     );
                                     let weight1 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<4>(line0_1_1)),
-                                            lanes::mask::<4>(lanes::shr::<4>(line0_1_2)),
-                                        ),
+                                        lanes::mask::<7>(lanes::shr::<3>(line0_1_2)),
                                     );
                                     let weight2 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<4>(line0_2_1)),
-                                            lanes::mask::<4>(lanes::shr::<4>(line0_2_2)),
-                                        ),
+                                        lanes::mask::<7>(lanes::shr::<3>(line0_2_2)),
                                     );
                                     let weight3 = lanes::look_up(
                                         palette,
-                                        lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<4>(line0_3_1)),
-                                            lanes::mask::<4>(lanes::shr::<4>(line0_3_2)),
-                                        ),
+                                        lanes::mask::<7>(lanes::shr::<3>(line0_3_2)),
                                     );
                                     {
                                         let quant = lanes::splat_i(columns.quants[at_body0][6][0]);
@@ -415,29 +344,29 @@ pub fn int8_direct_r16c1_p4096(
                                     let weight0 = lanes::look_up(
                                         palette,
                                         lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<6>(line0_0_1)),
-                                            lanes::mask::<4>(lanes::shr::<5>(line0_0_2)),
+                                            lanes::mask::<1>(lanes::shr::<7>(line0_0_1)),
+                                            lanes::mask::<6>(lanes::shr::<5>(line0_0_2)),
                                         ),
                                     );
                                     let weight1 = lanes::look_up(
                                         palette,
                                         lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<6>(line0_1_1)),
-                                            lanes::mask::<4>(lanes::shr::<5>(line0_1_2)),
+                                            lanes::mask::<1>(lanes::shr::<7>(line0_1_1)),
+                                            lanes::mask::<6>(lanes::shr::<5>(line0_1_2)),
                                         ),
                                     );
                                     let weight2 = lanes::look_up(
                                         palette,
                                         lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<6>(line0_2_1)),
-                                            lanes::mask::<4>(lanes::shr::<5>(line0_2_2)),
+                                            lanes::mask::<1>(lanes::shr::<7>(line0_2_1)),
+                                            lanes::mask::<6>(lanes::shr::<5>(line0_2_2)),
                                         ),
                                     );
                                     let weight3 = lanes::look_up(
                                         palette,
                                         lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<6>(line0_3_1)),
-                                            lanes::mask::<4>(lanes::shr::<5>(line0_3_2)),
+                                            lanes::mask::<1>(lanes::shr::<7>(line0_3_1)),
+                                            lanes::mask::<6>(lanes::shr::<5>(line0_3_2)),
                                         ),
                                     );
                                     {

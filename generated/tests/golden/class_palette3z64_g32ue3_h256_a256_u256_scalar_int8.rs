@@ -4,7 +4,7 @@ use std::mem::offset_of;
 use crate::abi;
 use crate::bytemuck::{self, Pod, Zeroable};
 use crate::lanes::{
-    v32 as lanes, Order, TURN_BYTES, prefetch, prefetch_head, prefetch_turn,
+    v32 as lanes, Order, TURN_BYTES, in_memory, prefetch, prefetch_head, prefetch_turn,
 };
 /// 256 weights of 16 rows.
 #[repr(C)]
@@ -50,7 +50,7 @@ pub const INT8_DIRECT_R16C1_COUNTS: abi::Counts = abi::Counts {
         broadcasts: 1168,
         vectors: 528,
         products: 4096,
-        others: 9520,
+        others: 7216,
     },
     unpacking: abi::Operations {
         broadcasts: 0,
@@ -110,19 +110,10 @@ pub fn int8_direct_r16c1(
                                     let line0_0_0 = lanes::line(
                                         &unit0.codes[at_body0][0][part],
                                     );
-                                    let line0_0_1 = lanes::line(
-                                        &unit0.codes[at_body0][1][part],
-                                    );
-                                    let line0_0_2 = lanes::line(
-                                        &unit0.codes[at_body0][2][part],
-                                    );
                                     {
                                         let weight0 = lanes::look_up(
                                             palette,
-                                            lanes::or(
-                                                lanes::mask::<3>(line0_0_0),
-                                                lanes::mask::<4>(lanes::shl::<2>(line0_0_2)),
-                                            ),
+                                            lanes::mask::<7>(line0_0_0),
                                         );
                                         {
                                             let quant = lanes::splat_i(columns.quants[at_body0][0][0]);
@@ -132,23 +123,20 @@ pub fn int8_direct_r16c1(
                                     {
                                         let weight0 = lanes::look_up(
                                             palette,
-                                            lanes::or(
-                                                lanes::mask::<3>(lanes::shr::<2>(line0_0_0)),
-                                                lanes::mask::<4>(lanes::shl::<1>(line0_0_2)),
-                                            ),
+                                            lanes::mask::<7>(lanes::shr::<3>(line0_0_0)),
                                         );
                                         {
                                             let quant = lanes::splat_i(columns.quants[at_body0][1][0]);
                                             dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
                                         }
                                     }
+                                    let line0_0_1 = lanes::line(
+                                        &unit0.codes[at_body0][1][part],
+                                    );
                                     {
                                         let weight0 = lanes::look_up(
                                             palette,
-                                            lanes::or(
-                                                lanes::mask::<3>(lanes::shr::<4>(line0_0_0)),
-                                                lanes::mask::<4>(line0_0_2),
-                                            ),
+                                            lanes::mask::<7>(line0_0_1),
                                         );
                                         {
                                             let quant = lanes::splat_i(columns.quants[at_body0][2][0]);
@@ -158,10 +146,7 @@ pub fn int8_direct_r16c1(
                                     {
                                         let weight0 = lanes::look_up(
                                             palette,
-                                            lanes::or(
-                                                lanes::mask::<3>(lanes::shr::<6>(line0_0_0)),
-                                                lanes::mask::<4>(lanes::shr::<1>(line0_0_2)),
-                                            ),
+                                            lanes::mask::<7>(lanes::shr::<3>(line0_0_1)),
                                         );
                                         {
                                             let quant = lanes::splat_i(columns.quants[at_body0][3][0]);
@@ -172,8 +157,8 @@ pub fn int8_direct_r16c1(
                                         let weight0 = lanes::look_up(
                                             palette,
                                             lanes::or(
-                                                lanes::mask::<3>(line0_0_1),
-                                                lanes::mask::<4>(lanes::shr::<2>(line0_0_2)),
+                                                lanes::mask::<3>(lanes::shr::<6>(line0_0_0)),
+                                                lanes::mask::<4>(lanes::shr::<4>(line0_0_1)),
                                             ),
                                         );
                                         {
@@ -181,13 +166,13 @@ pub fn int8_direct_r16c1(
                                             dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
                                         }
                                     }
+                                    let line0_0_2 = lanes::line(
+                                        &unit0.codes[at_body0][2][part],
+                                    );
                                     {
                                         let weight0 = lanes::look_up(
                                             palette,
-                                            lanes::or(
-                                                lanes::mask::<3>(lanes::shr::<2>(line0_0_1)),
-                                                lanes::mask::<4>(lanes::shr::<3>(line0_0_2)),
-                                            ),
+                                            lanes::mask::<7>(line0_0_2),
                                         );
                                         {
                                             let quant = lanes::splat_i(columns.quants[at_body0][5][0]);
@@ -197,10 +182,7 @@ pub fn int8_direct_r16c1(
                                     {
                                         let weight0 = lanes::look_up(
                                             palette,
-                                            lanes::or(
-                                                lanes::mask::<3>(lanes::shr::<4>(line0_0_1)),
-                                                lanes::mask::<4>(lanes::shr::<4>(line0_0_2)),
-                                            ),
+                                            lanes::mask::<7>(lanes::shr::<3>(line0_0_2)),
                                         );
                                         {
                                             let quant = lanes::splat_i(columns.quants[at_body0][6][0]);
@@ -211,8 +193,8 @@ pub fn int8_direct_r16c1(
                                         let weight0 = lanes::look_up(
                                             palette,
                                             lanes::or(
-                                                lanes::mask::<3>(lanes::shr::<6>(line0_0_1)),
-                                                lanes::mask::<4>(lanes::shr::<5>(line0_0_2)),
+                                                lanes::mask::<1>(lanes::shr::<7>(line0_0_1)),
+                                                lanes::mask::<6>(lanes::shr::<5>(line0_0_2)),
                                             ),
                                         );
                                         {

@@ -4,7 +4,7 @@ use std::mem::offset_of;
 use crate::abi;
 use crate::bytemuck::{self, Pod, Zeroable};
 use crate::lanes::{
-    v128::products_i16 as lanes, Order, TURN_BYTES, prefetch, prefetch_head,
+    v128::products_i16 as lanes, Order, TURN_BYTES, in_memory, prefetch, prefetch_head,
     prefetch_turn,
 };
 /// 256 weights of 16 rows.
@@ -125,29 +125,17 @@ pub fn int8_direct_r16c1_p4096(
                                 let part_of_step = 0;
                                 let at_body0 = at_step0;
                                 prefetch(&unit0.codes[at_body0][0][0], ahead);
-                                let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
                                 prefetch(&unit0.codes[at_body0][1][0], ahead);
-                                let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
                                 prefetch(&unit0.codes[at_body0][2][0], ahead);
-                                let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
                                 prefetch(&unit0.codes[at_body0][3][0], ahead);
-                                let line0_0_3 = lanes::line(&unit0.codes[at_body0][3][0]);
-                                let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][1]);
-                                let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][1]);
-                                let line0_1_2 = lanes::line(&unit1.codes[at_body0][2][1]);
-                                let line0_1_3 = lanes::line(&unit1.codes[at_body0][3][1]);
-                                let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][2]);
-                                let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][2]);
-                                let line0_2_2 = lanes::line(&unit2.codes[at_body0][2][2]);
-                                let line0_2_3 = lanes::line(&unit2.codes[at_body0][3][2]);
-                                let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][3]);
-                                let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][3]);
-                                let line0_3_2 = lanes::line(&unit3.codes[at_body0][2][3]);
-                                let line0_3_3 = lanes::line(&unit3.codes[at_body0][3][3]);
                                 let mut pair0_0_0;
                                 let mut pair0_1_0;
                                 let mut pair0_2_0;
                                 let mut pair0_3_0;
+                                let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
+                                let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][1]);
+                                let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][2]);
+                                let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][3]);
                                 {
                                     let weight0 = lanes::look_up(
                                         palette,
@@ -214,6 +202,10 @@ pub fn int8_direct_r16c1_p4096(
                                         dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                     }
                                 }
+                                let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
+                                let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][1]);
+                                let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][2]);
+                                let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][3]);
                                 {
                                     let weight0 = lanes::look_up(
                                         palette,
@@ -280,6 +272,10 @@ pub fn int8_direct_r16c1_p4096(
                                         dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                     }
                                 }
+                                let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
+                                let line0_1_2 = lanes::line(&unit1.codes[at_body0][2][1]);
+                                let line0_2_2 = lanes::line(&unit2.codes[at_body0][2][2]);
+                                let line0_3_2 = lanes::line(&unit3.codes[at_body0][2][3]);
                                 {
                                     let weight0 = lanes::look_up(
                                         palette,
@@ -346,6 +342,10 @@ pub fn int8_direct_r16c1_p4096(
                                         dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                     }
                                 }
+                                let line0_0_3 = lanes::line(&unit0.codes[at_body0][3][0]);
+                                let line0_1_3 = lanes::line(&unit1.codes[at_body0][3][1]);
+                                let line0_2_3 = lanes::line(&unit2.codes[at_body0][3][2]);
+                                let line0_3_3 = lanes::line(&unit3.codes[at_body0][3][3]);
                                 {
                                     let weight0 = lanes::look_up(
                                         palette,

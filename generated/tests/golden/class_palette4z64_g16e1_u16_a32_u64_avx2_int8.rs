@@ -4,7 +4,8 @@ use std::mem::offset_of;
 use crate::abi;
 use crate::bytemuck::{self, Pod, Zeroable};
 use crate::lanes::{
-    v256::pairs_i16 as lanes, Order, TURN_BYTES, prefetch, prefetch_head, prefetch_turn,
+    v256::pairs_i16 as lanes, Order, TURN_BYTES, in_memory, prefetch, prefetch_head,
+    prefetch_turn,
 };
 /// 64 weights of 16 rows.
 #[repr(C)]
@@ -45,7 +46,7 @@ pub const INT8_DIRECT_R32C1_P4096_COUNTS: abi::Counts = abi::Counts {
     ahead: 9216,
     unit: abi::Operations {
         broadcasts: 34,
-        vectors: 48,
+        vectors: 80,
         products: 192,
         others: 296,
     },
@@ -82,6 +83,8 @@ pub fn int8_direct_r32c1_p4096(
         tile_bytes: 2 * units * size_of::<Unit>(),
         segment_bytes: 8 * size_of::<Unit>(),
     };
+    let mut sum = &mut [lanes::zero_f(); 4];
+    let mut t = &mut [lanes::zero_f(); 4];
     for first in (0..units).step_by(8) {
         let last = units.min(first + 8);
         let tiles = tiles
@@ -92,10 +95,10 @@ pub fn int8_direct_r32c1_p4096(
             let panel1 = &panels[1 * units..][..units];
             let ahead = order.ahead(first / 8, tile, 1);
             for (group, out) in groups.chunks_exact(units).zip(&mut *outs) {
-                let mut sum0_0 = lanes::zero_f();
-                let mut sum1_0 = lanes::zero_f();
-                let mut sum2_0 = lanes::zero_f();
-                let mut sum3_0 = lanes::zero_f();
+                sum[0] = lanes::zero_f();
+                sum[1] = lanes::zero_f();
+                sum[2] = lanes::zero_f();
+                sum[3] = lanes::zero_f();
                 for unit in first..last {
                     let columns = &group[unit];
                     let unit0 = &panel0[unit];
@@ -105,12 +108,14 @@ pub fn int8_direct_r32c1_p4096(
                     prefetch_head(bytemuck::bytes_of(unit0), 64, ahead);
                     prefetch_head(bytemuck::bytes_of(unit2), 64, ahead);
                     for span in 0..2 {
-                        let mut t0_0 = lanes::zero_f();
-                        let mut t1_0 = lanes::zero_f();
-                        let mut t2_0 = lanes::zero_f();
-                        let mut t3_0 = lanes::zero_f();
+                        sum = in_memory(sum);
+                        t[0] = lanes::zero_f();
+                        t[1] = lanes::zero_f();
+                        t[2] = lanes::zero_f();
+                        t[3] = lanes::zero_f();
                         for turn in 0..2 {
                             let at_turn = span * 2 + turn;
+                            t = in_memory(t);
                             let at_step0 = at_turn;
                             let mut dot0_0_0 = lanes::splat_i(columns.bias[at_step0][0]);
                             let mut dot0_1_0 = lanes::splat_i(columns.bias[at_step0][0]);
@@ -120,21 +125,17 @@ pub fn int8_direct_r32c1_p4096(
                                 let part_of_step = 0;
                                 let at_body0 = at_step0;
                                 prefetch(&unit0.codes[at_body0][0][0], ahead);
-                                let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
                                 prefetch(&unit0.codes[at_body0][1][0], ahead);
-                                let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
-                                let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][1]);
-                                let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][1]);
                                 prefetch(&unit2.codes[at_body0][0][0], ahead);
-                                let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][0]);
                                 prefetch(&unit2.codes[at_body0][1][0], ahead);
-                                let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][0]);
-                                let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][1]);
-                                let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][1]);
                                 let mut pair0_0_0;
                                 let mut pair0_1_0;
                                 let mut pair0_2_0;
                                 let mut pair0_3_0;
+                                let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
+                                let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][1]);
+                                let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][0]);
+                                let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][1]);
                                 {
                                     let weight0 = lanes::look_up(
                                         palette,
@@ -164,6 +165,14 @@ pub fn int8_direct_r32c1_p4096(
                                         dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                     }
                                 }
+                                let unit0 = lanes::after(unit0, dot0_3_0);
+                                let unit1 = lanes::after(unit1, dot0_3_0);
+                                let unit2 = lanes::after(unit2, dot0_3_0);
+                                let unit3 = lanes::after(unit3, dot0_3_0);
+                                let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
+                                let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][1]);
+                                let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][0]);
+                                let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][1]);
                                 {
                                     let weight0 = lanes::look_up(
                                         palette,
@@ -193,6 +202,14 @@ pub fn int8_direct_r32c1_p4096(
                                         dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                     }
                                 }
+                                let unit0 = lanes::after(unit0, dot0_3_0);
+                                let unit1 = lanes::after(unit1, dot0_3_0);
+                                let unit2 = lanes::after(unit2, dot0_3_0);
+                                let unit3 = lanes::after(unit3, dot0_3_0);
+                                let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
+                                let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][1]);
+                                let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][0]);
+                                let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][1]);
                                 {
                                     let weight0 = lanes::look_up(
                                         palette,
@@ -222,6 +239,14 @@ pub fn int8_direct_r32c1_p4096(
                                         dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                     }
                                 }
+                                let unit0 = lanes::after(unit0, dot0_3_0);
+                                let unit1 = lanes::after(unit1, dot0_3_0);
+                                let unit2 = lanes::after(unit2, dot0_3_0);
+                                let unit3 = lanes::after(unit3, dot0_3_0);
+                                let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
+                                let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][1]);
+                                let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][0]);
+                                let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][1]);
                                 {
                                     let weight0 = lanes::look_up(
                                         palette,
@@ -251,6 +276,10 @@ pub fn int8_direct_r32c1_p4096(
                                         dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                     }
                                 }
+                                let unit0 = lanes::after(unit0, dot0_3_0);
+                                let unit1 = lanes::after(unit1, dot0_3_0);
+                                let unit2 = lanes::after(unit2, dot0_3_0);
+                                let unit3 = lanes::after(unit3, dot0_3_0);
                             }
                             let at_step = at_step0;
                             let scale0 = lanes::mul(
@@ -269,28 +298,28 @@ pub fn int8_direct_r32c1_p4096(
                                 lanes::ue4m3(&unit3.roots[at_step * 16 / 16][1]),
                                 lanes::splat_f(0.5f32),
                             );
-                            t0_0 = lanes::fma(scale0, lanes::to_float(dot0_0_0), t0_0);
-                            t1_0 = lanes::fma(scale1, lanes::to_float(dot0_1_0), t1_0);
-                            t2_0 = lanes::fma(scale2, lanes::to_float(dot0_2_0), t2_0);
-                            t3_0 = lanes::fma(scale3, lanes::to_float(dot0_3_0), t3_0);
+                            t[0] = lanes::fma(scale0, lanes::to_float(dot0_0_0), t[0]);
+                            t[1] = lanes::fma(scale1, lanes::to_float(dot0_1_0), t[1]);
+                            t[2] = lanes::fma(scale2, lanes::to_float(dot0_2_0), t[2]);
+                            t[3] = lanes::fma(scale3, lanes::to_float(dot0_3_0), t[3]);
                         }
                         {
                             let scale = lanes::splat_f(columns.scales[span][0]);
-                            sum0_0 = lanes::fma(scale, t0_0, sum0_0);
-                            sum1_0 = lanes::fma(scale, t1_0, sum1_0);
-                            sum2_0 = lanes::fma(scale, t2_0, sum2_0);
-                            sum3_0 = lanes::fma(scale, t3_0, sum3_0);
+                            sum[0] = lanes::fma(scale, t[0], sum[0]);
+                            sum[1] = lanes::fma(scale, t[1], sum[1]);
+                            sum[2] = lanes::fma(scale, t[2], sum[2]);
+                            sum[3] = lanes::fma(scale, t[3], sum[3]);
                         }
                     }
                 }
                 let total = &mut out[0][0][0];
-                lanes::store_floats(total, lanes::add(lanes::floats(total), sum0_0));
+                lanes::store_floats(total, lanes::add(lanes::floats(total), sum[0]));
                 let total = &mut out[0][0][1];
-                lanes::store_floats(total, lanes::add(lanes::floats(total), sum1_0));
+                lanes::store_floats(total, lanes::add(lanes::floats(total), sum[1]));
                 let total = &mut out[0][1][0];
-                lanes::store_floats(total, lanes::add(lanes::floats(total), sum2_0));
+                lanes::store_floats(total, lanes::add(lanes::floats(total), sum[2]));
                 let total = &mut out[0][1][1];
-                lanes::store_floats(total, lanes::add(lanes::floats(total), sum3_0));
+                lanes::store_floats(total, lanes::add(lanes::floats(total), sum[3]));
             }
         }
     }

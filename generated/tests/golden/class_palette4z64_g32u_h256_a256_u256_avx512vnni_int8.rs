@@ -4,7 +4,8 @@ use std::mem::offset_of;
 use crate::abi;
 use crate::bytemuck::{self, Pod, Zeroable};
 use crate::lanes::{
-    v512::quads_i32 as lanes, Order, TURN_BYTES, prefetch, prefetch_head, prefetch_turn,
+    v512::quads_i32 as lanes, Order, TURN_BYTES, in_memory, prefetch, prefetch_head,
+    prefetch_turn,
 };
 /// 256 weights of 16 rows.
 #[repr(C)]
@@ -132,37 +133,25 @@ pub fn int8_direct_r64c1_p4096(
                                 let part_of_step = 0;
                                 let at_body0 = at_step0;
                                 prefetch(&unit0.codes[at_body0][0][0], ahead);
-                                let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
                                 prefetch(&unit0.codes[at_body0][1][0], ahead);
-                                let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
                                 prefetch(&unit0.codes[at_body0][2][0], ahead);
-                                let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
                                 prefetch(&unit0.codes[at_body0][3][0], ahead);
-                                let line0_0_3 = lanes::line(&unit0.codes[at_body0][3][0]);
                                 prefetch(&unit1.codes[at_body0][0][0], ahead);
-                                let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][0]);
                                 prefetch(&unit1.codes[at_body0][1][0], ahead);
-                                let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][0]);
                                 prefetch(&unit1.codes[at_body0][2][0], ahead);
-                                let line0_1_2 = lanes::line(&unit1.codes[at_body0][2][0]);
                                 prefetch(&unit1.codes[at_body0][3][0], ahead);
-                                let line0_1_3 = lanes::line(&unit1.codes[at_body0][3][0]);
                                 prefetch(&unit2.codes[at_body0][0][0], ahead);
-                                let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][0]);
                                 prefetch(&unit2.codes[at_body0][1][0], ahead);
-                                let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][0]);
                                 prefetch(&unit2.codes[at_body0][2][0], ahead);
-                                let line0_2_2 = lanes::line(&unit2.codes[at_body0][2][0]);
                                 prefetch(&unit2.codes[at_body0][3][0], ahead);
-                                let line0_2_3 = lanes::line(&unit2.codes[at_body0][3][0]);
                                 prefetch(&unit3.codes[at_body0][0][0], ahead);
-                                let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][0]);
                                 prefetch(&unit3.codes[at_body0][1][0], ahead);
-                                let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][0]);
                                 prefetch(&unit3.codes[at_body0][2][0], ahead);
-                                let line0_3_2 = lanes::line(&unit3.codes[at_body0][2][0]);
                                 prefetch(&unit3.codes[at_body0][3][0], ahead);
-                                let line0_3_3 = lanes::line(&unit3.codes[at_body0][3][0]);
+                                let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
+                                let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][0]);
+                                let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][0]);
+                                let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][0]);
                                 {
                                     let weight0 = lanes::look_up(
                                         palette,
@@ -213,6 +202,10 @@ pub fn int8_direct_r64c1_p4096(
                                         dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
                                     }
                                 }
+                                let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
+                                let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][0]);
+                                let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][0]);
+                                let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][0]);
                                 {
                                     let weight0 = lanes::look_up(
                                         palette,
@@ -263,6 +256,10 @@ pub fn int8_direct_r64c1_p4096(
                                         dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
                                     }
                                 }
+                                let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
+                                let line0_1_2 = lanes::line(&unit1.codes[at_body0][2][0]);
+                                let line0_2_2 = lanes::line(&unit2.codes[at_body0][2][0]);
+                                let line0_3_2 = lanes::line(&unit3.codes[at_body0][2][0]);
                                 {
                                     let weight0 = lanes::look_up(
                                         palette,
@@ -313,6 +310,10 @@ pub fn int8_direct_r64c1_p4096(
                                         dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
                                     }
                                 }
+                                let line0_0_3 = lanes::line(&unit0.codes[at_body0][3][0]);
+                                let line0_1_3 = lanes::line(&unit1.codes[at_body0][3][0]);
+                                let line0_2_3 = lanes::line(&unit2.codes[at_body0][3][0]);
+                                let line0_3_3 = lanes::line(&unit3.codes[at_body0][3][0]);
                                 {
                                     let weight0 = lanes::look_up(
                                         palette,

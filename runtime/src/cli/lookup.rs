@@ -13,7 +13,9 @@ use super::table::{Align, Table};
 
 /// Say which kernel runs for a problem, who chose it, and what became of the others
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: quantloom cache explain Q4_K 4096x4096 --batch 8")]
+#[command(
+    after_help = "Example: quantloom cache explain FORMAT 4096x4096 --batch 8, for a FORMAT that `quantloom formats` lists"
+)]
 pub struct Args {
     /// Name of a format, in any case
     #[arg(value_name = "FORMAT")]

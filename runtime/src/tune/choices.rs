@@ -9,7 +9,7 @@ use super::layer::Layer;
 use super::outbox::Outbox;
 use super::shipped::{self, Table};
 use super::turn::Turn;
-use super::{CacheFile, Contents, Entry, Key, Mode, Pins, Settings, Variants, place};
+use super::{CacheFile, Contents, Effort, Entry, Key, Mode, Pins, Settings, Variants, place};
 use crate::error::Result;
 use crate::matmul::Source;
 use crate::registry::Kernel;
@@ -145,6 +145,14 @@ impl Choices {
             .into_iter()
             .find_map(|source| Some((self.kernel(source, key)?, source)))
             .filter(|(kernel, _)| !self.variants.is_quarantined(kernel))
+    }
+
+    /// As [`Choices::find`], but only what was measured at least that thoroughly on this machine, or, where a quick look does, on such a one.
+    pub(super) fn measured(&self, key: &Key, effort: Effort) -> Option<(&'static Kernel, Source)> {
+        self.find(key).filter(|&(_, source)| match source {
+            Source::Memory | Source::Cache => self.entry(source, key).is_some_and(|entry| entry.effort >= effort),
+            source => source == Source::Shipped && effort == Effort::Quick,
+        })
     }
 
     /// The kernel that one source says is the best, if it knows and this build has it.

@@ -8,7 +8,7 @@ use super::deadline::Deadline;
 use super::turn::Turn;
 use super::{Bucket, Choices, Effort, Key, Outcome, Status};
 use crate::error::Result;
-use crate::matmul::{self, Request, Source, candidates};
+use crate::matmul::{self, Request, candidates};
 use crate::pool::Pool;
 use crate::registry::{self, Isa, Kernel};
 use crate::weights::Weights;
@@ -93,8 +93,7 @@ impl<'a> Group<'a> {
 
     /// What is known of a batch size, if anything.
     pub fn known(&self, batch: usize, choices: &Choices) -> Option<Outcome> {
-        // A relative is a hint for who cannot measure.
-        let (_, source) = choices.find(&self.key(batch)).filter(|(_, source)| *source != Source::Relative)?;
+        let (_, source) = choices.measured(&self.key(batch), self.effort)?;
         Some(self.unmeasured(batch, choices, Status::Known(source)))
     }
 

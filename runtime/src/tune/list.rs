@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use super::disk::replace;
-use super::{Choices, Problem};
+use super::{Choices, Effort, Problem};
 use crate::error::{Error, Result, quoted};
 use crate::matmul::Request;
 use crate::pool::Pool;
@@ -96,10 +96,10 @@ impl List {
         old.batches.extend(more);
     }
 
-    /// Leaves what nothing is known of.
+    /// Leaves what was not even looked at quickly.
     pub fn retain_unknown(&mut self, choices: &Choices, pool: &Pool) {
         for problem in &mut self.problems {
-            problem.batches = problem.unknown(choices, pool);
+            problem.batches = problem.unknown(choices, Effort::Quick, pool);
         }
         self.problems.retain(|problem| !problem.batches.is_empty());
     }

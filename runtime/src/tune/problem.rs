@@ -1,7 +1,7 @@
 //! Problems without a model: shapes, and weights to measure them on.
 
 use super::stopwatch::least_rows;
-use super::{Choices, Key};
+use super::{Choices, Effort, Key};
 use crate::error::{Error, Result};
 use crate::matmul::Request;
 use crate::measure::synthetic;
@@ -59,10 +59,10 @@ impl Problem {
         self.batches.iter().copied().filter(|&batch| is_new(self.key(batch, pool))).collect()
     }
 
-    /// Those of them for which nothing is known.
-    pub(super) fn unknown(&self, choices: &Choices, pool: &Pool) -> Vec<usize> {
+    /// Those of them that nothing was measured for, or less thoroughly.
+    pub(super) fn unknown(&self, choices: &Choices, effort: Effort, pool: &Pool) -> Vec<usize> {
         let batches = self.distinct(pool).into_iter();
-        batches.filter(|&batch| choices.find(&self.key(batch, pool)).is_none()).collect()
+        batches.filter(|&batch| choices.measured(&self.key(batch, pool), effort).is_none()).collect()
     }
 
     /// Weights to measure on, a part of the rows where there are many: the same on every call.

@@ -175,7 +175,7 @@ impl<'a> Tuner<'a> {
         let mut outcomes = Vec::<Outcome>::with_capacity(total);
         for problem in &list.problems {
             // Nothing is measured on no rows: they tell what is known, and what would run.
-            let is_open = self.forced || !problem.unknown(self.choices, pool).is_empty();
+            let is_open = self.forced || !problem.unknown(self.choices, self.effort, pool).is_empty();
             let rows = if is_open && deadline.allows(Duration::ZERO) { problem.n } else { 0 };
             let weights = Problem { n: rows, ..problem.clone() }.sample(pool)?;
             let job = Job { weights: &weights, n: problem.n, batches: &problem.batches, request: problem.request };

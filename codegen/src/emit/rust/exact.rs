@@ -11,25 +11,25 @@ use crate::lower::class::{Codes, LINE, Min, PANEL_ROWS};
 impl Tile<'_> {
     /// One unit from packed memory: every weight decoded to f32, `take(quad, index)` then using the vectors `weight0`, `weight1`, ...
     /// of weight `4 quad + index` of chunk `at_chunk`.
-    pub fn exact_weights(&self, take: &dyn Fn(usize, usize) -> TokenStream) -> TokenStream {
+    pub fn exact_weights(&self, take: &dyn Fn(usize, usize) -> TokenStream, after: &Option<TokenStream>) -> TokenStream {
         let class = self.class;
         let (chunk, step) = (class.chunk(), class.step);
         if class.codes == Codes::None {
             self.plain_weights(take)
         } else if step >= chunk {
-            let (scales, quads) = (self.exact_scales(), self.exact_quads(0..chunk / 4, take));
-            let lines = self.exact_lines();
+            let (scales, prefetch) = (self.exact_scales(), self.exact_prefetch());
+            let quads = self.exact_quads(0..chunk / 4, take, after);
             let chunks = step / chunk;
-            let inner = each("inner", chunks, quote!(let at_chunk = at_step * #chunks + inner; #lines #quads));
+            let inner = each("inner", chunks, quote!(let at_chunk = at_step * #chunks + inner; #prefetch #quads));
             each("at_step", class.steps(), quote!(#scales #inner))
         } else {
-            let (lines, scales) = (self.exact_lines(), self.exact_scales());
+            let (scales, prefetch) = (self.exact_scales(), self.exact_prefetch());
             let count = chunk / step;
             let steps = (0..count).map(|sub| {
-                let quads = self.exact_quads(sub * step / 4..(sub + 1) * step / 4, take);
-                quote!({ let at_step = at_chunk * #count + #sub; #scales #quads })
+                let quads = self.exact_quads(sub * step / 4..(sub + 1) * step / 4, take, after);
+                quote!(let at_step = at_chunk * #count + #sub; #scales #quads)
             });
-            each("at_chunk", class.unit / chunk, quote!(#lines #(#steps)*))
+            each("at_chunk", class.unit / chunk, quote!(#prefetch #(#steps)*))
         }
     }
 
@@ -53,21 +53,35 @@ impl Tile<'_> {
         each("at_chunk", class.unit / chunk, quote!(#(#weights)*))
     }
 
-    /// The code lines of chunk `at_chunk`.
-    fn exact_lines(&self) -> TokenStream {
-        let class = self.class;
-        let (chunks, lines) = (class.body() / class.chunk(), class.chunk_lines());
-        let loads = (0..self.vectors).map(|vector| {
-            let unit = format_ident!("unit{vector}");
-            let first = if chunks == 1 { quote!(0) } else { quote!(at_chunk % #chunks * #lines) };
-            let codes = quote!(#unit.codes[at_chunk / #chunks]);
-            self.load_lines(vector, &codes, &first, lines, &format!("line{vector}_"), self.streams)
-        });
+    /// Asks for what lies ahead of the code lines of chunk `at_chunk`.
+    fn exact_prefetch(&self) -> TokenStream {
+        let [codes, first] = self.exact_codes();
+        let lines = (0..self.vectors).map(|vector| self.prefetch_lines(vector, &codes, &first, self.class.chunk_lines()));
+        quote!(#(#lines)*)
+    }
+
+    /// Loads what [`Tile::load_lines`] says of chunk `at_chunk`.
+    fn exact_lines(&self, quad: usize) -> TokenStream {
+        let [codes, first] = self.exact_codes();
+        let loads = (0..self.vectors).map(|vector| self.load_lines(vector, &codes, &first, quad, &format!("line{vector}_")));
         quote!(#(#loads)*)
     }
 
-    fn exact_quads(&self, quads: std::ops::Range<usize>, take: &dyn Fn(usize, usize) -> TokenStream) -> TokenStream {
+    /// The lines of the body that chunk `at_chunk` belongs to, and which of them is its first.
+    fn exact_codes(&self) -> [TokenStream; 2] {
+        let (chunks, lines) = (self.class.body() / self.class.chunk(), self.class.chunk_lines());
+        let first = if chunks == 1 { quote!(0) } else { quote!(at_chunk % #chunks * #lines) };
+        [quote!(codes[at_chunk / #chunks]), first]
+    }
+
+    fn exact_quads(
+        &self,
+        quads: std::ops::Range<usize>,
+        take: &dyn Fn(usize, usize) -> TokenStream,
+        after: &Option<TokenStream>,
+    ) -> TokenStream {
         let quads = quads.map(|quad| {
+            let lines = self.exact_lines(quad);
             let codes = (0..self.vectors).map(|vector| {
                 let (name, value) = (format_ident!("quad{vector}"), quads::quad(self.class, &format!("line{vector}_"), quad));
                 quote!(let #name = #value;)
@@ -77,7 +91,7 @@ impl Tile<'_> {
                 let taken = take(quad, index);
                 quote!({ #(#weights)* #taken })
             });
-            quote!(#(#codes)* #(#weights)*)
+            quote!(#lines #(#codes)* #(#weights)* #after)
         });
         quote!(#(#quads)*)
     }
@@ -153,18 +167,22 @@ impl Tile<'_> {
     /// One unit multiplied, straight from packed memory or from the stage.
     pub fn exact_unit(&self, source: Source) -> TokenStream {
         let (unit, chunk) = (self.class.unit, self.class.chunk());
+        let last = cell("sum", self.vectors - 1, self.cols - 1);
         match source {
-            Source::Packed => self.exact_weights(&|quad, index| {
-                let at = quad * 4 + index;
-                self.multiply_exact(&quote!(#at))
-            }),
+            Source::Packed => {
+                let multiply = |quad, index| {
+                    let at = quad * 4 + index;
+                    self.multiply_exact(&quote!(#at))
+                };
+                self.exact_weights(&multiply, &self.after(source, "after_f", &last))
+            }
             Source::Stage => {
                 let weights = (0..self.vectors).map(|vector| {
                     let name = format_ident!("weight{vector}");
                     quote!(let #name = lanes::floats(&stage.weights[at_chunk][at][#vector]);)
                 });
-                let multiply = self.multiply_exact(&quote!(at));
-                each("at_chunk", unit / chunk, each("at", chunk, quote!(#(#weights)* #multiply)))
+                let (multiply, after) = (self.multiply_exact(&quote!(at)), self.after(source, "after_f", &last));
+                each("at_chunk", unit / chunk, each("at", chunk, quote!(#(#weights)* #multiply #after)))
             }
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Per span `t = +0`; per step `t = fma(root * sub, f32(dot), t)`; then the mins; then `sum = fma(activation scale, t, sum)`.
 //!
-//! The dots of several steps are in flight at once: one dot takes five cycles, and two or more can begin in each, so that the cells
+//! The dots of several steps can be in flight at once: one dot takes five cycles, and two or more can begin in each, so that the cells
 //! of a small tile are too few to keep the processor busy.
 
 use proc_macro2::{Ident, TokenStream};
@@ -30,25 +30,27 @@ impl Tile<'_> {
             let (flight, turn) = self.turn(source, steps);
             let turns = steps / flight;
             let first = scaled(&quote!(span), turns);
-            let turns = each("turn", turns, quote!(let at_turn = #first + turn; #turn));
-            return each("span", spans, quote!(#open #turns #close));
+            let keep = self.keep("t");
+            let turns = each("turn", turns, quote!(let at_turn = #first + turn; #keep #turn));
+            let keep = self.keep("sum");
+            return each("span", spans, quote!(#keep #open #turns #close));
         }
         let flight = self.flight(spans);
-        let (starts, dots) = (self.starts(flight), self.dots(source, flight));
+        let (starts, dots, keep) = (self.starts(flight), self.dots(source, flight), self.keep("sum"));
         let ends = (0..flight).map(|step| {
             let (end, span) = (self.end(source, step), place(&quote!(at_turn), flight, step));
             quote!({ let span = #span; #open #end #close })
         });
-        each("at_turn", spans / flight, quote!(#starts #dots #(#ends)*))
+        each("at_turn", spans / flight, quote!(#keep #starts #dots #(#ends)*))
     }
 
     /// What comes before the steps of a span, and what after.
     fn around_span(&self, source: Source) -> (TokenStream, TokenStream) {
-        let clear = self.cells(|t, _, _| quote!(let mut #t = lanes::zero_f();), "t");
+        let clear = self.clear("t");
         let (roots, mins) = (self.span_roots(source), self.int8_mins(source));
         let finish = self.columns(|column| {
             let sums = (0..self.vectors).map(|vector| {
-                let (sum, t) = (cell("sum", vector, column), cell("t", vector, column));
+                let (sum, t) = (self.sum("sum", vector, column), self.sum("t", vector, column));
                 quote!(#sum = lanes::fma(scale, #t, #sum);)
             });
             quote!({ let scale = lanes::splat_f(columns.scales[span][#column]); #(#sums)* })
@@ -77,14 +79,17 @@ impl Tile<'_> {
     /// A body that holds several steps: loaded once, its steps one after the other.
     fn body_turn(&self, source: Source, count: usize) -> TokenStream {
         let quads = self.class.step / 4;
-        let load = self.load(source, 0);
         let steps = (0..count).map(|step| {
             let (start, pairs, end) = (self.start(step), self.pair_sums(step), self.end(source, step));
+            let load = (0..quads).map(|index| self.load(source, 0, step * quads + index));
             let dots = (0..quads).map(|index| self.quad_dots(source, step, (0, step * quads + index), (index, quads)));
+            let dots = load.zip(dots).map(|(load, dots)| quote!(#load #dots));
             let (name, place) = (at_step(step), place(&quote!(at_turn), count, step));
-            quote!({ let #name = #place; #start #pairs #(#dots)* #end })
+            let keep = self.keep("t");
+            quote!(let #name = #place; #keep #start #pairs #(#dots)* #end)
         });
-        quote!(let at_body0 = at_turn; #load #(#steps)*)
+        let prefetch = self.prefetch(source, 0);
+        quote!(let at_body0 = at_turn; #prefetch #(#steps)*)
     }
 
     /// The dots of the steps in flight begin: `at_step{step}` is where in the unit they are.
@@ -118,7 +123,7 @@ impl Tile<'_> {
                 (format_ident!("scale{vector}"), self.step_scale(source, vector), self.step_zeros(source, vector));
             quote!(let #scale = #value; #zeros)
         });
-        let add = self.cells(
+        let add = self.sums(
             |t, vector, column| {
                 let (dot, scale) = (dot(step, vector, column), format_ident!("scale{vector}"));
                 let whole = self.less_zeros(vector, column, quote!(lanes::to_float(#dot)));
@@ -135,28 +140,37 @@ impl Tile<'_> {
         let (parts, quads) = (class.step / class.body(), class.body() / 4);
         let bodies = (0..flight).map(|step| {
             let (at_body, at_step) = (at_body(step), at_step(step));
-            let (load, pairs) = (self.load(source, step), self.pair_sums(step));
+            let (prefetch, pairs) = (self.prefetch(source, step), self.pair_sums(step));
             let first = scaled(&quote!(#at_step), parts);
             let place = if parts == 1 { first } else { quote!(#first + part_of_step) };
-            quote!(let #at_body = #place; #load #pairs)
+            quote!(let #at_body = #place; #prefetch #pairs)
         });
-        let dots = (0..quads)
-            .flat_map(|quad| (0..flight).map(move |step| (quad, step)))
-            .map(|(quad, step)| self.quad_dots(source, step, (step, quad), (quad, quads)));
+        let dots = (0..quads).flat_map(|quad| (0..flight).map(move |step| (quad, step))).map(|(quad, step)| {
+            let (load, dots) = (self.load(source, step, quad), self.quad_dots(source, step, (step, quad), (quad, quads)));
+            quote!(#load #dots)
+        });
         each("part_of_step", parts, quote!(#(#bodies)* #(#dots)*))
     }
 
-    /// Loads the lines of body `at_body{body}` if they come from packed memory.
-    fn load(&self, source: Source, body: usize) -> TokenStream {
+    /// Asks for what lies ahead of the lines of body `at_body{body}`.
+    fn prefetch(&self, source: Source, body: usize) -> TokenStream {
         if source == Source::Stage {
             return quote!();
         }
         let at_body = at_body(body);
-        let loads = (0..self.vectors).map(|vector| {
-            let unit = format_ident!("unit{vector}");
-            let (codes, lines) = (quote!(#unit.codes[#at_body]), self.class.body_lines());
-            self.load_lines(vector, &codes, &quote!(0), lines, &lines_of(body, vector), self.streams)
-        });
+        let lines = (0..self.vectors)
+            .map(|vector| self.prefetch_lines(vector, &quote!(codes[#at_body]), &quote!(0), self.class.body_lines()));
+        quote!(#(#lines)*)
+    }
+
+    /// Loads what [`Tile::load_lines`] says of body `at_body{body}`, if it comes from packed memory.
+    fn load(&self, source: Source, body: usize, quad: usize) -> TokenStream {
+        if source == Source::Stage {
+            return quote!();
+        }
+        let at_body = at_body(body);
+        let loads = (0..self.vectors)
+            .map(|vector| self.load_lines(vector, &quote!(codes[#at_body]), &quote!(0), quad, &lines_of(body, vector)));
         quote!(#(#loads)*)
     }
 
@@ -176,7 +190,8 @@ impl Tile<'_> {
             let products = (0..self.vectors).map(|vector| self.multiply(step, vector, column, row));
             quote!({ let quant = lanes::splat_i(columns.quants[#at_body][#quad][#column]); #(#products)* })
         });
-        quote!({ #(#weights)* #products })
+        let after = self.after(source, "after", &self.latest(step, row));
+        quote!({ #(#weights)* #products } #after)
     }
 
     /// The 16-bit sums of a step that some instruction sets add to before they widen.
@@ -185,6 +200,17 @@ impl Tile<'_> {
             return quote!();
         }
         self.cells(|pair, _, _| quote!(let mut #pair;), &format!("pair{step}_"))
+    }
+
+    /// What the last product of a quad was added to: see [`Tile::multiply`].
+    fn latest(&self, step: usize, (index, count): (usize, usize)) -> Ident {
+        let (vector, column) = (self.vectors - 1, self.cols - 1);
+        let widened = (index + 1).is_multiple_of(unit::budget(self.class, self.width)) || index + 1 == count;
+        if self.width.dot.is_narrow() && !widened {
+            cell(&format!("pair{step}_"), vector, column)
+        } else {
+            dot(step, vector, column)
+        }
     }
 
     /// Adds the products of quad `index` of `count` to the dot, by the primitive of the instruction set.

@@ -1,12 +1,12 @@
 //! A kernel: the loops over column groups, segments and units around a tile.
 
 use proc_macro2::{Ident, TokenStream};
-use quantloom_spec::isa::Isa;
+use quantloom_spec::isa::{Dot, Isa};
 use quantloom_spec::kernels::{Numerics, Schedule, Variant};
 use quote::{format_ident, quote};
 
 use super::counts::Counts;
-use super::int8::{Source, cell};
+use super::int8::Source;
 use super::tile::Tile;
 use super::{Width, quads, unit};
 use crate::lower::class::{Class, Codes, PANEL_ROWS, SEGMENT};
@@ -19,13 +19,43 @@ pub struct Kernel<'a> {
     pub tile: Tile<'a>,
 }
 
+/// How a tile makes do with the registers that there are.
+struct Registers {
+    /// f32 sums that lie in memory.
+    stored: usize,
+    /// Whether quads are decoded one after the other.
+    tight: bool,
+}
+
+impl Registers {
+    /// Of a variant for a class. The counts of registers were tried: with fewer for decoding LLVM spills, with more it stores sums that have room,
+    /// which takes 4 to 10% of the time.
+    fn of(variant: &Variant, class: &Class, isa: &Isa) -> Self {
+        let (vectors, int8) = (variant.vectors_of(isa), variant.numerics == Numerics::Int8);
+        let narrow = int8 && isa.dot == Dot::PairsI16;
+        let decoding = match variant.schedule {
+            Schedule::Panel if narrow => 9,
+            Schedule::Panel => 5,
+            Schedule::Direct if narrow => 2 * vectors + 6,
+            Schedule::Direct if int8 => vectors * class.planes.len() + 5,
+            Schedule::Direct => 4 * vectors + 6,
+        };
+        let sums = if int8 { vectors * variant.cols } else { 0 };
+        let missing = (variant.registers(isa) + sums + decoding).saturating_sub(isa.registers);
+        // With 32 registers and one accumulator a cell, LLVM's own order spills little and is 2 to 4% faster.
+        let spills = isa.registers < 32 || narrow;
+        Self { stored: missing.min(sums), tight: missing > 0 && spills && !isa.is_scalar() }
+    }
+}
+
 impl<'a> Kernel<'a> {
     /// The kernel of a variant.
     pub fn new(class: &'a Class, isa: &Isa, variant: &'a Variant) -> Self {
         let width = Width::of(isa);
         let streams = variant.schedule == Schedule::Direct && variant.prefetch > 0;
         let vectors = variant.vectors_of(isa);
-        Self { variant, tile: Tile { class, width, vectors, cols: variant.cols, steps: variant.steps, streams } }
+        let Registers { stored, tight } = Registers::of(variant, class, isa);
+        Self { variant, tile: Tile { class, width, vectors, cols: variant.cols, steps: variant.steps, streams, stored, tight } }
     }
 
     /// The function's name.
@@ -115,6 +145,7 @@ impl<'a> Kernel<'a> {
             let name = format_ident!("panel{panel}");
             quote!(let #name = &panels[#panel * units..][..units];)
         });
+        let memory = tile.memory();
         let stages = (self.variant.schedule == Schedule::Panel).then(|| {
             let stage = tile.stage_name(self.variant.numerics);
             quote!(let mut stages = [#stage::zeroed(); #segment];)
@@ -128,6 +159,7 @@ impl<'a> Kernel<'a> {
             let outs: &mut [[[[[f32; #lanes]; #parts]; #panels]; #cols]] = bytemuck::cast_slice_mut(out);
             #palette
             #order
+            #memory
             #stages
             for first in (0..units).step_by(#segment) {
                 let last = units.min(first + #segment);
@@ -198,16 +230,16 @@ impl<'a> Kernel<'a> {
     /// The sums of a segment for one column group, added to the output.
     fn sums(&self, source: Source) -> TokenStream {
         let tile = &self.tile;
-        let clear = tile.cells(|sum, _, _| quote!(let mut #sum = lanes::zero_f();), "sum");
+        let clear = tile.clear("sum");
         let unit = match self.variant.numerics {
             Numerics::Exact => tile.exact_unit(source),
             Numerics::Int8 => tile.int8_unit(source),
         };
         let refs = (source == Source::Packed).then(|| self.unit_refs());
         let heads = tile.streams.then(|| self.prefetch_heads());
-        let add = tile.cells(
-            |_, vector, column| {
-                let (sum, panel, part) = (cell("sum", vector, column), tile.panel(vector), tile.part(vector));
+        let add = tile.sums(
+            |sum, vector, column| {
+                let (panel, part) = (tile.panel(vector), tile.part(vector));
                 quote! {
                     let total = &mut out[#column][#panel][#part];
                     lanes::store_floats(total, lanes::add(lanes::floats(total), #sum));

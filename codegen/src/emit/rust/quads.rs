@@ -7,29 +7,38 @@ use super::tile::Tile;
 use crate::lower::class::{Class, Codes};
 
 impl Tile<'_> {
-    /// Loads `count` lines of a row vector from `codes[first]` on: `let line0 = lanes::line(...); ...`, each with its prefetch if
-    /// there are any.
+    /// Loads the lines that quad `quad` is the first to need, or where registers are few all that it needs, counted from `unit{vector}.{codes}[first]`:
+    /// `let line0 = lanes::line(...); ...`.
     pub fn load_lines(
         &self,
         vector: usize,
         codes: &TokenStream,
         first: &TokenStream,
-        count: usize,
+        quad: usize,
         prefix: &str,
-        prefetch: bool,
     ) -> TokenStream {
-        let part = self.part(vector);
-        let lines = (0..count).map(|index| {
-            let line = format_ident!("{prefix}{index}");
-            let place =
-                if first.to_string() == "0" { quote!(&#codes[#index][#part]) } else { quote!(&#codes[#first + #index][#part]) };
-            let ahead = prefetch.then(|| self.prefetch_line(vector, &place));
-            quote! {
-                #ahead
-                let #line = lanes::line(#place);
-            }
+        let unit = format_ident!("unit{vector}");
+        let lines = if self.tight { self.class.lines_of(quad) } else { self.class.new_lines(quad) };
+        let loads = lines.into_iter().map(|index| {
+            let (line, place) = (format_ident!("{prefix}{index}"), self.line(vector, &quote!(#unit.#codes), first, index));
+            quote!(let #line = lanes::line(#place);)
         });
+        quote!(#(#loads)*)
+    }
+
+    /// Asks for `count` lines as far ahead from `unit{vector}.{codes}[first]` on, if the tile streams.
+    pub fn prefetch_lines(&self, vector: usize, codes: &TokenStream, first: &TokenStream, count: usize) -> TokenStream {
+        let count = if self.streams { count } else { 0 };
+        let unit = format_ident!("unit{vector}");
+        let codes = quote!(#unit.#codes);
+        let lines = (0..count).map(|index| self.prefetch_line(vector, &self.line(vector, &codes, first, index)));
         quote!(#(#lines)*)
+    }
+
+    /// A row vector's part of line `index`, counted from `codes[first]`.
+    fn line(&self, vector: usize, codes: &TokenStream, first: &TokenStream, index: usize) -> TokenStream {
+        let part = self.part(vector);
+        if first.to_string() == "0" { quote!(&#codes[#index][#part]) } else { quote!(&#codes[#first + #index][#part]) }
     }
 
     /// One prefetch per line of memory: with narrow vectors, only where the first of them is read.

@@ -127,7 +127,7 @@ impl Tile<'_> {
 
     fn flat_mins(&self, source: Source) -> TokenStream {
         let (steps, step, group) = (self.class.span / self.class.step, self.class.step, self.class.root_group);
-        let add = self.cells(
+        let add = self.sums(
             |t, vector, column| {
                 let min = match source {
                     Source::Packed => self.root(vector, "min_roots", &quote!(at_step * #step / #group), 1.0),
@@ -170,7 +170,7 @@ impl Tile<'_> {
             };
             quote!(let #name = #root;)
         });
-        let finish = self.cells(
+        let finish = self.sums(
             |t, vector, column| {
                 let (dot, scale) = (cell("dot", vector, column), format_ident!("scale{vector}"));
                 quote!(#t = lanes::fma(#scale, lanes::to_float(#dot), #t);)

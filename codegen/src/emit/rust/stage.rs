@@ -64,26 +64,28 @@ impl Tile<'_> {
     }
 
     fn unpack_exact(&self) -> TokenStream {
-        self.exact_weights(&|quad, index| {
-            let at = quad * 4 + index;
-            let stores = (0..self.vectors).map(|vector| {
-                let weight = format_ident!("weight{vector}");
-                quote!(lanes::store_floats(&mut stage.weights[at_chunk][#at][#vector], #weight);)
-            });
-            quote!(#(#stores)*)
-        })
+        self.exact_weights(
+            &|quad, index| {
+                let at = quad * 4 + index;
+                let stores = (0..self.vectors).map(|vector| {
+                    let weight = format_ident!("weight{vector}");
+                    quote!(lanes::store_floats(&mut stage.weights[at_chunk][#at][#vector], #weight);)
+                });
+                quote!(#(#stores)*)
+            },
+            &None,
+        )
     }
 
     fn unpack_quads(&self) -> TokenStream {
         let class = self.class;
         let vectors = (0..self.vectors).map(|vector| {
-            let unit = format_ident!("unit{vector}");
-            let load = self.load_lines(vector, &quote!(#unit.codes[at_body]), &quote!(0), class.body_lines(), "line", false);
             let stores = (0..class.body() / 4).map(|quad| {
+                let load = self.load_lines(vector, &quote!(codes[at_body]), &quote!(0), quad, "line");
                 let value = quads::quad(class, "line", quad);
-                quote!(lanes::store_line(&mut stage.quads[at_body][#quad][#vector], #value);)
+                quote!(#load lanes::store_line(&mut stage.quads[at_body][#quad][#vector], #value);)
             });
-            quote!({ #load #(#stores)* })
+            quote!({ #(#stores)* })
         });
         each("at_body", class.unit / class.body(), quote!(#(#vectors)*))
     }

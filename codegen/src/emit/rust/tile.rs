@@ -4,7 +4,7 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
 use super::Width;
-use super::int8::cell;
+use super::int8::{Source, cell};
 use crate::lower::class::Class;
 
 /// A register tile: `vectors` row vectors by `cols` columns.
@@ -22,6 +22,10 @@ pub struct Tile<'a> {
     pub steps: usize,
     /// Whether each line of packed memory that is read asks for one that is `ahead`.
     pub streams: bool,
+    /// How many of its f32 sums lie in memory, because registers hold the dots and what they are made of.
+    pub stored: usize,
+    /// Whether registers are so few that quads are decoded one after the other.
+    pub tight: bool,
 }
 
 impl Tile<'_> {
@@ -55,9 +59,76 @@ impl Tile<'_> {
 
     /// One piece of text per cell, columns first.
     pub fn cells(&self, text: impl Fn(Ident, usize, usize) -> TokenStream, prefix: &str) -> TokenStream {
+        self.each_cell(|vector, column| text(cell(prefix, vector, column), vector, column))
+    }
+
+    /// One piece of text per f32 sum, which is a variable or lies in memory; columns first.
+    pub fn sums(&self, text: impl Fn(TokenStream, usize, usize) -> TokenStream, name: &str) -> TokenStream {
+        self.each_cell(|vector, column| text(self.sum(name, vector, column), vector, column))
+    }
+
+    /// The f32 sum of one cell.
+    pub fn sum(&self, name: &str, vector: usize, column: usize) -> TokenStream {
+        if let Some(place) = self.stored_at(name, vector, column) {
+            let array = format_ident!("{name}");
+            return quote!(#array[#place]);
+        }
+        let variable = cell(name, vector, column);
+        quote!(#variable)
+    }
+
+    /// Every f32 sum of that name at +0.
+    pub fn clear(&self, name: &str) -> TokenStream {
+        let sum = |sum, vector, column| {
+            let declare = self.stored_at(name, vector, column).is_none().then(|| quote!(let mut));
+            quote!(#declare #sum = lanes::zero_f();)
+        };
+        self.sums(sum, name)
+    }
+
+    /// The memory of the f32 sums that lie there.
+    pub fn memory(&self) -> TokenStream {
+        let stored = self.stored;
+        let arrays = ["sum", "t"].into_iter().filter(|name| self.stores(name)).map(|name| {
+            let name = format_ident!("{name}");
+            quote!(let mut #name = &mut [lanes::zero_f(); #stored];)
+        });
+        quote!(#(#arrays)*)
+    }
+
+    /// Keeps the sums of that name that lie in memory there: LLVM would load them into registers, and spill those.
+    pub fn keep(&self, name: &str) -> Option<TokenStream> {
+        let array = format_ident!("{name}");
+        self.stores(name).then(|| quote!(#array = in_memory(#array);))
+    }
+
+    /// Lets the next quad begin when `value` has been computed, if registers are few: LLVM would decode several quads ahead and spill
+    /// them. The processor does not wait.
+    pub fn after(&self, source: Source, function: &str, value: &Ident) -> Option<TokenStream> {
+        let function = format_ident!("{function}");
+        let next = |place: Ident| quote!(let #place = lanes::#function(#place, #value););
+        let places = match source {
+            Source::Packed => (0..self.vectors).map(|vector| next(format_ident!("unit{vector}"))).collect(),
+            Source::Stage => next(format_ident!("stage")),
+        };
+        self.tight.then_some(places)
+    }
+
+    /// Whether sums of that name lie in memory: the sum of a span of one step is made and used at once.
+    fn stores(&self, name: &str) -> bool {
+        self.stored > 0 && (name == "sum" || self.class.span > self.class.step)
+    }
+
+    /// Where in memory the sum of a cell lies, if it does: the last ones do.
+    fn stored_at(&self, name: &str, vector: usize, column: usize) -> Option<usize> {
+        let kept = self.vectors * self.cols - self.stored;
+        if self.stores(name) { (column * self.vectors + vector).checked_sub(kept) } else { None }
+    }
+
+    fn each_cell(&self, text: impl Fn(usize, usize) -> TokenStream) -> TokenStream {
         let cells = (0..self.cols)
             .flat_map(|column| (0..self.vectors).map(move |vector| (vector, column)))
-            .map(|(vector, column)| text(cell(prefix, vector, column), vector, column));
+            .map(|(vector, column)| text(vector, column));
         quote!(#(#cells)*)
     }
 

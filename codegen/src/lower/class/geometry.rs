@@ -43,17 +43,43 @@ impl Class {
     #[must_use]
     pub fn places(&self, quad: usize) -> Vec<Place> {
         let chunk_quads = self.chunk() / 4;
-        let (chunk, quad) = (quad / chunk_quads, quad % chunk_quads);
-        let (mut line, mut low) = (chunk * self.chunk_lines(), 0);
-        let place = |&bits: &u32| {
-            let quads_a_line = 8 / bits as usize;
-            let shift = bits * (quad % quads_a_line) as u32;
-            let place = Place { line: line + quad / quads_a_line, bits, low, shift };
-            line += chunk_quads / quads_a_line;
-            low += bits;
-            place
-        };
-        self.planes.iter().map(place).collect()
+        let first = quad / chunk_quads * self.chunk_lines();
+        let places = self.chunk_places().swap_remove(quad % chunk_quads);
+        places.into_iter().map(|place| Place { line: first + place.line, ..place }).collect()
+    }
+
+    /// Where the bits of the quads of a chunk are. Each byte of a line holds as many whole codes as fit, from the bottom; from what is
+    /// left on top of it and of its neighbours come further codes, each as soon as it is complete.
+    fn chunk_places(&self) -> Vec<Vec<Place>> {
+        let bits = self.bits();
+        let (mut quads, mut rest, mut held) = (Vec::new(), Vec::new(), 0);
+        for line in 0..self.chunk_lines() {
+            let whole = 8 / bits;
+            quads.extend((0..whole).map(|code| vec![Place { line, bits, low: 0, shift: bits * code }]));
+            let mut shift = bits * whole;
+            while shift < 8 {
+                let taken = (8 - shift).min(bits - held);
+                rest.push(Place { line, bits: taken, low: held, shift });
+                (shift, held) = (shift + taken, (held + taken) % bits);
+                if held == 0 {
+                    quads.push(std::mem::take(&mut rest));
+                }
+            }
+        }
+        quads
+    }
+
+    /// The lines of a body that hold bits of quad `quad`.
+    #[must_use]
+    pub fn lines_of(&self, quad: usize) -> Vec<usize> {
+        self.places(quad).into_iter().map(|place| place.line).collect()
+    }
+
+    /// Those of them that hold bits of no quad before it.
+    #[must_use]
+    pub fn new_lines(&self, quad: usize) -> Vec<usize> {
+        let seen = (0..quad).flat_map(|quad| self.lines_of(quad)).collect::<Vec<_>>();
+        self.lines_of(quad).into_iter().filter(|line| !seen.contains(line)).collect()
     }
 
     /// Root scales per row of a unit.

@@ -1,8 +1,8 @@
 //! Packed classes: all that a kernel needs to know of a format, derived from its checked card.
 //!
 //! A unit of a packed panel holds, in this order: root scales, root mins, zeros, sub-scales, sub-mins, code lines. A code line is 64
-//! bytes: for each of 16 rows the same bits of 4 consecutive weights, one weight to a byte. A plane of b bits puts 8 / b such
-//! quads of weights into one line, the first lowest.
+//! bytes: for each of 16 rows the same bits of 4 consecutive weights, one weight to a byte. Of codes of b bits, 8 / b such quads
+//! of weights are whole in one line, the first lowest; the bits on top of them make up others.
 
 mod derive;
 mod geometry;
@@ -25,7 +25,7 @@ pub struct Class {
     pub block: usize,
     /// Weights of a unit: one or more blocks.
     pub unit: usize,
-    /// Bits of each code plane, the lowest bits first; none where every weight is a root.
+    /// The powers of two that make up the bits of a code, the largest first; none where every weight is a root.
     pub planes: Vec<u32>,
     /// What the codes stand for.
     pub codes: Codes,
