@@ -35,6 +35,8 @@ macro_rules! after {
     };
     ($features:literal, $class:ident, $comment:literal, $name:ident, $vector:ty) => {
         /// The same place, for the compiler to look at when `value` has been computed and not before. The processor need not wait.
+        #[allow(clippy::missing_safety_doc, reason = "it is safe where the instruction set is enabled")]
+        #[expect(clippy::pointers_in_nomem_asm_block, reason = "no memory is touched: the pointer only passes through")]
         #[inline]
         #[target_feature(enable = $features)]
         #[must_use]
