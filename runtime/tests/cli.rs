@@ -236,7 +236,8 @@ fn wrong_usage_is_status_2() {
 
 #[test]
 fn every_command_has_help_with_an_example() {
-    let commands = ["formats", "inspect", "decode", "matmul", "bench", "tune", "cache", "check", "explain", "pack"];
+    let commands =
+        ["formats", "inspect", "decode", "matmul", "bench", "tune", "cache", "check", "explain", "pack", "doctor", "report"];
     let general = done(&["--help"]);
     for command in commands {
         assert!(general.contains(&format!("\n  {command} ")), "{command} is not listed");

@@ -51,7 +51,7 @@ pub struct Args {
     /// Instruction set [default: the best of this processor, or as a list says]
     #[arg(long, value_name = "NAME")]
     pub isa: Option<String>,
-    /// Numerics class, of the formats that have it [default: int8 if the format has it, or as a list says]
+    /// Numerics class, of formats that have it
     #[arg(long, value_name = "CLASS", value_parser = class())]
     pub numerics: Option<Numerics>,
     /// How thoroughly to measure

@@ -7,6 +7,7 @@ use super::gate::Gate;
 use super::race::Race;
 use super::stock::Stock;
 use super::stopwatch::Stopwatch;
+use super::turn::Turn;
 use super::{Choices, Effort, Entry, Problem, State};
 use crate::error::Result;
 use crate::machine::Facts;
@@ -47,9 +48,7 @@ pub fn verify(entry: &Entry, choices: &Choices, pool: &Pool, budget: Duration) -
     }
     let Some(turn) = choices.turn().filter(|_| deadline.allows(Duration::ZERO)) else { return Ok(Verdict::NoTime) };
     let weights = problem(entry, format, kernel).sample(pool)?;
-    let gate = Gate::new(&weights, kernel.cols, pool);
-    let reference = candidates(&weights, kernel.numerics, registry::isas()[0])?[0];
-    if turn.watch(kernel, || gate.bits(kernel))? != gate.bits(reference)? {
+    if !is_right(&weights, kernel, pool, &turn)? {
         choices.variants().record(kernel, State::Wrong, "");
         choices.publish()?;
         return Ok(Verdict::Wrong);
@@ -57,6 +56,13 @@ pub fn verify(entry: &Entry, choices: &Choices, pool: &Pool, budget: Duration) -
     let all = candidates(&weights, kernel.numerics, kernel.isa)?;
     let default = matmul::default(&all, entry.measured);
     compare(entry, &weights, kernel, default, pool, deadline)
+}
+
+/// Whether a kernel gives the bits of the scalar reference.
+fn is_right(weights: &Weights, kernel: &'static Kernel, pool: &Pool, turn: &Turn<'_>) -> Result<bool> {
+    let gate = Gate::new(weights, kernel.cols, pool);
+    let reference = candidates(weights, kernel.numerics, registry::isas()[0])?[0];
+    Ok(turn.watch(kernel, || gate.bits(kernel))? == gate.bits(reference)?)
 }
 
 fn problem(entry: &Entry, format: &'static Format, kernel: &'static Kernel) -> Problem {
@@ -121,9 +127,10 @@ mod tests {
     fn a_wrong_kernel_is_found() {
         let weights = fake::weights(64, 1);
         let (wrong, right) = (fake::wrong_kernel(&weights), fake::kernels(&weights)[0]);
-        let entry = fake::entry(&weights, 1);
-        let verdict = compare(&entry, &weights, wrong, right, &Pool::new(1), Deadline::after(FOREVER)).unwrap();
-        assert_eq!(verdict, Verdict::Wrong);
+        let choices = Choices::new(None);
+        let turn = choices.turn().unwrap();
+        let is_right = |kernel| is_right(&weights, kernel, &Pool::new(1), &turn).unwrap();
+        assert!(is_right(right) && !is_right(wrong));
     }
 
     #[test]

@@ -14,14 +14,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Merge cache files of one kind of machine: of two answers the more thorough one stays
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Of two entries for one problem stays the one of the higher effort, else of more rounds, else the local one before an
-imported one before a shipped one. What does not come from this machine's cache is `imported`.
+#[command(after_help = "Of two entries for one problem stays the one of the higher effort, else of more rounds, else the local
+one before an imported one before a shipped one. What does not come from this machine's cache is `imported`.
 
-Example: quantloom cache merge \"$(quantloom cache path)\" other-machine.toml"
-)]
+Example: quantloom cache merge \"$(quantloom cache path)\" other-machine.toml")]
 pub struct Args {
-    /// The file to write; this machine's cache is added to, another file must not exist unless it is among the inputs
+    /// The file to write: new, among the inputs, or this machine's cache, which is added to
     #[arg(value_name = "OUT")]
     output: PathBuf,
     /// The files to read

@@ -16,8 +16,8 @@ use super::{entries, named};
 /// Write the list of kernels that this machine's choices and their fallbacks need, for a slim build
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "The list has, of every format in the cache, the kernels that were chosen, the defaults of the instruction sets that run them,
-and plain code for any other processor. Other formats can only be decoded.
+    after_help = "The list has, of every format in the cache, the kernels that were chosen, the defaults of the instruction
+sets that run them, and plain code for any other processor. Other formats can only be decoded.
 
 Example: quantloom cache prune pruned.toml && QUANTLOOM_VARIANTS=pruned.toml cargo build --release"
 )]

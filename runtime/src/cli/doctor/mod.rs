@@ -18,7 +18,7 @@ const BUDGET: Duration = Duration::from_millis(500);
 /// Beyond this median difference of two equal measurements, small differences of kernels cannot be told.
 const NOISY: f64 = 0.02;
 
-/// Look at the machine, the cache, and how well can be measured here; what costs speed or loses results has a remedy
+/// Look at the machine and the cache: what costs speed or loses results, and what to do about it
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: quantloom doctor --json")]
 pub struct Args {

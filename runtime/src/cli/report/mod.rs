@@ -35,7 +35,7 @@ pub struct Args {
     /// Where to write
     #[arg(value_name = "OUT.html")]
     output: PathBuf,
-    /// A cache file of the tuner, perhaps of another machine [default: the one that `quantloom cache path` prints]
+    /// A cache file, perhaps of another machine [default: `quantloom cache path`]
     #[arg(long, value_name = "FILE")]
     cache: Option<PathBuf>,
     /// Leave out the limits of the machine
