@@ -44,10 +44,9 @@ fn a_wrong_packer_is_found() {
     type Pack = fn(&[Tensor<'_>], Range<usize>, Range<usize>, &mut [u8]);
     static RIGHT: OnceLock<Pack> = OnceLock::new();
     fn pack(tensors: &[Tensor<'_>], rows: Range<usize>, blocks: Range<usize>, panel: &mut [u8]) {
-        (RIGHT.get().unwrap())(tensors, rows.clone(), blocks.clone(), panel);
-        if rows.len() == 16 && blocks.start == 0 {
-            panel[0] ^= 1;
-        }
+        // Of a whole panel the last row is forgotten.
+        let rows = if rows.len() == 16 { rows.start..rows.end - 1 } else { rows };
+        (RIGHT.get().unwrap())(tensors, rows, blocks, panel);
     }
     RIGHT.get_or_init(|| right().packed.as_ref().unwrap().pack);
     let message = message(repacked(right(), |packed| Packed { pack, ..*packed }));

@@ -220,7 +220,7 @@ mod tests {
             (format!("{right}{right}").replace("n = 64", "n = 'a'"), "line 3: "),
             (format!("{right}{}", right.replace("n = 64", "n = 0")), "line 6: n, k and every batch must be at least 1"),
             (right.replace(name, "none such"), "line 1: no format is called \"none such\""),
-            (right.replace(&format!("k = {k}"), &format!("k = {}", k + 1)), "needs K to be a multiple"),
+            (right.replace(&format!("k = {k}"), "k = 0"), "line 1: n, k and every batch must be at least 1"),
             (format!("{right}isa = 'mmx'\n"), "line 1: no instruction set is called \"mmx\""),
             (format!("{right}numerics = 'f64'\n"), "no numerics class is called \"f64\""),
             ("problem = 1".to_owned(), "line 1: "),
