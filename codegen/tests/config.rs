@@ -133,6 +133,28 @@ fn a_list_leaves_its_kernels_with_the_hashes_of_a_full_build() {
     assert_eq!(few.matches("packed: None").count(), full_formats(all) - 1, "the others are only decoded");
 }
 
+#[test]
+fn an_edited_card_changes_the_hashes_of_its_format_alone_and_a_compiler_those_of_all() {
+    let folder = crate_folder();
+    let cards = folder.path().join("cards");
+    fs::write(cards.join("second.toml"), CARD.replace("\"Other\"", "\"Second\"")).unwrap();
+    let config = Config::new().formats(&cards).targets(["scalar"]);
+    let of = |config: &Config, name: &str| {
+        let files = generate(config);
+        hashes_of(registry(&files), name).into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let before = ["Other", "Second"].map(|name| of(&config, name));
+    assert!(before.iter().all(|hashes| !hashes.is_empty()));
+    // Another root scale: another class.
+    let edited = CARD.replace("\"Other\"", "\"Second\"").replace("type = \"f16\"", "type = \"bf16\"");
+    fs::write(cards.join("second.toml"), edited).unwrap();
+    let after = ["Other", "Second"].map(|name| of(&config, name));
+    assert_eq!(before[0], after[0]);
+    assert!(before[1].iter().zip(&after[1]).all(|(before, after)| before != after));
+    let other = config.clone().compiler("rustc of another day");
+    assert!(of(&other, "Other").iter().zip(&before[0]).all(|(before, after)| before != after));
+}
+
 /// How many formats a registry has.
 fn full_formats(registry: &str) -> usize {
     registry.matches("abi::Format = ").count()

@@ -46,6 +46,33 @@ fn show_prints_effort_origin_and_state() {
 }
 
 #[test]
+fn explain_asks_every_source_and_says_what_became_of_every_kernel() {
+    let sandbox = Sandbox::new();
+    let weights = weights(16, 1);
+    let (last, format) = (*kernels(&weights).last().unwrap(), weights.format());
+    sandbox.remember(&[entry(key(&weights, 1), last)]);
+    let threads = key(&weights, 1).threads.to_string();
+    let shape = format!("{}x{}", weights.n(), weights.k());
+    let explain =
+        |batch: &str| sandbox.done(&["cache", "explain", format.name, &shape, "--batch", batch, "--threads", &threads]);
+    let deciding = |text: &str| {
+        let lines = text.lines().filter_map(|line| line.strip_prefix("> ")).collect::<Vec<_>>();
+        assert_eq!(lines.len(), 1, "{text}");
+        lines[0].split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let text = explain("1");
+    assert_eq!(deciding(&text), ["cache", last.name]);
+    for source in ["pin", "memory", "cache", "shipped", "relative", "model", "default"] {
+        assert_eq!(text.lines().filter(|line| line.get(2..).is_some_and(|line| line.starts_with(source))).count(), 1, "{text}");
+    }
+    for kernel in kernels(&weights) {
+        assert!(text.lines().any(|line| line.starts_with(kernel.name)), "{text}");
+    }
+    assert!(["model", "default"].contains(&deciding(&explain("1000"))[0].as_str()));
+    assert!(sandbox.refused(&["cache", "explain", "none", "16x256"]).contains("none"));
+}
+
+#[test]
 fn files_from_elsewhere_can_be_looked_at() {
     let sandbox = Sandbox::new();
     let path = sandbox.foreign("other.toml", ELSEWHERE, &entries(1, 3));

@@ -249,5 +249,8 @@ fn the_list_of_the_8b_model_is_right() {
     let sandbox = Sandbox::new();
     let list = concat!(env!("CARGO_MANIFEST_DIR"), "/../benches/shapes/llama-3.1-8b-q4_k_m.toml");
     let document = sandbox.json(&["tune", list, "--budget", "0", "--json"]);
-    assert_eq!(sources(&document), ["untuned"; 7 * 4]);
+    let sources = sources(&document);
+    assert_eq!(sources.len(), 7 * 4);
+    // Some processors have a table.
+    assert!(sources.iter().all(|source| ["untuned", "shipped", "relative"].contains(&source.as_str())), "{sources:?}");
 }

@@ -75,6 +75,12 @@ impl Choices {
         }
     }
 
+    /// Choices that follow these tables.
+    #[cfg(test)]
+    pub(super) fn following(tables: &'static [Table]) -> Self {
+        Self { tables, ..Self::new(None) }
+    }
+
     /// The cache file, which may not exist yet.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {

@@ -221,7 +221,7 @@ impl<R: Record> RecordFile<R> {
         Records { unreadable: parts.len() - found.len(), entries: found }
     }
 
-    fn text(&self, records: &[R], relatives: &[String]) -> Result<String, toml::ser::Error> {
+    pub(super) fn text(&self, records: &[R], relatives: &[String]) -> Result<String, toml::ser::Error> {
         let header = Header { schema: SCHEMA, environment: self.environment.clone(), relatives: relatives.to_vec() };
         let mut text = format!("{}\n{}", R::PREFACE, toml::to_string(&header)?);
         for record in records {

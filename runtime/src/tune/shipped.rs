@@ -88,7 +88,11 @@ fn hardware(environment: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::matmul::{self, Source};
+    use crate::tune::{CacheFile, Choices, Mode, fake, place};
 
     fn table(environment: &str, relatives: &[&str]) -> Table {
         let relatives = relatives.iter().map(|&relative| relative.to_owned()).collect();
@@ -102,6 +106,47 @@ mod tests {
             let (_, contents) = file::read_any(text).unwrap();
             assert!(contents.unreadable == 0 && !contents.entries.is_empty());
         }
+    }
+
+    /// Choices that follow one table, which chooses the last kernel for some weights, and the key of the problem.
+    fn following(environment: &str, relatives: &[&str], default: &str) -> (Choices, Key, &'static Kernel) {
+        let weights = fake::weights(16, 1);
+        let kernels = fake::kernels(&weights);
+        let last = *kernels.last().unwrap();
+        let entry = Entry {
+            kernel: last.name.to_owned(),
+            kernel_hash: Digest(1),
+            default: default.to_owned(),
+            ..fake::entry(&weights, 3)
+        };
+        let key = entry.key.clone();
+        let file = CacheFile::at(Path::new("any"), environment);
+        let relatives = relatives.iter().map(|&relative| relative.to_owned()).collect::<Vec<_>>();
+        // Of another build: tables do not look at code.
+        let entry = Entry { key: Key { code: Digest(7), ..entry.key.clone() }, ..entry };
+        let table = Table::read(&file.text(&[entry], &relatives).unwrap()).unwrap();
+        (Choices::following(Box::leak(Box::new([table]))), key, last)
+    }
+
+    #[test]
+    fn a_table_holds_on_its_processor_and_on_relatives() {
+        let weights = fake::weights(16, 1);
+        let default = matmul::default(&fake::kernels(&weights), 1).name;
+        let here = place::environment();
+        let family = here.split(';').next().unwrap();
+        for (environment, relatives, wanted) in [
+            (here, &[][..], Some(Source::Shipped)),
+            ("Nobody-1-2-3;any", &[family], Some(Source::Relative)),
+            ("Nobody-1-2-3;any", &[], None),
+        ] {
+            let (choices, key, last) = following(environment, relatives, default);
+            let found = choices.find(&key);
+            assert_eq!(found.map(|(kernel, source)| (kernel.name, source)), wanted.map(|source| (last.name, source)));
+            choices.set_mode(Mode::Off);
+            assert!(choices.find(&key).is_none());
+        }
+        let (choices, key, _) = following(here, &[], "another default");
+        assert!(choices.find(&key).is_none(), "it was not compared with the default of this build");
     }
 
     #[test]

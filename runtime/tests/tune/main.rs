@@ -8,6 +8,7 @@ mod crashes;
 mod culprits;
 mod disk;
 mod kills;
+mod loading;
 mod merge;
 mod order;
 #[allow(dead_code, reason = "only the command line must know of emulators")]
