@@ -252,5 +252,5 @@ fn the_list_of_the_8b_model_is_right() {
     let sources = sources(&document);
     assert_eq!(sources.len(), 7 * 4);
     // Some processors have a table.
-    assert!(sources.iter().all(|source| ["untuned", "shipped", "relative"].contains(&source.as_str())), "{sources:?}");
+    assert!(sources.iter().all(|source| ["untuned", "shipped", "relative"].contains(source)), "{sources:?}");
 }
