@@ -3,6 +3,7 @@
 
 pub mod cost;
 pub mod defaults;
+pub mod exit;
 pub mod plot;
 pub mod readme;
 pub mod record;

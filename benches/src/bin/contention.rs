@@ -14,6 +14,7 @@ use quantloom::pool::Pool;
 use quantloom::registry;
 use quantloom::weights::Weights;
 use quantloom_bench::defaults::{Contention, Defaults};
+use quantloom_bench::exit::{self, Result};
 
 /// Measures how well two threads share the work, on quiet cores and beside a busy process.
 #[derive(Debug, Parser)]
@@ -26,16 +27,8 @@ struct Args {
     spin: Option<usize>,
 }
 
-type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
-
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    exit::code(run(&Args::parse()))
 }
 
 fn run(args: &Args) -> Result<()> {

@@ -10,6 +10,7 @@ use quantloom::pool::Pool;
 use quantloom::registry::{self, Format};
 use quantloom::weights::Weights;
 use quantloom_bench::defaults::{Counters, Defaults};
+use quantloom_bench::exit::{self, Result};
 use quantloom_bench::shape::Shape;
 
 /// Counts cache misses per weight on one thread.
@@ -26,8 +27,6 @@ struct Args {
     batch: Vec<u16>,
 }
 
-type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
-
 /// What is counted, and what it is called in the table.
 const EVENTS: [(&str, Event); 3] =
     [("CYCLES", Event::Cycles), ("1ST-LEVEL MISSES", Event::FirstLevelMisses), ("LAST-LEVEL MISSES", Event::LastLevelMisses)];
@@ -40,13 +39,7 @@ enum Event {
 }
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    exit::code(run(&Args::parse()))
 }
 
 fn run(args: &Args) -> Result<()> {

@@ -14,6 +14,7 @@ use quantloom_bench::cost::quality::Quality;
 use quantloom_bench::cost::samples::{self, Sample};
 use quantloom_bench::cost::write;
 use quantloom_bench::defaults::{CostModel, Defaults};
+use quantloom_bench::exit::{self, Result};
 
 /// Measures kernels, fits the cost model of the tuner to what they take, and says how well it predicts and chooses.
 #[derive(Debug, Parser)]
@@ -32,16 +33,8 @@ struct Args {
     write: Option<PathBuf>,
 }
 
-type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
-
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    exit::code(run(&Args::parse()))
 }
 
 fn run(args: &Args) -> Result<()> {

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::{env, fs};
 
-use quantloom_bench::readme;
 use quantloom_bench::record::Record;
+use quantloom_bench::{exit, readme};
 
 fn main() -> ExitCode {
     let arguments = env::args_os().skip(1).map(PathBuf::from).collect::<Vec<_>>();
@@ -13,13 +13,7 @@ fn main() -> ExitCode {
         eprintln!("usage: readme-table RECORD.json README.md");
         return ExitCode::from(2);
     };
-    match update(record, document) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    exit::code(update(record, document).map_err(Into::into))
 }
 
 fn update(record: &Path, document: &Path) -> Result<(), String> {

@@ -12,6 +12,7 @@ use quantloom::registry::{self, Kernel};
 use quantloom::tune::{Choices, Outcome, Tuner};
 use quantloom::weights::Weights;
 use quantloom_bench::defaults::{Defaults, Tuning};
+use quantloom_bench::exit::{self, Result};
 
 /// Tunes each problem several times, then measures what was chosen beside every other kernel.
 #[derive(Debug, Parser)]
@@ -27,16 +28,8 @@ struct Args {
     turns: usize,
 }
 
-type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
-
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    exit::code(run(&Args::parse()))
 }
 
 fn run(args: &Args) -> Result<()> {
