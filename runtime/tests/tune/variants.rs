@@ -29,9 +29,11 @@ fn what_is_found_out_survives_a_restart() {
             assert_eq!(variants.state(kernel), Some(state));
             assert_eq!(variants.is_quarantined(kernel), state != State::Passed);
         }
-        assert_eq!(variants.quarantined().len(), 3);
+        // All but the first, where an instruction set has so many.
+        let quarantined = kernels.len().min(states.len()) - 1;
+        assert_eq!(variants.quarantined().len(), quarantined);
         let healthy = variants.healthy(&kernels);
-        assert!(healthy.len() == kernels.len() - 3 && healthy[0].name == kernels[0].name);
+        assert!(healthy.len() == kernels.len() - quarantined && healthy[0].name == kernels[0].name);
     }
 }
 
