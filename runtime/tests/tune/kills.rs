@@ -15,6 +15,7 @@ use quantloom::pool::Pool;
 use quantloom::tune::{self, CacheFile, Choices, Entry, Keep, Status, Tuner, Variant};
 
 use crate::child::{child, part};
+use crate::program::is_emulated;
 use crate::support::{entries, weights};
 
 const TEST: &str = "kills::nothing_is_lost_in_a_hundred_kills";
@@ -114,7 +115,8 @@ fn nothing_is_lost_in_a_hundred_kills() {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (random >> 33) % below
     };
-    for _ in 0..KILLS {
+    // An emulator takes seconds to start what is killed.
+    for _ in 0..if is_emulated() { KILLS / 20 } else { KILLS } {
         // However slow the machine is, something has been written since the last time.
         let before = LINES.load(Ordering::Relaxed);
         while LINES.load(Ordering::Relaxed) == before {
