@@ -93,6 +93,10 @@ impl Writer {
 
 #[test]
 fn nothing_is_lost_in_a_hundred_kills() {
+    if is_emulated() {
+        // What is killed there is the emulator's parent, and the writer lives on.
+        return;
+    }
     if part() == Some(0) {
         return write();
     }
@@ -115,8 +119,7 @@ fn nothing_is_lost_in_a_hundred_kills() {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (random >> 33) % below
     };
-    // An emulator takes seconds to start what is killed.
-    for _ in 0..if is_emulated() { KILLS / 20 } else { KILLS } {
+    for _ in 0..KILLS {
         // However slow the machine is, something has been written since the last time.
         let before = LINES.load(Ordering::Relaxed);
         while LINES.load(Ordering::Relaxed) == before {
