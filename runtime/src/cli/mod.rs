@@ -15,7 +15,6 @@ mod files;
 mod formats;
 mod inspect;
 mod locks;
-mod lookup;
 mod matmul;
 mod metadata;
 mod pack;

@@ -12,7 +12,8 @@ use quantloom_kernels::abi::{Palette, Run};
 
 use crate::support;
 
-/// A name and a body.
+/// A name and a body. Bodies are `unsafe fn` because those of kernels are: callers promise the instruction set, and none of these needs it but
+/// [`wrong`], which calls a kernel that has it.
 pub type Culprit = (&'static str, Run);
 
 pub const ILLEGAL: Culprit = ("Culprits.illegal", illegal);

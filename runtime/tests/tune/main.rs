@@ -11,7 +11,6 @@ mod kills;
 mod loading;
 mod merge;
 mod order;
-#[allow(dead_code, reason = "only the command line must know of emulators")]
 #[path = "../support/program.rs"]
 mod program;
 mod settings;

@@ -2,6 +2,7 @@
 
 mod clear;
 mod diff;
+mod explain;
 mod export;
 mod merge;
 mod prune;
@@ -13,8 +14,8 @@ use std::path::Path;
 use clap::Subcommand;
 use quantloom::tune::{self, CacheFile, Contents, Entry, Key, Time, Variant};
 
+use super::Failure;
 use super::failure::{print, tell};
-use super::{Failure, lookup};
 
 /// Look at what the tuner remembers, and carry it from machine to machine
 #[derive(Debug, clap::Args)]
@@ -29,7 +30,7 @@ pub struct Args {
 pub enum Action {
     Show(show::Args),
     Diff(diff::Args),
-    Explain(lookup::Args),
+    Explain(explain::Args),
     Merge(merge::Args),
     Export(export::Args),
     Verify(verify::Args),
@@ -45,7 +46,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         Action::Show(args) => show::run(args),
         Action::Diff(args) => diff::run(args),
         Action::Merge(args) => merge::run(args),
-        Action::Explain(args) => lookup::run(args),
+        Action::Explain(args) => explain::run(args),
         Action::Export(args) => export::run(args),
         Action::Verify(args) => verify::run(args),
         Action::Prune(args) => prune::run(args),

@@ -6,10 +6,11 @@ use quantloom::matmul::candidates_of;
 use quantloom::registry;
 use quantloom::tune::{self, Answer, Candidate, Entry, Explanation, Key, Lookup, Time};
 
-use super::Failure;
-use super::args::{Choice, Held, shape};
-use super::failure::print;
-use super::table::{Align, Table};
+use super::super::Failure;
+use super::super::args::{Choice, Held, shape};
+use super::super::failure::print;
+use super::super::table::{Align, Table};
+use super::micros;
 
 /// Say which kernel runs for a problem, who chose it, and what became of the others
 #[derive(Debug, clap::Args)]
@@ -84,7 +85,7 @@ fn row(candidate: &Candidate, entry: Option<&Entry>) -> [String; 6] {
     [
         candidate.kernel.name.to_owned(),
         candidate.expected_ns.map_or_else(|| "-".to_owned(), |ns| format!("{:.1}", ns / 1e3)),
-        told(|time| format!("{:.1}", time.ns as f64 / 1e3)),
+        micros(time),
         told(|time| format!("{:.1}%", 100.0 * time.ratio)),
         told(|time| time.rounds.to_string()),
         fate(candidate, time, entry).to_owned(),
