@@ -186,23 +186,26 @@ impl<'a> Lookup<'a> {
         Ok(Answer::Silent(entry.map_or(Silence::NotMeasured, |entry| Silence::OtherBuild(entry.kernel))))
     }
 
-    fn expected(&self, kernel: &'static Kernel) -> Option<f64> {
+    /// The cost model of a kernel, and the problem as it takes it; none for weights that are packed for the call.
+    fn model(&self, kernel: &Kernel) -> Option<(&'static Model, Problem)> {
         let Key { n, k, threads, numerics, layout, .. } = self.key;
         let model = Model::of(kernel.isa, numerics).filter(|_| layout == Layout::Packed)?;
-        Some(model.nanoseconds(kernel, &Problem { n, k, batch: self.batch, threads }, &Facts::detect().caches))
+        Some((model, Problem { n, k, batch: self.batch, threads }))
+    }
+
+    /// What a kernel is expected to take, in nanoseconds.
+    fn expected(&self, kernel: &'static Kernel) -> Option<f64> {
+        let (model, problem) = self.model(kernel)?;
+        Some(model.nanoseconds(kernel, &problem, &Facts::detect().caches))
     }
 
     /// The kernel that the cost model expects to be clearly faster than the default.
     fn modelled(&self) -> Answer {
-        let Key { n, k, threads, numerics, layout, .. } = self.key;
         let default = self.default();
-        let Some(model) = Model::of(default.isa, numerics).filter(|_| layout == Layout::Packed) else {
-            return Answer::Silent(Silence::NoModel);
-        };
-        let problem = Problem { n, k, batch: self.batch, threads };
+        let Some((model, problem)) = self.model(default) else { return Answer::Silent(Silence::NoModel) };
         let healthy = self.choices.variants().healthy(&self.candidates);
-        let caches = Facts::detect().caches;
-        model.better_than(default, &healthy, &problem, &caches).map_or(Answer::Silent(Silence::NoGain), Answer::Kernel)
+        let better = model.better_than(default, &healthy, &problem, &Facts::detect().caches);
+        better.map_or(Answer::Silent(Silence::NoGain), Answer::Kernel)
     }
 
     /// The card's default among the kernels that may run: of this instruction set, or of the next lower one that has any. Of all, if none
