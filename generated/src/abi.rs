@@ -74,11 +74,11 @@ pub struct Isa {
     pub primitive: Dot,
     /// Whether this processor, under this operating system, has it.
     pub available: fn() -> bool,
-    /// Quantises activations: see [`crate::activations`].
+    /// Quantises activations: see [`crate::activations::quantize`].
     ///
     /// # Safety
     /// [`Isa::available`] must be true.
-    pub quantize: unsafe fn(&[f32], usize, &mut [i8], &mut [f32]) -> bool,
+    pub quantize: unsafe fn(&[f32], (usize, usize), &mut [i8], &mut [f32], &mut [i32]) -> bool,
     /// Multiplies and adds two rows of equal length in f32: what fused kernels are compared with.
     ///
     /// # Safety

@@ -277,6 +277,8 @@ fn doctor_finds_what_there_is() {
     assert_eq!(finding(&json, "writable"), ("yes".to_owned(), None));
     assert_eq!(finding(&json, "locks"), ("free".to_owned(), None));
     assert!(finding(&json, "entries").1.unwrap().contains("quantloom tune"));
+    let (own, relatives) = tune::shipped();
+    assert_eq!(finding(&json, "shipped entries").0, format!("{own} for this processor, {relatives} for relatives"));
     assert!(finding(&json, "variables").0.contains("QUANTLOOM_CACHE="));
 
     let all = entries(1, 3);

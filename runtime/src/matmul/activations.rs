@@ -1,5 +1,6 @@
 //! Activations in the layout of a kernel: quantised or not, columns side by side.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -88,35 +89,36 @@ fn fill_group(kernel: &Kernel, class: &Class, columns: &[f32], k: usize, group: 
     let padded = k.next_multiple_of(class.unit_weights);
     match parts {
         Parts::Floats => {
-            let mut values = vec![0.0; kernel.cols * padded];
-            for (padded, values) in values.chunks_exact_mut(padded).zip(columns.chunks_exact(k)) {
-                padded[..k].copy_from_slice(values);
+            let mut values = Cow::Borrowed(columns);
+            if columns.len() < kernel.cols * padded {
+                let mut padding = vec![0.0; kernel.cols * padded];
+                for (padded, values) in padding.chunks_exact_mut(padded).zip(columns.chunks_exact(k)) {
+                    padded[..k].copy_from_slice(values);
+                }
+                values = Cow::Owned(padding);
             }
             layout.weave(group, 0, class.unit_weights, bytemuck::cast_slice(&values));
             true
         }
         Parts::Int8 { quants, scales, bias, sums } => {
-            let mut rows = QuantisedRows::new(kernel.cols, padded, class.span);
-            let finite = rows.fill(kernel, class, columns, k);
+            let mut rows = QuantisedRows::new(kernel.cols, padded, class);
+            let finite = rows.fill(kernel, columns, k);
             layout.weave(group, quants, class.unit_weights / 4, bytemuck::cast_slice(&rows.quants));
             layout.weave(group, scales, class.unit_weights / class.span, bytemuck::cast_slice(&rows.scales));
-            if bias.is_some() || sums.is_some() {
-                let sums_of_steps = rows.sums(class.step);
-                if let Some((at, factor)) = bias {
-                    let biases = sums_of_steps.iter().map(|sum| (factor * sum).cast_unsigned()).collect::<Vec<_>>();
-                    layout.weave(group, at, class.unit_weights / class.step, &biases);
+            if let Some((at, factor)) = bias {
+                let biases = rows.sums.iter().map(|sum| (factor * sum).cast_unsigned()).collect::<Vec<_>>();
+                layout.weave(group, at, class.unit_weights / class.step, &biases);
+            }
+            match sums {
+                None => {}
+                Some((at, Sums::Whole)) => {
+                    layout.weave(group, at, class.unit_weights / class.step, bytemuck::cast_slice(&rows.sums));
                 }
-                match sums {
-                    None => {}
-                    Some((at, Sums::Whole)) => {
-                        layout.weave(group, at, class.unit_weights / class.step, bytemuck::cast_slice(&sums_of_steps));
-                    }
-                    Some((at, Sums::Pairs)) => {
-                        let span_steps = class.span / class.step;
-                        let pairs = sums_of_steps.chunks(span_steps).flat_map(|span| span.chunks(2)).map(pair);
-                        let per_unit = class.unit_weights / class.span * span_steps.div_ceil(2);
-                        layout.weave(group, at, per_unit, &pairs.collect::<Vec<_>>());
-                    }
+                Some((at, Sums::Pairs)) => {
+                    let span_steps = class.span / class.step;
+                    let pairs = rows.sums.chunks(span_steps).flat_map(|span| span.chunks(2)).map(pair);
+                    let per_unit = class.unit_weights / class.span * span_steps.div_ceil(2);
+                    layout.weave(group, at, per_unit, &pairs.collect::<Vec<_>>());
                 }
             }
             finite
@@ -167,35 +169,35 @@ fn pair(sums: &[i32]) -> u32 {
 struct QuantisedRows {
     padded: usize,
     span: usize,
+    step: usize,
     quants: Vec<i8>,
     scales: Vec<f32>,
+    sums: Vec<i32>,
 }
 
 impl QuantisedRows {
-    fn new(rows: usize, padded: usize, span: usize) -> Self {
-        Self { padded, span, quants: vec![0; rows * padded], scales: vec![0.0; rows * padded / span] }
+    fn new(rows: usize, padded: usize, class: &Class) -> Self {
+        let (span, step, count) = (class.span, class.step, rows * padded);
+        Self { padded, span, step, quants: vec![0; count], scales: vec![0.0; count / span], sums: vec![0; count / step] }
     }
 
     /// Quantises rows of `k` values, each padded with zeros; whether every value is finite.
-    fn fill(&mut self, kernel: &Kernel, class: &Class, rows: &[f32], k: usize) -> bool {
-        let mut row = vec![0.0; self.padded];
-        let places = self.quants.chunks_exact_mut(self.padded).zip(self.scales.chunks_exact_mut(self.padded / self.span));
+    fn fill(&mut self, kernel: &Kernel, rows: &[f32], k: usize) -> bool {
+        let &mut Self { padded, span, step, .. } = self;
+        let mut row = vec![0.0; padded];
+        let quants = self.quants.chunks_exact_mut(padded).zip(self.scales.chunks_exact_mut(padded / span));
+        let places = quants.zip(self.sums.chunks_exact_mut(padded / step));
         let mut finite = true;
-        for (values, (quants, scales)) in rows.chunks_exact(k).zip(places) {
-            let values = if k == self.padded {
+        for (values, ((quants, scales), sums)) in rows.chunks_exact(k).zip(places) {
+            let values = if k == padded {
                 values
             } else {
                 row[..k].copy_from_slice(values);
                 &row
             };
             // SAFETY: the kernel was chosen because its instruction set is available.
-            finite &= unsafe { (kernel.isa.quantize)(values, class.span, quants, scales) };
+            finite &= unsafe { (kernel.isa.quantize)(values, (span, step), quants, scales, sums) };
         }
         finite
-    }
-
-    /// The sums of the quants of every step.
-    fn sums(&self, step: usize) -> Vec<i32> {
-        self.quants.chunks_exact(step).map(|step| step.iter().map(|&quant| i32::from(quant)).sum::<i32>()).collect()
     }
 }

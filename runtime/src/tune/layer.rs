@@ -20,6 +20,11 @@ struct Known {
 }
 
 impl Layer {
+    /// All entries, in no order.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.values().map(|known| &known.entry)
+    }
+
     /// The entry for a key, if there is one.
     pub fn entry(&self, key: &Key) -> Option<&Entry> {
         self.entries.get(key).map(|known| &known.entry)

@@ -52,6 +52,16 @@ impl Table {
     }
 }
 
+/// How many entries of the tables that the program ships with name kernels of this build, for the processor of this machine and for
+/// a relative of it.
+#[must_use]
+pub fn shipped() -> (usize, usize) {
+    let useful = |table: &Table| table.layer.entries().filter(|entry| kernel_by_name(entry).is_some()).count();
+    let count =
+        |holds: fn(&Table, &str) -> bool| tables().iter().filter(|table| holds(table, super::environment())).map(useful).sum();
+    (count(Table::is_for), count(Table::is_for_a_relative_of))
+}
+
 /// The first entry that some tables have for a problem.
 pub fn entry(mut tables: impl Iterator<Item = &'static Table>, key: &Key) -> Option<&'static Entry> {
     let key = without_code(key);

@@ -102,8 +102,8 @@ fn isa_row(isa: &Isa, isas: &[Isa]) -> TokenStream {
         #[doc = #doc]
         pub static #item: abi::Isa = {
             #enable
-            fn quantize(values: &[f32], group: usize, quants: &mut [i8], scales: &mut [f32]) -> bool {
-                activations::quantize(values, group, quants, scales)
+            fn quantize(values: &[f32], lengths: (usize, usize), quants: &mut [i8], scales: &mut [f32], sums: &mut [i32]) -> bool {
+                activations::quantize(values, lengths, quants, scales, sums)
             }
             #enable
             fn dot(a: &[f32], b: &[f32]) -> f32 {

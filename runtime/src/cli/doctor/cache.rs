@@ -18,6 +18,7 @@ pub fn findings() -> Vec<Finding> {
     let folder = file.path().parent().unwrap_or(Path::new("."));
     let mut findings = vec![Finding::fine("cache", file.path().display().to_string()), writable(folder), held(folder)];
     findings.extend(entries(&file));
+    findings.push(shipped());
     findings.push(quarantined());
     findings.extend(untuned());
     findings.push(mode());
@@ -54,7 +55,12 @@ fn entries(file: &CacheFile) -> Vec<Finding> {
     let ready = contents.entries.iter().filter(|entry| entry.kernel().is_some()).count();
     let others = contents.entries.len() - ready;
     vec![
-        Finding::bad_if(ready == 0, "entries", ready.to_string(), "run `quantloom tune MODEL`: defaults are used until then"),
+        Finding::bad_if(
+            ready == 0,
+            "entries",
+            ready.to_string(),
+            "run `quantloom tune MODEL`: until then shipped entries and defaults count",
+        ),
         Finding::bad_if(
             others > 0 && ready == 0,
             "of other builds",
@@ -68,6 +74,12 @@ fn entries(file: &CacheFile) -> Vec<Finding> {
             "they are torn or edited, and count for nothing: run `quantloom tune MODEL` again",
         ),
     ]
+}
+
+/// What the program ships with and can use here.
+fn shipped() -> Finding {
+    let (own, relative) = tune::shipped();
+    Finding::fine("shipped entries", format!("{own} for this processor, {relative} for relatives"))
 }
 
 /// Kernels that must not run here.
