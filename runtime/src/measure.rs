@@ -56,14 +56,19 @@ impl Times {
     }
 }
 
-/// Copies of `bytes` of weights to use in turn for batches of `batch`, so that none is found in a cache: one, if they are reused anyway.
+/// Copies of `bytes` of weights that each of several contenders uses in turn for batches of `batch`, so that none is found in a cache,
+/// as long as the others take turns in between: one, if they are reused anyway.
 #[must_use]
 pub fn copies(bytes: usize, batch: usize) -> usize {
+    copies_beyond(Facts::detect().caches.last_level() * 3 / 2, bytes, batch)
+}
+
+/// Copies of `bytes` of weights that fill so much memory.
+fn copies_beyond(memory: usize, bytes: usize, batch: usize) -> usize {
     if batch >= REUSED {
         return 1;
     }
-    let beyond = Facts::detect().caches.last_level() * 3 / 2;
-    beyond.min(MOST_BYTES).div_ceil(bytes.max(1)).clamp(1, MOST_COPIES)
+    memory.min(MOST_BYTES).div_ceil(bytes.max(1)).clamp(1, MOST_COPIES)
 }
 
 /// Weights to measure with, in as many copies as it takes to find none of them in a cache.
@@ -78,7 +83,8 @@ impl Cold {
     /// # Errors
     /// [`crate::Error::OutOfMemory`].
     pub fn new(weights: Weights, batch: usize) -> Result<Self> {
-        let wanted = copies(weights.held_bytes(), batch);
+        // Of one and a half times its size, a large cache keeps a part until it is read again.
+        let wanted = copies_beyond(Facts::detect().caches.last_level() * 4, weights.held_bytes(), batch);
         let mut copies = vec![weights];
         while copies.len() < wanted {
             copies.push(copies[0].duplicate()?);

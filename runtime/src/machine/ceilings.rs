@@ -96,7 +96,7 @@ impl Rate {
 /// Reads main memory on `threads` threads, each its own part of a buffer larger than the last-level caches.
 ///
 /// # Panics
-/// If the system has not the memory for that buffer: between 256 and 512 MiB, but two thirds of it will do.
+/// If the system has not the memory for that buffer: between 256 MiB and 2 GiB, but two thirds of it will do.
 #[must_use]
 pub fn read(isa: &str, threads: usize, budget: Duration) -> Rate {
     let (probes, threads) = (Usable::named(isa), usable_threads(threads));
@@ -149,12 +149,14 @@ fn usable_threads(threads: usize) -> usize {
     threads.clamp(1, logical_cores())
 }
 
-/// Bytes that do not fit the last-level caches which so many threads can fill between them.
+/// Bytes of which the last-level caches that so many threads can fill between them keep nothing until they are read again. (Of one and
+/// a half times its size a cache of 260 MB kept enough to make the best pass 18 to 50% faster than main memory; of four times, no more
+/// than where each line was flushed before.)
 fn buffer(caches: &Caches, threads: usize) -> usize {
     const LEAST: usize = 256 << 20;
-    const MOST: usize = 512 << 20;
+    const MOST: usize = 2 << 30;
     let last_levels = threads.min(logical_cores().div_ceil(caches.l3_sharers));
-    (caches.last_level() * last_levels * 3 / 2).clamp(LEAST, MOST)
+    caches.last_level().saturating_mul(4 * last_levels).clamp(LEAST, MOST)
 }
 
 /// `bytes` rounded up to whole windows.
@@ -177,8 +179,8 @@ mod tests {
     fn buffers_outgrow_the_caches_within_limits() {
         let with_l3 = |l3| Caches { l1d: 1, l2: 1, l3, l3_sharers: usize::MAX };
         assert_eq!(buffer(&with_l3(0), 1), 256 << 20);
-        assert_eq!(buffer(&with_l3(260 << 20), 1), 390 << 20);
-        assert_eq!(buffer(&with_l3(1 << 30), 1), 512 << 20);
+        assert_eq!(buffer(&with_l3(260 << 20), 1), 1040 << 20);
+        assert_eq!(buffer(&with_l3(1 << 30), 1), 2 << 30);
         assert_eq!(windows(WINDOW + 1), 2 * WINDOW);
     }
 }
