@@ -59,6 +59,9 @@ impl fmt::Display for Numerics {
     }
 }
 
+/// Quantises a row of activations: see [`crate::activations::quantize`].
+pub type Quantize = unsafe fn(&[f32], (usize, usize), &mut [i8], &mut [f32], &mut [i32]) -> bool;
+
 /// An instruction set that kernels were generated for.
 #[derive(Debug)]
 pub struct Isa {
@@ -74,11 +77,11 @@ pub struct Isa {
     pub primitive: Dot,
     /// Whether this processor, under this operating system, has it.
     pub available: fn() -> bool,
-    /// Quantises activations: see [`crate::activations::quantize`].
+    /// Quantises activations.
     ///
     /// # Safety
     /// [`Isa::available`] must be true.
-    pub quantize: unsafe fn(&[f32], (usize, usize), &mut [i8], &mut [f32], &mut [i32]) -> bool,
+    pub quantize: Quantize,
     /// Multiplies and adds two rows of equal length in f32: what fused kernels are compared with.
     ///
     /// # Safety
