@@ -1,7 +1,7 @@
 //! How fast this machine can read memory, multiply and add: what a kernel's speed is a fraction of.
 //!
-//! A ceiling is the best of many short passes, because everything that disturbs a pass makes it slower; the median beside it tells
-//! how disturbed the machine is. Each pass does nothing but the one thing, in the best way known for the instruction set.
+//! A ceiling of arithmetic is the best of many short passes, because everything that disturbs a pass makes it slower; that of reading
+//! is what nine in ten passes stay below, because caches make some faster. The median beside it tells how disturbed the machine is. Each pass does nothing but the one thing, in the best way known for the instruction set.
 
 use std::time::Duration;
 
@@ -21,6 +21,10 @@ const DISTANCES: [usize; 6] = [0, 1 << 10, 2 << 10, 4 << 10, 8 << 10, 16 << 10];
 
 /// About how long a pass of arithmetic takes: long against the clock's grain, short against a time slice.
 const PASS: Duration = Duration::from_micros(250);
+
+/// The share of the passes that a ceiling of reading is not below. A cache of 260 MB keeps parts of a buffer of any size: one window
+/// in twenty was read 10 to 20% faster than all others, in every round, and the best pass at up to 31 GB/s where memory gave 19.
+const BELOW: f64 = 0.9;
 
 /// Passes that are made of each way to do something, however short the time.
 const LEAST: usize = 3;
@@ -70,24 +74,25 @@ pub fn isas() -> Vec<&'static str> {
 /// What one probe found, in 10⁹ units per second.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rate {
-    /// The best pass: the ceiling.
+    /// The ceiling.
     pub best: f64,
     /// The median pass made in the same way.
     pub median: f64,
 }
 
 impl Rate {
-    /// Of passes at these rates, in units per second; none if there are none.
-    fn of(rates: impl Iterator<Item = f64>) -> Option<Self> {
+    /// Of passes at these rates, in units per second, `below` of which are not above the ceiling; none if there are none.
+    fn of(rates: impl Iterator<Item = f64>, below: f64) -> Option<Self> {
         let mut rates: Vec<f64> = rates.map(|rate| rate / 1e9).collect();
         rates.sort_unstable_by(f64::total_cmp);
-        Some(Self { best: *rates.last()?, median: rates[rates.len() / 2] })
+        let last = rates.len().checked_sub(1)?;
+        Some(Self { best: rates[(last as f64 * below).ceil() as usize], median: rates[rates.len() / 2] })
     }
 
-    /// Of passes that take turns among `ways`: the way with the best pass.
-    fn of_best(rates: &[f64], ways: usize) -> Self {
+    /// Of passes that take turns among `ways`: the way with the highest ceiling.
+    fn of_best(rates: &[f64], ways: usize, below: f64) -> Self {
         (0..ways)
-            .filter_map(|way| Self::of(rates.iter().skip(way).step_by(ways).copied()))
+            .filter_map(|way| Self::of(rates.iter().skip(way).step_by(ways).copied(), below))
             .max_by(|a, b| a.best.total_cmp(&b.best))
             .expect("passes were made")
     }
@@ -111,7 +116,7 @@ pub fn read(isa: &str, threads: usize, budget: Duration) -> Rate {
         probes.read(windows.nth(at).expect("a whole window"), DISTANCES[pass % DISTANCES.len()]);
         WINDOW as f64
     });
-    Rate::of_best(&rates, DISTANCES.len())
+    Rate::of_best(&rates, DISTANCES.len(), BELOW)
 }
 
 /// Multiplies and adds 8-bit integers in registers, by the best instructions of the instruction set.
@@ -141,7 +146,7 @@ fn arithmetic(ways: &[UsableChains], threads: usize, budget: Duration) -> Rate {
             ways[way].run(rounds[way])
         },
     );
-    Rate::of_best(&rates, ways.len())
+    Rate::of_best(&rates, ways.len(), 1.0)
 }
 
 /// A number of threads that this processor can run at once.
@@ -169,10 +174,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rate_is_of_the_way_with_the_best_pass() {
+    fn a_rate_is_of_the_way_with_the_highest_ceiling() {
         let rates = [1e9, 5e9, 2e9, 4e9, 3e9, 0.5e9, 2e9];
-        assert_eq!(Rate::of_best(&rates, 2), Rate { best: 5.0, median: 4.0 });
-        assert_eq!(Rate::of_best(&rates[..1], 3), Rate { best: 1.0, median: 1.0 });
+        assert_eq!(Rate::of_best(&rates, 2, 1.0), Rate { best: 5.0, median: 4.0 });
+        assert_eq!(Rate::of_best(&rates[..1], 3, 1.0), Rate { best: 1.0, median: 1.0 });
+        assert_eq!(Rate::of_best(&rates, 1, 0.8), Rate { best: 4.0, median: 2.0 }, "one pass in five may be above");
+        assert_eq!(Rate::of_best(&rates[..2], 1, 0.8), Rate { best: 5.0, median: 5.0 }, "of few passes none is");
     }
 
     #[test]

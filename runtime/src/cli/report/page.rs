@@ -208,7 +208,7 @@ fn limits(ceilings: &Ceilings) -> Markup {
             (fact("f32", &format!("{} Gflop/s", numbers::gops(*f32_gflops))))
         }
         p.soft {
-            "The best of many short runs of " (isa) " on " (count(*threads, "thread", "threads")) ", when this page was written."
+            "What the best of many short runs of " (isa) " on " (count(*threads, "thread", "threads")) " came to when this page was written; of reading, what nine in ten stayed below."
         }
     }
 }
