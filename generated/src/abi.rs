@@ -109,6 +109,8 @@ pub enum Dot {
     QuadsI32,
     /// Four products added to 32 bits; codes are taken as signed.
     SignedQuadsI32,
+    /// Eight products of each of two rows with each of two columns added to 32 bits; of four for a single column.
+    MatrixI32,
 }
 
 /// A table of levels that cards name.

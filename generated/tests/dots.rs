@@ -12,8 +12,8 @@ use quantloom_kernels::lanes::{v256, v512};
 /// Where every sum starts.
 const START: i32 = 7;
 
-/// Sums of `4 LANES` codes and quants, lane by lane: products; products of the halves of lanes; products of `code - 128`, where there is a
-/// way to have them.
+/// Sums of `4 LANES` codes and as many quants, lane by lane: products with the first four quants; products of the halves of lanes; products of
+/// `code - 128` with the first four quants, where there is a way to have them.
 macro_rules! sums {
     ($name:ident, $width:ident::$primitive:ident, $lanes:literal, $features:literal, $dots:ident) => {
         #[target_feature(enable = $features)]
@@ -24,9 +24,10 @@ macro_rules! sums {
                 lanes::store_line(&mut line, a);
                 line.as_chunks().0.iter().map(|quad| u32::from_le_bytes(*quad)).collect::<Vec<_>>()
             };
+            let four = lanes::quants(i32::from_le_bytes(*quants.first_chunk().unwrap()));
             let (codes, quants) = (lanes::line(codes.first_chunk().unwrap()), lanes::line(quants.first_chunk().unwrap()));
             let start = lanes::splat_i(START);
-            let (dot, others) = $dots!(lanes, start, codes, quants);
+            let (dot, others) = $dots!(lanes, start, codes, four);
             [dot, lanes::dot_pairs(start, codes, quants)].into_iter().chain(others).map(integers).collect()
         }
     };
@@ -78,7 +79,7 @@ mod isas {
 
     sums!(neon, v128::products_i16, 4, "neon", products);
     sums!(neon_dotprod, v128::signed_quads_i32, 4, "neon,dotprod", signed_quads);
-    sums!(neon_i8mm, v128::quads_i32, 4, "neon,dotprod,i8mm", quads);
+    sums!(neon_i8mm, v128::matrix_i32, 4, "neon,dotprod,i8mm", quads);
 
     pub const ALL: &[(&str, usize, Sums)] =
         &[("neon", 16, neon), ("neon-dotprod", 16, neon_dotprod), ("neon-i8mm", 16, neon_i8mm)];
@@ -100,13 +101,13 @@ mod isas {
 /// The same sums, one lane after the other.
 fn wanted(codes: &[u8], quants: &[u8]) -> [Vec<u32>; 3] {
     let start = v32::splat_i(START);
-    let quads =
-        || codes.as_chunks().0.iter().zip(quants.as_chunks().0).map(|(codes, quants)| (v32::line(codes), v32::line(quants)));
-    let offset = |quants| v32::dot(0, v32::splat_i(i32::from_ne_bytes([128; 4])), quants);
+    let quads = || codes.as_chunks().0.iter().map(v32::line);
+    let four = v32::line(quants.first_chunk().unwrap());
+    let offset = v32::dot(0, v32::splat_i(i32::from_ne_bytes([128; 4])), four);
     [
-        quads().map(|(codes, quants)| v32::dot(start, codes, quants)).collect(),
-        quads().map(|(codes, quants)| v32::dot_pairs(start, codes, quants)).collect(),
-        quads().map(|(codes, quants)| v32::dot(start, codes, quants).wrapping_sub(offset(quants))).collect(),
+        quads().map(|codes| v32::dot(start, codes, four)).collect(),
+        quads().zip(quants.as_chunks().0).map(|(codes, quants)| v32::dot_pairs(start, codes, v32::line(quants))).collect(),
+        quads().map(|codes| v32::dot(start, codes, four).wrapping_sub(offset)).collect(),
     ]
 }
 
@@ -127,6 +128,48 @@ fn every_primitive_gives_the_sums_of_one_lane() {
                 let found = unsafe { sums(codes, quants) };
                 let wanted = wanted(codes, quants);
                 assert!(found.len() >= 2 && found.iter().eq(wanted.iter().take(found.len())), "{name}, turn {turn}");
+            }
+        }
+    }
+}
+
+/// Products of two rows of eight codes with two columns of eight quants, made as kernels make them: two quads of four rows, of which the
+/// first column's dots come first.
+#[cfg(target_arch = "aarch64")]
+#[target_feature(enable = "neon,dotprod,i8mm")]
+fn matrices(codes: [&[u8; 16]; 2], quants: [[i32; 2]; 2]) -> [[u8; 16]; 2] {
+    use v128::matrix_i32 as lanes;
+    let (first, second) = (lanes::line(codes[0]), lanes::line(codes[1]));
+    let columns = lanes::low_turns(lanes::first_two(quants[0][0], quants[0][1]), lanes::first_two(quants[1][0], quants[1][1]));
+    let start = lanes::splat_two(START, 2 * START);
+    let upper = lanes::dot_matrix(start, lanes::low_turns(first, second), columns);
+    let lower = lanes::dot_matrix(start, lanes::high_turns(first, second), columns);
+    [lanes::even(upper, lower), lanes::odd(upper, lower)].map(|dots| {
+        let mut line = [0; 16];
+        lanes::store_line(&mut line, dots);
+        line
+    })
+}
+
+#[cfg(target_arch = "aarch64")]
+#[test]
+fn products_of_matrices_are_the_dots_of_one_lane() {
+    if !ISAS.iter().any(|isa| isa.name == "neon-i8mm" && (isa.available)()) {
+        return;
+    }
+    let codes: [u8; 256] = std::array::from_fn(|index| (index * 89 % 256) as u8);
+    let quants: [i32; 256] = std::array::from_fn(|index| (index as i32 + 1).wrapping_mul(0x2545_f491) | 0x0101_0101);
+    for turn in 0..252 {
+        let codes = [codes[turn % 224..].first_chunk().unwrap(), codes[turn % 224 + 16..].first_chunk().unwrap()];
+        let quants = [[quants[turn], quants[turn + 1]], [quants[turn + 2], quants[turn + 3]]];
+        // SAFETY: the instruction set is available, and its card asks for the features of the function.
+        let found = unsafe { matrices(codes, quants) };
+        for (column, found) in found.iter().enumerate() {
+            let start = v32::splat_i(START * (1 + column as i32));
+            for (row, found) in found.as_chunks::<4>().0.iter().enumerate() {
+                let quad = |half: usize| v32::line(codes[half].as_chunks::<4>().0[row..].first().unwrap());
+                let wanted = (0..2).fold(start, |sum, half| v32::dot(sum, quad(half), v32::splat_i(quants[half][column])));
+                assert_eq!(u32::from_le_bytes(*found), wanted, "turn {turn}, row {row}, column {column}");
             }
         }
     }

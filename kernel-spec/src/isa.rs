@@ -53,21 +53,34 @@ pub enum Dot {
     QuadsI32,
     /// `signed-quads-i32`: four products accumulated into i32; codes are taken as signed.
     SignedQuadsI32,
+    /// `matrix-i32`: eight products of each of two rows with each of two columns accumulated into i32; of four for a single column.
+    MatrixI32,
 }
 
 impl Dot {
-    const WORDS: [(&str, Self); 5] = [
+    const WORDS: [(&str, Self); 6] = [
         ("scalar", Self::Scalar),
         ("pairs-i16", Self::PairsI16),
         ("products-i16", Self::ProductsI16),
         ("quads-i32", Self::QuadsI32),
         ("signed-quads-i32", Self::SignedQuadsI32),
+        ("matrix-i32", Self::MatrixI32),
     ];
 
     /// Whether products are summed in 16 bits first.
     #[must_use]
     pub const fn is_narrow(self) -> bool {
-        matches!(self, Self::PairsI16 | Self::ProductsI16)
+        self.narrow_registers() > 0
+    }
+
+    /// Vector registers that the 16-bit sums of one vector's lanes take.
+    #[must_use]
+    pub const fn narrow_registers(self) -> usize {
+        match self {
+            Self::PairsI16 => 1,
+            Self::ProductsI16 => 2,
+            Self::Scalar | Self::QuadsI32 | Self::SignedQuadsI32 | Self::MatrixI32 => 0,
+        }
     }
 
     /// Whether codes are taken as signed bytes.

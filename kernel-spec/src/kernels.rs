@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::claim::Claim;
 use crate::diagnostic::{Diagnostics, Sink, Source, Span};
-use crate::isa::Isa;
+use crate::isa::{Dot, Isa};
 use crate::walk::{At, Node, Table, read_document};
 
 /// Rows that packed weights interleave: every tile has a multiple of them.
@@ -165,18 +165,28 @@ impl Variant {
         self.vectors.unwrap_or(if isa.is_scalar() { 1 } else { self.rows / isa.lanes() })
     }
 
+    /// Whether it multiplies matrices, which have two columns each, and not vectors.
+    #[must_use]
+    pub fn multiplies_matrices(&self, isa: &Isa) -> bool {
+        self.numerics == Numerics::Int8 && isa.dot == Dot::MatrixI32 && self.cols.is_multiple_of(2)
+    }
+
     /// Vector registers that its tile keeps occupied: accumulators, a column of weights, and one activation, which the widest vectors
-    /// need not load: an instruction can broadcast it from memory. The f32 sums of `int8` do not count: each is used once a step, so
-    /// that they can lie in the first-level cache, and dots that hide each other's latency are worth more than the sums' registers.
+    /// need not load: an instruction can broadcast it from memory. Where matrices are multiplied, it is four rows of weights and all
+    /// columns. The f32 sums of `int8` do not count: each is used once a step, so that they can lie in the first-level cache, and dots that
+    /// hide each other's latency are worth more than the sums' registers.
     #[must_use]
     pub fn registers(&self, isa: &Isa) -> usize {
-        let (vectors, activation) = (self.vectors_of(isa), usize::from(isa.lanes() < PANEL_ROWS));
+        let vectors = self.vectors_of(isa);
+        let operands = match self.multiplies_matrices(isa) {
+            true => 2 + self.cols / 2,
+            false => vectors + usize::from(isa.lanes() < PANEL_ROWS),
+        };
         let sums = match self.numerics {
-            Numerics::Int8 if isa.dot.is_narrow() => 1 + self.steps,
-            Numerics::Int8 => self.steps,
+            Numerics::Int8 => self.steps + isa.dot.narrow_registers(),
             Numerics::Exact => 1,
         };
-        sums * vectors * self.cols + vectors + activation
+        sums * vectors * self.cols + operands
     }
 }
 

@@ -1,9 +1,9 @@
-//! 4 lanes: NEON, with or without its byte dot products.
+//! 4 lanes: NEON, with or without its products of bytes in 32 bits.
 
 use core::arch::aarch64::*;
 
+pub mod matrix_i32;
 pub mod products_i16;
-pub mod quads_i32;
 pub mod signed_quads_i32;
 
 /// 4 lanes of integers.
@@ -19,14 +19,14 @@ pub type Table = uint8x16x4_t;
 /// Lanes of a vector.
 pub const LANES: usize = 4;
 
-/// `sum + the products of four bytes in each lane`, by one of the dot instructions, for which the library has no stable functions.
+/// `sum + the products of bytes`, by one of the dot instructions or one that multiplies matrices, for which the library has no stable functions.
 macro_rules! dot {
-    ($instruction:literal, $sum:ident, $codes:expr, $quants:ident) => {{
+    ($instruction:literal, $sum:ident, $codes:expr, $quants:ident, $operand:literal) => {{
         let (mut sum, codes) = ($sum, $codes);
         // SAFETY: the instruction belongs to the features of this function, and reads and writes nothing but its operands.
         unsafe {
             core::arch::asm!(
-                concat!($instruction, " {sum:v}.4s, {codes:v}.16b, {quants:v}.16b"),
+                concat!($instruction, " {sum:v}.4s, {codes:v}.16b, {quants:v}.", $operand),
                 sum = inout(vreg) sum, codes = in(vreg) codes, quants = in(vreg) $quants,
                 options(pure, nomem, nostack, preserves_flags),
             );
@@ -45,6 +45,8 @@ super::vocabulary! { "neon":
     fn zero_f() -> F { vdupq_n_f32(0.0) }
     /// One integer in all lanes.
     fn splat_i(value: i32) -> I { vdupq_n_u32(value.cast_unsigned()) }
+    /// One integer in lane 0, which loads do by themselves; to fill all lanes takes an instruction more.
+    fn lane_0(value: i32) -> I { vsetq_lane_u32::<0>(value.cast_unsigned(), zero_i()) }
     /// One f32 in all lanes.
     fn splat_f(value: f32) -> F { vdupq_n_f32(value) }
     /// The bits of `MASK` of every byte.

@@ -27,6 +27,8 @@ super::vocabulary! { "avx2,fma,f16c":
     fn zero_f() -> F { _mm256_setzero_ps() }
     /// One integer in all lanes.
     fn splat_i(value: i32) -> I { _mm256_set1_epi32(value) }
+    /// Four quants of a column, which meet every row's codes.
+    fn quants(four: i32) -> I { splat_i(four) }
     /// One f32 in all lanes.
     fn splat_f(value: f32) -> F { _mm256_set1_ps(value) }
     /// The bits of `MASK` of every byte.

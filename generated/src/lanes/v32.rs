@@ -45,6 +45,12 @@ pub fn splat_i(value: i32) -> I {
     value.cast_unsigned()
 }
 
+/// Four quants of a column, which meet every row's codes.
+#[inline]
+pub fn quants(four: i32) -> I {
+    splat_i(four)
+}
+
 /// One f32.
 #[inline]
 pub fn splat_f(value: f32) -> F {

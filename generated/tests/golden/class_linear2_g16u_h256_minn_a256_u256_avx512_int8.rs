@@ -152,11 +152,11 @@ pub fn int8_direct_r64c1_p4096(
                                     let weight2 = lanes::mask::<3>(line0_2_0);
                                     let weight3 = lanes::mask::<3>(line0_3_0);
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][0][0]);
-                                        pair0_0_0 = lanes::products(weight0, quant);
-                                        pair0_1_0 = lanes::products(weight1, quant);
-                                        pair0_2_0 = lanes::products(weight2, quant);
-                                        pair0_3_0 = lanes::products(weight3, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][0][0]);
+                                        pair0_0_0 = lanes::products(weight0, quants);
+                                        pair0_1_0 = lanes::products(weight1, quants);
+                                        pair0_2_0 = lanes::products(weight2, quants);
+                                        pair0_3_0 = lanes::products(weight3, quants);
                                     }
                                 }
                                 {
@@ -165,22 +165,22 @@ pub fn int8_direct_r64c1_p4096(
                                     let weight2 = lanes::mask::<3>(lanes::shr::<2>(line0_2_0));
                                     let weight3 = lanes::mask::<3>(lanes::shr::<2>(line0_3_0));
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][1][0]);
+                                        let quants = lanes::quants(columns.quants[at_body0][1][0]);
                                         pair0_0_0 = lanes::add_products(
                                             pair0_0_0,
-                                            lanes::products(weight0, quant),
+                                            lanes::products(weight0, quants),
                                         );
                                         pair0_1_0 = lanes::add_products(
                                             pair0_1_0,
-                                            lanes::products(weight1, quant),
+                                            lanes::products(weight1, quants),
                                         );
                                         pair0_2_0 = lanes::add_products(
                                             pair0_2_0,
-                                            lanes::products(weight2, quant),
+                                            lanes::products(weight2, quants),
                                         );
                                         pair0_3_0 = lanes::add_products(
                                             pair0_3_0,
-                                            lanes::products(weight3, quant),
+                                            lanes::products(weight3, quants),
                                         );
                                     }
                                 }
@@ -190,22 +190,22 @@ pub fn int8_direct_r64c1_p4096(
                                     let weight2 = lanes::mask::<3>(lanes::shr::<4>(line0_2_0));
                                     let weight3 = lanes::mask::<3>(lanes::shr::<4>(line0_3_0));
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][2][0]);
+                                        let quants = lanes::quants(columns.quants[at_body0][2][0]);
                                         pair0_0_0 = lanes::add_products(
                                             pair0_0_0,
-                                            lanes::products(weight0, quant),
+                                            lanes::products(weight0, quants),
                                         );
                                         pair0_1_0 = lanes::add_products(
                                             pair0_1_0,
-                                            lanes::products(weight1, quant),
+                                            lanes::products(weight1, quants),
                                         );
                                         pair0_2_0 = lanes::add_products(
                                             pair0_2_0,
-                                            lanes::products(weight2, quant),
+                                            lanes::products(weight2, quants),
                                         );
                                         pair0_3_0 = lanes::add_products(
                                             pair0_3_0,
-                                            lanes::products(weight3, quant),
+                                            lanes::products(weight3, quants),
                                         );
                                     }
                                 }
@@ -215,25 +215,25 @@ pub fn int8_direct_r64c1_p4096(
                                     let weight2 = lanes::mask::<3>(lanes::shr::<6>(line0_2_0));
                                     let weight3 = lanes::mask::<3>(lanes::shr::<6>(line0_3_0));
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][3][0]);
+                                        let quants = lanes::quants(columns.quants[at_body0][3][0]);
                                         pair0_0_0 = lanes::add_products(
                                             pair0_0_0,
-                                            lanes::products(weight0, quant),
+                                            lanes::products(weight0, quants),
                                         );
                                         dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
                                         pair0_1_0 = lanes::add_products(
                                             pair0_1_0,
-                                            lanes::products(weight1, quant),
+                                            lanes::products(weight1, quants),
                                         );
                                         dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
                                         pair0_2_0 = lanes::add_products(
                                             pair0_2_0,
-                                            lanes::products(weight2, quant),
+                                            lanes::products(weight2, quants),
                                         );
                                         dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
                                         pair0_3_0 = lanes::add_products(
                                             pair0_3_0,
-                                            lanes::products(weight3, quant),
+                                            lanes::products(weight3, quants),
                                         );
                                         dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                     }

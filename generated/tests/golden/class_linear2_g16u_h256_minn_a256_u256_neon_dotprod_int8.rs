@@ -139,11 +139,11 @@ pub fn int8_direct_r16c1_p4096(
                                     let weight2 = lanes::mask::<3>(line0_2_0);
                                     let weight3 = lanes::mask::<3>(line0_3_0);
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][0][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
-                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
-                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][0][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                     }
                                 }
                                 {
@@ -152,11 +152,11 @@ pub fn int8_direct_r16c1_p4096(
                                     let weight2 = lanes::mask::<3>(lanes::shr::<2>(line0_2_0));
                                     let weight3 = lanes::mask::<3>(lanes::shr::<2>(line0_3_0));
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][1][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
-                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
-                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][1][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                     }
                                 }
                                 {
@@ -165,11 +165,11 @@ pub fn int8_direct_r16c1_p4096(
                                     let weight2 = lanes::mask::<3>(lanes::shr::<4>(line0_2_0));
                                     let weight3 = lanes::mask::<3>(lanes::shr::<4>(line0_3_0));
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][2][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
-                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
-                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][2][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                     }
                                 }
                                 {
@@ -178,11 +178,11 @@ pub fn int8_direct_r16c1_p4096(
                                     let weight2 = lanes::mask::<3>(lanes::shr::<6>(line0_2_0));
                                     let weight3 = lanes::mask::<3>(lanes::shr::<6>(line0_3_0));
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][3][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
-                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
-                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][3][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                     }
                                 }
                             }

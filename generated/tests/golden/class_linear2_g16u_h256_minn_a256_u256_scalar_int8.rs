@@ -112,29 +112,29 @@ pub fn int8_direct_r16c1(
                                     {
                                         let weight0 = lanes::mask::<3>(line0_0_0);
                                         {
-                                            let quant = lanes::splat_i(columns.quants[at_body0][0][0]);
-                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                            let quants = lanes::quants(columns.quants[at_body0][0][0]);
+                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         }
                                     }
                                     {
                                         let weight0 = lanes::mask::<3>(lanes::shr::<2>(line0_0_0));
                                         {
-                                            let quant = lanes::splat_i(columns.quants[at_body0][1][0]);
-                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                            let quants = lanes::quants(columns.quants[at_body0][1][0]);
+                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         }
                                     }
                                     {
                                         let weight0 = lanes::mask::<3>(lanes::shr::<4>(line0_0_0));
                                         {
-                                            let quant = lanes::splat_i(columns.quants[at_body0][2][0]);
-                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                            let quants = lanes::quants(columns.quants[at_body0][2][0]);
+                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         }
                                     }
                                     {
                                         let weight0 = lanes::mask::<3>(lanes::shr::<6>(line0_0_0));
                                         {
-                                            let quant = lanes::splat_i(columns.quants[at_body0][3][0]);
-                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                            let quants = lanes::quants(columns.quants[at_body0][3][0]);
+                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         }
                                     }
                                 }

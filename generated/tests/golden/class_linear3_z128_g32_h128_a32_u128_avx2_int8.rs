@@ -138,11 +138,11 @@ pub fn int8_direct_r32c1_p4096(
                                 let weight2 = lanes::mask::<7>(line0_2_0);
                                 let weight3 = lanes::mask::<7>(line0_3_0);
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][0][0]);
-                                    pair0_0_0 = lanes::products(weight0, quant);
-                                    pair0_1_0 = lanes::products(weight1, quant);
-                                    pair0_2_0 = lanes::products(weight2, quant);
-                                    pair0_3_0 = lanes::products(weight3, quant);
+                                    let quants = lanes::quants(columns.quants[at_body0][0][0]);
+                                    pair0_0_0 = lanes::products(weight0, quants);
+                                    pair0_1_0 = lanes::products(weight1, quants);
+                                    pair0_2_0 = lanes::products(weight2, quants);
+                                    pair0_3_0 = lanes::products(weight3, quants);
                                 }
                             }
                             let unit0 = lanes::after(unit0, pair0_3_0);
@@ -159,22 +159,22 @@ pub fn int8_direct_r32c1_p4096(
                                 let weight2 = lanes::mask::<7>(lanes::shr::<3>(line0_2_0));
                                 let weight3 = lanes::mask::<7>(lanes::shr::<3>(line0_3_0));
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][1][0]);
+                                    let quants = lanes::quants(columns.quants[at_body0][1][0]);
                                     pair0_0_0 = lanes::add_products(
                                         pair0_0_0,
-                                        lanes::products(weight0, quant),
+                                        lanes::products(weight0, quants),
                                     );
                                     pair0_1_0 = lanes::add_products(
                                         pair0_1_0,
-                                        lanes::products(weight1, quant),
+                                        lanes::products(weight1, quants),
                                     );
                                     pair0_2_0 = lanes::add_products(
                                         pair0_2_0,
-                                        lanes::products(weight2, quant),
+                                        lanes::products(weight2, quants),
                                     );
                                     pair0_3_0 = lanes::add_products(
                                         pair0_3_0,
-                                        lanes::products(weight3, quant),
+                                        lanes::products(weight3, quants),
                                     );
                                 }
                             }
@@ -192,22 +192,22 @@ pub fn int8_direct_r32c1_p4096(
                                 let weight2 = lanes::mask::<7>(line0_2_1);
                                 let weight3 = lanes::mask::<7>(line0_3_1);
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][2][0]);
+                                    let quants = lanes::quants(columns.quants[at_body0][2][0]);
                                     pair0_0_0 = lanes::add_products(
                                         pair0_0_0,
-                                        lanes::products(weight0, quant),
+                                        lanes::products(weight0, quants),
                                     );
                                     pair0_1_0 = lanes::add_products(
                                         pair0_1_0,
-                                        lanes::products(weight1, quant),
+                                        lanes::products(weight1, quants),
                                     );
                                     pair0_2_0 = lanes::add_products(
                                         pair0_2_0,
-                                        lanes::products(weight2, quant),
+                                        lanes::products(weight2, quants),
                                     );
                                     pair0_3_0 = lanes::add_products(
                                         pair0_3_0,
-                                        lanes::products(weight3, quant),
+                                        lanes::products(weight3, quants),
                                     );
                                 }
                             }
@@ -225,22 +225,22 @@ pub fn int8_direct_r32c1_p4096(
                                 let weight2 = lanes::mask::<7>(lanes::shr::<3>(line0_2_1));
                                 let weight3 = lanes::mask::<7>(lanes::shr::<3>(line0_3_1));
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][3][0]);
+                                    let quants = lanes::quants(columns.quants[at_body0][3][0]);
                                     pair0_0_0 = lanes::add_products(
                                         pair0_0_0,
-                                        lanes::products(weight0, quant),
+                                        lanes::products(weight0, quants),
                                     );
                                     pair0_1_0 = lanes::add_products(
                                         pair0_1_0,
-                                        lanes::products(weight1, quant),
+                                        lanes::products(weight1, quants),
                                     );
                                     pair0_2_0 = lanes::add_products(
                                         pair0_2_0,
-                                        lanes::products(weight2, quant),
+                                        lanes::products(weight2, quants),
                                     );
                                     pair0_3_0 = lanes::add_products(
                                         pair0_3_0,
-                                        lanes::products(weight3, quant),
+                                        lanes::products(weight3, quants),
                                     );
                                 }
                             }
@@ -274,22 +274,22 @@ pub fn int8_direct_r32c1_p4096(
                                     lanes::mask::<4>(lanes::shr::<4>(line0_3_1)),
                                 );
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][4][0]);
+                                    let quants = lanes::quants(columns.quants[at_body0][4][0]);
                                     pair0_0_0 = lanes::add_products(
                                         pair0_0_0,
-                                        lanes::products(weight0, quant),
+                                        lanes::products(weight0, quants),
                                     );
                                     pair0_1_0 = lanes::add_products(
                                         pair0_1_0,
-                                        lanes::products(weight1, quant),
+                                        lanes::products(weight1, quants),
                                     );
                                     pair0_2_0 = lanes::add_products(
                                         pair0_2_0,
-                                        lanes::products(weight2, quant),
+                                        lanes::products(weight2, quants),
                                     );
                                     pair0_3_0 = lanes::add_products(
                                         pair0_3_0,
-                                        lanes::products(weight3, quant),
+                                        lanes::products(weight3, quants),
                                     );
                                 }
                             }
@@ -307,22 +307,22 @@ pub fn int8_direct_r32c1_p4096(
                                 let weight2 = lanes::mask::<7>(line0_2_2);
                                 let weight3 = lanes::mask::<7>(line0_3_2);
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][5][0]);
+                                    let quants = lanes::quants(columns.quants[at_body0][5][0]);
                                     pair0_0_0 = lanes::add_products(
                                         pair0_0_0,
-                                        lanes::products(weight0, quant),
+                                        lanes::products(weight0, quants),
                                     );
                                     pair0_1_0 = lanes::add_products(
                                         pair0_1_0,
-                                        lanes::products(weight1, quant),
+                                        lanes::products(weight1, quants),
                                     );
                                     pair0_2_0 = lanes::add_products(
                                         pair0_2_0,
-                                        lanes::products(weight2, quant),
+                                        lanes::products(weight2, quants),
                                     );
                                     pair0_3_0 = lanes::add_products(
                                         pair0_3_0,
-                                        lanes::products(weight3, quant),
+                                        lanes::products(weight3, quants),
                                     );
                                 }
                             }
@@ -340,22 +340,22 @@ pub fn int8_direct_r32c1_p4096(
                                 let weight2 = lanes::mask::<7>(lanes::shr::<3>(line0_2_2));
                                 let weight3 = lanes::mask::<7>(lanes::shr::<3>(line0_3_2));
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][6][0]);
+                                    let quants = lanes::quants(columns.quants[at_body0][6][0]);
                                     pair0_0_0 = lanes::add_products(
                                         pair0_0_0,
-                                        lanes::products(weight0, quant),
+                                        lanes::products(weight0, quants),
                                     );
                                     pair0_1_0 = lanes::add_products(
                                         pair0_1_0,
-                                        lanes::products(weight1, quant),
+                                        lanes::products(weight1, quants),
                                     );
                                     pair0_2_0 = lanes::add_products(
                                         pair0_2_0,
-                                        lanes::products(weight2, quant),
+                                        lanes::products(weight2, quants),
                                     );
                                     pair0_3_0 = lanes::add_products(
                                         pair0_3_0,
-                                        lanes::products(weight3, quant),
+                                        lanes::products(weight3, quants),
                                     );
                                 }
                             }
@@ -389,25 +389,25 @@ pub fn int8_direct_r32c1_p4096(
                                     lanes::mask::<6>(lanes::shr::<5>(line0_3_2)),
                                 );
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][7][0]);
+                                    let quants = lanes::quants(columns.quants[at_body0][7][0]);
                                     pair0_0_0 = lanes::add_products(
                                         pair0_0_0,
-                                        lanes::products(weight0, quant),
+                                        lanes::products(weight0, quants),
                                     );
                                     dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
                                     pair0_1_0 = lanes::add_products(
                                         pair0_1_0,
-                                        lanes::products(weight1, quant),
+                                        lanes::products(weight1, quants),
                                     );
                                     dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
                                     pair0_2_0 = lanes::add_products(
                                         pair0_2_0,
-                                        lanes::products(weight2, quant),
+                                        lanes::products(weight2, quants),
                                     );
                                     dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
                                     pair0_3_0 = lanes::add_products(
                                         pair0_3_0,
-                                        lanes::products(weight3, quant),
+                                        lanes::products(weight3, quants),
                                     );
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
@@ -448,41 +448,37 @@ pub fn int8_direct_r32c1_p4096(
                             let zeros3 = lanes::to_float(
                                 lanes::signed(&unit3.zeros[at_step * 32 / 128][1]),
                             );
-                            t0_0 = lanes::fma(
+                            t0_0 = lanes::mul(
                                 scale0,
                                 lanes::sub_product(
                                     lanes::to_float(dot0_0_0),
                                     zeros0,
                                     lanes::to_float(lanes::splat_i(columns.sums[at_step][0])),
                                 ),
-                                t0_0,
                             );
-                            t1_0 = lanes::fma(
+                            t1_0 = lanes::mul(
                                 scale1,
                                 lanes::sub_product(
                                     lanes::to_float(dot0_1_0),
                                     zeros1,
                                     lanes::to_float(lanes::splat_i(columns.sums[at_step][0])),
                                 ),
-                                t1_0,
                             );
-                            t2_0 = lanes::fma(
+                            t2_0 = lanes::mul(
                                 scale2,
                                 lanes::sub_product(
                                     lanes::to_float(dot0_2_0),
                                     zeros2,
                                     lanes::to_float(lanes::splat_i(columns.sums[at_step][0])),
                                 ),
-                                t2_0,
                             );
-                            t3_0 = lanes::fma(
+                            t3_0 = lanes::mul(
                                 scale3,
                                 lanes::sub_product(
                                     lanes::to_float(dot0_3_0),
                                     zeros3,
                                     lanes::to_float(lanes::splat_i(columns.sums[at_step][0])),
                                 ),
-                                t3_0,
                             );
                             {
                                 let scale = lanes::splat_f(columns.scales[span][0]);

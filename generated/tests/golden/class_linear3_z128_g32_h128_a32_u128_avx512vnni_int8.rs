@@ -142,11 +142,11 @@ pub fn int8_direct_r64c1_p4096(
                                 let weight2 = lanes::mask::<7>(line0_2_0);
                                 let weight3 = lanes::mask::<7>(line0_3_0);
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][0][0]);
-                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
-                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
-                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                    let quants = lanes::quants(columns.quants[at_body0][0][0]);
+                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                 }
                             }
                             {
@@ -155,11 +155,11 @@ pub fn int8_direct_r64c1_p4096(
                                 let weight2 = lanes::mask::<7>(lanes::shr::<3>(line0_2_0));
                                 let weight3 = lanes::mask::<7>(lanes::shr::<3>(line0_3_0));
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][1][0]);
-                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
-                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
-                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                    let quants = lanes::quants(columns.quants[at_body0][1][0]);
+                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                 }
                             }
                             let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
@@ -172,11 +172,11 @@ pub fn int8_direct_r64c1_p4096(
                                 let weight2 = lanes::mask::<7>(line0_2_1);
                                 let weight3 = lanes::mask::<7>(line0_3_1);
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][2][0]);
-                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
-                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
-                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                    let quants = lanes::quants(columns.quants[at_body0][2][0]);
+                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                 }
                             }
                             {
@@ -185,11 +185,11 @@ pub fn int8_direct_r64c1_p4096(
                                 let weight2 = lanes::mask::<7>(lanes::shr::<3>(line0_2_1));
                                 let weight3 = lanes::mask::<7>(lanes::shr::<3>(line0_3_1));
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][3][0]);
-                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
-                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
-                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                    let quants = lanes::quants(columns.quants[at_body0][3][0]);
+                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                 }
                             }
                             {
@@ -210,11 +210,11 @@ pub fn int8_direct_r64c1_p4096(
                                     lanes::mask::<4>(lanes::shr::<4>(line0_3_1)),
                                 );
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][4][0]);
-                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
-                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
-                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                    let quants = lanes::quants(columns.quants[at_body0][4][0]);
+                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                 }
                             }
                             let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
@@ -227,11 +227,11 @@ pub fn int8_direct_r64c1_p4096(
                                 let weight2 = lanes::mask::<7>(line0_2_2);
                                 let weight3 = lanes::mask::<7>(line0_3_2);
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][5][0]);
-                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
-                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
-                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                    let quants = lanes::quants(columns.quants[at_body0][5][0]);
+                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                 }
                             }
                             {
@@ -240,11 +240,11 @@ pub fn int8_direct_r64c1_p4096(
                                 let weight2 = lanes::mask::<7>(lanes::shr::<3>(line0_2_2));
                                 let weight3 = lanes::mask::<7>(lanes::shr::<3>(line0_3_2));
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][6][0]);
-                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
-                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
-                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                    let quants = lanes::quants(columns.quants[at_body0][6][0]);
+                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                 }
                             }
                             {
@@ -265,11 +265,11 @@ pub fn int8_direct_r64c1_p4096(
                                     lanes::mask::<6>(lanes::shr::<5>(line0_3_2)),
                                 );
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][7][0]);
-                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
-                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
-                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                    let quants = lanes::quants(columns.quants[at_body0][7][0]);
+                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                 }
                             }
                         }
@@ -304,41 +304,37 @@ pub fn int8_direct_r64c1_p4096(
                             let zeros3 = lanes::to_float(
                                 lanes::signed(&unit3.zeros[at_step * 32 / 128][0]),
                             );
-                            t0_0 = lanes::fma(
+                            t0_0 = lanes::mul(
                                 scale0,
                                 lanes::sub_product(
                                     lanes::to_float(dot0_0_0),
                                     zeros0,
                                     lanes::to_float(lanes::splat_i(columns.sums[at_step][0])),
                                 ),
-                                t0_0,
                             );
-                            t1_0 = lanes::fma(
+                            t1_0 = lanes::mul(
                                 scale1,
                                 lanes::sub_product(
                                     lanes::to_float(dot0_1_0),
                                     zeros1,
                                     lanes::to_float(lanes::splat_i(columns.sums[at_step][0])),
                                 ),
-                                t1_0,
                             );
-                            t2_0 = lanes::fma(
+                            t2_0 = lanes::mul(
                                 scale2,
                                 lanes::sub_product(
                                     lanes::to_float(dot0_2_0),
                                     zeros2,
                                     lanes::to_float(lanes::splat_i(columns.sums[at_step][0])),
                                 ),
-                                t2_0,
                             );
-                            t3_0 = lanes::fma(
+                            t3_0 = lanes::mul(
                                 scale3,
                                 lanes::sub_product(
                                     lanes::to_float(dot0_3_0),
                                     zeros3,
                                     lanes::to_float(lanes::splat_i(columns.sums[at_step][0])),
                                 ),
-                                t3_0,
                             );
                             {
                                 let scale = lanes::splat_f(columns.scales[span][0]);

@@ -85,6 +85,7 @@ pub fn int8_direct_r16c1_p4096(
         tile_bytes: 1 * units * size_of::<Unit>(),
         segment_bytes: 4 * size_of::<Unit>(),
     };
+    let mut sum = &mut [lanes::zero_f(); 2];
     for first in (0..units).step_by(4) {
         let last = units.min(first + 4);
         let tiles = tiles
@@ -96,8 +97,8 @@ pub fn int8_direct_r16c1_p4096(
             for (group, out) in groups.chunks_exact(units).zip(&mut *outs) {
                 let mut sum0_0 = lanes::zero_f();
                 let mut sum1_0 = lanes::zero_f();
-                let mut sum2_0 = lanes::zero_f();
-                let mut sum3_0 = lanes::zero_f();
+                sum[0] = lanes::zero_f();
+                sum[1] = lanes::zero_f();
                 for unit in first..last {
                     let columns = &group[unit];
                     let unit0 = &panel0[unit];
@@ -106,6 +107,7 @@ pub fn int8_direct_r16c1_p4096(
                     let unit3 = &panel0[unit];
                     prefetch_head(bytemuck::bytes_of(unit0), 48, ahead);
                     for at_turn in 0..4 {
+                        sum = in_memory(sum);
                         let at_step0 = at_turn;
                         let mut dot0_0_0 = lanes::zero_i();
                         let mut dot0_1_0 = lanes::zero_i();
@@ -131,11 +133,11 @@ pub fn int8_direct_r16c1_p4096(
                                 let weight2 = lanes::mask::<7>(line0_2_0);
                                 let weight3 = lanes::mask::<7>(line0_3_0);
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][0][0]);
-                                    pair0_0_0 = lanes::products(weight0, quant);
-                                    pair0_1_0 = lanes::products(weight1, quant);
-                                    pair0_2_0 = lanes::products(weight2, quant);
-                                    pair0_3_0 = lanes::products(weight3, quant);
+                                    let quants = lanes::quants(columns.quants[at_body0][0][0]);
+                                    pair0_0_0 = lanes::products(weight0, quants);
+                                    pair0_1_0 = lanes::products(weight1, quants);
+                                    pair0_2_0 = lanes::products(weight2, quants);
+                                    pair0_3_0 = lanes::products(weight3, quants);
                                 }
                             }
                             {
@@ -144,22 +146,22 @@ pub fn int8_direct_r16c1_p4096(
                                 let weight2 = lanes::mask::<7>(lanes::shr::<3>(line0_2_0));
                                 let weight3 = lanes::mask::<7>(lanes::shr::<3>(line0_3_0));
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][1][0]);
+                                    let quants = lanes::quants(columns.quants[at_body0][1][0]);
                                     pair0_0_0 = lanes::add_products(
                                         pair0_0_0,
-                                        lanes::products(weight0, quant),
+                                        lanes::products(weight0, quants),
                                     );
                                     pair0_1_0 = lanes::add_products(
                                         pair0_1_0,
-                                        lanes::products(weight1, quant),
+                                        lanes::products(weight1, quants),
                                     );
                                     pair0_2_0 = lanes::add_products(
                                         pair0_2_0,
-                                        lanes::products(weight2, quant),
+                                        lanes::products(weight2, quants),
                                     );
                                     pair0_3_0 = lanes::add_products(
                                         pair0_3_0,
-                                        lanes::products(weight3, quant),
+                                        lanes::products(weight3, quants),
                                     );
                                 }
                             }
@@ -173,22 +175,22 @@ pub fn int8_direct_r16c1_p4096(
                                 let weight2 = lanes::mask::<7>(line0_2_1);
                                 let weight3 = lanes::mask::<7>(line0_3_1);
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][2][0]);
+                                    let quants = lanes::quants(columns.quants[at_body0][2][0]);
                                     pair0_0_0 = lanes::add_products(
                                         pair0_0_0,
-                                        lanes::products(weight0, quant),
+                                        lanes::products(weight0, quants),
                                     );
                                     pair0_1_0 = lanes::add_products(
                                         pair0_1_0,
-                                        lanes::products(weight1, quant),
+                                        lanes::products(weight1, quants),
                                     );
                                     pair0_2_0 = lanes::add_products(
                                         pair0_2_0,
-                                        lanes::products(weight2, quant),
+                                        lanes::products(weight2, quants),
                                     );
                                     pair0_3_0 = lanes::add_products(
                                         pair0_3_0,
-                                        lanes::products(weight3, quant),
+                                        lanes::products(weight3, quants),
                                     );
                                 }
                             }
@@ -198,22 +200,22 @@ pub fn int8_direct_r16c1_p4096(
                                 let weight2 = lanes::mask::<7>(lanes::shr::<3>(line0_2_1));
                                 let weight3 = lanes::mask::<7>(lanes::shr::<3>(line0_3_1));
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][3][0]);
+                                    let quants = lanes::quants(columns.quants[at_body0][3][0]);
                                     pair0_0_0 = lanes::add_products(
                                         pair0_0_0,
-                                        lanes::products(weight0, quant),
+                                        lanes::products(weight0, quants),
                                     );
                                     pair0_1_0 = lanes::add_products(
                                         pair0_1_0,
-                                        lanes::products(weight1, quant),
+                                        lanes::products(weight1, quants),
                                     );
                                     pair0_2_0 = lanes::add_products(
                                         pair0_2_0,
-                                        lanes::products(weight2, quant),
+                                        lanes::products(weight2, quants),
                                     );
                                     pair0_3_0 = lanes::add_products(
                                         pair0_3_0,
-                                        lanes::products(weight3, quant),
+                                        lanes::products(weight3, quants),
                                     );
                                 }
                             }
@@ -235,22 +237,22 @@ pub fn int8_direct_r16c1_p4096(
                                     lanes::mask::<4>(lanes::shr::<4>(line0_3_1)),
                                 );
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][4][0]);
+                                    let quants = lanes::quants(columns.quants[at_body0][4][0]);
                                     pair0_0_0 = lanes::add_products(
                                         pair0_0_0,
-                                        lanes::products(weight0, quant),
+                                        lanes::products(weight0, quants),
                                     );
                                     pair0_1_0 = lanes::add_products(
                                         pair0_1_0,
-                                        lanes::products(weight1, quant),
+                                        lanes::products(weight1, quants),
                                     );
                                     pair0_2_0 = lanes::add_products(
                                         pair0_2_0,
-                                        lanes::products(weight2, quant),
+                                        lanes::products(weight2, quants),
                                     );
                                     pair0_3_0 = lanes::add_products(
                                         pair0_3_0,
-                                        lanes::products(weight3, quant),
+                                        lanes::products(weight3, quants),
                                     );
                                 }
                             }
@@ -264,22 +266,22 @@ pub fn int8_direct_r16c1_p4096(
                                 let weight2 = lanes::mask::<7>(line0_2_2);
                                 let weight3 = lanes::mask::<7>(line0_3_2);
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][5][0]);
+                                    let quants = lanes::quants(columns.quants[at_body0][5][0]);
                                     pair0_0_0 = lanes::add_products(
                                         pair0_0_0,
-                                        lanes::products(weight0, quant),
+                                        lanes::products(weight0, quants),
                                     );
                                     pair0_1_0 = lanes::add_products(
                                         pair0_1_0,
-                                        lanes::products(weight1, quant),
+                                        lanes::products(weight1, quants),
                                     );
                                     pair0_2_0 = lanes::add_products(
                                         pair0_2_0,
-                                        lanes::products(weight2, quant),
+                                        lanes::products(weight2, quants),
                                     );
                                     pair0_3_0 = lanes::add_products(
                                         pair0_3_0,
-                                        lanes::products(weight3, quant),
+                                        lanes::products(weight3, quants),
                                     );
                                 }
                             }
@@ -289,22 +291,22 @@ pub fn int8_direct_r16c1_p4096(
                                 let weight2 = lanes::mask::<7>(lanes::shr::<3>(line0_2_2));
                                 let weight3 = lanes::mask::<7>(lanes::shr::<3>(line0_3_2));
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][6][0]);
+                                    let quants = lanes::quants(columns.quants[at_body0][6][0]);
                                     pair0_0_0 = lanes::add_products(
                                         pair0_0_0,
-                                        lanes::products(weight0, quant),
+                                        lanes::products(weight0, quants),
                                     );
                                     pair0_1_0 = lanes::add_products(
                                         pair0_1_0,
-                                        lanes::products(weight1, quant),
+                                        lanes::products(weight1, quants),
                                     );
                                     pair0_2_0 = lanes::add_products(
                                         pair0_2_0,
-                                        lanes::products(weight2, quant),
+                                        lanes::products(weight2, quants),
                                     );
                                     pair0_3_0 = lanes::add_products(
                                         pair0_3_0,
-                                        lanes::products(weight3, quant),
+                                        lanes::products(weight3, quants),
                                     );
                                 }
                             }
@@ -326,25 +328,25 @@ pub fn int8_direct_r16c1_p4096(
                                     lanes::mask::<6>(lanes::shr::<5>(line0_3_2)),
                                 );
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][7][0]);
+                                    let quants = lanes::quants(columns.quants[at_body0][7][0]);
                                     pair0_0_0 = lanes::add_products(
                                         pair0_0_0,
-                                        lanes::products(weight0, quant),
+                                        lanes::products(weight0, quants),
                                     );
                                     dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
                                     pair0_1_0 = lanes::add_products(
                                         pair0_1_0,
-                                        lanes::products(weight1, quant),
+                                        lanes::products(weight1, quants),
                                     );
                                     dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
                                     pair0_2_0 = lanes::add_products(
                                         pair0_2_0,
-                                        lanes::products(weight2, quant),
+                                        lanes::products(weight2, quants),
                                     );
                                     dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
                                     pair0_3_0 = lanes::add_products(
                                         pair0_3_0,
-                                        lanes::products(weight3, quant),
+                                        lanes::products(weight3, quants),
                                     );
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
@@ -381,48 +383,44 @@ pub fn int8_direct_r16c1_p4096(
                             let zeros3 = lanes::to_float(
                                 lanes::signed(&unit3.zeros[at_step * 32 / 128][3]),
                             );
-                            t0_0 = lanes::fma(
+                            t0_0 = lanes::mul(
                                 scale0,
                                 lanes::sub_product(
                                     lanes::to_float(dot0_0_0),
                                     zeros0,
                                     lanes::to_float(lanes::splat_i(columns.sums[at_step][0])),
                                 ),
-                                t0_0,
                             );
-                            t1_0 = lanes::fma(
+                            t1_0 = lanes::mul(
                                 scale1,
                                 lanes::sub_product(
                                     lanes::to_float(dot0_1_0),
                                     zeros1,
                                     lanes::to_float(lanes::splat_i(columns.sums[at_step][0])),
                                 ),
-                                t1_0,
                             );
-                            t2_0 = lanes::fma(
+                            t2_0 = lanes::mul(
                                 scale2,
                                 lanes::sub_product(
                                     lanes::to_float(dot0_2_0),
                                     zeros2,
                                     lanes::to_float(lanes::splat_i(columns.sums[at_step][0])),
                                 ),
-                                t2_0,
                             );
-                            t3_0 = lanes::fma(
+                            t3_0 = lanes::mul(
                                 scale3,
                                 lanes::sub_product(
                                     lanes::to_float(dot0_3_0),
                                     zeros3,
                                     lanes::to_float(lanes::splat_i(columns.sums[at_step][0])),
                                 ),
-                                t3_0,
                             );
                             {
                                 let scale = lanes::splat_f(columns.scales[span][0]);
                                 sum0_0 = lanes::fma(scale, t0_0, sum0_0);
                                 sum1_0 = lanes::fma(scale, t1_0, sum1_0);
-                                sum2_0 = lanes::fma(scale, t2_0, sum2_0);
-                                sum3_0 = lanes::fma(scale, t3_0, sum3_0);
+                                sum[0] = lanes::fma(scale, t2_0, sum[0]);
+                                sum[1] = lanes::fma(scale, t3_0, sum[1]);
                             }
                         }
                     }
@@ -432,9 +430,9 @@ pub fn int8_direct_r16c1_p4096(
                 let total = &mut out[0][0][1];
                 lanes::store_floats(total, lanes::add(lanes::floats(total), sum1_0));
                 let total = &mut out[0][0][2];
-                lanes::store_floats(total, lanes::add(lanes::floats(total), sum2_0));
+                lanes::store_floats(total, lanes::add(lanes::floats(total), sum[0]));
                 let total = &mut out[0][0][3];
-                lanes::store_floats(total, lanes::add(lanes::floats(total), sum3_0));
+                lanes::store_floats(total, lanes::add(lanes::floats(total), sum[1]));
             }
         }
     }

@@ -150,11 +150,11 @@ pub fn int8_direct_r32c1_p4096(
                                 let weight2 = lanes::mask::<7>(line0_2_0);
                                 let weight3 = lanes::mask::<7>(line0_3_0);
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][0][0]);
-                                    pair0_0_0 = lanes::products(weight0, quant);
-                                    pair0_1_0 = lanes::products(weight1, quant);
-                                    pair0_2_0 = lanes::products(weight2, quant);
-                                    pair0_3_0 = lanes::products(weight3, quant);
+                                    let quants = lanes::quants(columns.quants[at_body0][0][0]);
+                                    pair0_0_0 = lanes::products(weight0, quants);
+                                    pair0_1_0 = lanes::products(weight1, quants);
+                                    pair0_2_0 = lanes::products(weight2, quants);
+                                    pair0_3_0 = lanes::products(weight3, quants);
                                 }
                             }
                             let unit0 = lanes::after(unit0, pair0_3_0);
@@ -171,22 +171,22 @@ pub fn int8_direct_r32c1_p4096(
                                 let weight2 = lanes::mask::<7>(lanes::shr::<3>(line0_2_0));
                                 let weight3 = lanes::mask::<7>(lanes::shr::<3>(line0_3_0));
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][1][0]);
+                                    let quants = lanes::quants(columns.quants[at_body0][1][0]);
                                     pair0_0_0 = lanes::add_products(
                                         pair0_0_0,
-                                        lanes::products(weight0, quant),
+                                        lanes::products(weight0, quants),
                                     );
                                     pair0_1_0 = lanes::add_products(
                                         pair0_1_0,
-                                        lanes::products(weight1, quant),
+                                        lanes::products(weight1, quants),
                                     );
                                     pair0_2_0 = lanes::add_products(
                                         pair0_2_0,
-                                        lanes::products(weight2, quant),
+                                        lanes::products(weight2, quants),
                                     );
                                     pair0_3_0 = lanes::add_products(
                                         pair0_3_0,
-                                        lanes::products(weight3, quant),
+                                        lanes::products(weight3, quants),
                                     );
                                 }
                             }
@@ -204,22 +204,22 @@ pub fn int8_direct_r32c1_p4096(
                                 let weight2 = lanes::mask::<7>(line0_2_1);
                                 let weight3 = lanes::mask::<7>(line0_3_1);
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][2][0]);
+                                    let quants = lanes::quants(columns.quants[at_body0][2][0]);
                                     pair0_0_0 = lanes::add_products(
                                         pair0_0_0,
-                                        lanes::products(weight0, quant),
+                                        lanes::products(weight0, quants),
                                     );
                                     pair0_1_0 = lanes::add_products(
                                         pair0_1_0,
-                                        lanes::products(weight1, quant),
+                                        lanes::products(weight1, quants),
                                     );
                                     pair0_2_0 = lanes::add_products(
                                         pair0_2_0,
-                                        lanes::products(weight2, quant),
+                                        lanes::products(weight2, quants),
                                     );
                                     pair0_3_0 = lanes::add_products(
                                         pair0_3_0,
-                                        lanes::products(weight3, quant),
+                                        lanes::products(weight3, quants),
                                     );
                                 }
                             }
@@ -237,25 +237,25 @@ pub fn int8_direct_r32c1_p4096(
                                 let weight2 = lanes::mask::<7>(lanes::shr::<3>(line0_2_1));
                                 let weight3 = lanes::mask::<7>(lanes::shr::<3>(line0_3_1));
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][3][0]);
+                                    let quants = lanes::quants(columns.quants[at_body0][3][0]);
                                     pair0_0_0 = lanes::add_products(
                                         pair0_0_0,
-                                        lanes::products(weight0, quant),
+                                        lanes::products(weight0, quants),
                                     );
                                     dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
                                     pair0_1_0 = lanes::add_products(
                                         pair0_1_0,
-                                        lanes::products(weight1, quant),
+                                        lanes::products(weight1, quants),
                                     );
                                     dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
                                     pair0_2_0 = lanes::add_products(
                                         pair0_2_0,
-                                        lanes::products(weight2, quant),
+                                        lanes::products(weight2, quants),
                                     );
                                     dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
                                     pair0_3_0 = lanes::add_products(
                                         pair0_3_0,
-                                        lanes::products(weight3, quant),
+                                        lanes::products(weight3, quants),
                                     );
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
@@ -321,11 +321,11 @@ pub fn int8_direct_r32c1_p4096(
                                     lanes::mask::<4>(lanes::shr::<4>(line0_3_1)),
                                 );
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][4][0]);
-                                    pair1_0_0 = lanes::products(weight0, quant);
-                                    pair1_1_0 = lanes::products(weight1, quant);
-                                    pair1_2_0 = lanes::products(weight2, quant);
-                                    pair1_3_0 = lanes::products(weight3, quant);
+                                    let quants = lanes::quants(columns.quants[at_body0][4][0]);
+                                    pair1_0_0 = lanes::products(weight0, quants);
+                                    pair1_1_0 = lanes::products(weight1, quants);
+                                    pair1_2_0 = lanes::products(weight2, quants);
+                                    pair1_3_0 = lanes::products(weight3, quants);
                                 }
                             }
                             let unit0 = lanes::after(unit0, pair1_3_0);
@@ -342,22 +342,22 @@ pub fn int8_direct_r32c1_p4096(
                                 let weight2 = lanes::mask::<7>(line0_2_2);
                                 let weight3 = lanes::mask::<7>(line0_3_2);
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][5][0]);
+                                    let quants = lanes::quants(columns.quants[at_body0][5][0]);
                                     pair1_0_0 = lanes::add_products(
                                         pair1_0_0,
-                                        lanes::products(weight0, quant),
+                                        lanes::products(weight0, quants),
                                     );
                                     pair1_1_0 = lanes::add_products(
                                         pair1_1_0,
-                                        lanes::products(weight1, quant),
+                                        lanes::products(weight1, quants),
                                     );
                                     pair1_2_0 = lanes::add_products(
                                         pair1_2_0,
-                                        lanes::products(weight2, quant),
+                                        lanes::products(weight2, quants),
                                     );
                                     pair1_3_0 = lanes::add_products(
                                         pair1_3_0,
-                                        lanes::products(weight3, quant),
+                                        lanes::products(weight3, quants),
                                     );
                                 }
                             }
@@ -375,22 +375,22 @@ pub fn int8_direct_r32c1_p4096(
                                 let weight2 = lanes::mask::<7>(lanes::shr::<3>(line0_2_2));
                                 let weight3 = lanes::mask::<7>(lanes::shr::<3>(line0_3_2));
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][6][0]);
+                                    let quants = lanes::quants(columns.quants[at_body0][6][0]);
                                     pair1_0_0 = lanes::add_products(
                                         pair1_0_0,
-                                        lanes::products(weight0, quant),
+                                        lanes::products(weight0, quants),
                                     );
                                     pair1_1_0 = lanes::add_products(
                                         pair1_1_0,
-                                        lanes::products(weight1, quant),
+                                        lanes::products(weight1, quants),
                                     );
                                     pair1_2_0 = lanes::add_products(
                                         pair1_2_0,
-                                        lanes::products(weight2, quant),
+                                        lanes::products(weight2, quants),
                                     );
                                     pair1_3_0 = lanes::add_products(
                                         pair1_3_0,
-                                        lanes::products(weight3, quant),
+                                        lanes::products(weight3, quants),
                                     );
                                 }
                             }
@@ -424,25 +424,25 @@ pub fn int8_direct_r32c1_p4096(
                                     lanes::mask::<6>(lanes::shr::<5>(line0_3_2)),
                                 );
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][7][0]);
+                                    let quants = lanes::quants(columns.quants[at_body0][7][0]);
                                     pair1_0_0 = lanes::add_products(
                                         pair1_0_0,
-                                        lanes::products(weight0, quant),
+                                        lanes::products(weight0, quants),
                                     );
                                     dot1_0_0 = lanes::widen(dot1_0_0, pair1_0_0);
                                     pair1_1_0 = lanes::add_products(
                                         pair1_1_0,
-                                        lanes::products(weight1, quant),
+                                        lanes::products(weight1, quants),
                                     );
                                     dot1_1_0 = lanes::widen(dot1_1_0, pair1_1_0);
                                     pair1_2_0 = lanes::add_products(
                                         pair1_2_0,
-                                        lanes::products(weight2, quant),
+                                        lanes::products(weight2, quants),
                                     );
                                     dot1_2_0 = lanes::widen(dot1_2_0, pair1_2_0);
                                     pair1_3_0 = lanes::add_products(
                                         pair1_3_0,
-                                        lanes::products(weight3, quant),
+                                        lanes::products(weight3, quants),
                                     );
                                     dot1_3_0 = lanes::widen(dot1_3_0, pair1_3_0);
                                 }

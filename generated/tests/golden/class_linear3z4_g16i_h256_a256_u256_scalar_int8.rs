@@ -109,15 +109,15 @@ pub fn int8_direct_r16c1(
                                 {
                                     let weight0 = lanes::mask::<7>(line0_0_0);
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][0][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][0][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                     }
                                 }
                                 {
                                     let weight0 = lanes::mask::<7>(lanes::shr::<3>(line0_0_0));
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][1][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][1][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                     }
                                 }
                                 let line0_0_1 = lanes::line(
@@ -126,15 +126,15 @@ pub fn int8_direct_r16c1(
                                 {
                                     let weight0 = lanes::mask::<7>(line0_0_1);
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][2][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][2][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                     }
                                 }
                                 {
                                     let weight0 = lanes::mask::<7>(lanes::shr::<3>(line0_0_1));
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][3][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][3][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                     }
                                 }
                                 let at_step = at_step0;
@@ -153,8 +153,8 @@ pub fn int8_direct_r16c1(
                                         lanes::mask::<4>(lanes::shr::<4>(line0_0_1)),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][4][0]);
-                                        dot1_0_0 = lanes::dot(dot1_0_0, weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][4][0]);
+                                        dot1_0_0 = lanes::dot(dot1_0_0, weight0, quants);
                                     }
                                 }
                                 let line0_0_2 = lanes::line(
@@ -163,15 +163,15 @@ pub fn int8_direct_r16c1(
                                 {
                                     let weight0 = lanes::mask::<7>(line0_0_2);
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][5][0]);
-                                        dot1_0_0 = lanes::dot(dot1_0_0, weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][5][0]);
+                                        dot1_0_0 = lanes::dot(dot1_0_0, weight0, quants);
                                     }
                                 }
                                 {
                                     let weight0 = lanes::mask::<7>(lanes::shr::<3>(line0_0_2));
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][6][0]);
-                                        dot1_0_0 = lanes::dot(dot1_0_0, weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][6][0]);
+                                        dot1_0_0 = lanes::dot(dot1_0_0, weight0, quants);
                                     }
                                 }
                                 {
@@ -180,8 +180,8 @@ pub fn int8_direct_r16c1(
                                         lanes::mask::<6>(lanes::shr::<5>(line0_0_2)),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][7][0]);
-                                        dot1_0_0 = lanes::dot(dot1_0_0, weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][7][0]);
+                                        dot1_0_0 = lanes::dot(dot1_0_0, weight0, quants);
                                     }
                                 }
                                 let at_step = at_step1;

@@ -139,11 +139,11 @@ pub fn int8_direct_r32c1_p4096(
                                 let weight2 = lanes::mask::<15>(line0_2_0);
                                 let weight3 = lanes::mask::<15>(line0_3_0);
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][0][0]);
-                                    pair0_0_0 = lanes::products(weight0, quant);
-                                    pair0_1_0 = lanes::products(weight1, quant);
-                                    pair0_2_0 = lanes::products(weight2, quant);
-                                    pair0_3_0 = lanes::products(weight3, quant);
+                                    let quants = lanes::quants(columns.quants[at_body0][0][0]);
+                                    pair0_0_0 = lanes::products(weight0, quants);
+                                    pair0_1_0 = lanes::products(weight1, quants);
+                                    pair0_2_0 = lanes::products(weight2, quants);
+                                    pair0_3_0 = lanes::products(weight3, quants);
                                 }
                             }
                             let unit0 = lanes::after(unit0, pair0_3_0);
@@ -160,22 +160,22 @@ pub fn int8_direct_r32c1_p4096(
                                 let weight2 = lanes::mask::<15>(lanes::shr::<4>(line0_2_0));
                                 let weight3 = lanes::mask::<15>(lanes::shr::<4>(line0_3_0));
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][1][0]);
+                                    let quants = lanes::quants(columns.quants[at_body0][1][0]);
                                     pair0_0_0 = lanes::add_products(
                                         pair0_0_0,
-                                        lanes::products(weight0, quant),
+                                        lanes::products(weight0, quants),
                                     );
                                     pair0_1_0 = lanes::add_products(
                                         pair0_1_0,
-                                        lanes::products(weight1, quant),
+                                        lanes::products(weight1, quants),
                                     );
                                     pair0_2_0 = lanes::add_products(
                                         pair0_2_0,
-                                        lanes::products(weight2, quant),
+                                        lanes::products(weight2, quants),
                                     );
                                     pair0_3_0 = lanes::add_products(
                                         pair0_3_0,
-                                        lanes::products(weight3, quant),
+                                        lanes::products(weight3, quants),
                                     );
                                 }
                             }
@@ -193,22 +193,22 @@ pub fn int8_direct_r32c1_p4096(
                                 let weight2 = lanes::mask::<15>(line0_2_1);
                                 let weight3 = lanes::mask::<15>(line0_3_1);
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][2][0]);
+                                    let quants = lanes::quants(columns.quants[at_body0][2][0]);
                                     pair0_0_0 = lanes::add_products(
                                         pair0_0_0,
-                                        lanes::products(weight0, quant),
+                                        lanes::products(weight0, quants),
                                     );
                                     pair0_1_0 = lanes::add_products(
                                         pair0_1_0,
-                                        lanes::products(weight1, quant),
+                                        lanes::products(weight1, quants),
                                     );
                                     pair0_2_0 = lanes::add_products(
                                         pair0_2_0,
-                                        lanes::products(weight2, quant),
+                                        lanes::products(weight2, quants),
                                     );
                                     pair0_3_0 = lanes::add_products(
                                         pair0_3_0,
-                                        lanes::products(weight3, quant),
+                                        lanes::products(weight3, quants),
                                     );
                                 }
                             }
@@ -226,22 +226,22 @@ pub fn int8_direct_r32c1_p4096(
                                 let weight2 = lanes::mask::<15>(lanes::shr::<4>(line0_2_1));
                                 let weight3 = lanes::mask::<15>(lanes::shr::<4>(line0_3_1));
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][3][0]);
+                                    let quants = lanes::quants(columns.quants[at_body0][3][0]);
                                     pair0_0_0 = lanes::add_products(
                                         pair0_0_0,
-                                        lanes::products(weight0, quant),
+                                        lanes::products(weight0, quants),
                                     );
                                     pair0_1_0 = lanes::add_products(
                                         pair0_1_0,
-                                        lanes::products(weight1, quant),
+                                        lanes::products(weight1, quants),
                                     );
                                     pair0_2_0 = lanes::add_products(
                                         pair0_2_0,
-                                        lanes::products(weight2, quant),
+                                        lanes::products(weight2, quants),
                                     );
                                     pair0_3_0 = lanes::add_products(
                                         pair0_3_0,
-                                        lanes::products(weight3, quant),
+                                        lanes::products(weight3, quants),
                                     );
                                 }
                             }
@@ -259,22 +259,22 @@ pub fn int8_direct_r32c1_p4096(
                                 let weight2 = lanes::mask::<15>(line0_2_2);
                                 let weight3 = lanes::mask::<15>(line0_3_2);
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][4][0]);
+                                    let quants = lanes::quants(columns.quants[at_body0][4][0]);
                                     pair0_0_0 = lanes::add_products(
                                         pair0_0_0,
-                                        lanes::products(weight0, quant),
+                                        lanes::products(weight0, quants),
                                     );
                                     pair0_1_0 = lanes::add_products(
                                         pair0_1_0,
-                                        lanes::products(weight1, quant),
+                                        lanes::products(weight1, quants),
                                     );
                                     pair0_2_0 = lanes::add_products(
                                         pair0_2_0,
-                                        lanes::products(weight2, quant),
+                                        lanes::products(weight2, quants),
                                     );
                                     pair0_3_0 = lanes::add_products(
                                         pair0_3_0,
-                                        lanes::products(weight3, quant),
+                                        lanes::products(weight3, quants),
                                     );
                                 }
                             }
@@ -292,22 +292,22 @@ pub fn int8_direct_r32c1_p4096(
                                 let weight2 = lanes::mask::<15>(lanes::shr::<4>(line0_2_2));
                                 let weight3 = lanes::mask::<15>(lanes::shr::<4>(line0_3_2));
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][5][0]);
+                                    let quants = lanes::quants(columns.quants[at_body0][5][0]);
                                     pair0_0_0 = lanes::add_products(
                                         pair0_0_0,
-                                        lanes::products(weight0, quant),
+                                        lanes::products(weight0, quants),
                                     );
                                     pair0_1_0 = lanes::add_products(
                                         pair0_1_0,
-                                        lanes::products(weight1, quant),
+                                        lanes::products(weight1, quants),
                                     );
                                     pair0_2_0 = lanes::add_products(
                                         pair0_2_0,
-                                        lanes::products(weight2, quant),
+                                        lanes::products(weight2, quants),
                                     );
                                     pair0_3_0 = lanes::add_products(
                                         pair0_3_0,
-                                        lanes::products(weight3, quant),
+                                        lanes::products(weight3, quants),
                                     );
                                 }
                             }
@@ -325,22 +325,22 @@ pub fn int8_direct_r32c1_p4096(
                                 let weight2 = lanes::mask::<15>(line0_2_3);
                                 let weight3 = lanes::mask::<15>(line0_3_3);
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][6][0]);
+                                    let quants = lanes::quants(columns.quants[at_body0][6][0]);
                                     pair0_0_0 = lanes::add_products(
                                         pair0_0_0,
-                                        lanes::products(weight0, quant),
+                                        lanes::products(weight0, quants),
                                     );
                                     pair0_1_0 = lanes::add_products(
                                         pair0_1_0,
-                                        lanes::products(weight1, quant),
+                                        lanes::products(weight1, quants),
                                     );
                                     pair0_2_0 = lanes::add_products(
                                         pair0_2_0,
-                                        lanes::products(weight2, quant),
+                                        lanes::products(weight2, quants),
                                     );
                                     pair0_3_0 = lanes::add_products(
                                         pair0_3_0,
-                                        lanes::products(weight3, quant),
+                                        lanes::products(weight3, quants),
                                     );
                                 }
                             }
@@ -358,25 +358,25 @@ pub fn int8_direct_r32c1_p4096(
                                 let weight2 = lanes::mask::<15>(lanes::shr::<4>(line0_2_3));
                                 let weight3 = lanes::mask::<15>(lanes::shr::<4>(line0_3_3));
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][7][0]);
+                                    let quants = lanes::quants(columns.quants[at_body0][7][0]);
                                     pair0_0_0 = lanes::add_products(
                                         pair0_0_0,
-                                        lanes::products(weight0, quant),
+                                        lanes::products(weight0, quants),
                                     );
                                     dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
                                     pair0_1_0 = lanes::add_products(
                                         pair0_1_0,
-                                        lanes::products(weight1, quant),
+                                        lanes::products(weight1, quants),
                                     );
                                     dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
                                     pair0_2_0 = lanes::add_products(
                                         pair0_2_0,
-                                        lanes::products(weight2, quant),
+                                        lanes::products(weight2, quants),
                                     );
                                     dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
                                     pair0_3_0 = lanes::add_products(
                                         pair0_3_0,
-                                        lanes::products(weight3, quant),
+                                        lanes::products(weight3, quants),
                                     );
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
@@ -405,10 +405,10 @@ pub fn int8_direct_r32c1_p4096(
                             let scale3 = lanes::halves(
                                 &unit3.roots[at_step * 32 / 64][1],
                             );
-                            t0_0 = lanes::fma(scale0, lanes::to_float(dot0_0_0), t0_0);
-                            t1_0 = lanes::fma(scale1, lanes::to_float(dot0_1_0), t1_0);
-                            t2_0 = lanes::fma(scale2, lanes::to_float(dot0_2_0), t2_0);
-                            t3_0 = lanes::fma(scale3, lanes::to_float(dot0_3_0), t3_0);
+                            t0_0 = lanes::mul(scale0, lanes::to_float(dot0_0_0));
+                            t1_0 = lanes::mul(scale1, lanes::to_float(dot0_1_0));
+                            t2_0 = lanes::mul(scale2, lanes::to_float(dot0_2_0));
+                            t3_0 = lanes::mul(scale3, lanes::to_float(dot0_3_0));
                             {
                                 let step = 0;
                                 let at_step = span * 1 + step;

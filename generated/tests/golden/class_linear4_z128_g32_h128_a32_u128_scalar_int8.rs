@@ -102,15 +102,15 @@ pub fn int8_direct_r16c1(
                                 {
                                     let weight0 = lanes::mask::<15>(line0_0_0);
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][0][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][0][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                     }
                                 }
                                 {
                                     let weight0 = lanes::mask::<15>(lanes::shr::<4>(line0_0_0));
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][1][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][1][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                     }
                                 }
                                 let line0_0_1 = lanes::line(
@@ -119,15 +119,15 @@ pub fn int8_direct_r16c1(
                                 {
                                     let weight0 = lanes::mask::<15>(line0_0_1);
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][2][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][2][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                     }
                                 }
                                 {
                                     let weight0 = lanes::mask::<15>(lanes::shr::<4>(line0_0_1));
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][3][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][3][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                     }
                                 }
                                 let line0_0_2 = lanes::line(
@@ -136,15 +136,15 @@ pub fn int8_direct_r16c1(
                                 {
                                     let weight0 = lanes::mask::<15>(line0_0_2);
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][4][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][4][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                     }
                                 }
                                 {
                                     let weight0 = lanes::mask::<15>(lanes::shr::<4>(line0_0_2));
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][5][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][5][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                     }
                                 }
                                 let line0_0_3 = lanes::line(
@@ -153,15 +153,15 @@ pub fn int8_direct_r16c1(
                                 {
                                     let weight0 = lanes::mask::<15>(line0_0_3);
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][6][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][6][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                     }
                                 }
                                 {
                                     let weight0 = lanes::mask::<15>(lanes::shr::<4>(line0_0_3));
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][7][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][7][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                     }
                                 }
                             }
@@ -175,14 +175,13 @@ pub fn int8_direct_r16c1(
                                 let zeros0 = lanes::to_float(
                                     lanes::signed(&unit0.zeros[at_step * 32 / 128][part]),
                                 );
-                                t0_0 = lanes::fma(
+                                t0_0 = lanes::mul(
                                     scale0,
                                     lanes::sub_product(
                                         lanes::to_float(dot0_0_0),
                                         zeros0,
                                         lanes::to_float(lanes::splat_i(columns.sums[at_step][0])),
                                     ),
-                                    t0_0,
                                 );
                                 {
                                     let scale = lanes::splat_f(columns.scales[span][0]);

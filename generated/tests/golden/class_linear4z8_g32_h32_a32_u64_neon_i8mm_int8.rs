@@ -4,7 +4,7 @@ use std::mem::offset_of;
 use crate::abi;
 use crate::bytemuck::{self, Pod, Zeroable};
 use crate::lanes::{
-    v128::quads_i32 as lanes, Order, TURN_BYTES, in_memory, prefetch, prefetch_head,
+    v128::matrix_i32 as lanes, Order, TURN_BYTES, in_memory, prefetch, prefetch_head,
     prefetch_turn,
 };
 /// 64 weights of 16 rows.
@@ -125,11 +125,11 @@ pub fn int8_direct_r16c1_p4096(
                                 let weight2 = lanes::mask::<15>(line0_2_0);
                                 let weight3 = lanes::mask::<15>(line0_3_0);
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][0][0]);
-                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
-                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
-                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                    let quants = lanes::quants(columns.quants[at_body0][0][0]);
+                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                 }
                             }
                             {
@@ -138,11 +138,11 @@ pub fn int8_direct_r16c1_p4096(
                                 let weight2 = lanes::mask::<15>(lanes::shr::<4>(line0_2_0));
                                 let weight3 = lanes::mask::<15>(lanes::shr::<4>(line0_3_0));
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][1][0]);
-                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
-                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
-                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                    let quants = lanes::quants(columns.quants[at_body0][1][0]);
+                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                 }
                             }
                             let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
@@ -155,11 +155,11 @@ pub fn int8_direct_r16c1_p4096(
                                 let weight2 = lanes::mask::<15>(line0_2_1);
                                 let weight3 = lanes::mask::<15>(line0_3_1);
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][2][0]);
-                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
-                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
-                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                    let quants = lanes::quants(columns.quants[at_body0][2][0]);
+                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                 }
                             }
                             {
@@ -168,11 +168,11 @@ pub fn int8_direct_r16c1_p4096(
                                 let weight2 = lanes::mask::<15>(lanes::shr::<4>(line0_2_1));
                                 let weight3 = lanes::mask::<15>(lanes::shr::<4>(line0_3_1));
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][3][0]);
-                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
-                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
-                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                    let quants = lanes::quants(columns.quants[at_body0][3][0]);
+                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                 }
                             }
                             let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
@@ -185,11 +185,11 @@ pub fn int8_direct_r16c1_p4096(
                                 let weight2 = lanes::mask::<15>(line0_2_2);
                                 let weight3 = lanes::mask::<15>(line0_3_2);
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][4][0]);
-                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
-                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
-                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                    let quants = lanes::quants(columns.quants[at_body0][4][0]);
+                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                 }
                             }
                             {
@@ -198,11 +198,11 @@ pub fn int8_direct_r16c1_p4096(
                                 let weight2 = lanes::mask::<15>(lanes::shr::<4>(line0_2_2));
                                 let weight3 = lanes::mask::<15>(lanes::shr::<4>(line0_3_2));
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][5][0]);
-                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
-                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
-                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                    let quants = lanes::quants(columns.quants[at_body0][5][0]);
+                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                 }
                             }
                             let line0_0_3 = lanes::line(&unit0.codes[at_body0][3][0]);
@@ -215,11 +215,11 @@ pub fn int8_direct_r16c1_p4096(
                                 let weight2 = lanes::mask::<15>(line0_2_3);
                                 let weight3 = lanes::mask::<15>(line0_3_3);
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][6][0]);
-                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
-                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
-                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                    let quants = lanes::quants(columns.quants[at_body0][6][0]);
+                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                 }
                             }
                             {
@@ -228,11 +228,11 @@ pub fn int8_direct_r16c1_p4096(
                                 let weight2 = lanes::mask::<15>(lanes::shr::<4>(line0_2_3));
                                 let weight3 = lanes::mask::<15>(lanes::shr::<4>(line0_3_3));
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][7][0]);
-                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
-                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
-                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                    let quants = lanes::quants(columns.quants[at_body0][7][0]);
+                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                 }
                             }
                         }
@@ -255,10 +255,10 @@ pub fn int8_direct_r16c1_p4096(
                             let scale3 = lanes::halves(
                                 &unit3.roots[at_step * 32 / 32][3],
                             );
-                            t0_0 = lanes::fma(scale0, lanes::to_float(dot0_0_0), t0_0);
-                            t1_0 = lanes::fma(scale1, lanes::to_float(dot0_1_0), t1_0);
-                            t2_0 = lanes::fma(scale2, lanes::to_float(dot0_2_0), t2_0);
-                            t3_0 = lanes::fma(scale3, lanes::to_float(dot0_3_0), t3_0);
+                            t0_0 = lanes::mul(scale0, lanes::to_float(dot0_0_0));
+                            t1_0 = lanes::mul(scale1, lanes::to_float(dot0_1_0));
+                            t2_0 = lanes::mul(scale2, lanes::to_float(dot0_2_0));
+                            t3_0 = lanes::mul(scale3, lanes::to_float(dot0_3_0));
                             {
                                 let scale = lanes::splat_f(columns.scales[span][0]);
                                 sum0_0 = lanes::fma(scale, t0_0, sum0_0);

@@ -164,11 +164,11 @@ pub fn int8_direct_r64c1_p4096(
                                     let weight2 = lanes::mask::<31>(line0_2_0);
                                     let weight3 = lanes::mask::<31>(line0_3_0);
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][0][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
-                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
-                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][0][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                     }
                                 }
                                 let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
@@ -181,11 +181,11 @@ pub fn int8_direct_r64c1_p4096(
                                     let weight2 = lanes::mask::<31>(line0_2_1);
                                     let weight3 = lanes::mask::<31>(line0_3_1);
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][1][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
-                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
-                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][1][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                     }
                                 }
                                 {
@@ -206,11 +206,11 @@ pub fn int8_direct_r64c1_p4096(
                                         lanes::mask::<24>(lanes::shr::<2>(line0_3_1)),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][2][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
-                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
-                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][2][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                     }
                                 }
                                 let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
@@ -223,11 +223,11 @@ pub fn int8_direct_r64c1_p4096(
                                     let weight2 = lanes::mask::<31>(line0_2_2);
                                     let weight3 = lanes::mask::<31>(line0_3_2);
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][3][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
-                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
-                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][3][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                     }
                                 }
                                 let line0_0_3 = lanes::line(&unit0.codes[at_body0][3][0]);
@@ -240,11 +240,11 @@ pub fn int8_direct_r64c1_p4096(
                                     let weight2 = lanes::mask::<31>(line0_2_3);
                                     let weight3 = lanes::mask::<31>(line0_3_3);
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][4][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
-                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
-                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][4][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                     }
                                 }
                                 {
@@ -277,11 +277,11 @@ pub fn int8_direct_r64c1_p4096(
                                         lanes::mask::<16>(lanes::shr::<1>(line0_3_3)),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][5][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
-                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
-                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][5][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                     }
                                 }
                                 let line0_0_4 = lanes::line(&unit0.codes[at_body0][4][0]);
@@ -294,11 +294,11 @@ pub fn int8_direct_r64c1_p4096(
                                     let weight2 = lanes::mask::<31>(line0_2_4);
                                     let weight3 = lanes::mask::<31>(line0_3_4);
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][6][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
-                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
-                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][6][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                     }
                                 }
                                 {
@@ -319,11 +319,11 @@ pub fn int8_direct_r64c1_p4096(
                                         lanes::mask::<28>(lanes::shr::<3>(line0_3_4)),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][7][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
-                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
-                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][7][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                     }
                                 }
                             }

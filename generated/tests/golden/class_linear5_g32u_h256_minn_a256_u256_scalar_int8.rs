@@ -112,8 +112,8 @@ pub fn int8_direct_r16c1(
                                     {
                                         let weight0 = lanes::mask::<31>(line0_0_0);
                                         {
-                                            let quant = lanes::splat_i(columns.quants[at_body0][0][0]);
-                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                            let quants = lanes::quants(columns.quants[at_body0][0][0]);
+                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         }
                                     }
                                     let line0_0_1 = lanes::line(
@@ -122,8 +122,8 @@ pub fn int8_direct_r16c1(
                                     {
                                         let weight0 = lanes::mask::<31>(line0_0_1);
                                         {
-                                            let quant = lanes::splat_i(columns.quants[at_body0][1][0]);
-                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                            let quants = lanes::quants(columns.quants[at_body0][1][0]);
+                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         }
                                     }
                                     {
@@ -132,8 +132,8 @@ pub fn int8_direct_r16c1(
                                             lanes::mask::<24>(lanes::shr::<2>(line0_0_1)),
                                         );
                                         {
-                                            let quant = lanes::splat_i(columns.quants[at_body0][2][0]);
-                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                            let quants = lanes::quants(columns.quants[at_body0][2][0]);
+                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         }
                                     }
                                     let line0_0_2 = lanes::line(
@@ -142,8 +142,8 @@ pub fn int8_direct_r16c1(
                                     {
                                         let weight0 = lanes::mask::<31>(line0_0_2);
                                         {
-                                            let quant = lanes::splat_i(columns.quants[at_body0][3][0]);
-                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                            let quants = lanes::quants(columns.quants[at_body0][3][0]);
+                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         }
                                     }
                                     let line0_0_3 = lanes::line(
@@ -152,8 +152,8 @@ pub fn int8_direct_r16c1(
                                     {
                                         let weight0 = lanes::mask::<31>(line0_0_3);
                                         {
-                                            let quant = lanes::splat_i(columns.quants[at_body0][4][0]);
-                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                            let quants = lanes::quants(columns.quants[at_body0][4][0]);
+                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         }
                                     }
                                     {
@@ -165,8 +165,8 @@ pub fn int8_direct_r16c1(
                                             lanes::mask::<16>(lanes::shr::<1>(line0_0_3)),
                                         );
                                         {
-                                            let quant = lanes::splat_i(columns.quants[at_body0][5][0]);
-                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                            let quants = lanes::quants(columns.quants[at_body0][5][0]);
+                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         }
                                     }
                                     let line0_0_4 = lanes::line(
@@ -175,8 +175,8 @@ pub fn int8_direct_r16c1(
                                     {
                                         let weight0 = lanes::mask::<31>(line0_0_4);
                                         {
-                                            let quant = lanes::splat_i(columns.quants[at_body0][6][0]);
-                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                            let quants = lanes::quants(columns.quants[at_body0][6][0]);
+                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         }
                                     }
                                     {
@@ -185,8 +185,8 @@ pub fn int8_direct_r16c1(
                                             lanes::mask::<28>(lanes::shr::<3>(line0_0_4)),
                                         );
                                         {
-                                            let quant = lanes::splat_i(columns.quants[at_body0][7][0]);
-                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                            let quants = lanes::quants(columns.quants[at_body0][7][0]);
+                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         }
                                     }
                                 }

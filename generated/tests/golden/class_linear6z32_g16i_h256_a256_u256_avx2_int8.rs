@@ -151,11 +151,11 @@ pub fn int8_direct_r32c1_p4096(
                                     let weight2 = lanes::mask::<63>(line0_2_0);
                                     let weight3 = lanes::mask::<63>(line0_3_0);
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][0][0]);
-                                        pair0_0_0 = lanes::products(weight0, quant);
-                                        pair0_1_0 = lanes::products(weight1, quant);
-                                        pair0_2_0 = lanes::products(weight2, quant);
-                                        pair0_3_0 = lanes::products(weight3, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][0][0]);
+                                        pair0_0_0 = lanes::products(weight0, quants);
+                                        pair0_1_0 = lanes::products(weight1, quants);
+                                        pair0_2_0 = lanes::products(weight2, quants);
+                                        pair0_3_0 = lanes::products(weight3, quants);
                                     }
                                 }
                                 let unit0 = lanes::after(unit0, pair0_3_0);
@@ -172,25 +172,25 @@ pub fn int8_direct_r32c1_p4096(
                                     let weight2 = lanes::mask::<63>(line0_2_1);
                                     let weight3 = lanes::mask::<63>(line0_3_1);
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][1][0]);
+                                        let quants = lanes::quants(columns.quants[at_body0][1][0]);
                                         pair0_0_0 = lanes::add_products(
                                             pair0_0_0,
-                                            lanes::products(weight0, quant),
+                                            lanes::products(weight0, quants),
                                         );
                                         dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
                                         pair0_1_0 = lanes::add_products(
                                             pair0_1_0,
-                                            lanes::products(weight1, quant),
+                                            lanes::products(weight1, quants),
                                         );
                                         dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
                                         pair0_2_0 = lanes::add_products(
                                             pair0_2_0,
-                                            lanes::products(weight2, quant),
+                                            lanes::products(weight2, quants),
                                         );
                                         dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
                                         pair0_3_0 = lanes::add_products(
                                             pair0_3_0,
-                                            lanes::products(weight3, quant),
+                                            lanes::products(weight3, quants),
                                         );
                                         dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                     }
@@ -209,11 +209,11 @@ pub fn int8_direct_r32c1_p4096(
                                     let weight2 = lanes::mask::<63>(line0_2_2);
                                     let weight3 = lanes::mask::<63>(line0_3_2);
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][2][0]);
-                                        pair0_0_0 = lanes::products(weight0, quant);
-                                        pair0_1_0 = lanes::products(weight1, quant);
-                                        pair0_2_0 = lanes::products(weight2, quant);
-                                        pair0_3_0 = lanes::products(weight3, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][2][0]);
+                                        pair0_0_0 = lanes::products(weight0, quants);
+                                        pair0_1_0 = lanes::products(weight1, quants);
+                                        pair0_2_0 = lanes::products(weight2, quants);
+                                        pair0_3_0 = lanes::products(weight3, quants);
                                     }
                                 }
                                 let unit0 = lanes::after(unit0, pair0_3_0);
@@ -262,25 +262,25 @@ pub fn int8_direct_r32c1_p4096(
                                         lanes::mask::<48>(lanes::shr::<2>(line0_3_2)),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][3][0]);
+                                        let quants = lanes::quants(columns.quants[at_body0][3][0]);
                                         pair0_0_0 = lanes::add_products(
                                             pair0_0_0,
-                                            lanes::products(weight0, quant),
+                                            lanes::products(weight0, quants),
                                         );
                                         dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
                                         pair0_1_0 = lanes::add_products(
                                             pair0_1_0,
-                                            lanes::products(weight1, quant),
+                                            lanes::products(weight1, quants),
                                         );
                                         dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
                                         pair0_2_0 = lanes::add_products(
                                             pair0_2_0,
-                                            lanes::products(weight2, quant),
+                                            lanes::products(weight2, quants),
                                         );
                                         dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
                                         pair0_3_0 = lanes::add_products(
                                             pair0_3_0,
-                                            lanes::products(weight3, quant),
+                                            lanes::products(weight3, quants),
                                         );
                                         dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                     }

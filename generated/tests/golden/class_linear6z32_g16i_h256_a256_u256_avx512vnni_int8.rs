@@ -153,11 +153,11 @@ pub fn int8_direct_r64c1_p4096(
                                     let weight2 = lanes::mask::<63>(line0_2_0);
                                     let weight3 = lanes::mask::<63>(line0_3_0);
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][0][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
-                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
-                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][0][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                     }
                                 }
                                 let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
@@ -170,11 +170,11 @@ pub fn int8_direct_r64c1_p4096(
                                     let weight2 = lanes::mask::<63>(line0_2_1);
                                     let weight3 = lanes::mask::<63>(line0_3_1);
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][1][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
-                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
-                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][1][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                     }
                                 }
                                 let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
@@ -187,11 +187,11 @@ pub fn int8_direct_r64c1_p4096(
                                     let weight2 = lanes::mask::<63>(line0_2_2);
                                     let weight3 = lanes::mask::<63>(line0_3_2);
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][2][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
-                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
-                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][2][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                     }
                                 }
                                 {
@@ -224,11 +224,11 @@ pub fn int8_direct_r64c1_p4096(
                                         lanes::mask::<48>(lanes::shr::<2>(line0_3_2)),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][3][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
-                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
-                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][3][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                     }
                                 }
                             }

@@ -85,6 +85,8 @@ pub fn int8_direct_r16c1_p4096(
         tile_bytes: 1 * units * size_of::<Unit>(),
         segment_bytes: 2 * size_of::<Unit>(),
     };
+    let mut sum = &mut [lanes::zero_f(); 2];
+    let mut t = &mut [lanes::zero_f(); 2];
     for first in (0..units).step_by(2) {
         let last = units.min(first + 2);
         let tiles = tiles
@@ -96,8 +98,8 @@ pub fn int8_direct_r16c1_p4096(
             for (group, out) in groups.chunks_exact(units).zip(&mut *outs) {
                 let mut sum0_0 = lanes::zero_f();
                 let mut sum1_0 = lanes::zero_f();
-                let mut sum2_0 = lanes::zero_f();
-                let mut sum3_0 = lanes::zero_f();
+                sum[0] = lanes::zero_f();
+                sum[1] = lanes::zero_f();
                 for unit in first..last {
                     let columns = &group[unit];
                     let unit0 = &panel0[unit];
@@ -107,16 +109,18 @@ pub fn int8_direct_r16c1_p4096(
                     prefetch_head(bytemuck::bytes_of(unit0), 288, ahead);
                     {
                         let span = 0;
+                        sum = in_memory(sum);
                         let mut t0_0 = lanes::zero_f();
                         let mut t1_0 = lanes::zero_f();
-                        let mut t2_0 = lanes::zero_f();
-                        let mut t3_0 = lanes::zero_f();
+                        t[0] = lanes::zero_f();
+                        t[1] = lanes::zero_f();
                         let root0 = lanes::halves(&unit0.roots[span * 256 / 256][0]);
                         let root1 = lanes::halves(&unit1.roots[span * 256 / 256][1]);
                         let root2 = lanes::halves(&unit2.roots[span * 256 / 256][2]);
                         let root3 = lanes::halves(&unit3.roots[span * 256 / 256][3]);
                         for turn in 0..16 {
                             let at_turn = span * 16 + turn;
+                            t = in_memory(t);
                             let at_step0 = at_turn;
                             let mut dot0_0_0 = lanes::splat_i(columns.bias[at_step0][0]);
                             let mut dot0_1_0 = lanes::splat_i(columns.bias[at_step0][0]);
@@ -142,11 +146,11 @@ pub fn int8_direct_r16c1_p4096(
                                     let weight2 = lanes::mask::<63>(line0_2_0);
                                     let weight3 = lanes::mask::<63>(line0_3_0);
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][0][0]);
-                                        pair0_0_0 = lanes::products(weight0, quant);
-                                        pair0_1_0 = lanes::products(weight1, quant);
-                                        pair0_2_0 = lanes::products(weight2, quant);
-                                        pair0_3_0 = lanes::products(weight3, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][0][0]);
+                                        pair0_0_0 = lanes::products(weight0, quants);
+                                        pair0_1_0 = lanes::products(weight1, quants);
+                                        pair0_2_0 = lanes::products(weight2, quants);
+                                        pair0_3_0 = lanes::products(weight3, quants);
                                     }
                                 }
                                 let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
@@ -159,22 +163,22 @@ pub fn int8_direct_r16c1_p4096(
                                     let weight2 = lanes::mask::<63>(line0_2_1);
                                     let weight3 = lanes::mask::<63>(line0_3_1);
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][1][0]);
+                                        let quants = lanes::quants(columns.quants[at_body0][1][0]);
                                         pair0_0_0 = lanes::add_products(
                                             pair0_0_0,
-                                            lanes::products(weight0, quant),
+                                            lanes::products(weight0, quants),
                                         );
                                         pair0_1_0 = lanes::add_products(
                                             pair0_1_0,
-                                            lanes::products(weight1, quant),
+                                            lanes::products(weight1, quants),
                                         );
                                         pair0_2_0 = lanes::add_products(
                                             pair0_2_0,
-                                            lanes::products(weight2, quant),
+                                            lanes::products(weight2, quants),
                                         );
                                         pair0_3_0 = lanes::add_products(
                                             pair0_3_0,
-                                            lanes::products(weight3, quant),
+                                            lanes::products(weight3, quants),
                                         );
                                     }
                                 }
@@ -188,22 +192,22 @@ pub fn int8_direct_r16c1_p4096(
                                     let weight2 = lanes::mask::<63>(line0_2_2);
                                     let weight3 = lanes::mask::<63>(line0_3_2);
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][2][0]);
+                                        let quants = lanes::quants(columns.quants[at_body0][2][0]);
                                         pair0_0_0 = lanes::add_products(
                                             pair0_0_0,
-                                            lanes::products(weight0, quant),
+                                            lanes::products(weight0, quants),
                                         );
                                         pair0_1_0 = lanes::add_products(
                                             pair0_1_0,
-                                            lanes::products(weight1, quant),
+                                            lanes::products(weight1, quants),
                                         );
                                         pair0_2_0 = lanes::add_products(
                                             pair0_2_0,
-                                            lanes::products(weight2, quant),
+                                            lanes::products(weight2, quants),
                                         );
                                         pair0_3_0 = lanes::add_products(
                                             pair0_3_0,
-                                            lanes::products(weight3, quant),
+                                            lanes::products(weight3, quants),
                                         );
                                     }
                                 }
@@ -237,25 +241,25 @@ pub fn int8_direct_r16c1_p4096(
                                         lanes::mask::<48>(lanes::shr::<2>(line0_3_2)),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][3][0]);
+                                        let quants = lanes::quants(columns.quants[at_body0][3][0]);
                                         pair0_0_0 = lanes::add_products(
                                             pair0_0_0,
-                                            lanes::products(weight0, quant),
+                                            lanes::products(weight0, quants),
                                         );
                                         dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
                                         pair0_1_0 = lanes::add_products(
                                             pair0_1_0,
-                                            lanes::products(weight1, quant),
+                                            lanes::products(weight1, quants),
                                         );
                                         dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
                                         pair0_2_0 = lanes::add_products(
                                             pair0_2_0,
-                                            lanes::products(weight2, quant),
+                                            lanes::products(weight2, quants),
                                         );
                                         dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
                                         pair0_3_0 = lanes::add_products(
                                             pair0_3_0,
-                                            lanes::products(weight3, quant),
+                                            lanes::products(weight3, quants),
                                         );
                                         dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                     }
@@ -280,15 +284,15 @@ pub fn int8_direct_r16c1_p4096(
                             );
                             t0_0 = lanes::fma(scale0, lanes::to_float(dot0_0_0), t0_0);
                             t1_0 = lanes::fma(scale1, lanes::to_float(dot0_1_0), t1_0);
-                            t2_0 = lanes::fma(scale2, lanes::to_float(dot0_2_0), t2_0);
-                            t3_0 = lanes::fma(scale3, lanes::to_float(dot0_3_0), t3_0);
+                            t[0] = lanes::fma(scale2, lanes::to_float(dot0_2_0), t[0]);
+                            t[1] = lanes::fma(scale3, lanes::to_float(dot0_3_0), t[1]);
                         }
                         {
                             let scale = lanes::splat_f(columns.scales[span][0]);
                             sum0_0 = lanes::fma(scale, t0_0, sum0_0);
                             sum1_0 = lanes::fma(scale, t1_0, sum1_0);
-                            sum2_0 = lanes::fma(scale, t2_0, sum2_0);
-                            sum3_0 = lanes::fma(scale, t3_0, sum3_0);
+                            sum[0] = lanes::fma(scale, t[0], sum[0]);
+                            sum[1] = lanes::fma(scale, t[1], sum[1]);
                         }
                     }
                 }
@@ -297,9 +301,9 @@ pub fn int8_direct_r16c1_p4096(
                 let total = &mut out[0][0][1];
                 lanes::store_floats(total, lanes::add(lanes::floats(total), sum1_0));
                 let total = &mut out[0][0][2];
-                lanes::store_floats(total, lanes::add(lanes::floats(total), sum2_0));
+                lanes::store_floats(total, lanes::add(lanes::floats(total), sum[0]));
                 let total = &mut out[0][0][3];
-                lanes::store_floats(total, lanes::add(lanes::floats(total), sum3_0));
+                lanes::store_floats(total, lanes::add(lanes::floats(total), sum[1]));
             }
         }
     }

@@ -111,8 +111,8 @@ pub fn int8_direct_r16c1(
                                     {
                                         let weight0 = lanes::mask::<63>(line0_0_0);
                                         {
-                                            let quant = lanes::splat_i(columns.quants[at_body0][0][0]);
-                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                            let quants = lanes::quants(columns.quants[at_body0][0][0]);
+                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         }
                                     }
                                     let line0_0_1 = lanes::line(
@@ -121,8 +121,8 @@ pub fn int8_direct_r16c1(
                                     {
                                         let weight0 = lanes::mask::<63>(line0_0_1);
                                         {
-                                            let quant = lanes::splat_i(columns.quants[at_body0][1][0]);
-                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                            let quants = lanes::quants(columns.quants[at_body0][1][0]);
+                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         }
                                     }
                                     let line0_0_2 = lanes::line(
@@ -131,8 +131,8 @@ pub fn int8_direct_r16c1(
                                     {
                                         let weight0 = lanes::mask::<63>(line0_0_2);
                                         {
-                                            let quant = lanes::splat_i(columns.quants[at_body0][2][0]);
-                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                            let quants = lanes::quants(columns.quants[at_body0][2][0]);
+                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         }
                                     }
                                     {
@@ -144,8 +144,8 @@ pub fn int8_direct_r16c1(
                                             lanes::mask::<48>(lanes::shr::<2>(line0_0_2)),
                                         );
                                         {
-                                            let quant = lanes::splat_i(columns.quants[at_body0][3][0]);
-                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                            let quants = lanes::quants(columns.quants[at_body0][3][0]);
+                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         }
                                     }
                                 }

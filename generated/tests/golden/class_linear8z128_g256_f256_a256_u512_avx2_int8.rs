@@ -142,14 +142,14 @@ pub fn int8_direct_r32c1_p4096(
                                 let weight2 = line0_2_0;
                                 let weight3 = line0_3_0;
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][0][0]);
-                                    pair0_0_0 = lanes::products_128(weight0, quant);
+                                    let quants = lanes::quants(columns.quants[at_body0][0][0]);
+                                    pair0_0_0 = lanes::products_128(weight0, quants);
                                     dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                    pair0_1_0 = lanes::products_128(weight1, quant);
+                                    pair0_1_0 = lanes::products_128(weight1, quants);
                                     dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                    pair0_2_0 = lanes::products_128(weight2, quant);
+                                    pair0_2_0 = lanes::products_128(weight2, quants);
                                     dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                    pair0_3_0 = lanes::products_128(weight3, quant);
+                                    pair0_3_0 = lanes::products_128(weight3, quants);
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
                             }
@@ -167,14 +167,14 @@ pub fn int8_direct_r32c1_p4096(
                                 let weight2 = line0_2_1;
                                 let weight3 = line0_3_1;
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][1][0]);
-                                    pair0_0_0 = lanes::products_128(weight0, quant);
+                                    let quants = lanes::quants(columns.quants[at_body0][1][0]);
+                                    pair0_0_0 = lanes::products_128(weight0, quants);
                                     dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                    pair0_1_0 = lanes::products_128(weight1, quant);
+                                    pair0_1_0 = lanes::products_128(weight1, quants);
                                     dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                    pair0_2_0 = lanes::products_128(weight2, quant);
+                                    pair0_2_0 = lanes::products_128(weight2, quants);
                                     dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                    pair0_3_0 = lanes::products_128(weight3, quant);
+                                    pair0_3_0 = lanes::products_128(weight3, quants);
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
                             }
@@ -192,14 +192,14 @@ pub fn int8_direct_r32c1_p4096(
                                 let weight2 = line0_2_2;
                                 let weight3 = line0_3_2;
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][2][0]);
-                                    pair0_0_0 = lanes::products_128(weight0, quant);
+                                    let quants = lanes::quants(columns.quants[at_body0][2][0]);
+                                    pair0_0_0 = lanes::products_128(weight0, quants);
                                     dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                    pair0_1_0 = lanes::products_128(weight1, quant);
+                                    pair0_1_0 = lanes::products_128(weight1, quants);
                                     dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                    pair0_2_0 = lanes::products_128(weight2, quant);
+                                    pair0_2_0 = lanes::products_128(weight2, quants);
                                     dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                    pair0_3_0 = lanes::products_128(weight3, quant);
+                                    pair0_3_0 = lanes::products_128(weight3, quants);
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
                             }
@@ -217,14 +217,14 @@ pub fn int8_direct_r32c1_p4096(
                                 let weight2 = line0_2_3;
                                 let weight3 = line0_3_3;
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][3][0]);
-                                    pair0_0_0 = lanes::products_128(weight0, quant);
+                                    let quants = lanes::quants(columns.quants[at_body0][3][0]);
+                                    pair0_0_0 = lanes::products_128(weight0, quants);
                                     dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                    pair0_1_0 = lanes::products_128(weight1, quant);
+                                    pair0_1_0 = lanes::products_128(weight1, quants);
                                     dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                    pair0_2_0 = lanes::products_128(weight2, quant);
+                                    pair0_2_0 = lanes::products_128(weight2, quants);
                                     dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                    pair0_3_0 = lanes::products_128(weight3, quant);
+                                    pair0_3_0 = lanes::products_128(weight3, quants);
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
                             }
@@ -242,14 +242,14 @@ pub fn int8_direct_r32c1_p4096(
                                 let weight2 = line0_2_4;
                                 let weight3 = line0_3_4;
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][4][0]);
-                                    pair0_0_0 = lanes::products_128(weight0, quant);
+                                    let quants = lanes::quants(columns.quants[at_body0][4][0]);
+                                    pair0_0_0 = lanes::products_128(weight0, quants);
                                     dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                    pair0_1_0 = lanes::products_128(weight1, quant);
+                                    pair0_1_0 = lanes::products_128(weight1, quants);
                                     dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                    pair0_2_0 = lanes::products_128(weight2, quant);
+                                    pair0_2_0 = lanes::products_128(weight2, quants);
                                     dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                    pair0_3_0 = lanes::products_128(weight3, quant);
+                                    pair0_3_0 = lanes::products_128(weight3, quants);
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
                             }
@@ -267,14 +267,14 @@ pub fn int8_direct_r32c1_p4096(
                                 let weight2 = line0_2_5;
                                 let weight3 = line0_3_5;
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][5][0]);
-                                    pair0_0_0 = lanes::products_128(weight0, quant);
+                                    let quants = lanes::quants(columns.quants[at_body0][5][0]);
+                                    pair0_0_0 = lanes::products_128(weight0, quants);
                                     dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                    pair0_1_0 = lanes::products_128(weight1, quant);
+                                    pair0_1_0 = lanes::products_128(weight1, quants);
                                     dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                    pair0_2_0 = lanes::products_128(weight2, quant);
+                                    pair0_2_0 = lanes::products_128(weight2, quants);
                                     dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                    pair0_3_0 = lanes::products_128(weight3, quant);
+                                    pair0_3_0 = lanes::products_128(weight3, quants);
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
                             }
@@ -292,14 +292,14 @@ pub fn int8_direct_r32c1_p4096(
                                 let weight2 = line0_2_6;
                                 let weight3 = line0_3_6;
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][6][0]);
-                                    pair0_0_0 = lanes::products_128(weight0, quant);
+                                    let quants = lanes::quants(columns.quants[at_body0][6][0]);
+                                    pair0_0_0 = lanes::products_128(weight0, quants);
                                     dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                    pair0_1_0 = lanes::products_128(weight1, quant);
+                                    pair0_1_0 = lanes::products_128(weight1, quants);
                                     dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                    pair0_2_0 = lanes::products_128(weight2, quant);
+                                    pair0_2_0 = lanes::products_128(weight2, quants);
                                     dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                    pair0_3_0 = lanes::products_128(weight3, quant);
+                                    pair0_3_0 = lanes::products_128(weight3, quants);
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
                             }
@@ -317,14 +317,14 @@ pub fn int8_direct_r32c1_p4096(
                                 let weight2 = line0_2_7;
                                 let weight3 = line0_3_7;
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][7][0]);
-                                    pair0_0_0 = lanes::products_128(weight0, quant);
+                                    let quants = lanes::quants(columns.quants[at_body0][7][0]);
+                                    pair0_0_0 = lanes::products_128(weight0, quants);
                                     dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                    pair0_1_0 = lanes::products_128(weight1, quant);
+                                    pair0_1_0 = lanes::products_128(weight1, quants);
                                     dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                    pair0_2_0 = lanes::products_128(weight2, quant);
+                                    pair0_2_0 = lanes::products_128(weight2, quants);
                                     dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                    pair0_3_0 = lanes::products_128(weight3, quant);
+                                    pair0_3_0 = lanes::products_128(weight3, quants);
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
                             }
@@ -352,10 +352,10 @@ pub fn int8_direct_r32c1_p4096(
                             let scale3 = lanes::floats(
                                 &unit3.roots[at_step * 256 / 256][1],
                             );
-                            t0_0 = lanes::fma(scale0, lanes::to_float(dot0_0_0), t0_0);
-                            t1_0 = lanes::fma(scale1, lanes::to_float(dot0_1_0), t1_0);
-                            t2_0 = lanes::fma(scale2, lanes::to_float(dot0_2_0), t2_0);
-                            t3_0 = lanes::fma(scale3, lanes::to_float(dot0_3_0), t3_0);
+                            t0_0 = lanes::mul(scale0, lanes::to_float(dot0_0_0));
+                            t1_0 = lanes::mul(scale1, lanes::to_float(dot0_1_0));
+                            t2_0 = lanes::mul(scale2, lanes::to_float(dot0_2_0));
+                            t3_0 = lanes::mul(scale3, lanes::to_float(dot0_3_0));
                             {
                                 let scale = lanes::splat_f(columns.scales[span][0]);
                                 sum[0] = lanes::fma(scale, t0_0, sum[0]);

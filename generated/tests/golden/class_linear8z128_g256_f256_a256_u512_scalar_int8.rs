@@ -98,8 +98,8 @@ pub fn int8_direct_r16c1(
                                 {
                                     let weight0 = line0_0_0;
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][0][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][0][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                     }
                                 }
                                 let line0_0_1 = lanes::line(
@@ -108,8 +108,8 @@ pub fn int8_direct_r16c1(
                                 {
                                     let weight0 = line0_0_1;
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][1][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][1][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                     }
                                 }
                                 let line0_0_2 = lanes::line(
@@ -118,8 +118,8 @@ pub fn int8_direct_r16c1(
                                 {
                                     let weight0 = line0_0_2;
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][2][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][2][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                     }
                                 }
                                 let line0_0_3 = lanes::line(
@@ -128,8 +128,8 @@ pub fn int8_direct_r16c1(
                                 {
                                     let weight0 = line0_0_3;
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][3][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][3][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                     }
                                 }
                                 let line0_0_4 = lanes::line(
@@ -138,8 +138,8 @@ pub fn int8_direct_r16c1(
                                 {
                                     let weight0 = line0_0_4;
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][4][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][4][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                     }
                                 }
                                 let line0_0_5 = lanes::line(
@@ -148,8 +148,8 @@ pub fn int8_direct_r16c1(
                                 {
                                     let weight0 = line0_0_5;
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][5][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][5][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                     }
                                 }
                                 let line0_0_6 = lanes::line(
@@ -158,8 +158,8 @@ pub fn int8_direct_r16c1(
                                 {
                                     let weight0 = line0_0_6;
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][6][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][6][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                     }
                                 }
                                 let line0_0_7 = lanes::line(
@@ -168,8 +168,8 @@ pub fn int8_direct_r16c1(
                                 {
                                     let weight0 = line0_0_7;
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][7][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][7][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                     }
                                 }
                             }
@@ -180,7 +180,7 @@ pub fn int8_direct_r16c1(
                                 let scale0 = lanes::floats(
                                     &unit0.roots[at_step * 256 / 256][part],
                                 );
-                                t0_0 = lanes::fma(scale0, lanes::to_float(dot0_0_0), t0_0);
+                                t0_0 = lanes::mul(scale0, lanes::to_float(dot0_0_0));
                                 {
                                     let scale = lanes::splat_f(columns.scales[span][0]);
                                     sum0_0 = lanes::fma(scale, t0_0, sum0_0);

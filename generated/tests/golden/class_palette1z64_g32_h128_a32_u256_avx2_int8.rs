@@ -144,14 +144,14 @@ pub fn int8_direct_r32c1_p4096(
                                     lanes::mask::<1>(line0_3_0),
                                 );
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][0][0]);
-                                    pair0_0_0 = lanes::products(weight0, quant);
+                                    let quants = lanes::quants(columns.quants[at_body0][0][0]);
+                                    pair0_0_0 = lanes::products(weight0, quants);
                                     dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                    pair0_1_0 = lanes::products(weight1, quant);
+                                    pair0_1_0 = lanes::products(weight1, quants);
                                     dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                    pair0_2_0 = lanes::products(weight2, quant);
+                                    pair0_2_0 = lanes::products(weight2, quants);
                                     dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                    pair0_3_0 = lanes::products(weight3, quant);
+                                    pair0_3_0 = lanes::products(weight3, quants);
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
                             }
@@ -181,14 +181,14 @@ pub fn int8_direct_r32c1_p4096(
                                     lanes::mask::<1>(lanes::shr::<1>(line0_3_0)),
                                 );
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][1][0]);
-                                    pair0_0_0 = lanes::products(weight0, quant);
+                                    let quants = lanes::quants(columns.quants[at_body0][1][0]);
+                                    pair0_0_0 = lanes::products(weight0, quants);
                                     dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                    pair0_1_0 = lanes::products(weight1, quant);
+                                    pair0_1_0 = lanes::products(weight1, quants);
                                     dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                    pair0_2_0 = lanes::products(weight2, quant);
+                                    pair0_2_0 = lanes::products(weight2, quants);
                                     dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                    pair0_3_0 = lanes::products(weight3, quant);
+                                    pair0_3_0 = lanes::products(weight3, quants);
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
                             }
@@ -218,14 +218,14 @@ pub fn int8_direct_r32c1_p4096(
                                     lanes::mask::<1>(lanes::shr::<2>(line0_3_0)),
                                 );
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][2][0]);
-                                    pair0_0_0 = lanes::products(weight0, quant);
+                                    let quants = lanes::quants(columns.quants[at_body0][2][0]);
+                                    pair0_0_0 = lanes::products(weight0, quants);
                                     dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                    pair0_1_0 = lanes::products(weight1, quant);
+                                    pair0_1_0 = lanes::products(weight1, quants);
                                     dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                    pair0_2_0 = lanes::products(weight2, quant);
+                                    pair0_2_0 = lanes::products(weight2, quants);
                                     dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                    pair0_3_0 = lanes::products(weight3, quant);
+                                    pair0_3_0 = lanes::products(weight3, quants);
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
                             }
@@ -255,14 +255,14 @@ pub fn int8_direct_r32c1_p4096(
                                     lanes::mask::<1>(lanes::shr::<3>(line0_3_0)),
                                 );
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][3][0]);
-                                    pair0_0_0 = lanes::products(weight0, quant);
+                                    let quants = lanes::quants(columns.quants[at_body0][3][0]);
+                                    pair0_0_0 = lanes::products(weight0, quants);
                                     dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                    pair0_1_0 = lanes::products(weight1, quant);
+                                    pair0_1_0 = lanes::products(weight1, quants);
                                     dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                    pair0_2_0 = lanes::products(weight2, quant);
+                                    pair0_2_0 = lanes::products(weight2, quants);
                                     dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                    pair0_3_0 = lanes::products(weight3, quant);
+                                    pair0_3_0 = lanes::products(weight3, quants);
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
                             }
@@ -292,14 +292,14 @@ pub fn int8_direct_r32c1_p4096(
                                     lanes::mask::<1>(lanes::shr::<4>(line0_3_0)),
                                 );
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][4][0]);
-                                    pair0_0_0 = lanes::products(weight0, quant);
+                                    let quants = lanes::quants(columns.quants[at_body0][4][0]);
+                                    pair0_0_0 = lanes::products(weight0, quants);
                                     dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                    pair0_1_0 = lanes::products(weight1, quant);
+                                    pair0_1_0 = lanes::products(weight1, quants);
                                     dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                    pair0_2_0 = lanes::products(weight2, quant);
+                                    pair0_2_0 = lanes::products(weight2, quants);
                                     dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                    pair0_3_0 = lanes::products(weight3, quant);
+                                    pair0_3_0 = lanes::products(weight3, quants);
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
                             }
@@ -329,14 +329,14 @@ pub fn int8_direct_r32c1_p4096(
                                     lanes::mask::<1>(lanes::shr::<5>(line0_3_0)),
                                 );
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][5][0]);
-                                    pair0_0_0 = lanes::products(weight0, quant);
+                                    let quants = lanes::quants(columns.quants[at_body0][5][0]);
+                                    pair0_0_0 = lanes::products(weight0, quants);
                                     dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                    pair0_1_0 = lanes::products(weight1, quant);
+                                    pair0_1_0 = lanes::products(weight1, quants);
                                     dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                    pair0_2_0 = lanes::products(weight2, quant);
+                                    pair0_2_0 = lanes::products(weight2, quants);
                                     dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                    pair0_3_0 = lanes::products(weight3, quant);
+                                    pair0_3_0 = lanes::products(weight3, quants);
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
                             }
@@ -366,14 +366,14 @@ pub fn int8_direct_r32c1_p4096(
                                     lanes::mask::<1>(lanes::shr::<6>(line0_3_0)),
                                 );
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][6][0]);
-                                    pair0_0_0 = lanes::products(weight0, quant);
+                                    let quants = lanes::quants(columns.quants[at_body0][6][0]);
+                                    pair0_0_0 = lanes::products(weight0, quants);
                                     dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                    pair0_1_0 = lanes::products(weight1, quant);
+                                    pair0_1_0 = lanes::products(weight1, quants);
                                     dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                    pair0_2_0 = lanes::products(weight2, quant);
+                                    pair0_2_0 = lanes::products(weight2, quants);
                                     dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                    pair0_3_0 = lanes::products(weight3, quant);
+                                    pair0_3_0 = lanes::products(weight3, quants);
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
                             }
@@ -403,14 +403,14 @@ pub fn int8_direct_r32c1_p4096(
                                     lanes::mask::<1>(lanes::shr::<7>(line0_3_0)),
                                 );
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][7][0]);
-                                    pair0_0_0 = lanes::products(weight0, quant);
+                                    let quants = lanes::quants(columns.quants[at_body0][7][0]);
+                                    pair0_0_0 = lanes::products(weight0, quants);
                                     dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                    pair0_1_0 = lanes::products(weight1, quant);
+                                    pair0_1_0 = lanes::products(weight1, quants);
                                     dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                    pair0_2_0 = lanes::products(weight2, quant);
+                                    pair0_2_0 = lanes::products(weight2, quants);
                                     dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                    pair0_3_0 = lanes::products(weight3, quant);
+                                    pair0_3_0 = lanes::products(weight3, quants);
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
                             }
@@ -438,10 +438,10 @@ pub fn int8_direct_r32c1_p4096(
                             let scale3 = lanes::halves(
                                 &unit3.roots[at_step * 32 / 128][1],
                             );
-                            t0_0 = lanes::fma(scale0, lanes::to_float(dot0_0_0), t0_0);
-                            t1_0 = lanes::fma(scale1, lanes::to_float(dot0_1_0), t1_0);
-                            t2_0 = lanes::fma(scale2, lanes::to_float(dot0_2_0), t2_0);
-                            t3_0 = lanes::fma(scale3, lanes::to_float(dot0_3_0), t3_0);
+                            t0_0 = lanes::mul(scale0, lanes::to_float(dot0_0_0));
+                            t1_0 = lanes::mul(scale1, lanes::to_float(dot0_1_0));
+                            t2_0 = lanes::mul(scale2, lanes::to_float(dot0_2_0));
+                            t3_0 = lanes::mul(scale3, lanes::to_float(dot0_3_0));
                             {
                                 let scale = lanes::splat_f(columns.scales[span][0]);
                                 sum[0] = lanes::fma(scale, t0_0, sum[0]);

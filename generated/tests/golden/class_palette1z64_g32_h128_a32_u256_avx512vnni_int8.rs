@@ -144,11 +144,11 @@ pub fn int8_direct_r64c1_p4096(
                                     lanes::mask::<1>(line0_3_0),
                                 );
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][0][0]);
-                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
-                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
-                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                    let quants = lanes::quants(columns.quants[at_body0][0][0]);
+                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                 }
                             }
                             {
@@ -169,11 +169,11 @@ pub fn int8_direct_r64c1_p4096(
                                     lanes::mask::<1>(lanes::shr::<1>(line0_3_0)),
                                 );
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][1][0]);
-                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
-                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
-                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                    let quants = lanes::quants(columns.quants[at_body0][1][0]);
+                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                 }
                             }
                             {
@@ -194,11 +194,11 @@ pub fn int8_direct_r64c1_p4096(
                                     lanes::mask::<1>(lanes::shr::<2>(line0_3_0)),
                                 );
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][2][0]);
-                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
-                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
-                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                    let quants = lanes::quants(columns.quants[at_body0][2][0]);
+                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                 }
                             }
                             {
@@ -219,11 +219,11 @@ pub fn int8_direct_r64c1_p4096(
                                     lanes::mask::<1>(lanes::shr::<3>(line0_3_0)),
                                 );
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][3][0]);
-                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
-                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
-                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                    let quants = lanes::quants(columns.quants[at_body0][3][0]);
+                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                 }
                             }
                             {
@@ -244,11 +244,11 @@ pub fn int8_direct_r64c1_p4096(
                                     lanes::mask::<1>(lanes::shr::<4>(line0_3_0)),
                                 );
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][4][0]);
-                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
-                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
-                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                    let quants = lanes::quants(columns.quants[at_body0][4][0]);
+                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                 }
                             }
                             {
@@ -269,11 +269,11 @@ pub fn int8_direct_r64c1_p4096(
                                     lanes::mask::<1>(lanes::shr::<5>(line0_3_0)),
                                 );
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][5][0]);
-                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
-                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
-                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                    let quants = lanes::quants(columns.quants[at_body0][5][0]);
+                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                 }
                             }
                             {
@@ -294,11 +294,11 @@ pub fn int8_direct_r64c1_p4096(
                                     lanes::mask::<1>(lanes::shr::<6>(line0_3_0)),
                                 );
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][6][0]);
-                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
-                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
-                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                    let quants = lanes::quants(columns.quants[at_body0][6][0]);
+                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                 }
                             }
                             {
@@ -319,11 +319,11 @@ pub fn int8_direct_r64c1_p4096(
                                     lanes::mask::<1>(lanes::shr::<7>(line0_3_0)),
                                 );
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][7][0]);
-                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
-                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
-                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                    let quants = lanes::quants(columns.quants[at_body0][7][0]);
+                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                 }
                             }
                         }
@@ -346,10 +346,10 @@ pub fn int8_direct_r64c1_p4096(
                             let scale3 = lanes::halves(
                                 &unit3.roots[at_step * 32 / 128][0],
                             );
-                            t0_0 = lanes::fma(scale0, lanes::to_float(dot0_0_0), t0_0);
-                            t1_0 = lanes::fma(scale1, lanes::to_float(dot0_1_0), t1_0);
-                            t2_0 = lanes::fma(scale2, lanes::to_float(dot0_2_0), t2_0);
-                            t3_0 = lanes::fma(scale3, lanes::to_float(dot0_3_0), t3_0);
+                            t0_0 = lanes::mul(scale0, lanes::to_float(dot0_0_0));
+                            t1_0 = lanes::mul(scale1, lanes::to_float(dot0_1_0));
+                            t2_0 = lanes::mul(scale2, lanes::to_float(dot0_2_0));
+                            t3_0 = lanes::mul(scale3, lanes::to_float(dot0_3_0));
                             {
                                 let scale = lanes::splat_f(columns.scales[span][0]);
                                 sum0_0 = lanes::fma(scale, t0_0, sum0_0);

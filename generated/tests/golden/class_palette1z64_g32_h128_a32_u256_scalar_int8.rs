@@ -103,8 +103,8 @@ pub fn int8_direct_r16c1(
                                         lanes::mask::<1>(line0_0_0),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][0][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][0][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                     }
                                 }
                                 {
@@ -113,8 +113,8 @@ pub fn int8_direct_r16c1(
                                         lanes::mask::<1>(lanes::shr::<1>(line0_0_0)),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][1][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][1][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                     }
                                 }
                                 {
@@ -123,8 +123,8 @@ pub fn int8_direct_r16c1(
                                         lanes::mask::<1>(lanes::shr::<2>(line0_0_0)),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][2][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][2][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                     }
                                 }
                                 {
@@ -133,8 +133,8 @@ pub fn int8_direct_r16c1(
                                         lanes::mask::<1>(lanes::shr::<3>(line0_0_0)),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][3][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][3][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                     }
                                 }
                                 {
@@ -143,8 +143,8 @@ pub fn int8_direct_r16c1(
                                         lanes::mask::<1>(lanes::shr::<4>(line0_0_0)),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][4][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][4][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                     }
                                 }
                                 {
@@ -153,8 +153,8 @@ pub fn int8_direct_r16c1(
                                         lanes::mask::<1>(lanes::shr::<5>(line0_0_0)),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][5][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][5][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                     }
                                 }
                                 {
@@ -163,8 +163,8 @@ pub fn int8_direct_r16c1(
                                         lanes::mask::<1>(lanes::shr::<6>(line0_0_0)),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][6][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][6][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                     }
                                 }
                                 {
@@ -173,8 +173,8 @@ pub fn int8_direct_r16c1(
                                         lanes::mask::<1>(lanes::shr::<7>(line0_0_0)),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][7][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][7][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                     }
                                 }
                             }
@@ -185,7 +185,7 @@ pub fn int8_direct_r16c1(
                                 let scale0 = lanes::halves(
                                     &unit0.roots[at_step * 32 / 128][part],
                                 );
-                                t0_0 = lanes::fma(scale0, lanes::to_float(dot0_0_0), t0_0);
+                                t0_0 = lanes::mul(scale0, lanes::to_float(dot0_0_0));
                                 {
                                     let scale = lanes::splat_f(columns.scales[span][0]);
                                     sum0_0 = lanes::fma(scale, t0_0, sum0_0);

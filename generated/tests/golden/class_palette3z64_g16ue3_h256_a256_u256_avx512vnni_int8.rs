@@ -176,11 +176,11 @@ pub fn int8_direct_r64c1_p4096(
                                     lanes::mask::<7>(line0_3_0),
                                 );
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][0][0]);
-                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
-                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
-                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                    let quants = lanes::quants(columns.quants[at_body0][0][0]);
+                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                 }
                             }
                             {
@@ -201,11 +201,11 @@ pub fn int8_direct_r64c1_p4096(
                                     lanes::mask::<7>(lanes::shr::<3>(line0_3_0)),
                                 );
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][1][0]);
-                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
-                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
-                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                    let quants = lanes::quants(columns.quants[at_body0][1][0]);
+                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                 }
                             }
                             let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
@@ -230,11 +230,11 @@ pub fn int8_direct_r64c1_p4096(
                                     lanes::mask::<7>(line0_3_1),
                                 );
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][2][0]);
-                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
-                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
-                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                    let quants = lanes::quants(columns.quants[at_body0][2][0]);
+                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                 }
                             }
                             {
@@ -255,11 +255,11 @@ pub fn int8_direct_r64c1_p4096(
                                     lanes::mask::<7>(lanes::shr::<3>(line0_3_1)),
                                 );
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][3][0]);
-                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
-                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
-                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                    let quants = lanes::quants(columns.quants[at_body0][3][0]);
+                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                 }
                             }
                             let at_step = at_step0;
@@ -318,11 +318,11 @@ pub fn int8_direct_r64c1_p4096(
                                     ),
                                 );
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][4][0]);
-                                    dot1_0_0 = lanes::dot(dot1_0_0, weight0, quant);
-                                    dot1_1_0 = lanes::dot(dot1_1_0, weight1, quant);
-                                    dot1_2_0 = lanes::dot(dot1_2_0, weight2, quant);
-                                    dot1_3_0 = lanes::dot(dot1_3_0, weight3, quant);
+                                    let quants = lanes::quants(columns.quants[at_body0][4][0]);
+                                    dot1_0_0 = lanes::dot(dot1_0_0, weight0, quants);
+                                    dot1_1_0 = lanes::dot(dot1_1_0, weight1, quants);
+                                    dot1_2_0 = lanes::dot(dot1_2_0, weight2, quants);
+                                    dot1_3_0 = lanes::dot(dot1_3_0, weight3, quants);
                                 }
                             }
                             let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
@@ -347,11 +347,11 @@ pub fn int8_direct_r64c1_p4096(
                                     lanes::mask::<7>(line0_3_2),
                                 );
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][5][0]);
-                                    dot1_0_0 = lanes::dot(dot1_0_0, weight0, quant);
-                                    dot1_1_0 = lanes::dot(dot1_1_0, weight1, quant);
-                                    dot1_2_0 = lanes::dot(dot1_2_0, weight2, quant);
-                                    dot1_3_0 = lanes::dot(dot1_3_0, weight3, quant);
+                                    let quants = lanes::quants(columns.quants[at_body0][5][0]);
+                                    dot1_0_0 = lanes::dot(dot1_0_0, weight0, quants);
+                                    dot1_1_0 = lanes::dot(dot1_1_0, weight1, quants);
+                                    dot1_2_0 = lanes::dot(dot1_2_0, weight2, quants);
+                                    dot1_3_0 = lanes::dot(dot1_3_0, weight3, quants);
                                 }
                             }
                             {
@@ -372,11 +372,11 @@ pub fn int8_direct_r64c1_p4096(
                                     lanes::mask::<7>(lanes::shr::<3>(line0_3_2)),
                                 );
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][6][0]);
-                                    dot1_0_0 = lanes::dot(dot1_0_0, weight0, quant);
-                                    dot1_1_0 = lanes::dot(dot1_1_0, weight1, quant);
-                                    dot1_2_0 = lanes::dot(dot1_2_0, weight2, quant);
-                                    dot1_3_0 = lanes::dot(dot1_3_0, weight3, quant);
+                                    let quants = lanes::quants(columns.quants[at_body0][6][0]);
+                                    dot1_0_0 = lanes::dot(dot1_0_0, weight0, quants);
+                                    dot1_1_0 = lanes::dot(dot1_1_0, weight1, quants);
+                                    dot1_2_0 = lanes::dot(dot1_2_0, weight2, quants);
+                                    dot1_3_0 = lanes::dot(dot1_3_0, weight3, quants);
                                 }
                             }
                             {
@@ -409,11 +409,11 @@ pub fn int8_direct_r64c1_p4096(
                                     ),
                                 );
                                 {
-                                    let quant = lanes::splat_i(columns.quants[at_body0][7][0]);
-                                    dot1_0_0 = lanes::dot(dot1_0_0, weight0, quant);
-                                    dot1_1_0 = lanes::dot(dot1_1_0, weight1, quant);
-                                    dot1_2_0 = lanes::dot(dot1_2_0, weight2, quant);
-                                    dot1_3_0 = lanes::dot(dot1_3_0, weight3, quant);
+                                    let quants = lanes::quants(columns.quants[at_body0][7][0]);
+                                    dot1_0_0 = lanes::dot(dot1_0_0, weight0, quants);
+                                    dot1_1_0 = lanes::dot(dot1_1_0, weight1, quants);
+                                    dot1_2_0 = lanes::dot(dot1_2_0, weight2, quants);
+                                    dot1_3_0 = lanes::dot(dot1_3_0, weight3, quants);
                                 }
                             }
                             let at_step = at_step1;

@@ -176,14 +176,14 @@ pub fn int8_direct_r32c1_p4096(
                                         lanes::mask::<7>(line0_3_0),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][0][0]);
-                                        pair0_0_0 = lanes::products(weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][0][0]);
+                                        pair0_0_0 = lanes::products(weight0, quants);
                                         dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                        pair0_1_0 = lanes::products(weight1, quant);
+                                        pair0_1_0 = lanes::products(weight1, quants);
                                         dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                        pair0_2_0 = lanes::products(weight2, quant);
+                                        pair0_2_0 = lanes::products(weight2, quants);
                                         dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                        pair0_3_0 = lanes::products(weight3, quant);
+                                        pair0_3_0 = lanes::products(weight3, quants);
                                         dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                     }
                                 }
@@ -213,14 +213,14 @@ pub fn int8_direct_r32c1_p4096(
                                         lanes::mask::<7>(lanes::shr::<3>(line0_3_0)),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][1][0]);
-                                        pair0_0_0 = lanes::products(weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][1][0]);
+                                        pair0_0_0 = lanes::products(weight0, quants);
                                         dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                        pair0_1_0 = lanes::products(weight1, quant);
+                                        pair0_1_0 = lanes::products(weight1, quants);
                                         dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                        pair0_2_0 = lanes::products(weight2, quant);
+                                        pair0_2_0 = lanes::products(weight2, quants);
                                         dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                        pair0_3_0 = lanes::products(weight3, quant);
+                                        pair0_3_0 = lanes::products(weight3, quants);
                                         dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                     }
                                 }
@@ -250,14 +250,14 @@ pub fn int8_direct_r32c1_p4096(
                                         lanes::mask::<7>(line0_3_1),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][2][0]);
-                                        pair0_0_0 = lanes::products(weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][2][0]);
+                                        pair0_0_0 = lanes::products(weight0, quants);
                                         dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                        pair0_1_0 = lanes::products(weight1, quant);
+                                        pair0_1_0 = lanes::products(weight1, quants);
                                         dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                        pair0_2_0 = lanes::products(weight2, quant);
+                                        pair0_2_0 = lanes::products(weight2, quants);
                                         dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                        pair0_3_0 = lanes::products(weight3, quant);
+                                        pair0_3_0 = lanes::products(weight3, quants);
                                         dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                     }
                                 }
@@ -287,14 +287,14 @@ pub fn int8_direct_r32c1_p4096(
                                         lanes::mask::<7>(lanes::shr::<3>(line0_3_1)),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][3][0]);
-                                        pair0_0_0 = lanes::products(weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][3][0]);
+                                        pair0_0_0 = lanes::products(weight0, quants);
                                         dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                        pair0_1_0 = lanes::products(weight1, quant);
+                                        pair0_1_0 = lanes::products(weight1, quants);
                                         dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                        pair0_2_0 = lanes::products(weight2, quant);
+                                        pair0_2_0 = lanes::products(weight2, quants);
                                         dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                        pair0_3_0 = lanes::products(weight3, quant);
+                                        pair0_3_0 = lanes::products(weight3, quants);
                                         dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                     }
                                 }
@@ -340,14 +340,14 @@ pub fn int8_direct_r32c1_p4096(
                                         ),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][4][0]);
-                                        pair0_0_0 = lanes::products(weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][4][0]);
+                                        pair0_0_0 = lanes::products(weight0, quants);
                                         dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                        pair0_1_0 = lanes::products(weight1, quant);
+                                        pair0_1_0 = lanes::products(weight1, quants);
                                         dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                        pair0_2_0 = lanes::products(weight2, quant);
+                                        pair0_2_0 = lanes::products(weight2, quants);
                                         dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                        pair0_3_0 = lanes::products(weight3, quant);
+                                        pair0_3_0 = lanes::products(weight3, quants);
                                         dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                     }
                                 }
@@ -377,14 +377,14 @@ pub fn int8_direct_r32c1_p4096(
                                         lanes::mask::<7>(line0_3_2),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][5][0]);
-                                        pair0_0_0 = lanes::products(weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][5][0]);
+                                        pair0_0_0 = lanes::products(weight0, quants);
                                         dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                        pair0_1_0 = lanes::products(weight1, quant);
+                                        pair0_1_0 = lanes::products(weight1, quants);
                                         dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                        pair0_2_0 = lanes::products(weight2, quant);
+                                        pair0_2_0 = lanes::products(weight2, quants);
                                         dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                        pair0_3_0 = lanes::products(weight3, quant);
+                                        pair0_3_0 = lanes::products(weight3, quants);
                                         dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                     }
                                 }
@@ -414,14 +414,14 @@ pub fn int8_direct_r32c1_p4096(
                                         lanes::mask::<7>(lanes::shr::<3>(line0_3_2)),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][6][0]);
-                                        pair0_0_0 = lanes::products(weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][6][0]);
+                                        pair0_0_0 = lanes::products(weight0, quants);
                                         dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                        pair0_1_0 = lanes::products(weight1, quant);
+                                        pair0_1_0 = lanes::products(weight1, quants);
                                         dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                        pair0_2_0 = lanes::products(weight2, quant);
+                                        pair0_2_0 = lanes::products(weight2, quants);
                                         dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                        pair0_3_0 = lanes::products(weight3, quant);
+                                        pair0_3_0 = lanes::products(weight3, quants);
                                         dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                     }
                                 }
@@ -467,14 +467,14 @@ pub fn int8_direct_r32c1_p4096(
                                         ),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][7][0]);
-                                        pair0_0_0 = lanes::products(weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][7][0]);
+                                        pair0_0_0 = lanes::products(weight0, quants);
                                         dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                        pair0_1_0 = lanes::products(weight1, quant);
+                                        pair0_1_0 = lanes::products(weight1, quants);
                                         dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                        pair0_2_0 = lanes::products(weight2, quant);
+                                        pair0_2_0 = lanes::products(weight2, quants);
                                         dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                        pair0_3_0 = lanes::products(weight3, quant);
+                                        pair0_3_0 = lanes::products(weight3, quants);
                                         dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                     }
                                 }

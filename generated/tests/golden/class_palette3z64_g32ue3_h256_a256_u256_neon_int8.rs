@@ -84,6 +84,8 @@ pub fn int8_direct_r16c1_p4096(
         tile_bytes: 1 * units * size_of::<Unit>(),
         segment_bytes: 2 * size_of::<Unit>(),
     };
+    let mut sum = &mut [lanes::zero_f(); 2];
+    let mut t = &mut [lanes::zero_f(); 2];
     for first in (0..units).step_by(2) {
         let last = units.min(first + 2);
         let tiles = tiles
@@ -95,8 +97,8 @@ pub fn int8_direct_r16c1_p4096(
             for (group, out) in groups.chunks_exact(units).zip(&mut *outs) {
                 let mut sum0_0 = lanes::zero_f();
                 let mut sum1_0 = lanes::zero_f();
-                let mut sum2_0 = lanes::zero_f();
-                let mut sum3_0 = lanes::zero_f();
+                sum[0] = lanes::zero_f();
+                sum[1] = lanes::zero_f();
                 for unit in first..last {
                     let columns = &group[unit];
                     let unit0 = &panel0[unit];
@@ -106,10 +108,11 @@ pub fn int8_direct_r16c1_p4096(
                     prefetch_head(bytemuck::bytes_of(unit0), 160, ahead);
                     {
                         let span = 0;
+                        sum = in_memory(sum);
                         let mut t0_0 = lanes::zero_f();
                         let mut t1_0 = lanes::zero_f();
-                        let mut t2_0 = lanes::zero_f();
-                        let mut t3_0 = lanes::zero_f();
+                        t[0] = lanes::zero_f();
+                        t[1] = lanes::zero_f();
                         let root0 = lanes::mul(
                             lanes::halves(&unit0.roots[span * 256 / 256][0]),
                             lanes::splat_f(0.125f32),
@@ -128,6 +131,7 @@ pub fn int8_direct_r16c1_p4096(
                         );
                         for turn in 0..8 {
                             let at_turn = span * 8 + turn;
+                            t = in_memory(t);
                             let at_step0 = at_turn;
                             let mut dot0_0_0 = lanes::zero_i();
                             let mut dot0_1_0 = lanes::zero_i();
@@ -165,11 +169,11 @@ pub fn int8_direct_r16c1_p4096(
                                         lanes::mask::<7>(line0_3_0),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][0][0]);
-                                        pair0_0_0 = lanes::products(weight0, quant);
-                                        pair0_1_0 = lanes::products(weight1, quant);
-                                        pair0_2_0 = lanes::products(weight2, quant);
-                                        pair0_3_0 = lanes::products(weight3, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][0][0]);
+                                        pair0_0_0 = lanes::products(weight0, quants);
+                                        pair0_1_0 = lanes::products(weight1, quants);
+                                        pair0_2_0 = lanes::products(weight2, quants);
+                                        pair0_3_0 = lanes::products(weight3, quants);
                                     }
                                 }
                                 {
@@ -190,22 +194,22 @@ pub fn int8_direct_r16c1_p4096(
                                         lanes::mask::<7>(lanes::shr::<3>(line0_3_0)),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][1][0]);
+                                        let quants = lanes::quants(columns.quants[at_body0][1][0]);
                                         pair0_0_0 = lanes::add_products(
                                             pair0_0_0,
-                                            lanes::products(weight0, quant),
+                                            lanes::products(weight0, quants),
                                         );
                                         pair0_1_0 = lanes::add_products(
                                             pair0_1_0,
-                                            lanes::products(weight1, quant),
+                                            lanes::products(weight1, quants),
                                         );
                                         pair0_2_0 = lanes::add_products(
                                             pair0_2_0,
-                                            lanes::products(weight2, quant),
+                                            lanes::products(weight2, quants),
                                         );
                                         pair0_3_0 = lanes::add_products(
                                             pair0_3_0,
-                                            lanes::products(weight3, quant),
+                                            lanes::products(weight3, quants),
                                         );
                                     }
                                 }
@@ -231,22 +235,22 @@ pub fn int8_direct_r16c1_p4096(
                                         lanes::mask::<7>(line0_3_1),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][2][0]);
+                                        let quants = lanes::quants(columns.quants[at_body0][2][0]);
                                         pair0_0_0 = lanes::add_products(
                                             pair0_0_0,
-                                            lanes::products(weight0, quant),
+                                            lanes::products(weight0, quants),
                                         );
                                         pair0_1_0 = lanes::add_products(
                                             pair0_1_0,
-                                            lanes::products(weight1, quant),
+                                            lanes::products(weight1, quants),
                                         );
                                         pair0_2_0 = lanes::add_products(
                                             pair0_2_0,
-                                            lanes::products(weight2, quant),
+                                            lanes::products(weight2, quants),
                                         );
                                         pair0_3_0 = lanes::add_products(
                                             pair0_3_0,
-                                            lanes::products(weight3, quant),
+                                            lanes::products(weight3, quants),
                                         );
                                     }
                                 }
@@ -268,25 +272,25 @@ pub fn int8_direct_r16c1_p4096(
                                         lanes::mask::<7>(lanes::shr::<3>(line0_3_1)),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][3][0]);
+                                        let quants = lanes::quants(columns.quants[at_body0][3][0]);
                                         pair0_0_0 = lanes::add_products(
                                             pair0_0_0,
-                                            lanes::products(weight0, quant),
+                                            lanes::products(weight0, quants),
                                         );
                                         dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
                                         pair0_1_0 = lanes::add_products(
                                             pair0_1_0,
-                                            lanes::products(weight1, quant),
+                                            lanes::products(weight1, quants),
                                         );
                                         dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
                                         pair0_2_0 = lanes::add_products(
                                             pair0_2_0,
-                                            lanes::products(weight2, quant),
+                                            lanes::products(weight2, quants),
                                         );
                                         dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
                                         pair0_3_0 = lanes::add_products(
                                             pair0_3_0,
-                                            lanes::products(weight3, quant),
+                                            lanes::products(weight3, quants),
                                         );
                                         dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                     }
@@ -321,11 +325,11 @@ pub fn int8_direct_r16c1_p4096(
                                         ),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][4][0]);
-                                        pair0_0_0 = lanes::products(weight0, quant);
-                                        pair0_1_0 = lanes::products(weight1, quant);
-                                        pair0_2_0 = lanes::products(weight2, quant);
-                                        pair0_3_0 = lanes::products(weight3, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][4][0]);
+                                        pair0_0_0 = lanes::products(weight0, quants);
+                                        pair0_1_0 = lanes::products(weight1, quants);
+                                        pair0_2_0 = lanes::products(weight2, quants);
+                                        pair0_3_0 = lanes::products(weight3, quants);
                                     }
                                 }
                                 let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
@@ -350,22 +354,22 @@ pub fn int8_direct_r16c1_p4096(
                                         lanes::mask::<7>(line0_3_2),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][5][0]);
+                                        let quants = lanes::quants(columns.quants[at_body0][5][0]);
                                         pair0_0_0 = lanes::add_products(
                                             pair0_0_0,
-                                            lanes::products(weight0, quant),
+                                            lanes::products(weight0, quants),
                                         );
                                         pair0_1_0 = lanes::add_products(
                                             pair0_1_0,
-                                            lanes::products(weight1, quant),
+                                            lanes::products(weight1, quants),
                                         );
                                         pair0_2_0 = lanes::add_products(
                                             pair0_2_0,
-                                            lanes::products(weight2, quant),
+                                            lanes::products(weight2, quants),
                                         );
                                         pair0_3_0 = lanes::add_products(
                                             pair0_3_0,
-                                            lanes::products(weight3, quant),
+                                            lanes::products(weight3, quants),
                                         );
                                     }
                                 }
@@ -387,22 +391,22 @@ pub fn int8_direct_r16c1_p4096(
                                         lanes::mask::<7>(lanes::shr::<3>(line0_3_2)),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][6][0]);
+                                        let quants = lanes::quants(columns.quants[at_body0][6][0]);
                                         pair0_0_0 = lanes::add_products(
                                             pair0_0_0,
-                                            lanes::products(weight0, quant),
+                                            lanes::products(weight0, quants),
                                         );
                                         pair0_1_0 = lanes::add_products(
                                             pair0_1_0,
-                                            lanes::products(weight1, quant),
+                                            lanes::products(weight1, quants),
                                         );
                                         pair0_2_0 = lanes::add_products(
                                             pair0_2_0,
-                                            lanes::products(weight2, quant),
+                                            lanes::products(weight2, quants),
                                         );
                                         pair0_3_0 = lanes::add_products(
                                             pair0_3_0,
-                                            lanes::products(weight3, quant),
+                                            lanes::products(weight3, quants),
                                         );
                                     }
                                 }
@@ -436,25 +440,25 @@ pub fn int8_direct_r16c1_p4096(
                                         ),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][7][0]);
+                                        let quants = lanes::quants(columns.quants[at_body0][7][0]);
                                         pair0_0_0 = lanes::add_products(
                                             pair0_0_0,
-                                            lanes::products(weight0, quant),
+                                            lanes::products(weight0, quants),
                                         );
                                         dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
                                         pair0_1_0 = lanes::add_products(
                                             pair0_1_0,
-                                            lanes::products(weight1, quant),
+                                            lanes::products(weight1, quants),
                                         );
                                         dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
                                         pair0_2_0 = lanes::add_products(
                                             pair0_2_0,
-                                            lanes::products(weight2, quant),
+                                            lanes::products(weight2, quants),
                                         );
                                         dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
                                         pair0_3_0 = lanes::add_products(
                                             pair0_3_0,
-                                            lanes::products(weight3, quant),
+                                            lanes::products(weight3, quants),
                                         );
                                         dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                     }
@@ -479,15 +483,15 @@ pub fn int8_direct_r16c1_p4096(
                             );
                             t0_0 = lanes::fma(scale0, lanes::to_float(dot0_0_0), t0_0);
                             t1_0 = lanes::fma(scale1, lanes::to_float(dot0_1_0), t1_0);
-                            t2_0 = lanes::fma(scale2, lanes::to_float(dot0_2_0), t2_0);
-                            t3_0 = lanes::fma(scale3, lanes::to_float(dot0_3_0), t3_0);
+                            t[0] = lanes::fma(scale2, lanes::to_float(dot0_2_0), t[0]);
+                            t[1] = lanes::fma(scale3, lanes::to_float(dot0_3_0), t[1]);
                         }
                         {
                             let scale = lanes::splat_f(columns.scales[span][0]);
                             sum0_0 = lanes::fma(scale, t0_0, sum0_0);
                             sum1_0 = lanes::fma(scale, t1_0, sum1_0);
-                            sum2_0 = lanes::fma(scale, t2_0, sum2_0);
-                            sum3_0 = lanes::fma(scale, t3_0, sum3_0);
+                            sum[0] = lanes::fma(scale, t[0], sum[0]);
+                            sum[1] = lanes::fma(scale, t[1], sum[1]);
                         }
                     }
                 }
@@ -496,9 +500,9 @@ pub fn int8_direct_r16c1_p4096(
                 let total = &mut out[0][0][1];
                 lanes::store_floats(total, lanes::add(lanes::floats(total), sum1_0));
                 let total = &mut out[0][0][2];
-                lanes::store_floats(total, lanes::add(lanes::floats(total), sum2_0));
+                lanes::store_floats(total, lanes::add(lanes::floats(total), sum[0]));
                 let total = &mut out[0][0][3];
-                lanes::store_floats(total, lanes::add(lanes::floats(total), sum3_0));
+                lanes::store_floats(total, lanes::add(lanes::floats(total), sum[1]));
             }
         }
     }

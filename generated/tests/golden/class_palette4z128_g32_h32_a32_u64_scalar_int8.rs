@@ -103,8 +103,8 @@ pub fn int8_direct_r16c1(
                                         lanes::mask::<15>(line0_0_0),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][0][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][0][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                     }
                                 }
                                 {
@@ -113,8 +113,8 @@ pub fn int8_direct_r16c1(
                                         lanes::mask::<15>(lanes::shr::<4>(line0_0_0)),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][1][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][1][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                     }
                                 }
                                 let line0_0_1 = lanes::line(
@@ -126,8 +126,8 @@ pub fn int8_direct_r16c1(
                                         lanes::mask::<15>(line0_0_1),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][2][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][2][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                     }
                                 }
                                 {
@@ -136,8 +136,8 @@ pub fn int8_direct_r16c1(
                                         lanes::mask::<15>(lanes::shr::<4>(line0_0_1)),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][3][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][3][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                     }
                                 }
                                 let line0_0_2 = lanes::line(
@@ -149,8 +149,8 @@ pub fn int8_direct_r16c1(
                                         lanes::mask::<15>(line0_0_2),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][4][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][4][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                     }
                                 }
                                 {
@@ -159,8 +159,8 @@ pub fn int8_direct_r16c1(
                                         lanes::mask::<15>(lanes::shr::<4>(line0_0_2)),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][5][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][5][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                     }
                                 }
                                 let line0_0_3 = lanes::line(
@@ -172,8 +172,8 @@ pub fn int8_direct_r16c1(
                                         lanes::mask::<15>(line0_0_3),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][6][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][6][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                     }
                                 }
                                 {
@@ -182,8 +182,8 @@ pub fn int8_direct_r16c1(
                                         lanes::mask::<15>(lanes::shr::<4>(line0_0_3)),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][7][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][7][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                     }
                                 }
                             }
@@ -194,7 +194,7 @@ pub fn int8_direct_r16c1(
                                 let scale0 = lanes::halves(
                                     &unit0.roots[at_step * 32 / 32][part],
                                 );
-                                t0_0 = lanes::fma(scale0, lanes::to_float(dot0_0_0), t0_0);
+                                t0_0 = lanes::mul(scale0, lanes::to_float(dot0_0_0));
                                 {
                                     let scale = lanes::splat_f(columns.scales[span][0]);
                                     sum0_0 = lanes::fma(scale, t0_0, sum0_0);

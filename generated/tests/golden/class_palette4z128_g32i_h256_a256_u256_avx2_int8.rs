@@ -164,14 +164,14 @@ pub fn int8_direct_r32c1_p4096(
                                         lanes::mask::<15>(line0_3_0),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][0][0]);
-                                        pair0_0_0 = lanes::products_128(weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][0][0]);
+                                        pair0_0_0 = lanes::products_128(weight0, quants);
                                         dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                        pair0_1_0 = lanes::products_128(weight1, quant);
+                                        pair0_1_0 = lanes::products_128(weight1, quants);
                                         dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                        pair0_2_0 = lanes::products_128(weight2, quant);
+                                        pair0_2_0 = lanes::products_128(weight2, quants);
                                         dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                        pair0_3_0 = lanes::products_128(weight3, quant);
+                                        pair0_3_0 = lanes::products_128(weight3, quants);
                                         dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                     }
                                 }
@@ -201,14 +201,14 @@ pub fn int8_direct_r32c1_p4096(
                                         lanes::mask::<15>(lanes::shr::<4>(line0_3_0)),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][1][0]);
-                                        pair0_0_0 = lanes::products_128(weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][1][0]);
+                                        pair0_0_0 = lanes::products_128(weight0, quants);
                                         dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                        pair0_1_0 = lanes::products_128(weight1, quant);
+                                        pair0_1_0 = lanes::products_128(weight1, quants);
                                         dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                        pair0_2_0 = lanes::products_128(weight2, quant);
+                                        pair0_2_0 = lanes::products_128(weight2, quants);
                                         dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                        pair0_3_0 = lanes::products_128(weight3, quant);
+                                        pair0_3_0 = lanes::products_128(weight3, quants);
                                         dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                     }
                                 }
@@ -238,14 +238,14 @@ pub fn int8_direct_r32c1_p4096(
                                         lanes::mask::<15>(line0_3_1),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][2][0]);
-                                        pair0_0_0 = lanes::products_128(weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][2][0]);
+                                        pair0_0_0 = lanes::products_128(weight0, quants);
                                         dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                        pair0_1_0 = lanes::products_128(weight1, quant);
+                                        pair0_1_0 = lanes::products_128(weight1, quants);
                                         dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                        pair0_2_0 = lanes::products_128(weight2, quant);
+                                        pair0_2_0 = lanes::products_128(weight2, quants);
                                         dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                        pair0_3_0 = lanes::products_128(weight3, quant);
+                                        pair0_3_0 = lanes::products_128(weight3, quants);
                                         dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                     }
                                 }
@@ -275,14 +275,14 @@ pub fn int8_direct_r32c1_p4096(
                                         lanes::mask::<15>(lanes::shr::<4>(line0_3_1)),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][3][0]);
-                                        pair0_0_0 = lanes::products_128(weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][3][0]);
+                                        pair0_0_0 = lanes::products_128(weight0, quants);
                                         dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                        pair0_1_0 = lanes::products_128(weight1, quant);
+                                        pair0_1_0 = lanes::products_128(weight1, quants);
                                         dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                        pair0_2_0 = lanes::products_128(weight2, quant);
+                                        pair0_2_0 = lanes::products_128(weight2, quants);
                                         dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                        pair0_3_0 = lanes::products_128(weight3, quant);
+                                        pair0_3_0 = lanes::products_128(weight3, quants);
                                         dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                     }
                                 }
@@ -312,14 +312,14 @@ pub fn int8_direct_r32c1_p4096(
                                         lanes::mask::<15>(line0_3_2),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][4][0]);
-                                        pair0_0_0 = lanes::products_128(weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][4][0]);
+                                        pair0_0_0 = lanes::products_128(weight0, quants);
                                         dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                        pair0_1_0 = lanes::products_128(weight1, quant);
+                                        pair0_1_0 = lanes::products_128(weight1, quants);
                                         dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                        pair0_2_0 = lanes::products_128(weight2, quant);
+                                        pair0_2_0 = lanes::products_128(weight2, quants);
                                         dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                        pair0_3_0 = lanes::products_128(weight3, quant);
+                                        pair0_3_0 = lanes::products_128(weight3, quants);
                                         dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                     }
                                 }
@@ -349,14 +349,14 @@ pub fn int8_direct_r32c1_p4096(
                                         lanes::mask::<15>(lanes::shr::<4>(line0_3_2)),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][5][0]);
-                                        pair0_0_0 = lanes::products_128(weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][5][0]);
+                                        pair0_0_0 = lanes::products_128(weight0, quants);
                                         dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                        pair0_1_0 = lanes::products_128(weight1, quant);
+                                        pair0_1_0 = lanes::products_128(weight1, quants);
                                         dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                        pair0_2_0 = lanes::products_128(weight2, quant);
+                                        pair0_2_0 = lanes::products_128(weight2, quants);
                                         dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                        pair0_3_0 = lanes::products_128(weight3, quant);
+                                        pair0_3_0 = lanes::products_128(weight3, quants);
                                         dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                     }
                                 }
@@ -386,14 +386,14 @@ pub fn int8_direct_r32c1_p4096(
                                         lanes::mask::<15>(line0_3_3),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][6][0]);
-                                        pair0_0_0 = lanes::products_128(weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][6][0]);
+                                        pair0_0_0 = lanes::products_128(weight0, quants);
                                         dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                        pair0_1_0 = lanes::products_128(weight1, quant);
+                                        pair0_1_0 = lanes::products_128(weight1, quants);
                                         dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                        pair0_2_0 = lanes::products_128(weight2, quant);
+                                        pair0_2_0 = lanes::products_128(weight2, quants);
                                         dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                        pair0_3_0 = lanes::products_128(weight3, quant);
+                                        pair0_3_0 = lanes::products_128(weight3, quants);
                                         dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                     }
                                 }
@@ -423,14 +423,14 @@ pub fn int8_direct_r32c1_p4096(
                                         lanes::mask::<15>(lanes::shr::<4>(line0_3_3)),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][7][0]);
-                                        pair0_0_0 = lanes::products_128(weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][7][0]);
+                                        pair0_0_0 = lanes::products_128(weight0, quants);
                                         dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                        pair0_1_0 = lanes::products_128(weight1, quant);
+                                        pair0_1_0 = lanes::products_128(weight1, quants);
                                         dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                        pair0_2_0 = lanes::products_128(weight2, quant);
+                                        pair0_2_0 = lanes::products_128(weight2, quants);
                                         dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                        pair0_3_0 = lanes::products_128(weight3, quant);
+                                        pair0_3_0 = lanes::products_128(weight3, quants);
                                         dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                     }
                                 }

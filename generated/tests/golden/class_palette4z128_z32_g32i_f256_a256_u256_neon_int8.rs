@@ -157,11 +157,11 @@ pub fn int8_direct_r16c1_p4096(
                                         lanes::mask::<15>(line0_3_0),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][0][0]);
-                                        pair0_0_0 = lanes::products(weight0, quant);
-                                        pair0_1_0 = lanes::products(weight1, quant);
-                                        pair0_2_0 = lanes::products(weight2, quant);
-                                        pair0_3_0 = lanes::products(weight3, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][0][0]);
+                                        pair0_0_0 = lanes::products(weight0, quants);
+                                        pair0_1_0 = lanes::products(weight1, quants);
+                                        pair0_2_0 = lanes::products(weight2, quants);
+                                        pair0_3_0 = lanes::products(weight3, quants);
                                     }
                                 }
                                 {
@@ -182,25 +182,25 @@ pub fn int8_direct_r16c1_p4096(
                                         lanes::mask::<15>(lanes::shr::<4>(line0_3_0)),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][1][0]);
+                                        let quants = lanes::quants(columns.quants[at_body0][1][0]);
                                         pair0_0_0 = lanes::add_products(
                                             pair0_0_0,
-                                            lanes::products(weight0, quant),
+                                            lanes::products(weight0, quants),
                                         );
                                         dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
                                         pair0_1_0 = lanes::add_products(
                                             pair0_1_0,
-                                            lanes::products(weight1, quant),
+                                            lanes::products(weight1, quants),
                                         );
                                         dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
                                         pair0_2_0 = lanes::add_products(
                                             pair0_2_0,
-                                            lanes::products(weight2, quant),
+                                            lanes::products(weight2, quants),
                                         );
                                         dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
                                         pair0_3_0 = lanes::add_products(
                                             pair0_3_0,
-                                            lanes::products(weight3, quant),
+                                            lanes::products(weight3, quants),
                                         );
                                         dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                     }
@@ -227,11 +227,11 @@ pub fn int8_direct_r16c1_p4096(
                                         lanes::mask::<15>(line0_3_1),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][2][0]);
-                                        pair0_0_0 = lanes::products(weight0, quant);
-                                        pair0_1_0 = lanes::products(weight1, quant);
-                                        pair0_2_0 = lanes::products(weight2, quant);
-                                        pair0_3_0 = lanes::products(weight3, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][2][0]);
+                                        pair0_0_0 = lanes::products(weight0, quants);
+                                        pair0_1_0 = lanes::products(weight1, quants);
+                                        pair0_2_0 = lanes::products(weight2, quants);
+                                        pair0_3_0 = lanes::products(weight3, quants);
                                     }
                                 }
                                 {
@@ -252,25 +252,25 @@ pub fn int8_direct_r16c1_p4096(
                                         lanes::mask::<15>(lanes::shr::<4>(line0_3_1)),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][3][0]);
+                                        let quants = lanes::quants(columns.quants[at_body0][3][0]);
                                         pair0_0_0 = lanes::add_products(
                                             pair0_0_0,
-                                            lanes::products(weight0, quant),
+                                            lanes::products(weight0, quants),
                                         );
                                         dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
                                         pair0_1_0 = lanes::add_products(
                                             pair0_1_0,
-                                            lanes::products(weight1, quant),
+                                            lanes::products(weight1, quants),
                                         );
                                         dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
                                         pair0_2_0 = lanes::add_products(
                                             pair0_2_0,
-                                            lanes::products(weight2, quant),
+                                            lanes::products(weight2, quants),
                                         );
                                         dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
                                         pair0_3_0 = lanes::add_products(
                                             pair0_3_0,
-                                            lanes::products(weight3, quant),
+                                            lanes::products(weight3, quants),
                                         );
                                         dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                     }
@@ -297,11 +297,11 @@ pub fn int8_direct_r16c1_p4096(
                                         lanes::mask::<15>(line0_3_2),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][4][0]);
-                                        pair0_0_0 = lanes::products(weight0, quant);
-                                        pair0_1_0 = lanes::products(weight1, quant);
-                                        pair0_2_0 = lanes::products(weight2, quant);
-                                        pair0_3_0 = lanes::products(weight3, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][4][0]);
+                                        pair0_0_0 = lanes::products(weight0, quants);
+                                        pair0_1_0 = lanes::products(weight1, quants);
+                                        pair0_2_0 = lanes::products(weight2, quants);
+                                        pair0_3_0 = lanes::products(weight3, quants);
                                     }
                                 }
                                 {
@@ -322,25 +322,25 @@ pub fn int8_direct_r16c1_p4096(
                                         lanes::mask::<15>(lanes::shr::<4>(line0_3_2)),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][5][0]);
+                                        let quants = lanes::quants(columns.quants[at_body0][5][0]);
                                         pair0_0_0 = lanes::add_products(
                                             pair0_0_0,
-                                            lanes::products(weight0, quant),
+                                            lanes::products(weight0, quants),
                                         );
                                         dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
                                         pair0_1_0 = lanes::add_products(
                                             pair0_1_0,
-                                            lanes::products(weight1, quant),
+                                            lanes::products(weight1, quants),
                                         );
                                         dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
                                         pair0_2_0 = lanes::add_products(
                                             pair0_2_0,
-                                            lanes::products(weight2, quant),
+                                            lanes::products(weight2, quants),
                                         );
                                         dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
                                         pair0_3_0 = lanes::add_products(
                                             pair0_3_0,
-                                            lanes::products(weight3, quant),
+                                            lanes::products(weight3, quants),
                                         );
                                         dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                     }
@@ -367,11 +367,11 @@ pub fn int8_direct_r16c1_p4096(
                                         lanes::mask::<15>(line0_3_3),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][6][0]);
-                                        pair0_0_0 = lanes::products(weight0, quant);
-                                        pair0_1_0 = lanes::products(weight1, quant);
-                                        pair0_2_0 = lanes::products(weight2, quant);
-                                        pair0_3_0 = lanes::products(weight3, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][6][0]);
+                                        pair0_0_0 = lanes::products(weight0, quants);
+                                        pair0_1_0 = lanes::products(weight1, quants);
+                                        pair0_2_0 = lanes::products(weight2, quants);
+                                        pair0_3_0 = lanes::products(weight3, quants);
                                     }
                                 }
                                 {
@@ -392,25 +392,25 @@ pub fn int8_direct_r16c1_p4096(
                                         lanes::mask::<15>(lanes::shr::<4>(line0_3_3)),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][7][0]);
+                                        let quants = lanes::quants(columns.quants[at_body0][7][0]);
                                         pair0_0_0 = lanes::add_products(
                                             pair0_0_0,
-                                            lanes::products(weight0, quant),
+                                            lanes::products(weight0, quants),
                                         );
                                         dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
                                         pair0_1_0 = lanes::add_products(
                                             pair0_1_0,
-                                            lanes::products(weight1, quant),
+                                            lanes::products(weight1, quants),
                                         );
                                         dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
                                         pair0_2_0 = lanes::add_products(
                                             pair0_2_0,
-                                            lanes::products(weight2, quant),
+                                            lanes::products(weight2, quants),
                                         );
                                         dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
                                         pair0_3_0 = lanes::add_products(
                                             pair0_3_0,
-                                            lanes::products(weight3, quant),
+                                            lanes::products(weight3, quants),
                                         );
                                         dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                     }

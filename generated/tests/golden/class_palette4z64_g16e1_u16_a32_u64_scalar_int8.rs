@@ -108,8 +108,8 @@ pub fn int8_direct_r16c1(
                                             lanes::mask::<15>(line0_0_0),
                                         );
                                         {
-                                            let quant = lanes::splat_i(columns.quants[at_body0][0][0]);
-                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                            let quants = lanes::quants(columns.quants[at_body0][0][0]);
+                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         }
                                     }
                                     {
@@ -118,8 +118,8 @@ pub fn int8_direct_r16c1(
                                             lanes::mask::<15>(lanes::shr::<4>(line0_0_0)),
                                         );
                                         {
-                                            let quant = lanes::splat_i(columns.quants[at_body0][1][0]);
-                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                            let quants = lanes::quants(columns.quants[at_body0][1][0]);
+                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         }
                                     }
                                     let line0_0_1 = lanes::line(
@@ -131,8 +131,8 @@ pub fn int8_direct_r16c1(
                                             lanes::mask::<15>(line0_0_1),
                                         );
                                         {
-                                            let quant = lanes::splat_i(columns.quants[at_body0][2][0]);
-                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                            let quants = lanes::quants(columns.quants[at_body0][2][0]);
+                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         }
                                     }
                                     {
@@ -141,8 +141,8 @@ pub fn int8_direct_r16c1(
                                             lanes::mask::<15>(lanes::shr::<4>(line0_0_1)),
                                         );
                                         {
-                                            let quant = lanes::splat_i(columns.quants[at_body0][3][0]);
-                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                            let quants = lanes::quants(columns.quants[at_body0][3][0]);
+                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         }
                                     }
                                 }

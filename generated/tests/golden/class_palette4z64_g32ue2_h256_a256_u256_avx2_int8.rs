@@ -178,14 +178,14 @@ pub fn int8_direct_r32c1_p4096(
                                         lanes::mask::<15>(line0_3_0),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][0][0]);
-                                        pair0_0_0 = lanes::products(weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][0][0]);
+                                        pair0_0_0 = lanes::products(weight0, quants);
                                         dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                        pair0_1_0 = lanes::products(weight1, quant);
+                                        pair0_1_0 = lanes::products(weight1, quants);
                                         dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                        pair0_2_0 = lanes::products(weight2, quant);
+                                        pair0_2_0 = lanes::products(weight2, quants);
                                         dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                        pair0_3_0 = lanes::products(weight3, quant);
+                                        pair0_3_0 = lanes::products(weight3, quants);
                                         dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                     }
                                 }
@@ -215,14 +215,14 @@ pub fn int8_direct_r32c1_p4096(
                                         lanes::mask::<15>(lanes::shr::<4>(line0_3_0)),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][1][0]);
-                                        pair0_0_0 = lanes::products(weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][1][0]);
+                                        pair0_0_0 = lanes::products(weight0, quants);
                                         dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                        pair0_1_0 = lanes::products(weight1, quant);
+                                        pair0_1_0 = lanes::products(weight1, quants);
                                         dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                        pair0_2_0 = lanes::products(weight2, quant);
+                                        pair0_2_0 = lanes::products(weight2, quants);
                                         dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                        pair0_3_0 = lanes::products(weight3, quant);
+                                        pair0_3_0 = lanes::products(weight3, quants);
                                         dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                     }
                                 }
@@ -252,14 +252,14 @@ pub fn int8_direct_r32c1_p4096(
                                         lanes::mask::<15>(line0_3_1),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][2][0]);
-                                        pair0_0_0 = lanes::products(weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][2][0]);
+                                        pair0_0_0 = lanes::products(weight0, quants);
                                         dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                        pair0_1_0 = lanes::products(weight1, quant);
+                                        pair0_1_0 = lanes::products(weight1, quants);
                                         dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                        pair0_2_0 = lanes::products(weight2, quant);
+                                        pair0_2_0 = lanes::products(weight2, quants);
                                         dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                        pair0_3_0 = lanes::products(weight3, quant);
+                                        pair0_3_0 = lanes::products(weight3, quants);
                                         dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                     }
                                 }
@@ -289,14 +289,14 @@ pub fn int8_direct_r32c1_p4096(
                                         lanes::mask::<15>(lanes::shr::<4>(line0_3_1)),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][3][0]);
-                                        pair0_0_0 = lanes::products(weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][3][0]);
+                                        pair0_0_0 = lanes::products(weight0, quants);
                                         dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                        pair0_1_0 = lanes::products(weight1, quant);
+                                        pair0_1_0 = lanes::products(weight1, quants);
                                         dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                        pair0_2_0 = lanes::products(weight2, quant);
+                                        pair0_2_0 = lanes::products(weight2, quants);
                                         dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                        pair0_3_0 = lanes::products(weight3, quant);
+                                        pair0_3_0 = lanes::products(weight3, quants);
                                         dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                     }
                                 }
@@ -326,14 +326,14 @@ pub fn int8_direct_r32c1_p4096(
                                         lanes::mask::<15>(line0_3_2),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][4][0]);
-                                        pair0_0_0 = lanes::products(weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][4][0]);
+                                        pair0_0_0 = lanes::products(weight0, quants);
                                         dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                        pair0_1_0 = lanes::products(weight1, quant);
+                                        pair0_1_0 = lanes::products(weight1, quants);
                                         dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                        pair0_2_0 = lanes::products(weight2, quant);
+                                        pair0_2_0 = lanes::products(weight2, quants);
                                         dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                        pair0_3_0 = lanes::products(weight3, quant);
+                                        pair0_3_0 = lanes::products(weight3, quants);
                                         dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                     }
                                 }
@@ -363,14 +363,14 @@ pub fn int8_direct_r32c1_p4096(
                                         lanes::mask::<15>(lanes::shr::<4>(line0_3_2)),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][5][0]);
-                                        pair0_0_0 = lanes::products(weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][5][0]);
+                                        pair0_0_0 = lanes::products(weight0, quants);
                                         dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                        pair0_1_0 = lanes::products(weight1, quant);
+                                        pair0_1_0 = lanes::products(weight1, quants);
                                         dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                        pair0_2_0 = lanes::products(weight2, quant);
+                                        pair0_2_0 = lanes::products(weight2, quants);
                                         dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                        pair0_3_0 = lanes::products(weight3, quant);
+                                        pair0_3_0 = lanes::products(weight3, quants);
                                         dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                     }
                                 }
@@ -400,14 +400,14 @@ pub fn int8_direct_r32c1_p4096(
                                         lanes::mask::<15>(line0_3_3),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][6][0]);
-                                        pair0_0_0 = lanes::products(weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][6][0]);
+                                        pair0_0_0 = lanes::products(weight0, quants);
                                         dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                        pair0_1_0 = lanes::products(weight1, quant);
+                                        pair0_1_0 = lanes::products(weight1, quants);
                                         dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                        pair0_2_0 = lanes::products(weight2, quant);
+                                        pair0_2_0 = lanes::products(weight2, quants);
                                         dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                        pair0_3_0 = lanes::products(weight3, quant);
+                                        pair0_3_0 = lanes::products(weight3, quants);
                                         dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                     }
                                 }
@@ -437,14 +437,14 @@ pub fn int8_direct_r32c1_p4096(
                                         lanes::mask::<15>(lanes::shr::<4>(line0_3_3)),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][7][0]);
-                                        pair0_0_0 = lanes::products(weight0, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][7][0]);
+                                        pair0_0_0 = lanes::products(weight0, quants);
                                         dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                        pair0_1_0 = lanes::products(weight1, quant);
+                                        pair0_1_0 = lanes::products(weight1, quants);
                                         dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                        pair0_2_0 = lanes::products(weight2, quant);
+                                        pair0_2_0 = lanes::products(weight2, quants);
                                         dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                        pair0_3_0 = lanes::products(weight3, quant);
+                                        pair0_3_0 = lanes::products(weight3, quants);
                                         dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                     }
                                 }

@@ -4,7 +4,7 @@ use std::mem::offset_of;
 use crate::abi;
 use crate::bytemuck::{self, Pod, Zeroable};
 use crate::lanes::{
-    v128::quads_i32 as lanes, Order, TURN_BYTES, in_memory, prefetch, prefetch_head,
+    v128::matrix_i32 as lanes, Order, TURN_BYTES, in_memory, prefetch, prefetch_head,
     prefetch_turn,
 };
 /// 256 weights of 16 rows.
@@ -164,11 +164,11 @@ pub fn int8_direct_r16c1_p4096(
                                         lanes::mask::<15>(line0_3_0),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][0][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
-                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
-                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][0][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                     }
                                 }
                                 {
@@ -189,11 +189,11 @@ pub fn int8_direct_r16c1_p4096(
                                         lanes::mask::<15>(lanes::shr::<4>(line0_3_0)),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][1][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
-                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
-                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][1][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                     }
                                 }
                                 let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
@@ -218,11 +218,11 @@ pub fn int8_direct_r16c1_p4096(
                                         lanes::mask::<15>(line0_3_1),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][2][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
-                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
-                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][2][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                     }
                                 }
                                 {
@@ -243,11 +243,11 @@ pub fn int8_direct_r16c1_p4096(
                                         lanes::mask::<15>(lanes::shr::<4>(line0_3_1)),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][3][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
-                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
-                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][3][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                     }
                                 }
                                 let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
@@ -272,11 +272,11 @@ pub fn int8_direct_r16c1_p4096(
                                         lanes::mask::<15>(line0_3_2),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][4][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
-                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
-                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][4][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                     }
                                 }
                                 {
@@ -297,11 +297,11 @@ pub fn int8_direct_r16c1_p4096(
                                         lanes::mask::<15>(lanes::shr::<4>(line0_3_2)),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][5][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
-                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
-                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][5][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                     }
                                 }
                                 let line0_0_3 = lanes::line(&unit0.codes[at_body0][3][0]);
@@ -326,11 +326,11 @@ pub fn int8_direct_r16c1_p4096(
                                         lanes::mask::<15>(line0_3_3),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][6][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
-                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
-                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][6][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                     }
                                 }
                                 {
@@ -351,11 +351,11 @@ pub fn int8_direct_r16c1_p4096(
                                         lanes::mask::<15>(lanes::shr::<4>(line0_3_3)),
                                     );
                                     {
-                                        let quant = lanes::splat_i(columns.quants[at_body0][7][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
-                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quant);
-                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quant);
-                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quant);
+                                        let quants = lanes::quants(columns.quants[at_body0][7][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                     }
                                 }
                             }

@@ -116,8 +116,8 @@ pub fn int8_direct_r16c1(
                                             lanes::mask::<15>(line0_0_0),
                                         );
                                         {
-                                            let quant = lanes::splat_i(columns.quants[at_body0][0][0]);
-                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                            let quants = lanes::quants(columns.quants[at_body0][0][0]);
+                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         }
                                     }
                                     {
@@ -126,8 +126,8 @@ pub fn int8_direct_r16c1(
                                             lanes::mask::<15>(lanes::shr::<4>(line0_0_0)),
                                         );
                                         {
-                                            let quant = lanes::splat_i(columns.quants[at_body0][1][0]);
-                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                            let quants = lanes::quants(columns.quants[at_body0][1][0]);
+                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         }
                                     }
                                     let line0_0_1 = lanes::line(
@@ -139,8 +139,8 @@ pub fn int8_direct_r16c1(
                                             lanes::mask::<15>(line0_0_1),
                                         );
                                         {
-                                            let quant = lanes::splat_i(columns.quants[at_body0][2][0]);
-                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                            let quants = lanes::quants(columns.quants[at_body0][2][0]);
+                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         }
                                     }
                                     {
@@ -149,8 +149,8 @@ pub fn int8_direct_r16c1(
                                             lanes::mask::<15>(lanes::shr::<4>(line0_0_1)),
                                         );
                                         {
-                                            let quant = lanes::splat_i(columns.quants[at_body0][3][0]);
-                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                            let quants = lanes::quants(columns.quants[at_body0][3][0]);
+                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         }
                                     }
                                     let line0_0_2 = lanes::line(
@@ -162,8 +162,8 @@ pub fn int8_direct_r16c1(
                                             lanes::mask::<15>(line0_0_2),
                                         );
                                         {
-                                            let quant = lanes::splat_i(columns.quants[at_body0][4][0]);
-                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                            let quants = lanes::quants(columns.quants[at_body0][4][0]);
+                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         }
                                     }
                                     {
@@ -172,8 +172,8 @@ pub fn int8_direct_r16c1(
                                             lanes::mask::<15>(lanes::shr::<4>(line0_0_2)),
                                         );
                                         {
-                                            let quant = lanes::splat_i(columns.quants[at_body0][5][0]);
-                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                            let quants = lanes::quants(columns.quants[at_body0][5][0]);
+                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         }
                                     }
                                     let line0_0_3 = lanes::line(
@@ -185,8 +185,8 @@ pub fn int8_direct_r16c1(
                                             lanes::mask::<15>(line0_0_3),
                                         );
                                         {
-                                            let quant = lanes::splat_i(columns.quants[at_body0][6][0]);
-                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                            let quants = lanes::quants(columns.quants[at_body0][6][0]);
+                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         }
                                     }
                                     {
@@ -195,8 +195,8 @@ pub fn int8_direct_r16c1(
                                             lanes::mask::<15>(lanes::shr::<4>(line0_0_3)),
                                         );
                                         {
-                                            let quant = lanes::splat_i(columns.quants[at_body0][7][0]);
-                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quant);
+                                            let quants = lanes::quants(columns.quants[at_body0][7][0]);
+                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         }
                                     }
                                 }

@@ -126,13 +126,13 @@ impl Counter {
         let (word, times) = (word.to_string(), place.times);
         let instructions = times * instructions(&word, self.width);
         match word.as_str() {
-            "splat_i" | "splat_f" if activation => counts.broadcasts += instructions,
+            "splat_i" | "splat_f" | "splat_two" | "quants" | "first_two" if activation => counts.broadcasts += instructions,
             "line" | "floats" | "store_line" | "store_floats" => counts.vectors += instructions,
             "halves" | "bfloats" | "powers_of_two" | "ue4m3" | "unsigned" | "signed" | "pairs" => {
                 counts.vectors += times;
                 counts.others += instructions - times;
             }
-            "dot" | "dot_128" | "dot_pairs" | "products" | "products_128" | "add_products" | "widen" => {
+            "dot" | "dot_128" | "dot_matrix" | "dot_pairs" | "products" | "products_128" | "add_products" | "widen" => {
                 counts.products += instructions;
             }
             "fma" if self.numerics == Numerics::Exact => counts.products += instructions,

@@ -81,9 +81,8 @@ impl Tile<'_> {
         let quads = self.class.step / 4;
         let steps = (0..count).map(|step| {
             let (start, pairs, end) = (self.start(step), self.pair_sums(step), self.end(source, step));
-            let load = (0..quads).map(|index| self.load(source, 0, step * quads + index));
-            let dots = (0..quads).map(|index| self.quad_dots(source, step, (0, step * quads + index), (index, quads)));
-            let dots = load.zip(dots).map(|(load, dots)| quote!(#load #dots));
+            let dots = (0..quads).step_by(self.quads_at_once());
+            let dots = dots.map(|index| self.loaded_dots(source, step, (0, step * quads + index), (index, quads)));
             let (name, place) = (at_step(step), place(&quote!(at_turn), count, step));
             let keep = self.keep("t");
             quote!(let #name = #place; #keep #start #pairs #(#dots)* #end)
@@ -104,6 +103,9 @@ impl Tile<'_> {
     /// The dot of a step begins at its bias.
     fn start(&self, step: usize) -> TokenStream {
         let at_step = at_step(step);
+        if self.matrix {
+            return self.matrix_start(step, &at_step);
+        }
         self.columns(|column| {
             let first = if unit::bias(self.class, self.width) == 0 {
                 quote!(lanes::zero_i())
@@ -127,11 +129,16 @@ impl Tile<'_> {
             |t, vector, column| {
                 let (dot, scale) = (dot(step, vector, column), format_ident!("scale{vector}"));
                 let whole = self.less_zeros(vector, column, quote!(lanes::to_float(#dot)));
-                quote!(#t = lanes::fma(#scale, #whole, #t);)
+                // From +0 on, a sum is the same with and without the sign of a zero.
+                match self.class.span == self.class.step {
+                    true => quote!(#t = lanes::mul(#scale, #whole);),
+                    false => quote!(#t = lanes::fma(#scale, #whole, #t);),
+                }
             },
             "t",
         );
-        quote!(let at_step = #at_step; #(#scales)* #add)
+        let dots = self.matrix.then(|| self.dots_of_matrices(step));
+        quote!(let at_step = #at_step; #dots #(#scales)* #add)
     }
 
     /// The dots of the steps in flight, quad by quad in turn.
@@ -145,10 +152,8 @@ impl Tile<'_> {
             let place = if parts == 1 { first } else { quote!(#first + part_of_step) };
             quote!(let #at_body = #place; #prefetch #pairs)
         });
-        let dots = (0..quads).flat_map(|quad| (0..flight).map(move |step| (quad, step))).map(|(quad, step)| {
-            let (load, dots) = (self.load(source, step, quad), self.quad_dots(source, step, (step, quad), (quad, quads)));
-            quote!(#load #dots)
-        });
+        let dots = (0..quads).step_by(self.quads_at_once()).flat_map(|quad| (0..flight).map(move |step| (quad, step)));
+        let dots = dots.map(|(quad, step)| self.loaded_dots(source, step, (step, quad), (quad, quads)));
         each("part_of_step", parts, quote!(#(#bodies)* #(#dots)*))
     }
 
@@ -161,6 +166,21 @@ impl Tile<'_> {
         let lines = (0..self.vectors)
             .map(|vector| self.prefetch_lines(vector, &quote!(codes[#at_body]), &quote!(0), self.class.body_lines()));
         quote!(#(#lines)*)
+    }
+
+    /// Quads of a row that are multiplied at a time.
+    pub const fn quads_at_once(&self) -> usize {
+        if self.matrix { 2 } else { 1 }
+    }
+
+    /// [`Tile::quad_dots`] of as many quads as are multiplied at a time, loaded before.
+    fn loaded_dots(&self, source: Source, step: usize, (body, quad): (usize, usize), row: (usize, usize)) -> TokenStream {
+        let loads = (0..self.quads_at_once()).map(|index| self.load(source, body, quad + index));
+        let dots = match self.matrix {
+            true => self.matrix_dots(source, step, (body, quad)),
+            false => self.quad_dots(source, step, (body, quad), row),
+        };
+        quote!(#(#loads)* #dots)
     }
 
     /// Loads what [`Tile::load_lines`] says of body `at_body{body}`, if it comes from packed memory.
@@ -188,7 +208,7 @@ impl Tile<'_> {
         });
         let products = self.columns(|column| {
             let products = (0..self.vectors).map(|vector| self.multiply(step, vector, column, row));
-            quote!({ let quant = lanes::splat_i(columns.quants[#at_body][#quad][#column]); #(#products)* })
+            quote!({ let quants = lanes::quants(columns.quants[#at_body][#quad][#column]); #(#products)* })
         });
         let after = self.after(source, "after", &self.latest(step, row));
         quote!({ #(#weights)* #products } #after)
@@ -219,7 +239,7 @@ impl Tile<'_> {
         let less_128 = unit::signed_products(self.class, self.width);
         if !self.width.dot.is_narrow() {
             let sum = if less_128 { quote!(lanes::dot_128) } else { quote!(lanes::dot) };
-            return quote!(#dot = #sum(#dot, #weight, quant););
+            return quote!(#dot = #sum(#dot, #weight, quants););
         }
         let pair = cell(&format!("pair{step}_"), vector, column);
         let products = if less_128 { quote!(lanes::products_128) } else { quote!(lanes::products) };
@@ -227,9 +247,9 @@ impl Tile<'_> {
         let first = index.is_multiple_of(budget);
         let last = (index + 1).is_multiple_of(budget) || index + 1 == count;
         let add = if first {
-            quote!(#pair = #products(#weight, quant);)
+            quote!(#pair = #products(#weight, quants);)
         } else {
-            quote!(#pair = lanes::add_products(#pair, #products(#weight, quant));)
+            quote!(#pair = lanes::add_products(#pair, #products(#weight, quants));)
         };
         let widen = last.then(|| quote!(#dot = lanes::widen(#dot, #pair);));
         quote!(#add #widen)
@@ -253,17 +273,17 @@ fn at_step(step: usize) -> Ident {
 }
 
 /// Where in the unit the body is that a step in flight has come to.
-fn at_body(step: usize) -> Ident {
+pub fn at_body(step: usize) -> Ident {
     format_ident!("at_body{step}")
 }
 
 /// The dot of a step in flight, of one cell.
-fn dot(step: usize, vector: usize, column: usize) -> Ident {
+pub fn dot(step: usize, vector: usize, column: usize) -> Ident {
     cell(&format!("dot{step}_"), vector, column)
 }
 
 /// The lines of a body and a vector are called so, and a number.
-fn lines_of(body: usize, vector: usize) -> String {
+pub fn lines_of(body: usize, vector: usize) -> String {
     format!("line{body}_{vector}_")
 }
 

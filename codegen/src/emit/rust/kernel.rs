@@ -33,8 +33,10 @@ impl Registers {
     fn of(variant: &Variant, class: &Class, isa: &Isa) -> Self {
         let (vectors, int8) = (variant.vectors_of(isa), variant.numerics == Numerics::Int8);
         let narrow = int8 && isa.dot == Dot::PairsI16;
+        let matrix = variant.multiplies_matrices(isa);
         let decoding = match variant.schedule {
             Schedule::Panel if narrow => 9,
+            Schedule::Panel if matrix => 13,
             Schedule::Panel => 5,
             Schedule::Direct if narrow => 2 * vectors + 6,
             Schedule::Direct if int8 => vectors * class.planes.len() + 5,
@@ -55,7 +57,8 @@ impl<'a> Kernel<'a> {
         let streams = variant.schedule == Schedule::Direct && variant.prefetch > 0;
         let vectors = variant.vectors_of(isa);
         let Registers { stored, tight } = Registers::of(variant, class, isa);
-        Self { variant, tile: Tile { class, width, vectors, cols: variant.cols, steps: variant.steps, streams, stored, tight } }
+        let (cols, steps, matrix) = (variant.cols, variant.steps, variant.multiplies_matrices(isa));
+        Self { variant, tile: Tile { class, width, vectors, cols, steps, streams, stored, tight, matrix } }
     }
 
     /// The function's name.

@@ -5,6 +5,7 @@ mod exact;
 mod int8;
 mod item;
 mod kernel;
+mod matrix;
 mod pack;
 mod quads;
 mod registry;
@@ -63,6 +64,7 @@ impl Width {
             Dot::ProductsI16 => quote!(#width::products_i16),
             Dot::QuadsI32 => quote!(#width::quads_i32),
             Dot::SignedQuadsI32 => quote!(#width::signed_quads_i32),
+            Dot::MatrixI32 => quote!(#width::matrix_i32),
         }
     }
 }

@@ -96,6 +96,7 @@ fn isa_row(isa: &Isa, isas: &[Isa]) -> TokenStream {
         Dot::ProductsI16 => quote!(abi::Dot::ProductsI16),
         Dot::QuadsI32 => quote!(abi::Dot::QuadsI32),
         Dot::SignedQuadsI32 => quote!(abi::Dot::SignedQuadsI32),
+        Dot::MatrixI32 => quote!(abi::Dot::MatrixI32),
     };
     quote! {
         #gate

@@ -4,8 +4,8 @@ use proc_macro2::TokenStream;
 use quantloom_spec::kernels::Numerics;
 use quote::{format_ident, quote};
 
-use super::quads;
 use super::tile::{Tile, each};
+use super::{matrix, quads};
 use crate::lower::class::Min;
 
 impl Tile<'_> {
@@ -80,10 +80,18 @@ impl Tile<'_> {
     fn unpack_quads(&self) -> TokenStream {
         let class = self.class;
         let vectors = (0..self.vectors).map(|vector| {
-            let stores = (0..class.body() / 4).map(|quad| {
-                let load = self.load_lines(vector, &quote!(codes[at_body]), &quote!(0), quad, "line");
-                let value = quads::quad(class, "line", quad);
-                quote!(#load lanes::store_line(&mut stage.quads[at_body][#quad][#vector], #value);)
+            let stores = (0..class.body() / 4).step_by(self.quads_at_once()).map(|quad| {
+                let load = |quad| self.load_lines(vector, &quote!(codes[at_body]), &quote!(0), quad, "line");
+                let store =
+                    |quad, value: TokenStream| quote!(lanes::store_line(&mut stage.quads[at_body][#quad][#vector], #value););
+                if !self.matrix {
+                    let (load, store) = (load(quad), store(quad, quads::quad(class, "line", quad)));
+                    return quote!(#load #store);
+                }
+                let loads = [load(quad), load(quad + 1)];
+                let rows = matrix::rows(class, "line", quad);
+                let stores = [store(quad, quote!(upper)), store(quad + 1, quote!(lower))];
+                quote!(#(#loads)* #rows #(#stores)*)
             });
             quote!({ #(#stores)* })
         });

@@ -26,6 +26,8 @@ pub struct Tile<'a> {
     pub stored: usize,
     /// Whether registers are so few that quads are decoded one after the other.
     pub tight: bool,
+    /// Whether two rows and two columns of weights and quants are multiplied at a time.
+    pub matrix: bool,
 }
 
 impl Tile<'_> {

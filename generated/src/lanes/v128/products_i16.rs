@@ -6,6 +6,8 @@ pub use super::*;
 pub type Products = [int16x8_t; 2];
 
 crate::lanes::vocabulary! { "neon":
+    /// Four quants of a column, which meet every row's codes.
+    fn quants(four: i32) -> I { splat_i(four) }
     /// The products of codes under 128 and signed quants.
     fn products(codes: I, quants: I) -> Products { multiply(vreinterpretq_s8_u32(codes), vreinterpretq_s8_u32(quants)) }
     /// The same for `code - 128`.
