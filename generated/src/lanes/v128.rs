@@ -119,6 +119,8 @@ super::vocabulary! { "neon":
     fn high_half(a: I) -> F { to_float(vshrq_n_u32::<16>(a)) }
     /// `a * b + c`, rounded once.
     fn fma(a: F, b: F, c: F) -> F { vfmaq_f32(c, a, b) }
+    /// `a * b`, the first of a sum that starts at +0. (A multiply-add overwrites its sum, which would have to be zeroed each time.)
+    fn first_product(a: F, b: F) -> F { mul(a, b) }
     /// `a - b * c`, rounded once.
     fn sub_product(a: F, b: F, c: F) -> F { vfmsq_f32(a, b, c) }
     /// `a * b`.

@@ -90,6 +90,8 @@ super::vocabulary! { "avx2,fma,f16c":
     fn high_half(a: I) -> F { to_float(_mm256_srli_epi32::<16>(a)) }
     /// `a * b + c`, rounded once.
     fn fma(a: F, b: F, c: F) -> F { _mm256_fmadd_ps(a, b, c) }
+    /// `a * b`, the first of a sum that starts at +0. (A multiplication, although it needs no zero, is never faster: 0 to 4% slower at batch 1.)
+    fn first_product(a: F, b: F) -> F { fma(a, b, zero_f()) }
     /// `a - b * c`, rounded once.
     fn sub_product(a: F, b: F, c: F) -> F { _mm256_fnmadd_ps(b, c, a) }
     /// `a * b`.

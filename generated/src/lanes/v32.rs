@@ -177,6 +177,12 @@ pub fn fma(a: F, b: F, c: F) -> F {
     a.mul_add(b, c)
 }
 
+/// `a * b`, the first of a sum that starts at +0: whether a zero has a sign does not count.
+#[inline]
+pub fn first_product(a: F, b: F) -> F {
+    a * b
+}
+
 /// `a - b * c`, rounded once.
 #[inline]
 pub fn sub_product(a: F, b: F, c: F) -> F {

@@ -178,7 +178,7 @@ pub fn int8_direct_r16c1(
                                 let zeros0 = lanes::to_float(
                                     lanes::signed(&unit0.zeros[at_step * 32 / 128][part]),
                                 );
-                                t0_0 = lanes::mul(
+                                t0_0 = lanes::first_product(
                                     scale0,
                                     lanes::sub_product(
                                         lanes::to_float(dot0_0_0),

@@ -171,7 +171,10 @@ pub fn int8_direct_r16c1(
                                 let scale0 = lanes::halves(
                                     &unit0.roots[at_step * 32 / 64][part],
                                 );
-                                t0_0 = lanes::mul(scale0, lanes::to_float(dot0_0_0));
+                                t0_0 = lanes::first_product(
+                                    scale0,
+                                    lanes::to_float(dot0_0_0),
+                                );
                                 {
                                     let step = 0;
                                     let at_step = span * 1 + step;

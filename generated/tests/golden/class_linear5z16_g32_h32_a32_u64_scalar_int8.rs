@@ -184,7 +184,10 @@ pub fn int8_direct_r16c1(
                                 let scale0 = lanes::halves(
                                     &unit0.roots[at_step * 32 / 32][part],
                                 );
-                                t0_0 = lanes::mul(scale0, lanes::to_float(dot0_0_0));
+                                t0_0 = lanes::first_product(
+                                    scale0,
+                                    lanes::to_float(dot0_0_0),
+                                );
                                 {
                                     let scale = lanes::splat_f(columns.scales[span][0]);
                                     sum0_0 = lanes::fma(scale, t0_0, sum0_0);

@@ -418,10 +418,22 @@ pub fn int8_direct_r16c1_p4096(
                             let scale3 = lanes::halves(
                                 &unit3.roots[at_step * 32 / 32][3],
                             );
-                            t0_0 = lanes::mul(scale0, lanes::to_float(dot0_0_0));
-                            t1_0 = lanes::mul(scale1, lanes::to_float(dot0_1_0));
-                            t2_0 = lanes::mul(scale2, lanes::to_float(dot0_2_0));
-                            t3_0 = lanes::mul(scale3, lanes::to_float(dot0_3_0));
+                            t0_0 = lanes::first_product(
+                                scale0,
+                                lanes::to_float(dot0_0_0),
+                            );
+                            t1_0 = lanes::first_product(
+                                scale1,
+                                lanes::to_float(dot0_1_0),
+                            );
+                            t2_0 = lanes::first_product(
+                                scale2,
+                                lanes::to_float(dot0_2_0),
+                            );
+                            t3_0 = lanes::first_product(
+                                scale3,
+                                lanes::to_float(dot0_3_0),
+                            );
                             {
                                 let scale = lanes::splat_f(columns.scales[span][0]);
                                 sum0_0 = lanes::fma(scale, t0_0, sum0_0);

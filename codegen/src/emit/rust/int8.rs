@@ -129,9 +129,8 @@ impl Tile<'_> {
             |t, vector, column| {
                 let (dot, scale) = (dot(step, vector, column), format_ident!("scale{vector}"));
                 let whole = self.less_zeros(vector, column, quote!(lanes::to_float(#dot)));
-                // From +0 on, a sum is the same with and without the sign of a zero.
                 match self.class.span == self.class.step {
-                    true => quote!(#t = lanes::mul(#scale, #whole);),
+                    true => quote!(#t = lanes::first_product(#scale, #whole);),
                     false => quote!(#t = lanes::fma(#scale, #whole, #t);),
                 }
             },

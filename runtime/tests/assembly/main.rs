@@ -1,72 +1,87 @@
 //! What the compiler made of the default kernels: the instruction that the dot primitive of their instruction set promises, and in the
 //! innermost loops that multiply no call and no spill.
 
-#![cfg(target_arch = "x86_64")]
+#![cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+
+#[cfg(target_arch = "aarch64")]
+#[path = "arm.rs"]
+mod arch;
+#[cfg(target_arch = "x86_64")]
+#[path = "x86.rs"]
+mod arch;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use iced_x86::{Code, Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKind, Register};
-use quantloom::registry::{self, Dot, Kernel, Numerics, kernels};
+use quantloom::registry::{self, Dot, Kernel, kernels};
 
 /// Longest function that is looked at, in bytes.
 const LONGEST: usize = 1 << 16;
 /// Multiplications that make a loop worth looking at.
 const WORK: usize = 4;
 
+/// What is looked at in an instruction.
+#[derive(Clone, Debug)]
+pub struct Instruction {
+    /// Where it lies.
+    pub address: u64,
+    /// What it is called.
+    pub mnemonic: String,
+    /// Where control goes from it.
+    pub flow: Flow,
+    /// Whether it puts a vector on the stack. Loads from there do not count: what a loop only loads was put there once, before it.
+    pub spills: bool,
+}
+
+/// Where control goes from an instruction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// To the next.
+    Next,
+    /// To the next, after a function.
+    Call,
+    /// To an address.
+    Jump(u64),
+    /// To an address or the next.
+    Branch(u64),
+    /// Back to the caller.
+    Return,
+    /// Out of the function, by an error or to a place that is computed.
+    Out,
+}
+
 /// The instructions of a kernel, from its first to the last that a branch reaches.
 fn instructions(kernel: &Kernel) -> Vec<Instruction> {
     let start = kernel.run as usize as u64;
     // SAFETY: code pages are readable; a function ends long before `LONGEST`, and the program's other code follows it.
     let code = unsafe { std::slice::from_raw_parts(start as *const u8, LONGEST) };
-    let mut decoder = Decoder::with_ip(64, code, start, DecoderOptions::NONE);
     let (mut found, mut furthest, mut returned) = (Vec::new(), start, false);
-    while decoder.can_decode() {
-        let instruction = decoder.decode();
+    for instruction in arch::decode(code, start) {
+        let (flow, address) = (instruction.flow, instruction.address);
         found.push(instruction);
-        let flow = instruction.flow_control();
-        if matches!(flow, FlowControl::ConditionalBranch | FlowControl::UnconditionalBranch) {
-            furthest = furthest.max(instruction.near_branch_target());
+        if let Flow::Jump(target) | Flow::Branch(target) = flow {
+            furthest = furthest.max(target);
         }
-        returned |= flow == FlowControl::Return;
+        returned |= flow == Flow::Return;
         // Behind the return lie the calls that report a failed check: the last of them ends the function, and what follows is another.
-        let leaves = matches!(flow, FlowControl::Return | FlowControl::UnconditionalBranch | FlowControl::Exception);
-        let ends = leaves || (returned && matches!(flow, FlowControl::Call | FlowControl::IndirectCall));
-        if (ends && instruction.ip() >= furthest) || instruction.code() == Code::INVALID {
+        let leaves = matches!(flow, Flow::Return | Flow::Jump(_) | Flow::Out);
+        if (leaves || (returned && flow == Flow::Call)) && address >= furthest {
             break;
         }
     }
     found
 }
 
-/// The fused multiply-add, which is spelt by the order of its operands.
-const FMA: [Mnemonic; 3] = [Mnemonic::Vfmadd132ps, Mnemonic::Vfmadd213ps, Mnemonic::Vfmadd231ps];
-
-/// What a kernel's products are made with.
-fn promised(kernel: &Kernel) -> &'static [Mnemonic] {
-    match (kernel.numerics, kernel.isa.primitive) {
-        (Numerics::Exact, _) => &FMA,
-        (Numerics::Int8, Dot::Scalar | Dot::ProductsI16 | Dot::SignedQuadsI32) => &[],
-        (Numerics::Int8, Dot::PairsI16) => &[Mnemonic::Vpmaddubsw],
-        (Numerics::Int8, Dot::QuadsI32) => &[Mnemonic::Vpdpbusd],
-    }
-}
-
-fn multiplies(instruction: &Instruction) -> bool {
-    let mnemonic = instruction.mnemonic();
-    FMA.contains(&mnemonic) || [Mnemonic::Vpdpbusd, Mnemonic::Vpmaddubsw].contains(&mnemonic)
-}
-
 /// Where control goes from each instruction, as indices.
 fn flow(code: &[Instruction]) -> Vec<Vec<usize>> {
-    let place = code.iter().enumerate().map(|(index, instruction)| (instruction.ip(), index)).collect::<BTreeMap<_, _>>();
+    let place = code.iter().enumerate().map(|(index, instruction)| (instruction.address, index)).collect::<BTreeMap<_, _>>();
     let goes = |(index, instruction): (usize, &Instruction)| {
         let next = || (index + 1 < code.len()).then_some(index + 1);
-        let target = || place.get(&instruction.near_branch_target()).copied();
-        let places = match instruction.flow_control() {
-            FlowControl::UnconditionalBranch => [target(), None],
-            FlowControl::ConditionalBranch => [target(), next()],
-            FlowControl::Return | FlowControl::Exception | FlowControl::IndirectBranch => [None, None],
-            _ => [next(), None],
+        let target = |address| place.get(&address).copied();
+        let places = match instruction.flow {
+            Flow::Next | Flow::Call => [next(), None],
+            Flow::Jump(address) => [target(address), None],
+            Flow::Branch(address) => [target(address), next()],
+            Flow::Return | Flow::Out => [None, None],
         };
         places.into_iter().flatten().collect()
     };
@@ -115,58 +130,35 @@ fn inner_loops(code: &[Instruction]) -> Vec<Vec<Instruction>> {
     }
     let holds_none = |first: usize, body: &BTreeSet<usize>| !loops.keys().any(|other| *other != first && body.contains(other));
     let inner = loops.iter().filter(|(first, body)| holds_none(**first, body));
-    let inner = inner.map(|(_, body)| body.iter().map(|&at| code[at]).collect::<Vec<_>>());
-    inner.filter(|body| body.iter().filter(|instruction| multiplies(instruction)).count() >= WORK).collect()
+    let inner = inner.map(|(_, body)| body.iter().map(|&at| code[at].clone()).collect::<Vec<_>>());
+    inner
+        .filter(|body| {
+            body.iter().filter(|instruction| arch::PRODUCTS.contains(&instruction.mnemonic.as_str())).count() >= WORK
+        })
+        .collect()
 }
-
-fn calls(instruction: &Instruction) -> bool {
-    matches!(instruction.flow_control(), FlowControl::Call | FlowControl::IndirectCall)
-}
-
-/// A vector that the compiler puts on the stack. Loads from there do not count: what a loop only loads was put there once, before it.
-fn spills(instruction: &Instruction) -> bool {
-    let on_stack = instruction.memory_base() == Register::RSP && instruction.memory_index() == Register::None;
-    let store = instruction.op0_kind() == OpKind::Memory;
-    on_stack && store && instruction.op_kind(1) == OpKind::Register && instruction.op1_register().is_vector_register()
-}
-
-/// Kernels whose loops store vectors to the stack, and the most that a loop of theirs does, over all classes. What is not here does not.
-/// f32 sums that a tile has no registers for are no spills: they lie in an array of the kernel's own, which is not addressed by the
-/// stack pointer. The most of builds with and without incremental compilation, which differ by up to 4. docs/kernels.md says what these tiles were compared with.
-const SPILLS: [(&str, usize); 16] = [
-    ("gemm.exact.avx2.r16c2", 20),
-    ("gemm.int8.avx2.r16c2", 7),
-    ("gemm.int8.avx512.r32c4", 26),
-    ("gemm.int8.avx512vnni.r32c5", 6),
-    ("gemm.int8.avx512vnni.r32c6", 9),
-    ("gemm.int8.avx512vnni.r32c8", 5),
-    ("gemm.int8.avx512vnni.r64c4", 13),
-    ("gemm.int8.avxvnni.r16c4", 13),
-    ("gemv.exact.avx2.r16c1", 7),
-    ("gemv.int8.avx2.r32c1", 7),
-    ("gemv.int8.avx512.r64c1", 4),
-    ("gemv.int8.avx512vnni.r64c1", 11),
-    ("gemv.int8.avxvnni.r32c1", 6),
-    ("panel.int8.avx2.r16c3", 3),
-    ("panel.int8.avx512vnni.r32c8", 5),
-    ("panel.int8.avxvnni.r16c4", 6),
-];
 
 /// The most spills that a loop of a kernel may have.
 fn most_spills(kernel: &Kernel) -> usize {
     // The name without its format and without what comes after rows and columns.
     let tile = kernel.name.split_once('.').map_or("", |(_, tile)| tile);
     let is = |name: &str| tile.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-    SPILLS.iter().find(|(name, _)| is(name)).map_or(0, |&(_, most)| most)
+    arch::SPILLS.iter().find(|(name, _)| is(name)).map_or(0, |&(_, most)| most)
 }
 
 /// What is wrong with a loop, if anything.
 fn faults(body: &[Instruction], most_spills: usize) -> Vec<String> {
-    let count = |is: fn(&Instruction) -> bool, most: usize, what: &str| {
+    let count = |what: &str, most: usize, is: fn(&Instruction) -> bool| {
         let found = body.iter().filter(|instruction| is(instruction)).count();
         (found > most).then(|| format!("{found} {what} in a loop of {}", body.len()))
     };
-    [count(calls, 0, "calls"), count(spills, most_spills, "spills")].into_iter().flatten().collect()
+    [
+        count("calls", 0, |instruction| instruction.flow == Flow::Call),
+        count("spills", most_spills, |instruction| instruction.spills),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 #[test]
@@ -175,8 +167,8 @@ fn inner_loops_multiply_and_nothing_else_gets_in() {
     let defaults = registry::formats().flat_map(kernels).filter(|kernel| !kernel.batch.is_empty()).filter(vectors);
     let (mut wrong, mut looked_at) = (Vec::new(), 0);
     for kernel in defaults {
-        let (code, promised) = (instructions(kernel), promised(kernel));
-        if !code.iter().any(|instruction| promised.contains(&instruction.mnemonic())) {
+        let (code, promised) = (instructions(kernel), arch::promised(kernel));
+        if !code.iter().any(|instruction| promised.contains(&instruction.mnemonic.as_str())) {
             wrong.push(format!("{}: no {promised:?}", kernel.name));
         }
         let loops = inner_loops(&code);
