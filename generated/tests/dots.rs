@@ -46,7 +46,7 @@ macro_rules! products {
         let low = $lanes::products($lanes::mask::<127>($codes), $quants);
         let half = $lanes::products($lanes::mask::<64>($lanes::shr::<1>($codes)), $quants);
         let dot = $lanes::widen($lanes::widen($start, low), $lanes::add_products(half, half));
-        (dot, Some($lanes::widen($start, $lanes::products_128($codes, $quants))))
+        (dot, Some($lanes::widen($start, $lanes::products($lanes::less_128($codes), $quants))))
     }};
 }
 
@@ -57,7 +57,7 @@ macro_rules! signed_quads {
         let half = $lanes::mask::<64>($lanes::shr::<1>($codes));
         let low = $lanes::dot($start, $lanes::mask::<127>($codes), $quants);
         let dot = $lanes::dot($lanes::dot(low, half, $quants), half, $quants);
-        (dot, Some($lanes::dot_128($start, $codes, $quants)))
+        (dot, Some($lanes::dot($start, $lanes::less_128($codes), $quants)))
     }};
 }
 
@@ -69,7 +69,7 @@ macro_rules! pairs {
         let middle = $lanes::products($lanes::mask::<64>($codes), $quants);
         let high = $lanes::products($lanes::mask::<128>($codes), $quants);
         let dot = $lanes::widen($lanes::widen($start, $lanes::add_products(low, middle)), high);
-        (dot, Some($lanes::widen($start, $lanes::products_128($codes, $quants))))
+        (dot, Some($lanes::widen($start, $lanes::signed_products($lanes::less_128($codes), $quants))))
     }};
 }
 

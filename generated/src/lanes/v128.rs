@@ -58,7 +58,7 @@ super::vocabulary! { "neon":
     /// Bitwise or.
     fn or(a: I, b: I) -> I { vorrq_u32(a, b) }
     /// Every byte with its upper bit turned: as a signed byte, 128 less.
-    fn less_128(codes: I) -> int8x16_t { vreinterpretq_s8_u8(veorq_u8(vreinterpretq_u8_u32(codes), vdupq_n_u8(128))) }
+    fn less_128(codes: I) -> I { veorq_u32(codes, splat_i(i32::from_ne_bytes([128; 4]))) }
     /// `sum + the products of two pairs of 16 bits`, exact.
     fn dot_pairs(sum: I, a: I, b: I) -> I {
         let (a, b) = (vreinterpretq_s16_u32(a), vreinterpretq_s16_u32(b));

@@ -39,6 +39,8 @@ super::vocabulary! { "avx2,fma,f16c":
     fn shl<const BITS: i32>(a: I) -> I { _mm256_slli_epi16::<BITS>(a) }
     /// Bitwise or.
     fn or(a: I, b: I) -> I { _mm256_or_si256(a, b) }
+    /// Every byte with its upper bit turned: as a signed byte, 128 less.
+    fn less_128(codes: I) -> I { _mm256_xor_si256(codes, _mm256_set1_epi8(-128)) }
     /// `a + b`, 32 bits.
     fn add_i(a: I, b: I) -> I { _mm256_add_epi32(a, b) }
     /// Rounds to nearest even.
@@ -50,6 +52,13 @@ super::vocabulary! { "avx2,fma,f16c":
         // SAFETY: the reference covers the 32 bytes that are read.
         let halves = unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) };
         [_mm256_permute2x128_si256::<0x00>(halves, halves), _mm256_permute2x128_si256::<0x11>(halves, halves)]
+    }
+    /// A palette of 16 bytes less `ZERO`.
+    fn signed_palette<const ZERO: u8>(bytes: &[u8; 32]) -> Palette { signed_palette_32::<ZERO>(bytes)[0] }
+    /// A palette of 32 bytes less `ZERO`.
+    fn signed_palette_32<const ZERO: u8>(bytes: &[u8; 32]) -> Palette32 {
+        let ([low, high], zero) = (palette_32(bytes), _mm256_set1_epi8(ZERO.cast_signed()));
+        [_mm256_sub_epi8(low, zero), _mm256_sub_epi8(high, zero)]
     }
     /// The palette's byte for each byte under 16.
     fn look_up(palette: Palette, codes: I) -> I { _mm256_shuffle_epi8(palette, codes) }

@@ -39,6 +39,8 @@ super::vocabulary! { "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c":
     fn shl<const BITS: u32>(a: I) -> I { _mm512_slli_epi16::<BITS>(a) }
     /// Bitwise or.
     fn or(a: I, b: I) -> I { _mm512_or_si512(a, b) }
+    /// Every byte with its upper bit turned: as a signed byte, 128 less.
+    fn less_128(codes: I) -> I { _mm512_xor_si512(codes, _mm512_set1_epi8(-128)) }
     /// `a + b`, 32 bits.
     fn add_i(a: I, b: I) -> I { _mm512_add_epi32(a, b) }
     /// Rounds to nearest even.
@@ -51,6 +53,13 @@ super::vocabulary! { "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c":
         let halves = unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) };
         let [low, high] = [_mm256_castsi256_si128(halves), _mm256_extracti128_si256::<1>(halves)];
         [_mm512_broadcast_i32x4(low), _mm512_broadcast_i32x4(high)]
+    }
+    /// A palette of 16 bytes less `ZERO`.
+    fn signed_palette<const ZERO: u8>(bytes: &[u8; 32]) -> Palette { signed_palette_32::<ZERO>(bytes)[0] }
+    /// A palette of 32 bytes less `ZERO`.
+    fn signed_palette_32<const ZERO: u8>(bytes: &[u8; 32]) -> Palette32 {
+        let ([low, high], zero) = (palette_32(bytes), _mm512_set1_epi8(ZERO.cast_signed()));
+        [_mm512_sub_epi8(low, zero), _mm512_sub_epi8(high, zero)]
     }
     /// The palette's byte for each byte under 16.
     fn look_up(palette: Palette, codes: I) -> I { _mm512_shuffle_epi8(palette, codes) }

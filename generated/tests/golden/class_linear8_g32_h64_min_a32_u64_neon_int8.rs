@@ -51,8 +51,8 @@ pub const INT8_DIRECT_R16C1_P4096_COUNTS: abi::Counts = abi::Counts {
     unit: abi::Operations {
         broadcasts: 34,
         vectors: 80,
-        products: 320,
-        others: 56,
+        products: 256,
+        others: 120,
     },
     unpacking: abi::Operations {
         broadcasts: 0,
@@ -132,16 +132,16 @@ pub fn int8_direct_r16c1_p4096(
                             let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][2]);
                             let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][3]);
                             {
-                                let weight0 = line0_0_0;
-                                let weight1 = line0_1_0;
-                                let weight2 = line0_2_0;
-                                let weight3 = line0_3_0;
+                                let weight0 = lanes::less_128(line0_0_0);
+                                let weight1 = lanes::less_128(line0_1_0);
+                                let weight2 = lanes::less_128(line0_2_0);
+                                let weight3 = lanes::less_128(line0_3_0);
                                 {
                                     let quants = lanes::quants(columns.quants[at_body0][0][0]);
-                                    pair0_0_0 = lanes::products_128(weight0, quants);
-                                    pair0_1_0 = lanes::products_128(weight1, quants);
-                                    pair0_2_0 = lanes::products_128(weight2, quants);
-                                    pair0_3_0 = lanes::products_128(weight3, quants);
+                                    pair0_0_0 = lanes::products(weight0, quants);
+                                    pair0_1_0 = lanes::products(weight1, quants);
+                                    pair0_2_0 = lanes::products(weight2, quants);
+                                    pair0_3_0 = lanes::products(weight3, quants);
                                 }
                             }
                             let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
@@ -149,30 +149,30 @@ pub fn int8_direct_r16c1_p4096(
                             let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][2]);
                             let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][3]);
                             {
-                                let weight0 = line0_0_1;
-                                let weight1 = line0_1_1;
-                                let weight2 = line0_2_1;
-                                let weight3 = line0_3_1;
+                                let weight0 = lanes::less_128(line0_0_1);
+                                let weight1 = lanes::less_128(line0_1_1);
+                                let weight2 = lanes::less_128(line0_2_1);
+                                let weight3 = lanes::less_128(line0_3_1);
                                 {
                                     let quants = lanes::quants(columns.quants[at_body0][1][0]);
                                     pair0_0_0 = lanes::add_products(
                                         pair0_0_0,
-                                        lanes::products_128(weight0, quants),
+                                        lanes::products(weight0, quants),
                                     );
                                     dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
                                     pair0_1_0 = lanes::add_products(
                                         pair0_1_0,
-                                        lanes::products_128(weight1, quants),
+                                        lanes::products(weight1, quants),
                                     );
                                     dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
                                     pair0_2_0 = lanes::add_products(
                                         pair0_2_0,
-                                        lanes::products_128(weight2, quants),
+                                        lanes::products(weight2, quants),
                                     );
                                     dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
                                     pair0_3_0 = lanes::add_products(
                                         pair0_3_0,
-                                        lanes::products_128(weight3, quants),
+                                        lanes::products(weight3, quants),
                                     );
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
@@ -182,16 +182,16 @@ pub fn int8_direct_r16c1_p4096(
                             let line0_2_2 = lanes::line(&unit2.codes[at_body0][2][2]);
                             let line0_3_2 = lanes::line(&unit3.codes[at_body0][2][3]);
                             {
-                                let weight0 = line0_0_2;
-                                let weight1 = line0_1_2;
-                                let weight2 = line0_2_2;
-                                let weight3 = line0_3_2;
+                                let weight0 = lanes::less_128(line0_0_2);
+                                let weight1 = lanes::less_128(line0_1_2);
+                                let weight2 = lanes::less_128(line0_2_2);
+                                let weight3 = lanes::less_128(line0_3_2);
                                 {
                                     let quants = lanes::quants(columns.quants[at_body0][2][0]);
-                                    pair0_0_0 = lanes::products_128(weight0, quants);
-                                    pair0_1_0 = lanes::products_128(weight1, quants);
-                                    pair0_2_0 = lanes::products_128(weight2, quants);
-                                    pair0_3_0 = lanes::products_128(weight3, quants);
+                                    pair0_0_0 = lanes::products(weight0, quants);
+                                    pair0_1_0 = lanes::products(weight1, quants);
+                                    pair0_2_0 = lanes::products(weight2, quants);
+                                    pair0_3_0 = lanes::products(weight3, quants);
                                 }
                             }
                             let line0_0_3 = lanes::line(&unit0.codes[at_body0][3][0]);
@@ -199,30 +199,30 @@ pub fn int8_direct_r16c1_p4096(
                             let line0_2_3 = lanes::line(&unit2.codes[at_body0][3][2]);
                             let line0_3_3 = lanes::line(&unit3.codes[at_body0][3][3]);
                             {
-                                let weight0 = line0_0_3;
-                                let weight1 = line0_1_3;
-                                let weight2 = line0_2_3;
-                                let weight3 = line0_3_3;
+                                let weight0 = lanes::less_128(line0_0_3);
+                                let weight1 = lanes::less_128(line0_1_3);
+                                let weight2 = lanes::less_128(line0_2_3);
+                                let weight3 = lanes::less_128(line0_3_3);
                                 {
                                     let quants = lanes::quants(columns.quants[at_body0][3][0]);
                                     pair0_0_0 = lanes::add_products(
                                         pair0_0_0,
-                                        lanes::products_128(weight0, quants),
+                                        lanes::products(weight0, quants),
                                     );
                                     dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
                                     pair0_1_0 = lanes::add_products(
                                         pair0_1_0,
-                                        lanes::products_128(weight1, quants),
+                                        lanes::products(weight1, quants),
                                     );
                                     dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
                                     pair0_2_0 = lanes::add_products(
                                         pair0_2_0,
-                                        lanes::products_128(weight2, quants),
+                                        lanes::products(weight2, quants),
                                     );
                                     dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
                                     pair0_3_0 = lanes::add_products(
                                         pair0_3_0,
-                                        lanes::products_128(weight3, quants),
+                                        lanes::products(weight3, quants),
                                     );
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
@@ -232,16 +232,16 @@ pub fn int8_direct_r16c1_p4096(
                             let line0_2_4 = lanes::line(&unit2.codes[at_body0][4][2]);
                             let line0_3_4 = lanes::line(&unit3.codes[at_body0][4][3]);
                             {
-                                let weight0 = line0_0_4;
-                                let weight1 = line0_1_4;
-                                let weight2 = line0_2_4;
-                                let weight3 = line0_3_4;
+                                let weight0 = lanes::less_128(line0_0_4);
+                                let weight1 = lanes::less_128(line0_1_4);
+                                let weight2 = lanes::less_128(line0_2_4);
+                                let weight3 = lanes::less_128(line0_3_4);
                                 {
                                     let quants = lanes::quants(columns.quants[at_body0][4][0]);
-                                    pair0_0_0 = lanes::products_128(weight0, quants);
-                                    pair0_1_0 = lanes::products_128(weight1, quants);
-                                    pair0_2_0 = lanes::products_128(weight2, quants);
-                                    pair0_3_0 = lanes::products_128(weight3, quants);
+                                    pair0_0_0 = lanes::products(weight0, quants);
+                                    pair0_1_0 = lanes::products(weight1, quants);
+                                    pair0_2_0 = lanes::products(weight2, quants);
+                                    pair0_3_0 = lanes::products(weight3, quants);
                                 }
                             }
                             let line0_0_5 = lanes::line(&unit0.codes[at_body0][5][0]);
@@ -249,30 +249,30 @@ pub fn int8_direct_r16c1_p4096(
                             let line0_2_5 = lanes::line(&unit2.codes[at_body0][5][2]);
                             let line0_3_5 = lanes::line(&unit3.codes[at_body0][5][3]);
                             {
-                                let weight0 = line0_0_5;
-                                let weight1 = line0_1_5;
-                                let weight2 = line0_2_5;
-                                let weight3 = line0_3_5;
+                                let weight0 = lanes::less_128(line0_0_5);
+                                let weight1 = lanes::less_128(line0_1_5);
+                                let weight2 = lanes::less_128(line0_2_5);
+                                let weight3 = lanes::less_128(line0_3_5);
                                 {
                                     let quants = lanes::quants(columns.quants[at_body0][5][0]);
                                     pair0_0_0 = lanes::add_products(
                                         pair0_0_0,
-                                        lanes::products_128(weight0, quants),
+                                        lanes::products(weight0, quants),
                                     );
                                     dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
                                     pair0_1_0 = lanes::add_products(
                                         pair0_1_0,
-                                        lanes::products_128(weight1, quants),
+                                        lanes::products(weight1, quants),
                                     );
                                     dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
                                     pair0_2_0 = lanes::add_products(
                                         pair0_2_0,
-                                        lanes::products_128(weight2, quants),
+                                        lanes::products(weight2, quants),
                                     );
                                     dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
                                     pair0_3_0 = lanes::add_products(
                                         pair0_3_0,
-                                        lanes::products_128(weight3, quants),
+                                        lanes::products(weight3, quants),
                                     );
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
@@ -282,16 +282,16 @@ pub fn int8_direct_r16c1_p4096(
                             let line0_2_6 = lanes::line(&unit2.codes[at_body0][6][2]);
                             let line0_3_6 = lanes::line(&unit3.codes[at_body0][6][3]);
                             {
-                                let weight0 = line0_0_6;
-                                let weight1 = line0_1_6;
-                                let weight2 = line0_2_6;
-                                let weight3 = line0_3_6;
+                                let weight0 = lanes::less_128(line0_0_6);
+                                let weight1 = lanes::less_128(line0_1_6);
+                                let weight2 = lanes::less_128(line0_2_6);
+                                let weight3 = lanes::less_128(line0_3_6);
                                 {
                                     let quants = lanes::quants(columns.quants[at_body0][6][0]);
-                                    pair0_0_0 = lanes::products_128(weight0, quants);
-                                    pair0_1_0 = lanes::products_128(weight1, quants);
-                                    pair0_2_0 = lanes::products_128(weight2, quants);
-                                    pair0_3_0 = lanes::products_128(weight3, quants);
+                                    pair0_0_0 = lanes::products(weight0, quants);
+                                    pair0_1_0 = lanes::products(weight1, quants);
+                                    pair0_2_0 = lanes::products(weight2, quants);
+                                    pair0_3_0 = lanes::products(weight3, quants);
                                 }
                             }
                             let line0_0_7 = lanes::line(&unit0.codes[at_body0][7][0]);
@@ -299,30 +299,30 @@ pub fn int8_direct_r16c1_p4096(
                             let line0_2_7 = lanes::line(&unit2.codes[at_body0][7][2]);
                             let line0_3_7 = lanes::line(&unit3.codes[at_body0][7][3]);
                             {
-                                let weight0 = line0_0_7;
-                                let weight1 = line0_1_7;
-                                let weight2 = line0_2_7;
-                                let weight3 = line0_3_7;
+                                let weight0 = lanes::less_128(line0_0_7);
+                                let weight1 = lanes::less_128(line0_1_7);
+                                let weight2 = lanes::less_128(line0_2_7);
+                                let weight3 = lanes::less_128(line0_3_7);
                                 {
                                     let quants = lanes::quants(columns.quants[at_body0][7][0]);
                                     pair0_0_0 = lanes::add_products(
                                         pair0_0_0,
-                                        lanes::products_128(weight0, quants),
+                                        lanes::products(weight0, quants),
                                     );
                                     dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
                                     pair0_1_0 = lanes::add_products(
                                         pair0_1_0,
-                                        lanes::products_128(weight1, quants),
+                                        lanes::products(weight1, quants),
                                     );
                                     dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
                                     pair0_2_0 = lanes::add_products(
                                         pair0_2_0,
-                                        lanes::products_128(weight2, quants),
+                                        lanes::products(weight2, quants),
                                     );
                                     dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
                                     pair0_3_0 = lanes::add_products(
                                         pair0_3_0,
-                                        lanes::products_128(weight3, quants),
+                                        lanes::products(weight3, quants),
                                     );
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }

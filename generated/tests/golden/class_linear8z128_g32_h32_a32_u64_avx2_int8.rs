@@ -45,8 +45,8 @@ pub const INT8_DIRECT_R32C1_P4096_COUNTS: abi::Counts = abi::Counts {
     unit: abi::Operations {
         broadcasts: 18,
         vectors: 72,
-        products: 384,
-        others: 32,
+        products: 320,
+        others: 96,
     },
     unpacking: abi::Operations {
         broadcasts: 0,
@@ -138,19 +138,19 @@ pub fn int8_direct_r32c1_p4096(
                             let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][0]);
                             let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][1]);
                             {
-                                let weight0 = line0_0_0;
-                                let weight1 = line0_1_0;
-                                let weight2 = line0_2_0;
-                                let weight3 = line0_3_0;
+                                let weight0 = lanes::less_128(line0_0_0);
+                                let weight1 = lanes::less_128(line0_1_0);
+                                let weight2 = lanes::less_128(line0_2_0);
+                                let weight3 = lanes::less_128(line0_3_0);
                                 {
                                     let quants = lanes::quants(columns.quants[at_body0][0][0]);
-                                    pair0_0_0 = lanes::products_128(weight0, quants);
+                                    pair0_0_0 = lanes::signed_products(weight0, quants);
                                     dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                    pair0_1_0 = lanes::products_128(weight1, quants);
+                                    pair0_1_0 = lanes::signed_products(weight1, quants);
                                     dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                    pair0_2_0 = lanes::products_128(weight2, quants);
+                                    pair0_2_0 = lanes::signed_products(weight2, quants);
                                     dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                    pair0_3_0 = lanes::products_128(weight3, quants);
+                                    pair0_3_0 = lanes::signed_products(weight3, quants);
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
                             }
@@ -163,19 +163,19 @@ pub fn int8_direct_r32c1_p4096(
                             let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][0]);
                             let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][1]);
                             {
-                                let weight0 = line0_0_1;
-                                let weight1 = line0_1_1;
-                                let weight2 = line0_2_1;
-                                let weight3 = line0_3_1;
+                                let weight0 = lanes::less_128(line0_0_1);
+                                let weight1 = lanes::less_128(line0_1_1);
+                                let weight2 = lanes::less_128(line0_2_1);
+                                let weight3 = lanes::less_128(line0_3_1);
                                 {
                                     let quants = lanes::quants(columns.quants[at_body0][1][0]);
-                                    pair0_0_0 = lanes::products_128(weight0, quants);
+                                    pair0_0_0 = lanes::signed_products(weight0, quants);
                                     dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                    pair0_1_0 = lanes::products_128(weight1, quants);
+                                    pair0_1_0 = lanes::signed_products(weight1, quants);
                                     dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                    pair0_2_0 = lanes::products_128(weight2, quants);
+                                    pair0_2_0 = lanes::signed_products(weight2, quants);
                                     dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                    pair0_3_0 = lanes::products_128(weight3, quants);
+                                    pair0_3_0 = lanes::signed_products(weight3, quants);
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
                             }
@@ -188,19 +188,19 @@ pub fn int8_direct_r32c1_p4096(
                             let line0_2_2 = lanes::line(&unit2.codes[at_body0][2][0]);
                             let line0_3_2 = lanes::line(&unit3.codes[at_body0][2][1]);
                             {
-                                let weight0 = line0_0_2;
-                                let weight1 = line0_1_2;
-                                let weight2 = line0_2_2;
-                                let weight3 = line0_3_2;
+                                let weight0 = lanes::less_128(line0_0_2);
+                                let weight1 = lanes::less_128(line0_1_2);
+                                let weight2 = lanes::less_128(line0_2_2);
+                                let weight3 = lanes::less_128(line0_3_2);
                                 {
                                     let quants = lanes::quants(columns.quants[at_body0][2][0]);
-                                    pair0_0_0 = lanes::products_128(weight0, quants);
+                                    pair0_0_0 = lanes::signed_products(weight0, quants);
                                     dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                    pair0_1_0 = lanes::products_128(weight1, quants);
+                                    pair0_1_0 = lanes::signed_products(weight1, quants);
                                     dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                    pair0_2_0 = lanes::products_128(weight2, quants);
+                                    pair0_2_0 = lanes::signed_products(weight2, quants);
                                     dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                    pair0_3_0 = lanes::products_128(weight3, quants);
+                                    pair0_3_0 = lanes::signed_products(weight3, quants);
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
                             }
@@ -213,19 +213,19 @@ pub fn int8_direct_r32c1_p4096(
                             let line0_2_3 = lanes::line(&unit2.codes[at_body0][3][0]);
                             let line0_3_3 = lanes::line(&unit3.codes[at_body0][3][1]);
                             {
-                                let weight0 = line0_0_3;
-                                let weight1 = line0_1_3;
-                                let weight2 = line0_2_3;
-                                let weight3 = line0_3_3;
+                                let weight0 = lanes::less_128(line0_0_3);
+                                let weight1 = lanes::less_128(line0_1_3);
+                                let weight2 = lanes::less_128(line0_2_3);
+                                let weight3 = lanes::less_128(line0_3_3);
                                 {
                                     let quants = lanes::quants(columns.quants[at_body0][3][0]);
-                                    pair0_0_0 = lanes::products_128(weight0, quants);
+                                    pair0_0_0 = lanes::signed_products(weight0, quants);
                                     dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                    pair0_1_0 = lanes::products_128(weight1, quants);
+                                    pair0_1_0 = lanes::signed_products(weight1, quants);
                                     dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                    pair0_2_0 = lanes::products_128(weight2, quants);
+                                    pair0_2_0 = lanes::signed_products(weight2, quants);
                                     dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                    pair0_3_0 = lanes::products_128(weight3, quants);
+                                    pair0_3_0 = lanes::signed_products(weight3, quants);
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
                             }
@@ -238,19 +238,19 @@ pub fn int8_direct_r32c1_p4096(
                             let line0_2_4 = lanes::line(&unit2.codes[at_body0][4][0]);
                             let line0_3_4 = lanes::line(&unit3.codes[at_body0][4][1]);
                             {
-                                let weight0 = line0_0_4;
-                                let weight1 = line0_1_4;
-                                let weight2 = line0_2_4;
-                                let weight3 = line0_3_4;
+                                let weight0 = lanes::less_128(line0_0_4);
+                                let weight1 = lanes::less_128(line0_1_4);
+                                let weight2 = lanes::less_128(line0_2_4);
+                                let weight3 = lanes::less_128(line0_3_4);
                                 {
                                     let quants = lanes::quants(columns.quants[at_body0][4][0]);
-                                    pair0_0_0 = lanes::products_128(weight0, quants);
+                                    pair0_0_0 = lanes::signed_products(weight0, quants);
                                     dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                    pair0_1_0 = lanes::products_128(weight1, quants);
+                                    pair0_1_0 = lanes::signed_products(weight1, quants);
                                     dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                    pair0_2_0 = lanes::products_128(weight2, quants);
+                                    pair0_2_0 = lanes::signed_products(weight2, quants);
                                     dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                    pair0_3_0 = lanes::products_128(weight3, quants);
+                                    pair0_3_0 = lanes::signed_products(weight3, quants);
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
                             }
@@ -263,19 +263,19 @@ pub fn int8_direct_r32c1_p4096(
                             let line0_2_5 = lanes::line(&unit2.codes[at_body0][5][0]);
                             let line0_3_5 = lanes::line(&unit3.codes[at_body0][5][1]);
                             {
-                                let weight0 = line0_0_5;
-                                let weight1 = line0_1_5;
-                                let weight2 = line0_2_5;
-                                let weight3 = line0_3_5;
+                                let weight0 = lanes::less_128(line0_0_5);
+                                let weight1 = lanes::less_128(line0_1_5);
+                                let weight2 = lanes::less_128(line0_2_5);
+                                let weight3 = lanes::less_128(line0_3_5);
                                 {
                                     let quants = lanes::quants(columns.quants[at_body0][5][0]);
-                                    pair0_0_0 = lanes::products_128(weight0, quants);
+                                    pair0_0_0 = lanes::signed_products(weight0, quants);
                                     dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                    pair0_1_0 = lanes::products_128(weight1, quants);
+                                    pair0_1_0 = lanes::signed_products(weight1, quants);
                                     dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                    pair0_2_0 = lanes::products_128(weight2, quants);
+                                    pair0_2_0 = lanes::signed_products(weight2, quants);
                                     dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                    pair0_3_0 = lanes::products_128(weight3, quants);
+                                    pair0_3_0 = lanes::signed_products(weight3, quants);
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
                             }
@@ -288,19 +288,19 @@ pub fn int8_direct_r32c1_p4096(
                             let line0_2_6 = lanes::line(&unit2.codes[at_body0][6][0]);
                             let line0_3_6 = lanes::line(&unit3.codes[at_body0][6][1]);
                             {
-                                let weight0 = line0_0_6;
-                                let weight1 = line0_1_6;
-                                let weight2 = line0_2_6;
-                                let weight3 = line0_3_6;
+                                let weight0 = lanes::less_128(line0_0_6);
+                                let weight1 = lanes::less_128(line0_1_6);
+                                let weight2 = lanes::less_128(line0_2_6);
+                                let weight3 = lanes::less_128(line0_3_6);
                                 {
                                     let quants = lanes::quants(columns.quants[at_body0][6][0]);
-                                    pair0_0_0 = lanes::products_128(weight0, quants);
+                                    pair0_0_0 = lanes::signed_products(weight0, quants);
                                     dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                    pair0_1_0 = lanes::products_128(weight1, quants);
+                                    pair0_1_0 = lanes::signed_products(weight1, quants);
                                     dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                    pair0_2_0 = lanes::products_128(weight2, quants);
+                                    pair0_2_0 = lanes::signed_products(weight2, quants);
                                     dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                    pair0_3_0 = lanes::products_128(weight3, quants);
+                                    pair0_3_0 = lanes::signed_products(weight3, quants);
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
                             }
@@ -313,19 +313,19 @@ pub fn int8_direct_r32c1_p4096(
                             let line0_2_7 = lanes::line(&unit2.codes[at_body0][7][0]);
                             let line0_3_7 = lanes::line(&unit3.codes[at_body0][7][1]);
                             {
-                                let weight0 = line0_0_7;
-                                let weight1 = line0_1_7;
-                                let weight2 = line0_2_7;
-                                let weight3 = line0_3_7;
+                                let weight0 = lanes::less_128(line0_0_7);
+                                let weight1 = lanes::less_128(line0_1_7);
+                                let weight2 = lanes::less_128(line0_2_7);
+                                let weight3 = lanes::less_128(line0_3_7);
                                 {
                                     let quants = lanes::quants(columns.quants[at_body0][7][0]);
-                                    pair0_0_0 = lanes::products_128(weight0, quants);
+                                    pair0_0_0 = lanes::signed_products(weight0, quants);
                                     dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                    pair0_1_0 = lanes::products_128(weight1, quants);
+                                    pair0_1_0 = lanes::signed_products(weight1, quants);
                                     dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                    pair0_2_0 = lanes::products_128(weight2, quants);
+                                    pair0_2_0 = lanes::signed_products(weight2, quants);
                                     dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                    pair0_3_0 = lanes::products_128(weight3, quants);
+                                    pair0_3_0 = lanes::signed_products(weight3, quants);
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
                             }

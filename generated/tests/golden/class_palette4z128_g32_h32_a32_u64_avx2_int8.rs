@@ -45,7 +45,7 @@ pub const INT8_DIRECT_R32C1_P4096_COUNTS: abi::Counts = abi::Counts {
     unit: abi::Operations {
         broadcasts: 18,
         vectors: 72,
-        products: 384,
+        products: 320,
         others: 192,
     },
     unpacking: abi::Operations {
@@ -74,7 +74,7 @@ pub fn int8_direct_r32c1_p4096(
     let tiles: &[Unit] = bytemuck::cast_slice(weights);
     let groups: &[Quants1] = bytemuck::cast_slice(activations);
     let outs: &mut [[[[[f32; 8]; 2]; 2]; 1]] = bytemuck::cast_slice_mut(out);
-    let palette = lanes::palette(&palette.bytes);
+    let palette = lanes::signed_palette::<128>(&palette.bytes);
     let order = Order {
         tiles: tiles.len() / (2 * units),
         segments: units.div_ceil(8),
@@ -149,13 +149,13 @@ pub fn int8_direct_r32c1_p4096(
                                 );
                                 {
                                     let quants = lanes::quants(columns.quants[at_body0][0][0]);
-                                    pair0_0_0 = lanes::products_128(weight0, quants);
+                                    pair0_0_0 = lanes::signed_products(weight0, quants);
                                     dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                    pair0_1_0 = lanes::products_128(weight1, quants);
+                                    pair0_1_0 = lanes::signed_products(weight1, quants);
                                     dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                    pair0_2_0 = lanes::products_128(weight2, quants);
+                                    pair0_2_0 = lanes::signed_products(weight2, quants);
                                     dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                    pair0_3_0 = lanes::products_128(weight3, quants);
+                                    pair0_3_0 = lanes::signed_products(weight3, quants);
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
                             }
@@ -186,13 +186,13 @@ pub fn int8_direct_r32c1_p4096(
                                 );
                                 {
                                     let quants = lanes::quants(columns.quants[at_body0][1][0]);
-                                    pair0_0_0 = lanes::products_128(weight0, quants);
+                                    pair0_0_0 = lanes::signed_products(weight0, quants);
                                     dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                    pair0_1_0 = lanes::products_128(weight1, quants);
+                                    pair0_1_0 = lanes::signed_products(weight1, quants);
                                     dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                    pair0_2_0 = lanes::products_128(weight2, quants);
+                                    pair0_2_0 = lanes::signed_products(weight2, quants);
                                     dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                    pair0_3_0 = lanes::products_128(weight3, quants);
+                                    pair0_3_0 = lanes::signed_products(weight3, quants);
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
                             }
@@ -223,13 +223,13 @@ pub fn int8_direct_r32c1_p4096(
                                 );
                                 {
                                     let quants = lanes::quants(columns.quants[at_body0][2][0]);
-                                    pair0_0_0 = lanes::products_128(weight0, quants);
+                                    pair0_0_0 = lanes::signed_products(weight0, quants);
                                     dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                    pair0_1_0 = lanes::products_128(weight1, quants);
+                                    pair0_1_0 = lanes::signed_products(weight1, quants);
                                     dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                    pair0_2_0 = lanes::products_128(weight2, quants);
+                                    pair0_2_0 = lanes::signed_products(weight2, quants);
                                     dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                    pair0_3_0 = lanes::products_128(weight3, quants);
+                                    pair0_3_0 = lanes::signed_products(weight3, quants);
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
                             }
@@ -260,13 +260,13 @@ pub fn int8_direct_r32c1_p4096(
                                 );
                                 {
                                     let quants = lanes::quants(columns.quants[at_body0][3][0]);
-                                    pair0_0_0 = lanes::products_128(weight0, quants);
+                                    pair0_0_0 = lanes::signed_products(weight0, quants);
                                     dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                    pair0_1_0 = lanes::products_128(weight1, quants);
+                                    pair0_1_0 = lanes::signed_products(weight1, quants);
                                     dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                    pair0_2_0 = lanes::products_128(weight2, quants);
+                                    pair0_2_0 = lanes::signed_products(weight2, quants);
                                     dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                    pair0_3_0 = lanes::products_128(weight3, quants);
+                                    pair0_3_0 = lanes::signed_products(weight3, quants);
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
                             }
@@ -297,13 +297,13 @@ pub fn int8_direct_r32c1_p4096(
                                 );
                                 {
                                     let quants = lanes::quants(columns.quants[at_body0][4][0]);
-                                    pair0_0_0 = lanes::products_128(weight0, quants);
+                                    pair0_0_0 = lanes::signed_products(weight0, quants);
                                     dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                    pair0_1_0 = lanes::products_128(weight1, quants);
+                                    pair0_1_0 = lanes::signed_products(weight1, quants);
                                     dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                    pair0_2_0 = lanes::products_128(weight2, quants);
+                                    pair0_2_0 = lanes::signed_products(weight2, quants);
                                     dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                    pair0_3_0 = lanes::products_128(weight3, quants);
+                                    pair0_3_0 = lanes::signed_products(weight3, quants);
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
                             }
@@ -334,13 +334,13 @@ pub fn int8_direct_r32c1_p4096(
                                 );
                                 {
                                     let quants = lanes::quants(columns.quants[at_body0][5][0]);
-                                    pair0_0_0 = lanes::products_128(weight0, quants);
+                                    pair0_0_0 = lanes::signed_products(weight0, quants);
                                     dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                    pair0_1_0 = lanes::products_128(weight1, quants);
+                                    pair0_1_0 = lanes::signed_products(weight1, quants);
                                     dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                    pair0_2_0 = lanes::products_128(weight2, quants);
+                                    pair0_2_0 = lanes::signed_products(weight2, quants);
                                     dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                    pair0_3_0 = lanes::products_128(weight3, quants);
+                                    pair0_3_0 = lanes::signed_products(weight3, quants);
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
                             }
@@ -371,13 +371,13 @@ pub fn int8_direct_r32c1_p4096(
                                 );
                                 {
                                     let quants = lanes::quants(columns.quants[at_body0][6][0]);
-                                    pair0_0_0 = lanes::products_128(weight0, quants);
+                                    pair0_0_0 = lanes::signed_products(weight0, quants);
                                     dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                    pair0_1_0 = lanes::products_128(weight1, quants);
+                                    pair0_1_0 = lanes::signed_products(weight1, quants);
                                     dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                    pair0_2_0 = lanes::products_128(weight2, quants);
+                                    pair0_2_0 = lanes::signed_products(weight2, quants);
                                     dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                    pair0_3_0 = lanes::products_128(weight3, quants);
+                                    pair0_3_0 = lanes::signed_products(weight3, quants);
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
                             }
@@ -408,13 +408,13 @@ pub fn int8_direct_r32c1_p4096(
                                 );
                                 {
                                     let quants = lanes::quants(columns.quants[at_body0][7][0]);
-                                    pair0_0_0 = lanes::products_128(weight0, quants);
+                                    pair0_0_0 = lanes::signed_products(weight0, quants);
                                     dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                    pair0_1_0 = lanes::products_128(weight1, quants);
+                                    pair0_1_0 = lanes::signed_products(weight1, quants);
                                     dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                    pair0_2_0 = lanes::products_128(weight2, quants);
+                                    pair0_2_0 = lanes::signed_products(weight2, quants);
                                     dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                    pair0_3_0 = lanes::products_128(weight3, quants);
+                                    pair0_3_0 = lanes::signed_products(weight3, quants);
                                     dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                 }
                             }

@@ -51,7 +51,7 @@ pub const INT8_DIRECT_R32C1_P4096_COUNTS: abi::Counts = abi::Counts {
     unit: abi::Operations {
         broadcasts: 97,
         vectors: 324,
-        products: 1536,
+        products: 1280,
         others: 932,
     },
     unpacking: abi::Operations {
@@ -80,7 +80,7 @@ pub fn int8_direct_r32c1_p4096(
     let tiles: &[Unit] = bytemuck::cast_slice(weights);
     let groups: &[Quants1] = bytemuck::cast_slice(activations);
     let outs: &mut [[[[[f32; 8]; 2]; 2]; 1]] = bytemuck::cast_slice_mut(out);
-    let palette = lanes::palette(&palette.bytes);
+    let palette = lanes::signed_palette::<128>(&palette.bytes);
     let order = Order {
         tiles: tiles.len() / (2 * units),
         segments: units.div_ceil(2),
@@ -168,13 +168,13 @@ pub fn int8_direct_r32c1_p4096(
                                     );
                                     {
                                         let quants = lanes::quants(columns.quants[at_body0][0][0]);
-                                        pair0_0_0 = lanes::products_128(weight0, quants);
+                                        pair0_0_0 = lanes::signed_products(weight0, quants);
                                         dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                        pair0_1_0 = lanes::products_128(weight1, quants);
+                                        pair0_1_0 = lanes::signed_products(weight1, quants);
                                         dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                        pair0_2_0 = lanes::products_128(weight2, quants);
+                                        pair0_2_0 = lanes::signed_products(weight2, quants);
                                         dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                        pair0_3_0 = lanes::products_128(weight3, quants);
+                                        pair0_3_0 = lanes::signed_products(weight3, quants);
                                         dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                     }
                                 }
@@ -205,13 +205,13 @@ pub fn int8_direct_r32c1_p4096(
                                     );
                                     {
                                         let quants = lanes::quants(columns.quants[at_body0][1][0]);
-                                        pair0_0_0 = lanes::products_128(weight0, quants);
+                                        pair0_0_0 = lanes::signed_products(weight0, quants);
                                         dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                        pair0_1_0 = lanes::products_128(weight1, quants);
+                                        pair0_1_0 = lanes::signed_products(weight1, quants);
                                         dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                        pair0_2_0 = lanes::products_128(weight2, quants);
+                                        pair0_2_0 = lanes::signed_products(weight2, quants);
                                         dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                        pair0_3_0 = lanes::products_128(weight3, quants);
+                                        pair0_3_0 = lanes::signed_products(weight3, quants);
                                         dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                     }
                                 }
@@ -242,13 +242,13 @@ pub fn int8_direct_r32c1_p4096(
                                     );
                                     {
                                         let quants = lanes::quants(columns.quants[at_body0][2][0]);
-                                        pair0_0_0 = lanes::products_128(weight0, quants);
+                                        pair0_0_0 = lanes::signed_products(weight0, quants);
                                         dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                        pair0_1_0 = lanes::products_128(weight1, quants);
+                                        pair0_1_0 = lanes::signed_products(weight1, quants);
                                         dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                        pair0_2_0 = lanes::products_128(weight2, quants);
+                                        pair0_2_0 = lanes::signed_products(weight2, quants);
                                         dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                        pair0_3_0 = lanes::products_128(weight3, quants);
+                                        pair0_3_0 = lanes::signed_products(weight3, quants);
                                         dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                     }
                                 }
@@ -279,13 +279,13 @@ pub fn int8_direct_r32c1_p4096(
                                     );
                                     {
                                         let quants = lanes::quants(columns.quants[at_body0][3][0]);
-                                        pair0_0_0 = lanes::products_128(weight0, quants);
+                                        pair0_0_0 = lanes::signed_products(weight0, quants);
                                         dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                        pair0_1_0 = lanes::products_128(weight1, quants);
+                                        pair0_1_0 = lanes::signed_products(weight1, quants);
                                         dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                        pair0_2_0 = lanes::products_128(weight2, quants);
+                                        pair0_2_0 = lanes::signed_products(weight2, quants);
                                         dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                        pair0_3_0 = lanes::products_128(weight3, quants);
+                                        pair0_3_0 = lanes::signed_products(weight3, quants);
                                         dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                     }
                                 }
@@ -316,13 +316,13 @@ pub fn int8_direct_r32c1_p4096(
                                     );
                                     {
                                         let quants = lanes::quants(columns.quants[at_body0][4][0]);
-                                        pair0_0_0 = lanes::products_128(weight0, quants);
+                                        pair0_0_0 = lanes::signed_products(weight0, quants);
                                         dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                        pair0_1_0 = lanes::products_128(weight1, quants);
+                                        pair0_1_0 = lanes::signed_products(weight1, quants);
                                         dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                        pair0_2_0 = lanes::products_128(weight2, quants);
+                                        pair0_2_0 = lanes::signed_products(weight2, quants);
                                         dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                        pair0_3_0 = lanes::products_128(weight3, quants);
+                                        pair0_3_0 = lanes::signed_products(weight3, quants);
                                         dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                     }
                                 }
@@ -353,13 +353,13 @@ pub fn int8_direct_r32c1_p4096(
                                     );
                                     {
                                         let quants = lanes::quants(columns.quants[at_body0][5][0]);
-                                        pair0_0_0 = lanes::products_128(weight0, quants);
+                                        pair0_0_0 = lanes::signed_products(weight0, quants);
                                         dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                        pair0_1_0 = lanes::products_128(weight1, quants);
+                                        pair0_1_0 = lanes::signed_products(weight1, quants);
                                         dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                        pair0_2_0 = lanes::products_128(weight2, quants);
+                                        pair0_2_0 = lanes::signed_products(weight2, quants);
                                         dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                        pair0_3_0 = lanes::products_128(weight3, quants);
+                                        pair0_3_0 = lanes::signed_products(weight3, quants);
                                         dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                     }
                                 }
@@ -390,13 +390,13 @@ pub fn int8_direct_r32c1_p4096(
                                     );
                                     {
                                         let quants = lanes::quants(columns.quants[at_body0][6][0]);
-                                        pair0_0_0 = lanes::products_128(weight0, quants);
+                                        pair0_0_0 = lanes::signed_products(weight0, quants);
                                         dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                        pair0_1_0 = lanes::products_128(weight1, quants);
+                                        pair0_1_0 = lanes::signed_products(weight1, quants);
                                         dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                        pair0_2_0 = lanes::products_128(weight2, quants);
+                                        pair0_2_0 = lanes::signed_products(weight2, quants);
                                         dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                        pair0_3_0 = lanes::products_128(weight3, quants);
+                                        pair0_3_0 = lanes::signed_products(weight3, quants);
                                         dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                     }
                                 }
@@ -427,13 +427,13 @@ pub fn int8_direct_r32c1_p4096(
                                     );
                                     {
                                         let quants = lanes::quants(columns.quants[at_body0][7][0]);
-                                        pair0_0_0 = lanes::products_128(weight0, quants);
+                                        pair0_0_0 = lanes::signed_products(weight0, quants);
                                         dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                        pair0_1_0 = lanes::products_128(weight1, quants);
+                                        pair0_1_0 = lanes::signed_products(weight1, quants);
                                         dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                        pair0_2_0 = lanes::products_128(weight2, quants);
+                                        pair0_2_0 = lanes::signed_products(weight2, quants);
                                         dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                        pair0_3_0 = lanes::products_128(weight3, quants);
+                                        pair0_3_0 = lanes::signed_products(weight3, quants);
                                         dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
                                     }
                                 }

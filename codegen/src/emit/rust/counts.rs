@@ -132,7 +132,7 @@ impl Counter {
                 counts.vectors += times;
                 counts.others += instructions - times;
             }
-            "dot" | "dot_128" | "dot_matrix" | "dot_pairs" | "products" | "products_128" | "add_products" | "widen" => {
+            "dot" | "dot_matrix" | "dot_pairs" | "products" | "signed_products" | "add_products" | "widen" => {
                 counts.products += instructions;
             }
             "fma" if self.numerics == Numerics::Exact => counts.products += instructions,
@@ -149,14 +149,12 @@ fn instructions(word: &str, width: Width) -> usize {
     match (word, width.dot, width.lanes) {
         ("dot" | "look_up", _, 1) => 4,
         ("dot_pairs" | "widen", Dot::PairsI16, _) => 2,
-        ("products_128", Dot::PairsI16, 8) => 4,
-        ("products_128", Dot::PairsI16, _) => 5,
+        ("signed_products", Dot::PairsI16, 8) => 3,
+        ("signed_products", Dot::PairsI16, _) => 4,
         ("products", Dot::ProductsI16, _) => 2,
-        ("products_128", Dot::ProductsI16, _) => 3,
         // A multiplication that adds.
         ("add_products", Dot::ProductsI16, _) => 0,
         ("widen", Dot::ProductsI16, _) => 4,
-        ("dot_128", ..) => 2,
         ("look_up_32", _, 8) => 4,
         ("look_up_32", _, 16) => 3,
         ("pick", _, 8) => 5,

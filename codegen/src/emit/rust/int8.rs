@@ -9,7 +9,7 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
 use super::tile::{Tile, each};
-use super::{quads, unit};
+use super::unit;
 
 /// Where a tile finds its weights.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -200,7 +200,7 @@ impl Tile<'_> {
         let weights = (0..self.vectors).map(|vector| {
             let name = format_ident!("weight{vector}");
             let value = match source {
-                Source::Packed => quads::quad(self.class, &lines_of(body, vector), quad),
+                Source::Packed => self.int8_quad(&lines_of(body, vector), quad),
                 Source::Stage => quote!(lanes::line(&stage.quads[#at_body][#quad][#vector])),
             };
             quote!(let #name = #value;)
@@ -235,20 +235,20 @@ impl Tile<'_> {
     /// Adds the products of quad `index` of `count` to the dot, by the primitive of the instruction set.
     fn multiply(&self, step: usize, vector: usize, column: usize, (index, count): (usize, usize)) -> TokenStream {
         let (weight, dot) = (format_ident!("weight{vector}"), dot(step, vector, column));
-        let less_128 = unit::signed_products(self.class, self.width);
         if !self.width.dot.is_narrow() {
-            let sum = if less_128 { quote!(lanes::dot_128) } else { quote!(lanes::dot) };
-            return quote!(#dot = #sum(#dot, #weight, quants););
+            return quote!(#dot = lanes::dot(#dot, #weight, quants););
         }
         let pair = cell(&format!("pair{step}_"), vector, column);
-        let products = if less_128 { quote!(lanes::products_128) } else { quote!(lanes::products) };
+        // What takes signed codes by nature has no other word for them.
+        let signed = unit::signed_palette(self.class, self.width) || unit::less_128(self.class, self.width);
+        let products = if signed && !self.width.dot.is_signed() { quote!(signed_products) } else { quote!(products) };
         let budget = unit::budget(self.class, self.width);
         let first = index.is_multiple_of(budget);
         let last = (index + 1).is_multiple_of(budget) || index + 1 == count;
         let add = if first {
-            quote!(#pair = #products(#weight, quants);)
+            quote!(#pair = lanes::#products(#weight, quants);)
         } else {
-            quote!(#pair = lanes::add_products(#pair, #products(#weight, quants));)
+            quote!(#pair = lanes::add_products(#pair, lanes::#products(#weight, quants));)
         };
         let widen = last.then(|| quote!(#dot = lanes::widen(#dot, #pair);));
         quote!(#add #widen)

@@ -8,8 +8,7 @@ use quote::{format_ident, quote};
 
 use super::int8::{Source, at_body, dot, lines_of};
 use super::tile::Tile;
-use super::{quads, unit};
-use crate::lower::class::Class;
+use super::unit;
 
 impl Tile<'_> {
     /// The dots of a step begin at their bias.
@@ -37,7 +36,7 @@ impl Tile<'_> {
             quote!(let #name = lanes::low_turns(#first, #second);)
         });
         let products = (0..self.vectors).map(|vector| {
-            let weights = self.rows(source, vector, (body, quad));
+            let weights = self.source_rows(source, vector, (body, quad));
             let products = (0..self.cols).map(|column| {
                 let (dot, quants) = (dot(step, vector, column), format_ident!("quants{}", column & !1));
                 let rows = if column % 2 == 0 { quote!(upper) } else { quote!(lower) };
@@ -50,13 +49,22 @@ impl Tile<'_> {
     }
 
     /// Four rows as two matrices: `upper` and `lower`. A stage has them.
-    fn rows(&self, source: Source, vector: usize, (body, quad): (usize, usize)) -> TokenStream {
+    fn source_rows(&self, source: Source, vector: usize, (body, quad): (usize, usize)) -> TokenStream {
         if source == Source::Packed {
-            return rows(self.class, &lines_of(body, vector), quad);
+            return self.rows(&lines_of(body, vector), quad);
         }
         let at_body = at_body(body);
         let [upper, lower] = [quad, quad + 1].map(|quad| quote!(lanes::line(&stage.quads[#at_body][#quad][#vector])));
         quote!(let (upper, lower) = (#upper, #lower);)
+    }
+
+    /// Quads `quad` and `quad + 1` of four rows, from lines that `load_lines` named, as two matrices: `upper` and `lower`.
+    pub fn rows(&self, prefix: &str, quad: usize) -> TokenStream {
+        let [first, second] = [quad, quad + 1].map(|quad| self.int8_quad(prefix, quad));
+        quote! {
+            let (first, second) = (#first, #second);
+            let (upper, lower) = (lanes::low_turns(first, second), lanes::high_turns(first, second));
+        }
     }
 
     /// The dot of each cell, from the products.
@@ -67,14 +75,5 @@ impl Tile<'_> {
             quote!(let (#even, #odd) = (lanes::even(#even, #odd), lanes::odd(#even, #odd));)
         });
         quote!(#(#dots)*)
-    }
-}
-
-/// Quads `quad` and `quad + 1` of four rows, from lines that `load_lines` named, as two matrices: `upper` and `lower`.
-pub fn rows(class: &Class, prefix: &str, quad: usize) -> TokenStream {
-    let [first, second] = [quad, quad + 1].map(|quad| quads::quad(class, prefix, quad));
-    quote! {
-        let (first, second) = (#first, #second);
-        let (upper, lower) = (lanes::low_turns(first, second), lanes::high_turns(first, second));
     }
 }

@@ -4,6 +4,7 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
 use super::tile::Tile;
+use super::unit;
 use crate::lower::class::{Class, Codes};
 
 impl Tile<'_> {
@@ -24,6 +25,12 @@ impl Tile<'_> {
             quote!(let #line = lanes::line(#place);)
         });
         quote!(#(#loads)*)
+    }
+
+    /// The bytes of quad `quad` of a body that `int8` multiplies.
+    pub fn int8_quad(&self, prefix: &str, quad: usize) -> TokenStream {
+        let bytes = self::quad(self.class, prefix, quad);
+        if unit::less_128(self.class, self.width) { quote!(lanes::less_128(#bytes)) } else { bytes }
     }
 
     /// Asks for `count` lines as far ahead from `unit{vector}.{codes}[first]` on, if the tile streams.

@@ -5,7 +5,6 @@ use quantloom_spec::kernels::Numerics;
 use quote::{format_ident, quote};
 
 use super::tile::{Tile, each};
-use super::{matrix, quads};
 use crate::lower::class::Min;
 
 impl Tile<'_> {
@@ -85,11 +84,11 @@ impl Tile<'_> {
                 let store =
                     |quad, value: TokenStream| quote!(lanes::store_line(&mut stage.quads[at_body][#quad][#vector], #value););
                 if !self.matrix {
-                    let (load, store) = (load(quad), store(quad, quads::quad(class, "line", quad)));
+                    let (load, store) = (load(quad), store(quad, self.int8_quad("line", quad)));
                     return quote!(#load #store);
                 }
                 let loads = [load(quad), load(quad + 1)];
-                let rows = matrix::rows(class, "line", quad);
+                let rows = self.rows("line", quad);
                 let stores = [store(quad, quote!(upper)), store(quad + 1, quote!(lower))];
                 quote!(#(#loads)* #rows #(#stores)*)
             });

@@ -83,7 +83,7 @@ pub fn activations(class: &Class, width: Width, numerics: Numerics, cols: usize)
 pub fn bias(class: &Class, width: Width) -> i32 {
     let taken_off = if signed_palette(class, width) {
         class.zero
-    } else if signed_products(class, width) {
+    } else if less_128(class, width) {
         128
     } else {
         0
@@ -93,11 +93,12 @@ pub fn bias(class: &Class, width: Width) -> i32 {
 
 /// Whether the palette has levels and not bytes: what is looked up is signed then.
 pub fn signed_palette(class: &Class, width: Width) -> bool {
-    width.dot.is_signed() && matches!(class.codes, Codes::Bytes(_))
+    let narrow = width.dot.is_narrow() && narrow_budget(class.max_byte, width) == 0;
+    (width.dot.is_signed() || narrow) && matches!(class.codes, Codes::Bytes(_))
 }
 
-/// Whether 128 is taken off every byte of a dot: it would not fit a signed byte otherwise, or pairs of products 16 bits.
-pub fn signed_products(class: &Class, width: Width) -> bool {
+/// Whether 128 is taken off every code before it is multiplied: it would not fit a signed byte otherwise, or pairs of products 16 bits.
+pub fn less_128(class: &Class, width: Width) -> bool {
     let fits = if width.dot.is_signed() { class.max_byte <= 127 } else { narrow_budget(class.max_byte, width) > 0 };
     (width.dot.is_signed() || width.dot.is_narrow()) && !fits && !signed_palette(class, width)
 }
@@ -106,7 +107,7 @@ pub fn signed_products(class: &Class, width: Width) -> bool {
 pub fn budget(class: &Class, width: Width) -> usize {
     let magnitude = if signed_palette(class, width) {
         class.zero.unsigned_abs()
-    } else if signed_products(class, width) {
+    } else if less_128(class, width) {
         128
     } else {
         class.max_byte

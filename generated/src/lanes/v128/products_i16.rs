@@ -8,12 +8,11 @@ pub type Products = [int16x8_t; 2];
 crate::lanes::vocabulary! { "neon":
     /// Four quants of a column, which meet every row's codes.
     fn quants(four: i32) -> I { splat_i(four) }
-    /// The products of codes under 128 and signed quants.
-    fn products(codes: I, quants: I) -> Products { multiply(vreinterpretq_s8_u32(codes), vreinterpretq_s8_u32(quants)) }
-    /// The same for `code - 128`.
-    fn products_128(codes: I, quants: I) -> Products { multiply(less_128(codes), vreinterpretq_s8_u32(quants)) }
-    /// Each product by itself.
-    fn multiply(a: int8x16_t, b: int8x16_t) -> Products { [vmull_s8(vget_low_s8(a), vget_low_s8(b)), vmull_high_s8(a, b)] }
+    /// The products of signed codes and signed quants.
+    fn products(codes: I, quants: I) -> Products {
+        let (codes, quants) = (vreinterpretq_s8_u32(codes), vreinterpretq_s8_u32(quants));
+        [vmull_s8(vget_low_s8(codes), vget_low_s8(quants)), vmull_high_s8(codes, quants)]
+    }
     /// Adds product by product, 16 bits: with the multiplication, which comes before, one instruction for each half.
     fn add_products(a: Products, b: Products) -> Products { [vaddq_s16(a[0], b[0]), vaddq_s16(a[1], b[1])] }
     /// `sum + the four products of each lane`.

@@ -5,13 +5,11 @@ pub use super::*;
 crate::lanes::vocabulary! { "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c":
     /// The products of four unsigned codes and four signed quants, added in pairs to 16 bits; the generator proves that they fit.
     fn products(codes: I, quants: I) -> I { _mm512_maddubs_epi16(codes, quants) }
-    /// The same for `code - 128`, whose sign moves to the quants, so that pairs fit 16 bits. No instruction moves a sign here: the
-    /// quants of levels below 0 are subtracted from 0, and those of levels that are 0 may stay.
-    fn products_128(codes: I, quants: I) -> I {
-        let levels = _mm512_xor_si512(codes, _mm512_set1_epi8(-128));
-        let below = _mm512_movepi8_mask(levels);
-        let signed = _mm512_mask_sub_epi8(quants, below, _mm512_setzero_si512(), quants);
-        _mm512_maddubs_epi16(_mm512_abs_epi8(levels), signed)
+    /// The same for signed codes, whose sign moves to the quants. No instruction moves a sign here: the quants of codes below 0 are
+    /// subtracted from 0, and those of codes that are 0 may stay.
+    fn signed_products(codes: I, quants: I) -> I {
+        let signed = _mm512_mask_sub_epi8(quants, _mm512_movepi8_mask(codes), _mm512_setzero_si512(), quants);
+        _mm512_maddubs_epi16(_mm512_abs_epi8(codes), signed)
     }
     /// Adds pair by pair, 16 bits.
     fn add_products(a: I, b: I) -> I { _mm512_add_epi16(a, b) }
