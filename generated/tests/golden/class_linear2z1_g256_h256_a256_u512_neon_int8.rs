@@ -319,10 +319,6 @@ pub fn int8_direct_r16c1_p4096(
                         }
                         {
                             let span = at_turn;
-                            let mut t0_0 = lanes::zero_f();
-                            let mut t1_0 = lanes::zero_f();
-                            let mut t2_0 = lanes::zero_f();
-                            let mut t3_0 = lanes::zero_f();
                             let at_step = at_step0;
                             let scale0 = lanes::halves(
                                 &unit0.roots[at_step * 256 / 256][0],
@@ -336,19 +332,19 @@ pub fn int8_direct_r16c1_p4096(
                             let scale3 = lanes::halves(
                                 &unit3.roots[at_step * 256 / 256][3],
                             );
-                            t0_0 = lanes::first_product(
+                            let mut t0_0 = lanes::first_product(
                                 scale0,
                                 lanes::to_float(dot0_0_0),
                             );
-                            t1_0 = lanes::first_product(
+                            let mut t1_0 = lanes::first_product(
                                 scale1,
                                 lanes::to_float(dot0_1_0),
                             );
-                            t2_0 = lanes::first_product(
+                            let mut t2_0 = lanes::first_product(
                                 scale2,
                                 lanes::to_float(dot0_2_0),
                             );
-                            t3_0 = lanes::first_product(
+                            let mut t3_0 = lanes::first_product(
                                 scale3,
                                 lanes::to_float(dot0_3_0),
                             );

@@ -419,10 +419,6 @@ pub fn int8_direct_r32c1_p4096(
                         }
                         {
                             let span = at_turn;
-                            let mut t0_0 = lanes::zero_f();
-                            let mut t1_0 = lanes::zero_f();
-                            let mut t2_0 = lanes::zero_f();
-                            let mut t3_0 = lanes::zero_f();
                             let at_step = at_step0;
                             let scale0 = lanes::halves(
                                 &unit0.roots[at_step * 32 / 128][0],
@@ -448,7 +444,7 @@ pub fn int8_direct_r32c1_p4096(
                             let zeros3 = lanes::to_float(
                                 lanes::signed(&unit3.zeros[at_step * 32 / 128][1]),
                             );
-                            t0_0 = lanes::first_product(
+                            let mut t0_0 = lanes::first_product(
                                 scale0,
                                 lanes::sub_product(
                                     lanes::to_float(dot0_0_0),
@@ -456,7 +452,7 @@ pub fn int8_direct_r32c1_p4096(
                                     lanes::to_float(lanes::splat_i(columns.sums[at_step][0])),
                                 ),
                             );
-                            t1_0 = lanes::first_product(
+                            let mut t1_0 = lanes::first_product(
                                 scale1,
                                 lanes::sub_product(
                                     lanes::to_float(dot0_1_0),
@@ -464,7 +460,7 @@ pub fn int8_direct_r32c1_p4096(
                                     lanes::to_float(lanes::splat_i(columns.sums[at_step][0])),
                                 ),
                             );
-                            t2_0 = lanes::first_product(
+                            let mut t2_0 = lanes::first_product(
                                 scale2,
                                 lanes::sub_product(
                                     lanes::to_float(dot0_2_0),
@@ -472,7 +468,7 @@ pub fn int8_direct_r32c1_p4096(
                                     lanes::to_float(lanes::splat_i(columns.sums[at_step][0])),
                                 ),
                             );
-                            t3_0 = lanes::first_product(
+                            let mut t3_0 = lanes::first_product(
                                 scale3,
                                 lanes::sub_product(
                                     lanes::to_float(dot0_3_0),

@@ -260,10 +260,6 @@ pub fn int8_direct_r16c1_p4096(
                         }
                         {
                             let span = at_turn;
-                            let mut t0_0 = lanes::zero_f();
-                            let mut t1_0 = lanes::zero_f();
-                            let mut t2_0 = lanes::zero_f();
-                            let mut t3_0 = lanes::zero_f();
                             let at_step = at_step0;
                             let scale0 = lanes::halves(
                                 &unit0.roots[at_step * 32 / 128][0],
@@ -289,7 +285,7 @@ pub fn int8_direct_r16c1_p4096(
                             let zeros3 = lanes::to_float(
                                 lanes::signed(&unit3.zeros[at_step * 32 / 128][3]),
                             );
-                            t0_0 = lanes::first_product(
+                            let mut t0_0 = lanes::first_product(
                                 scale0,
                                 lanes::sub_product(
                                     lanes::to_float(dot0_0_0),
@@ -297,7 +293,7 @@ pub fn int8_direct_r16c1_p4096(
                                     lanes::to_float(lanes::splat_i(columns.sums[at_step][0])),
                                 ),
                             );
-                            t1_0 = lanes::first_product(
+                            let mut t1_0 = lanes::first_product(
                                 scale1,
                                 lanes::sub_product(
                                     lanes::to_float(dot0_1_0),
@@ -305,7 +301,7 @@ pub fn int8_direct_r16c1_p4096(
                                     lanes::to_float(lanes::splat_i(columns.sums[at_step][0])),
                                 ),
                             );
-                            t2_0 = lanes::first_product(
+                            let mut t2_0 = lanes::first_product(
                                 scale2,
                                 lanes::sub_product(
                                     lanes::to_float(dot0_2_0),
@@ -313,7 +309,7 @@ pub fn int8_direct_r16c1_p4096(
                                     lanes::to_float(lanes::splat_i(columns.sums[at_step][0])),
                                 ),
                             );
-                            t3_0 = lanes::first_product(
+                            let mut t3_0 = lanes::first_product(
                                 scale3,
                                 lanes::sub_product(
                                     lanes::to_float(dot0_3_0),

@@ -170,7 +170,6 @@ pub fn int8_direct_r16c1(
                             }
                             {
                                 let span = at_turn;
-                                let mut t0_0 = lanes::zero_f();
                                 let at_step = at_step0;
                                 let scale0 = lanes::halves(
                                     &unit0.roots[at_step * 32 / 128][part],
@@ -178,7 +177,7 @@ pub fn int8_direct_r16c1(
                                 let zeros0 = lanes::to_float(
                                     lanes::signed(&unit0.zeros[at_step * 32 / 128][part]),
                                 );
-                                t0_0 = lanes::first_product(
+                                let mut t0_0 = lanes::first_product(
                                     scale0,
                                     lanes::sub_product(
                                         lanes::to_float(dot0_0_0),

@@ -241,10 +241,6 @@ pub fn int8_direct_r16c1_p4096(
                         }
                         {
                             let span = at_turn;
-                            let mut t0_0 = lanes::zero_f();
-                            let mut t1_0 = lanes::zero_f();
-                            let mut t2_0 = lanes::zero_f();
-                            let mut t3_0 = lanes::zero_f();
                             let at_step = at_step0;
                             let scale0 = lanes::halves(
                                 &unit0.roots[at_step * 32 / 128][0],
@@ -270,7 +266,7 @@ pub fn int8_direct_r16c1_p4096(
                             let zeros3 = lanes::to_float(
                                 lanes::signed(&unit3.zeros[at_step * 32 / 128][3]),
                             );
-                            t0_0 = lanes::first_product(
+                            let mut t0_0 = lanes::first_product(
                                 scale0,
                                 lanes::sub_product(
                                     lanes::to_float(dot0_0_0),
@@ -278,7 +274,7 @@ pub fn int8_direct_r16c1_p4096(
                                     lanes::to_float(lanes::splat_i(columns.sums[at_step][0])),
                                 ),
                             );
-                            t1_0 = lanes::first_product(
+                            let mut t1_0 = lanes::first_product(
                                 scale1,
                                 lanes::sub_product(
                                     lanes::to_float(dot0_1_0),
@@ -286,7 +282,7 @@ pub fn int8_direct_r16c1_p4096(
                                     lanes::to_float(lanes::splat_i(columns.sums[at_step][0])),
                                 ),
                             );
-                            t2_0 = lanes::first_product(
+                            let mut t2_0 = lanes::first_product(
                                 scale2,
                                 lanes::sub_product(
                                     lanes::to_float(dot0_2_0),
@@ -294,7 +290,7 @@ pub fn int8_direct_r16c1_p4096(
                                     lanes::to_float(lanes::splat_i(columns.sums[at_step][0])),
                                 ),
                             );
-                            t3_0 = lanes::first_product(
+                            let mut t3_0 = lanes::first_product(
                                 scale3,
                                 lanes::sub_product(
                                     lanes::to_float(dot0_3_0),

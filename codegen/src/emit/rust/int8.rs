@@ -46,7 +46,7 @@ impl Tile<'_> {
 
     /// What comes before the steps of a span, and what after.
     fn around_span(&self, source: Source) -> (TokenStream, TokenStream) {
-        let clear = self.clear("t");
+        let clear = (self.class.span > self.class.step).then(|| self.clear("t"));
         let (roots, mins) = (self.span_roots(source), self.int8_mins(source));
         let finish = self.columns(|column| {
             let sums = (0..self.vectors).map(|vector| {
@@ -130,7 +130,7 @@ impl Tile<'_> {
                 let (dot, scale) = (dot(step, vector, column), format_ident!("scale{vector}"));
                 let whole = self.less_zeros(vector, column, quote!(lanes::to_float(#dot)));
                 match self.class.span == self.class.step {
-                    true => quote!(#t = lanes::first_product(#scale, #whole);),
+                    true => quote!(let mut #t = lanes::first_product(#scale, #whole);),
                     false => quote!(#t = lanes::fma(#scale, #whole, #t);),
                 }
             },
