@@ -258,13 +258,56 @@ pub enum Sums {
     Pairs,
 }
 
-/// The body of a kernel: `(weights, units, activations, palette, out)`. `weights` are one or more tiles, each of `rows / 16` packed panels of
-/// `units` units; `activations` one or more column groups of as many units. To `out`, `[tiles][groups][cols][rows]` sums, the
+/// In which order a kernel reads, and how far ahead it asks for memory. No result depends on it, and nothing need lie there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Arguments {
+    /// Tiles that are read segment by segment in turn, so that they share the activations of each; at least 1. With 1, tiles are read one
+    /// after the other.
+    pub tiles: usize,
+    /// Bytes from what is read to what is asked for into the second-level cache.
+    pub far: usize,
+    /// Bytes from what is read to what is asked for into the first-level cache.
+    pub near: usize,
+    /// How often each of the activations is touched while a direct kernel reads a tile once; at least 1. More often than they are used keeps
+    /// them in the first-level cache, which weights stream through.
+    pub touches: usize,
+}
+
+/// Which lines of packed memory a kernel asks for ahead of their use, for each line that it reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Prefetch {
+    /// No line: it takes no distance.
+    None,
+    /// One, into the first-level cache: it takes [`Arguments::near`].
+    Near,
+    /// One, into the second-level cache: it takes [`Arguments::far`].
+    Far,
+    /// Both: it takes both distances.
+    Both,
+}
+
+impl Prefetch {
+    /// Whether it asks for lines into the second-level cache.
+    #[must_use]
+    pub const fn is_far(self) -> bool {
+        matches!(self, Self::Far | Self::Both)
+    }
+
+    /// Whether it asks for lines into the first-level cache.
+    #[must_use]
+    pub const fn is_near(self) -> bool {
+        matches!(self, Self::Near | Self::Both)
+    }
+}
+
+/// The body of a kernel: `(weights, units, activations, palette, arguments, out)`. `weights` are one or more tiles, each of `rows / 16` packed
+/// panels of `units` units; `activations` one or more column groups of as many units. To `out`, `[tiles][groups][cols][rows]` sums, the
 /// products are added, segment by segment.
 ///
 /// # Safety
 /// The processor must have the instruction set that the kernel names.
-pub type Run = unsafe fn(weights: &[u8], units: usize, activations: &[u8], palette: &Palette, out: &mut [f32]);
+pub type Run =
+    unsafe fn(weights: &[u8], units: usize, activations: &[u8], palette: &Palette, arguments: Arguments, out: &mut [f32]);
 
 /// How a kernel reads its weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -309,7 +352,7 @@ pub struct Counts {
 /// A row of the registry: one kernel for one format.
 #[derive(Debug)]
 pub struct Kernel {
-    /// `FORMAT.OPERATION.NUMERICS.ISA.TILE`, for example `q9.gemm.int8.avx2.r16c4.p2048`.
+    /// `FORMAT.OPERATION.NUMERICS.ISA.TILE`, for example `q9.gemm.int8.avx2.r16c4.both`.
     pub name: &'static str,
     /// Name of the format.
     pub format: &'static str,
@@ -323,6 +366,12 @@ pub struct Kernel {
     pub rows: usize,
     /// Columns of a column group.
     pub cols: usize,
+    /// The end of its name, which tells tiles apart: the same for all formats.
+    pub tile: &'static str,
+    /// Which lines it asks for ahead of their use.
+    pub prefetch: Prefetch,
+    /// The distances to give it where nothing better is known of the processor, far and near; 0 where it takes none.
+    pub distances: (usize, usize),
     /// It is the default from each of these batch sizes up, until another kernel's larger one.
     pub batch: &'static [usize],
     /// The layout of its activations.

@@ -1,7 +1,7 @@
 //! Activations as the class `int8` wants them.
 
 use crate::abi::ALIGNMENT;
-use crate::lanes::{in_memory, prefetch};
+use crate::lanes::{Ahead, in_memory, prefetch};
 
 /// Quantises a row span by span: `d = max|x| / 127`, `q = round_half_even(x * (127 / max|x|))`, one scale d per span; a span
 /// whose largest magnitude is 0, or so small that the quotient is infinite, gives zeros. `lengths` are those of a span, of which
@@ -29,8 +29,8 @@ pub fn quantize(values: &[f32], lengths: (usize, usize), quants: &mut [i8], scal
     finite
 }
 
-/// Bytes from a span that is quantised to the one that is asked for: 4 to 12% faster from the last-level cache.
-const AHEAD: isize = 4096;
+/// Where the values are that are asked for while others are quantised: 4 to 12% faster from the last-level cache.
+const AHEAD: Ahead = Ahead { far: 4096, near: 1024 };
 
 /// Quantises spans, `BLOCK` scales side by side; whether every value is finite.
 #[inline(always)]
@@ -41,7 +41,7 @@ fn quantize_spans<const SPAN: usize, const BLOCK: usize>(values: &[f32], quants:
         let mut largest = [0.0; BLOCK];
         for (values, largest) in values.iter().zip(&mut largest) {
             for line in bytemuck::cast_slice(values).chunks(ALIGNMENT) {
-                prefetch(line, AHEAD);
+                prefetch::<true, true>(line.as_ptr(), AHEAD);
             }
             *largest = largest_magnitude(values);
         }

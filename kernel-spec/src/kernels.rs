@@ -22,7 +22,7 @@ const MAX_COLS: u32 = 16;
 const MAX_STEPS: u32 = 4;
 
 /// Furthest prefetch, in bytes.
-const MAX_PREFETCH: u32 = 1 << 20;
+pub(crate) const MAX_DISTANCE: u32 = 1 << 20;
 
 /// Largest batch that a variant may be the default from.
 const MAX_BATCH: u32 = 1 << 20;
@@ -61,6 +61,29 @@ pub enum Schedule {
     Panel,
 }
 
+/// Which lines of packed memory a kernel asks for ahead of their use, for each line that it reads. How far ahead is an argument of the
+/// kernel: see [`Distances`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Prefetch {
+    /// `none`: no line.
+    None,
+    /// `near`: one, into the first-level cache.
+    Near,
+    /// `far`: one, into the second-level cache.
+    Far,
+    /// `both`: one into the second-level cache, from afar, and one into the first.
+    Both,
+}
+
+/// How far ahead of what it reads a kernel asks for memory, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Distances {
+    /// `far`: into the second-level cache; at most 2^20.
+    pub far: usize,
+    /// `near`: into the first-level cache; at most 2^20.
+    pub near: usize,
+}
+
 /// When a variant is generated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Set {
@@ -89,8 +112,10 @@ pub struct Variant {
     /// `steps`: how many steps have their dots in flight at once, as far as a format has so many: more of them hide the latency of a
     /// dot. 1 without it, at most 4. Sums in f32 are of one chain, because their order is fixed.
     pub steps: usize,
-    /// `prefetch`: how many bytes ahead weights are prefetched; 0: not at all.
-    pub prefetch: usize,
+    /// `prefetch`: which lines it asks for ahead of their use.
+    pub prefetch: Prefetch,
+    /// The distances that it is given where nothing better is known of the processor: `far` and `near`, as far as `prefetch` has them.
+    pub distances: Distances,
     /// `batch`: a size or a list of sizes. The variant is the default for batches from each of them up, until another of the same
     /// instruction set and numerics says a larger one. Without it only the tuner chooses the variant.
     pub batch: Vec<usize>,
@@ -138,12 +163,39 @@ impl Schedule {
     }
 }
 
+impl Prefetch {
+    const WORDS: [(&str, Self); 4] = [("none", Self::None), ("near", Self::Near), ("far", Self::Far), ("both", Self::Both)];
+
+    /// The word that cards have for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Near => "near",
+            Self::Far => "far",
+            Self::Both => "both",
+        }
+    }
+
+    /// Whether it asks for lines into the second-level cache.
+    #[must_use]
+    pub const fn is_far(self) -> bool {
+        matches!(self, Self::Far | Self::Both)
+    }
+
+    /// Whether it asks for lines into the first-level cache.
+    #[must_use]
+    pub const fn is_near(self) -> bool {
+        matches!(self, Self::Near | Self::Both)
+    }
+}
+
 impl Set {
     const WORDS: [(&str, Self); 2] = [("default", Self::Default), ("all", Self::All)];
 }
 
 impl Variant {
-    /// The part of a kernel's name that tells tiles apart, such as `r16c8.s2.p4096`: rows, columns, vectors at a time, steps, prefetch.
+    /// The part of a kernel's name that tells tiles apart, such as `r16c8.s2.far`: rows, columns, vectors at a time, steps, prefetch.
     #[must_use]
     pub fn tile_name(&self) -> String {
         let mut name = format!("r{}c{}", self.rows, self.cols);
@@ -153,8 +205,8 @@ impl Variant {
         if self.steps > 1 {
             name += &format!(".s{}", self.steps);
         }
-        if self.prefetch > 0 {
-            name += &format!(".p{}", self.prefetch);
+        if self.prefetch != Prefetch::None {
+            name += &format!(".{}", self.prefetch.name());
         }
         name
     }
@@ -237,7 +289,8 @@ impl Written {
         let cols = table.need("cols").and_then(|node| node.count(sink, 1..=MAX_COLS));
         let vectors = table.get("vectors").map(|node| node.count(sink, 1..=PANEL_ROWS as u32));
         let steps = table.get("steps").map(|node| node.count(sink, 1..=MAX_STEPS));
-        let prefetch = table.need("prefetch").and_then(|node| node.count(sink, 0..=MAX_PREFETCH));
+        let prefetch = table.need("prefetch").and_then(|node| node.choice(sink, &Prefetch::WORDS));
+        let distances = ["far", "near"].map(|key| table.get(key).map(|node| node.count(sink, 0..=MAX_DISTANCE)));
         let batch = table.get("batch").map_or(Some(Vec::new()), |node| read_batches(&node, sink));
         let set = table.need("set").and_then(|node| node.choice(sink, &Set::WORDS));
         table.finish(sink);
@@ -250,7 +303,8 @@ impl Written {
             Some(vectors) => Some(vectors?),
             None => None,
         };
-        let (isa, rows, cols, set) = (isa?, rows?, cols?, set?);
+        let (isa, rows, cols, set, prefetch) = (isa?, rows?, cols?, set?, prefetch?);
+        let distances = check::check_distances(&prefetch, distances, sink)?;
         let variant = Variant {
             isa: isa.name.clone(),
             numerics: numerics?.value,
@@ -259,7 +313,8 @@ impl Written {
             cols: cols.value,
             vectors: vectors.as_ref().map(|at| at.value),
             steps: steps.as_ref().map_or(1, |at| at.value),
-            prefetch: prefetch?.value,
+            prefetch: prefetch.value,
+            distances,
             batch: batch.iter().map(|at| at.value).collect(),
             set: set.value,
         };

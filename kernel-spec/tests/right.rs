@@ -5,7 +5,7 @@ mod common;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use quantloom_spec::kernels::{Numerics, Set};
+use quantloom_spec::kernels::{Numerics, Prefetch, Set};
 use quantloom_spec::model::Format;
 
 #[test]
@@ -76,12 +76,12 @@ fn every_instruction_set_has_kernels_for_every_batch() {
 fn tiles_are_named_by_shape_and_prefetch() {
     let kernels = &common::spec().kernels[0].1;
     let mut variant = kernels.variants[0].clone();
-    (variant.rows, variant.cols, variant.steps, variant.prefetch) = (16, 8, 1, 4096);
-    assert_eq!(variant.tile_name(), "r16c8.p4096");
+    (variant.rows, variant.cols, variant.steps, variant.prefetch) = (16, 8, 1, Prefetch::Far);
+    assert_eq!(variant.tile_name(), "r16c8.far");
     variant.steps = 2;
-    assert_eq!(variant.tile_name(), "r16c8.s2.p4096");
+    assert_eq!(variant.tile_name(), "r16c8.s2.far");
     variant.vectors = Some(4);
-    assert_eq!(variant.tile_name(), "r16c8.v4.s2.p4096");
-    (variant.vectors, variant.steps, variant.prefetch) = (None, 1, 0);
+    assert_eq!(variant.tile_name(), "r16c8.v4.s2.far");
+    (variant.vectors, variant.steps, variant.prefetch) = (None, 1, Prefetch::None);
     assert_eq!(variant.tile_name(), "r16c8");
 }

@@ -5,7 +5,7 @@ use std::io;
 use memmap2::MmapMut;
 use quantloom_kernels::abi::ALIGNMENT;
 
-/// From this size on, fewer page-table misses are worth a mapping of its own.
+/// A large page; from this size on, fewer page-table misses are worth a mapping of its own.
 const LARGE: usize = 2 << 20;
 
 /// Zeroed bytes that start at a multiple of [`ALIGNMENT`].
@@ -15,7 +15,7 @@ pub struct Buffer(Memory);
 #[derive(Debug)]
 enum Memory {
     Lines { lines: Vec<Line>, len: usize },
-    Mapping(MmapMut),
+    Mapping { mapping: MmapMut, len: usize },
 }
 
 impl Default for Buffer {
@@ -38,10 +38,12 @@ impl Buffer {
         if len < LARGE {
             return Ok(Self::lines(len));
         }
-        let mapping = MmapMut::map_anon(len)?;
+        // Linux lets a mapping begin at a large page if it has whole ones.
+        let mapping = MmapMut::map_anon(len.next_multiple_of(LARGE))?;
+        // The last page is a large one if it is filled by half: what is beyond would be memory that nobody uses.
         #[cfg(target_os = "linux")]
-        let _ = mapping.advise(memmap2::Advice::HugePage); // only a hint: some systems have none
-        Ok(Self(Memory::Mapping(mapping)))
+        let _ = mapping.advise_range(memmap2::Advice::HugePage, 0, (len + LARGE / 2) / LARGE * LARGE); // only a hint: some systems have none
+        Ok(Self(Memory::Mapping { mapping, len }))
     }
 
     /// `len` zeros, which are to be used again and again: no mapping of their own.
@@ -55,7 +57,7 @@ impl Buffer {
     pub fn bytes(&self) -> &[u8] {
         match &self.0 {
             Memory::Lines { lines, len } => &bytemuck::cast_slice(lines)[..*len],
-            Memory::Mapping(mapping) => mapping,
+            Memory::Mapping { mapping, len } => &mapping[..*len],
         }
     }
 
@@ -63,7 +65,7 @@ impl Buffer {
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         match &mut self.0 {
             Memory::Lines { lines, len } => &mut bytemuck::cast_slice_mut(lines)[..*len],
-            Memory::Mapping(mapping) => mapping,
+            Memory::Mapping { mapping, len } => &mut mapping[..*len],
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use crate::diagnostic::{Sink, Span};
 use crate::isa::Isa;
+use crate::walk::At;
 
-use super::{Numerics, PANEL_ROWS, Set, Variant, Written};
+use super::{Distances, Numerics, PANEL_ROWS, Prefetch, Set, Variant, Written};
 
 /// A tile that does not fit the registers would spill in its inner loop.
 pub(super) fn check_registers(variant: &Variant, isa: &Isa, [rows, cols]: [Span; 2], sink: &mut Sink) {
@@ -30,6 +31,29 @@ pub(super) fn check_vectors(variant: &Variant, isa: &Isa, span: Span, sink: &mut
         .label(format!("a vector of `{}` holds {} of them", isa.name, isa.lanes()))
         .help(if all == 1 { "leave `vectors` out".to_owned() } else { format!("take a divisor of {all}") });
     }
+}
+
+/// A variant says the distances that its kernel takes, and no others: `far`, then `near`, each as it was read if it was there.
+pub(super) fn check_distances(
+    prefetch: &At<Prefetch>,
+    [far, near]: [Option<Option<At<usize>>>; 2],
+    sink: &mut Sink,
+) -> Option<Distances> {
+    let mut distance = |key, wanted: bool, written: Option<Option<At<usize>>>| match (wanted, written) {
+        (true, None) => {
+            sink.error(prefetch.span, format!("`{}` needs a distance `{key}`", prefetch.value.name()));
+            None
+        }
+        (false, Some(written)) => {
+            let span = written?.span;
+            sink.error(span, format!("`{key}` is a distance that the kernel does not take"))
+                .also(prefetch.span, format!("`{}` asks for no such lines", prefetch.value.name()));
+            None
+        }
+        (_, written) => written.map_or(Some(0), |written| written.map(|at| at.value)),
+    };
+    let (far, near) = (distance("far", prefetch.value.is_far(), far), distance("near", prefetch.value.is_near(), near));
+    Some(Distances { far: far?, near: near? })
 }
 
 /// Sums in f32 have a fixed order: each cell is one chain.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use quantloom::Error;
-use quantloom::matmul::Request;
+use quantloom::matmul::{Launch, Request};
 use quantloom::pool::Pool;
 use quantloom::registry::{self, Format, Kernel, Numerics};
 use quantloom::tune::Effort;
@@ -26,7 +26,7 @@ pub struct Choice {
     /// Instruction set [default: the best of this processor]
     #[arg(long, value_name = "NAME")]
     pub isa: Option<String>,
-    /// Kernel, as `quantloom explain` names it [default: the tuner's choice]
+    /// Kernel, as `quantloom explain` names it, perhaps with arguments: NAME@far=2048+tiles=1 [default: the tuner's choice]
     #[arg(long, value_name = "NAME")]
     pub variant: Option<String>,
     /// Threads [default: as many as the processor runs at once]
@@ -40,12 +40,12 @@ impl Choice {
     /// # Errors
     /// A name that the registry does not have.
     pub fn request(&self, format: &'static Format) -> Result<Request, Failure> {
-        let kernel = self.variant.as_deref().map(|name| kernel(format, name)).transpose()?;
-        let preferred = || kernel.map_or_else(|| registry::default_numerics(format), |kernel| kernel.numerics);
+        let launch = self.variant.as_deref().map(|variant| launch(format, variant)).transpose()?;
+        let preferred = || launch.map_or_else(|| registry::default_numerics(format), |launch| launch.kernel.numerics);
         Ok(Request {
             numerics: self.numerics.unwrap_or_else(preferred),
             isa: self.isa.as_deref().map(registry::isa_by_name).transpose()?,
-            kernel,
+            launch,
             threads: 0,
         })
     }
@@ -76,6 +76,12 @@ fn layout() -> impl TypedValueParser<Value = Layout> {
         let layout = Layout::ALL.into_iter().find(|layout| layout.name() == name);
         layout.ok_or("not a layout")
     })
+}
+
+/// The kernel of that name, for `format`, with its arguments.
+fn launch(format: &'static Format, variant: &str) -> Result<Launch, Failure> {
+    let (name, arguments) = Launch::split(variant);
+    Launch::parse(kernel(format, name)?, arguments).map_err(Failure::input)
 }
 
 /// The kernel of that name, for `format`.

@@ -127,7 +127,7 @@ impl Bench<'_> {
         let weights = Weights::with_layout(&Stored::new(format, n, k, stored)?, self.layout, &self.pool)?;
         let work = Work::of(&weights, batch);
         let (used, times) = Cold::new(weights, batch)?.time(batch, &request, &self.pool, BUDGET)?;
-        let ceilings = *self.ceilings_of(used.kernel.isa);
+        let ceilings = *self.ceilings_of(used.launch.kernel.isa);
         Ok(result(format, (n, k), batch, &request, &used, &times, &work, &ceilings))
     }
 
@@ -170,8 +170,8 @@ fn result(
         k,
         batch,
         numerics: request.numerics,
-        isa: used.kernel.isa.name.to_owned(),
-        variant: used.kernel.name.to_owned(),
+        isa: used.launch.kernel.isa.name.to_owned(),
+        variant: used.launch.to_string(),
         source: used.source.name().to_owned(),
         median_us: median * 1e6,
         min_us: times.min.as_secs_f64() * 1e6,

@@ -145,7 +145,7 @@ fn line(weights: &Weights, stored: &[u8], batch: usize, ceilings: &Ceilings, poo
     let (used, times) = Cold::new(weights.duplicate()?, batch)?.time(batch, &request, pool, LINE)?;
     let (ideal, limit) = work.ideal(request.numerics, ceilings);
     let stored = Stored::new(weights.format(), weights.n(), weights.k(), stored)?;
-    let unfused = unfused(&stored, batch, used.kernel.isa, UNFUSED_ROWS, pool)?;
+    let unfused = unfused(&stored, batch, used.launch.kernel.isa, UNFUSED_ROWS, pool)?;
     let seconds = times.median.as_secs_f64();
     let (amount, unit) = match limit {
         Limit::Memory => (work.packed_bytes as f64 / 1e9, "GB/s"),
@@ -154,7 +154,7 @@ fn line(weights: &Weights, stored: &[u8], batch: usize, ceilings: &Ceilings, poo
     Ok([
         format!("{}x{}", weights.n(), weights.k()),
         batch.to_string(),
-        used.kernel.name.to_owned(),
+        used.launch.kernel.name.to_owned(),
         used.source.to_string(),
         format!("{:.1} {unit}", amount / seconds),
         format!("{:.1} {unit}", amount / ideal),

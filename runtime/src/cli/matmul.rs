@@ -57,7 +57,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let mut out = FloatWriter::create(&args.output, &args.source.file)?;
     out.write(&y)?;
     out.finish()?;
-    tell(&format!("{} rows of {} values by {} ({})", args.batch, weights.n(), used.kernel.name, used.source));
+    tell(&format!("{} rows of {} values by {} ({})", args.batch, weights.n(), used.launch.kernel.name, used.source));
     Ok(())
 }
 

@@ -182,7 +182,7 @@ fn problem(outcome: &Outcome, batches: &[usize]) -> Option<Problem> {
     let request = Request {
         numerics: key.numerics,
         isa: Some(registry::isa_by_name(&key.isa).ok()?),
-        kernel: None,
+        launch: None,
         threads: key.threads,
     };
     let format = registry::format_by_name(&key.format).ok()?;
@@ -216,7 +216,7 @@ fn text(outcomes: &[Outcome], time: Duration) -> String {
             key.format.to_string(),
             format!("{}x{}", key.n, key.k),
             key.batch.to_string(),
-            outcome.kernel.name.to_owned(),
+            outcome.launch.to_string(),
             outcome.status.name().to_owned(),
             ratio(outcome).map_or_else(|| "-".to_owned(), |ratio| format!("{:.0}%", 100.0 * ratio)),
         ]);
@@ -230,13 +230,13 @@ fn text(outcomes: &[Outcome], time: Duration) -> String {
 
 /// The chosen kernel's time over the default's, if they were measured.
 fn ratio(outcome: &Outcome) -> Option<f64> {
-    outcome.timings.iter().find(|timing| timing.kernel.name == outcome.kernel.name).map(|timing| timing.ratio)
+    outcome.timings.iter().find(|timing| timing.launch == outcome.launch).map(|timing| timing.ratio)
 }
 
 fn json(outcomes: &[Outcome]) -> Json {
     let outcome = |outcome: &Outcome| {
         let timings = outcome.timings.iter().map(|timing| {
-            json!({ "variant": timing.kernel.name, "median_ns": timing.median_ns, "ratio": timing.ratio, "rounds": timing.rounds })
+            json!({ "variant": timing.launch.to_string(), "median_ns": timing.median_ns, "ratio": timing.ratio, "rounds": timing.rounds })
         });
         json!({
             "format": outcome.key.format,
@@ -246,8 +246,8 @@ fn json(outcomes: &[Outcome]) -> Json {
             "numerics": outcome.key.numerics.name(),
             "isa": outcome.key.isa,
             "threads": outcome.key.threads,
-            "variant": outcome.kernel.name,
-            "default": outcome.default.name,
+            "variant": outcome.launch.to_string(),
+            "default": outcome.default.to_string(),
             "source": outcome.status.name(),
             "timings": timings.collect::<Vec<_>>(),
             "quarantined": outcome.quarantined.iter().map(|kernel| kernel.name).collect::<Vec<_>>(),

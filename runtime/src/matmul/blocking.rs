@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use quantloom_kernels::abi::{Kernel, SEGMENT, Schedule};
 
+use super::Launch;
 use super::activations::Groups;
 use crate::machine::Caches;
 use crate::weights::{Layout, Weights};
@@ -14,26 +15,33 @@ const CHUNK_BYTES: usize = 128 << 10;
 const CHUNKS_A_THREAD: usize = 4;
 /// Tiles of a call whose activations do not stay in the first-level cache: they share each segment of them.
 const SHARING_TILES: usize = 8;
+/// Touches of activations for a use, at most: with eight, they cost more than they save.
+const MOST_TOUCHES: usize = 4;
 /// Column groups that use an unpacked segment at least, where columns are split to keep threads busy.
 const LEAST_GROUPS: usize = 8;
 
 /// The parts that a multiplication is done in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Blocking {
+    /// Row tiles that a call reads segment by segment in turn.
+    pub tiles_a_turn: usize,
     /// Row tiles of one call of the kernel.
     pub tiles_a_call: usize,
     /// Row tiles of a chunk of work.
     pub tiles_a_chunk: usize,
     /// Column groups of a chunk of work.
     pub groups_a_block: usize,
+    /// How often activations are touched while a tile is read.
+    pub touches: usize,
 }
 
 impl Blocking {
     /// Of a multiplication by `threads` threads.
-    pub fn new(weights: &Weights, kernel: &Kernel, groups: &Groups, threads: usize) -> Self {
+    pub fn new(weights: &Weights, launch: Launch, groups: &Groups, threads: usize) -> Self {
         static CACHES: LazyLock<Caches> = LazyLock::new(Caches::detect);
-        let work = Work::new(kernel, weights.n(), weights.k(), groups.count(), threads);
-        Work { packed_for_call: weights.layout() == Layout::Stored, ..work }.blocking(&CACHES)
+        let work = Work::new(launch.kernel, weights.n(), weights.k(), groups.count(), threads);
+        Work { packed_for_call: weights.layout() == Layout::Stored, tiles_a_turn: launch.tiles, keep: launch.keep, ..work }
+            .blocking(&CACHES)
     }
 }
 
@@ -53,6 +61,10 @@ pub struct Work {
     sums_bytes: usize,
     /// A tile that is packed for the call should still be in a cache when it is read.
     packed_for_call: bool,
+    /// Tiles that are read in turn, if not 0: otherwise as many as suit the caches.
+    tiles_a_turn: usize,
+    /// Whether activations are to stay in the first-level cache.
+    keep: bool,
     least_groups: usize,
     threads: usize,
 }
@@ -69,6 +81,8 @@ impl Work {
             segments: k.div_ceil(SEGMENT),
             sums_bytes: kernel.cols * kernel.rows * size_of::<f32>(),
             packed_for_call: false,
+            tiles_a_turn: 0,
+            keep: false,
             least_groups: if kernel.schedule == Schedule::Panel { LEAST_GROUPS } else { 1 },
             threads,
         }
@@ -81,10 +95,21 @@ impl Work {
         let fair = (self.tiles / wanted).max(1);
         // Half of the first-level cache: weights stream through the other.
         let resident = groups_a_block.saturating_mul(self.group_bytes) <= caches.l1d / 2;
-        let sharing = SHARING_TILES.min(caches.l2 / 4 / (groups_a_block * self.sums_bytes)).max(1);
-        let tiles_a_call = if resident || self.packed_for_call { 1 } else { sharing.min(fair) };
+        let kept = (caches.l2 / 4 / (groups_a_block * self.sums_bytes)).max(1);
+        let suitable = if resident || self.packed_for_call { 1 } else { SHARING_TILES.min(kept) };
+        let tiles_a_turn = if self.tiles_a_turn == 0 { suitable } else { self.tiles_a_turn }.min(fair);
         let enough = (CHUNK_BYTES / self.tile_bytes / groups_a_block).max(1);
-        Blocking { tiles_a_call, tiles_a_chunk: enough.min(fair).max(tiles_a_call), groups_a_block }
+        let tiles_a_chunk = enough.min(fair).max(tiles_a_turn);
+        let tiles_a_call = if self.packed_for_call { 1 } else { kept.min(tiles_a_chunk) }.max(tiles_a_turn);
+        let touches = if self.keep && tiles_a_turn == 1 { self.touches(groups_a_block, caches) } else { 1 };
+        Blocking { tiles_a_turn, tiles_a_call, tiles_a_chunk, groups_a_block, touches }
+    }
+
+    /// As many as keep activations in the first-level cache, if not too many.
+    fn touches(&self, groups: usize, caches: &Caches) -> usize {
+        let free = (caches.l1d - caches.l1d / 8).saturating_sub(groups.saturating_mul(self.group_bytes));
+        let touches = self.tile_bytes.div_ceil(free.max(1)).max(1);
+        if groups == 1 && touches <= MOST_TOUCHES { touches } else { 1 }
     }
 
     /// As many as leave a segment of their activations in half of the second-level cache, unless threads would be idle.
@@ -112,6 +137,8 @@ mod tests {
             segments: 8,
             sums_bytes: 768,
             packed_for_call: false,
+            tiles_a_turn: 0,
+            keep: false,
             least_groups: 8,
             threads,
         }

@@ -1,6 +1,6 @@
 //! Which kernel runs: the caller's, or what a look-up finds.
 
-use super::{Request, Source, Used};
+use super::{Launch, Request, Source, Used};
 use crate::error::{Error, Result};
 use crate::pool::Pool;
 use crate::registry::{self, Format, Isa, Kernel, Numerics};
@@ -13,11 +13,11 @@ use crate::weights::Weights;
 /// [`Error::NoClass`] if the format lacks the numerics class, [`Error::NoKernel`] if nothing on this processor does what was asked,
 /// [`Error::Setting`] if the user's environment says what cannot be followed.
 pub fn select(weights: &Weights, batch: usize, request: &Request, pool: &Pool) -> Result<Used> {
-    if let Some(kernel) = request.kernel {
-        return if runs(kernel, weights, request) {
-            Ok(Used { kernel, source: Source::Pin })
+    if let Some(launch) = request.launch {
+        return if runs(launch.kernel, weights, request) {
+            Ok(Used { launch, source: Source::Pin })
         } else {
-            Err(no_kernel(weights.format(), &format!("the variant {} here", kernel.name), request.numerics))
+            Err(no_kernel(weights.format(), &format!("the variant {} here", launch.kernel.name), request.numerics))
         };
     }
     let format = weights.format();
@@ -26,15 +26,15 @@ pub fn select(weights: &Weights, batch: usize, request: &Request, pool: &Pool) -
     let key = Key::new(weights, batch, request.numerics, isa, request.threads_of(pool));
     // Pins depend on more than the key.
     let remembers = (isa.available)() && choices.pins()?.is_empty();
-    if let Some((kernel, source)) = remembers.then(|| choices.answer(&key, batch)).flatten() {
-        return Ok(Used { kernel, source });
+    if let Some((launch, source)) = remembers.then(|| choices.answer(&key, batch)).flatten() {
+        return Ok(Used { launch, source });
     }
     let candidates = candidates(weights, request.numerics, isa)?;
-    let (kernel, source) = Lookup::new(choices, format, key.clone(), batch, request.isa, candidates).choose()?;
+    let (launch, source) = Lookup::new(choices, format, key.clone(), batch, request.isa, candidates).choose()?;
     if remembers {
-        choices.keep_answer(&key, batch, (kernel, source));
+        choices.keep_answer(&key, batch, (launch, source));
     }
-    Ok(Used { kernel, source })
+    Ok(Used { launch, source })
 }
 
 /// Every kernel of a class that an instruction set runs on these weights on this processor, in card order: its own, or those of its
@@ -61,9 +61,9 @@ pub fn candidates_of(format: &'static Format, numerics: Numerics, isa: &'static 
 }
 
 /// The kernel that the card says is the default from the largest batch that is not larger than this one.
-pub fn default(kernels: &[&'static Kernel], batch: usize) -> &'static Kernel {
+pub fn default(kernels: &[&'static Kernel], batch: usize) -> Launch {
     let from = |kernel: &&&Kernel| kernel.batch.iter().filter(|from| **from <= batch).max();
-    kernels.iter().filter(|kernel| from(kernel).is_some()).max_by_key(from).unwrap_or(&kernels[0])
+    Launch::of(kernels.iter().filter(|kernel| from(kernel).is_some()).max_by_key(from).unwrap_or(&kernels[0]))
 }
 
 fn runs(kernel: &Kernel, weights: &Weights, request: &Request) -> bool {

@@ -3,17 +3,19 @@
 pub(crate) mod activations;
 pub(crate) mod blocking;
 mod dispatch;
+mod launch;
 pub(crate) mod tiles;
 
 use std::fmt;
 
 use crate::error::{Error, Result};
 use crate::pool::Pool;
-use crate::registry::{self, Format, Isa, Kernel, Numerics};
+use crate::registry::{self, Format, Isa, Numerics};
 use crate::weights::Weights;
 
 pub(crate) use dispatch::default;
 pub use dispatch::{candidates, candidates_of, select};
+pub use launch::Launch;
 
 /// The name of the operation, as pins and the tuner's cache have it.
 pub const OPERATION: &str = "matmul";
@@ -25,15 +27,15 @@ pub struct Request {
     pub numerics: Numerics,
     /// The instruction set; `None`: the best that this processor has.
     pub isa: Option<&'static Isa>,
-    /// The kernel; `None`: what dispatch chooses.
-    pub kernel: Option<&'static Kernel>,
+    /// The kernel and its arguments; `None`: what dispatch chooses.
+    pub launch: Option<Launch>,
     /// Threads to use at most; 0: all of the pool.
     pub threads: usize,
 }
 
 impl Default for Request {
     fn default() -> Self {
-        Self { numerics: Numerics::Int8, isa: None, kernel: None, threads: 0 }
+        Self { numerics: Numerics::Int8, isa: None, launch: None, threads: 0 }
     }
 }
 
@@ -95,8 +97,8 @@ impl fmt::Display for Source {
 /// Which kernel ran, and who chose it.
 #[derive(Clone, Copy, Debug)]
 pub struct Used {
-    /// The kernel.
-    pub kernel: &'static Kernel,
+    /// The kernel and its arguments.
+    pub launch: Launch,
     /// Who chose it.
     pub source: Source,
 }
@@ -121,8 +123,8 @@ pub fn matmul(weights: &Weights, x: &[f32], batch: usize, y: &mut [f32], request
         y.fill(0.0);
     } else if !y.is_empty() {
         let threads = request.threads_of(pool);
-        let groups = activations::Groups::new(used.kernel, weights.class(), x, k, threads, pool)?;
-        tiles::run(weights, used.kernel, &groups, y, threads, pool);
+        let groups = activations::Groups::new(used.launch.kernel, weights.class(), x, k, threads, pool)?;
+        tiles::run(weights, used.launch, &groups, y, threads, pool);
     }
     Ok(used)
 }

@@ -3,9 +3,10 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
-use quantloom_kernels::abi::Kernel;
+use quantloom_kernels::abi::{Arguments, Kernel};
 use quantloom_kernels::lanes::prefetch_write;
 
+use super::Launch;
 use super::activations::Groups;
 use super::blocking::Blocking;
 use crate::pool::Pool;
@@ -15,8 +16,8 @@ use crate::weights::{Scratch, Weights};
 const COLUMNS_AHEAD: usize = 8;
 
 /// Runs a kernel over all rows and columns.
-pub fn run(weights: &Weights, kernel: &'static Kernel, groups: &Groups, y: &mut [f32], threads: usize, pool: &Pool) {
-    let walk = Walk::new(weights, kernel, groups, threads);
+pub fn run(weights: &Weights, launch: Launch, groups: &Groups, y: &mut [f32], threads: usize, pool: &Pool) {
+    let walk = Walk::new(weights, launch, groups, threads);
     let out = Output { values: y.as_mut_ptr(), n: weights.n(), batch: y.len() / weights.n() };
     pool.run_limited(threads, walk.chunks(), |chunk| walk.chunk(chunk, &out));
 }
@@ -25,15 +26,19 @@ pub fn run(weights: &Weights, kernel: &'static Kernel, groups: &Groups, y: &mut 
 struct Walk<'a> {
     weights: &'a Weights,
     kernel: &'static Kernel,
+    arguments: Arguments,
     groups: &'a Groups,
     tiles: usize,
     blocking: Blocking,
 }
 
 impl<'a> Walk<'a> {
-    fn new(weights: &'a Weights, kernel: &'static Kernel, groups: &'a Groups, threads: usize) -> Self {
+    fn new(weights: &'a Weights, launch: Launch, groups: &'a Groups, threads: usize) -> Self {
+        let Launch { kernel, far, near, .. } = launch;
         let tiles = weights.n().div_ceil(kernel.rows);
-        Self { weights, kernel, groups, tiles, blocking: Blocking::new(weights, kernel, groups, threads) }
+        let blocking = Blocking::new(weights, launch, groups, threads);
+        let arguments = Arguments { tiles: blocking.tiles_a_turn, far, near, touches: blocking.touches };
+        Self { weights, kernel, arguments, groups, tiles, blocking }
     }
 
     fn row_chunks(&self) -> usize {
@@ -67,7 +72,7 @@ impl<'a> Walk<'a> {
             let weights = self.weights.tiles(tiles.start, rows, tiles.len(), scratch);
             let (units, palette) = (self.weights.units(), self.weights.palette());
             // SAFETY: the kernel was chosen because its instruction set is available.
-            unsafe { (self.kernel.run)(weights, units, self.groups.range(groups.clone()), palette, sums) };
+            unsafe { (self.kernel.run)(weights, units, self.groups.range(groups.clone()), palette, self.arguments, sums) };
             // Column by column: rows of a column lie side by side, columns on pages of their own.
             let columns = groups.len() * cols;
             let first = groups.start * cols;

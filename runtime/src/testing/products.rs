@@ -77,7 +77,7 @@ impl<'a> Problem<'a> {
     /// Compares one product with the results that are right for the distinct rows of activations.
     fn compare(&self, kernel: &'static Kernel, batch: usize, threads: usize, wanted: &[f32]) -> Result<(), Failure> {
         let (n, k) = (self.weights.n(), self.weights.k());
-        let request = Request { numerics: kernel.numerics, isa: None, kernel: Some(kernel), threads };
+        let request = Request { numerics: kernel.numerics, isa: None, launch: Some(kernel.into()), threads };
         let mut y = vec![f32::NAN; batch * n];
         let fail = |what: String| Failure::new(self.weights.format(), what);
         matmul(&self.weights, &self.x[..batch * k], batch, &mut y, &request, self.pool)

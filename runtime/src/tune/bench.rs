@@ -1,6 +1,7 @@
 //! Problems that differ in their batch size only, measured one after the other on the same weights.
 
 use super::admission::admit;
+use super::arguments::alternatives;
 use super::deadline::Deadline;
 use super::field::field;
 use super::race::Race;
@@ -10,7 +11,7 @@ use super::turn::Turn;
 use super::{Choices, Digest, Effort, Entry, Keep, Key, Origin, Outcome, Status, Time, Timing, place};
 use crate::error::Result;
 use crate::machine::Facts;
-use crate::matmul;
+use crate::matmul::{self, Launch};
 use crate::pool::Pool;
 use crate::registry::Kernel;
 use crate::weights::Weights;
@@ -55,72 +56,99 @@ impl<'a> Bench<'a> {
             return Ok(None);
         }
         let default = matmul::default(&self.runners, batch);
-        let runners = field(&self.runners, default, key, batch, effort, &caches);
-        let position = runners.iter().position(|kernel| std::ptr::eq(*kernel, default)).unwrap_or_default();
+        let kernels = field(&self.runners, default.kernel, key, batch, effort, &caches);
+        let launches =
+            kernels.into_iter().map(|kernel| if kernel.name == default.kernel.name { default } else { kernel.into() });
+        let launches = launches.collect::<Vec<_>>();
         let mut watch = Stopwatch::new(&self.stock, key.n, batch, default, key.threads, self.pool)?;
-        let race = Race::run(runners.len(), position, effort.rounds(), deadline, |runner| watch.time(runners[runner]))?;
-        Ok(race.map(|race| {
-            let keep = if race.spread() > RESTLESS { Keep::InMemory } else { Keep::InFile };
-            let finish = Finish { key, batch, effort, runners: &runners, race: &race, default: position };
-            choices.record(finish.entry(), keep);
-            finish.outcome(keep)
-        }))
+        let mut run = |launches: &[Launch], first| {
+            Race::run(launches.len(), first, effort.rounds(), deadline, |runner| watch.time(launches[runner]))
+        };
+        let position = launches.iter().position(|launch| *launch == default).unwrap_or_default();
+        let Some(race) = run(&launches, position)? else { return Ok(None) };
+        let keep = if race.spread() > RESTLESS { Keep::InMemory } else { Keep::InFile };
+        let mut finish = Finish::of(key, batch, effort, &launches, &race, position);
+        // The kernel is found, now the arguments that it is given. Without the time for it, they are those of its card.
+        let winner = finish.launch;
+        let others = [vec![winner], alternatives(winner, batch, effort)].concat();
+        if others.len() > 1
+            && let Some(race) = run(&others, 0)?
+        {
+            finish.refine(&others, &race);
+        }
+        choices.record(finish.entry(), keep);
+        Ok(Some(finish.outcome(keep)))
     }
 }
 
-/// A race that was run.
+/// What the races of a problem came to.
 struct Finish<'a> {
     key: &'a Key,
     batch: usize,
     effort: Effort,
-    runners: &'a [&'static Kernel],
-    race: &'a Race,
-    /// Position of the default.
-    default: usize,
+    default: Launch,
+    /// What won.
+    launch: Launch,
+    /// All that was measured; ratios are to the default.
+    timings: Vec<Timing>,
+    spread: f64,
 }
 
-impl Finish<'_> {
+impl<'a> Finish<'a> {
+    /// Of the race of the kernels, the one at `position` being the default.
+    fn of(key: &'a Key, batch: usize, effort: Effort, launches: &[Launch], race: &Race, position: usize) -> Self {
+        let (launch, default, spread) = (launches[race.winner()], launches[position], race.spread());
+        let timings = launches.iter().enumerate().map(|(runner, &launch)| timing(launch, race, runner)).collect();
+        Self { key, batch, effort, default, launch, timings, spread }
+    }
+
+    /// Takes in the race of the winner, which comes first, against itself with other arguments.
+    fn refine(&mut self, launches: &[Launch], race: &Race) {
+        let ratio = self.timings.iter().find(|timing| timing.launch == self.launch).map_or(1.0, |timing| timing.ratio);
+        let others = (1..launches.len()).map(|runner| timing(launches[runner], race, runner));
+        self.timings.extend(others.map(|timing| Timing { ratio: timing.ratio * ratio, ..timing }));
+        self.launch = launches[race.winner()];
+    }
+
     fn entry(&self) -> Entry {
-        let Self { key, batch, effort, runners, race, default } = *self;
-        let winner = runners[race.winner()];
-        let time = |(runner, kernel): (usize, &&'static Kernel)| Time {
-            kernel: kernel.name.to_owned(),
-            ns: race.median(runner) as u64,
-            ratio: thousandths(race.ratio(runner)),
-            rounds: race.rounds(runner),
+        let Self { key, batch, effort, default, launch, timings, spread } = self;
+        let time = |timing: &Timing| Time {
+            kernel: timing.launch.to_string(),
+            ns: timing.median_ns as u64,
+            ratio: thousandths(timing.ratio),
+            rounds: timing.rounds,
         };
         Entry {
-            key: key.clone(),
-            kernel: winner.name.to_owned(),
-            kernel_hash: Digest(winner.hash),
-            default: runners[default].name.to_owned(),
-            measured: batch,
-            spread: thousandths(race.spread()),
-            effort,
+            key: (*key).clone(),
+            kernel: launch.to_string(),
+            kernel_hash: Digest(launch.kernel.hash),
+            default: default.to_string(),
+            measured: *batch,
+            spread: thousandths(*spread),
+            effort: *effort,
             origin: Origin::Local,
             system: place::system().to_owned(),
-            times: runners.iter().enumerate().map(time).collect(),
+            times: timings.iter().map(time).collect(),
         }
     }
 
-    fn outcome(&self, keep: Keep) -> Outcome {
-        let Self { key, runners, race, default, .. } = *self;
-        let timing = |(runner, &kernel): (usize, &&'static Kernel)| Timing {
-            kernel,
-            median_ns: race.median(runner),
-            ratio: race.ratio(runner),
-            rounds: race.rounds(runner),
-        };
+    fn outcome(self, keep: Keep) -> Outcome {
+        let Self { key, default, launch, timings, .. } = self;
         Outcome {
             key: key.clone(),
-            kernel: runners[race.winner()],
-            default: runners[default],
+            launch,
+            default,
             status: if keep == Keep::InFile { Status::Tuned } else { Status::Unsteady },
-            timings: runners.iter().enumerate().map(timing).collect(),
+            timings,
             quarantined: Vec::new(),
             warnings: Vec::new(),
         }
     }
+}
+
+/// What a race says of a runner.
+fn timing(launch: Launch, race: &Race, runner: usize) -> Timing {
+    Timing { launch, median_ns: race.median(runner), ratio: race.ratio(runner), rounds: race.rounds(runner) }
 }
 
 /// A number to three decimals, as it is written.
@@ -152,10 +180,10 @@ mod tests {
         let kernels = [&[wrong][..], &right].concat();
         let choices = Choices::new(None);
         let outcome = measure(&weights, &kernels, &choices).unwrap();
-        assert!(!std::ptr::eq(outcome.kernel, wrong) && !std::ptr::eq(outcome.default, wrong));
-        assert_eq!(outcome.timings.len(), right.len());
+        assert!(!std::ptr::eq(outcome.launch.kernel, wrong) && !std::ptr::eq(outcome.default.kernel, wrong));
+        assert!(right.iter().all(|kernel| outcome.timings.iter().any(|timing| timing.launch == Launch::of(kernel))));
         let (found, _) = choices.find(&outcome.key).unwrap();
-        assert_eq!(found.name, outcome.kernel.name);
+        assert_eq!(found, outcome.launch);
     }
 
     #[test]

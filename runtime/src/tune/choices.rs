@@ -11,8 +11,7 @@ use super::shipped::{self, Table};
 use super::turn::Turn;
 use super::{CacheFile, Contents, Effort, Entry, Key, Mode, Pins, Settings, Variants, place};
 use crate::error::Result;
-use crate::matmul::Source;
-use crate::registry::Kernel;
+use crate::matmul::{Launch, Source};
 
 /// Choices that are known: a memory, perhaps a file behind it, which is read at the first look-up and written by
 /// [`Choices::publish`], and perhaps shipped tables. May be shared by threads, and the file by processes.
@@ -37,7 +36,7 @@ pub struct Choices {
 }
 
 /// What look-ups came to, by key and batch size: forgotten when anything changes.
-type Answers = HashMap<(Key, usize), (&'static Kernel, Source)>;
+type Answers = HashMap<(Key, usize), (Launch, Source)>;
 
 /// Where an entry is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,18 +142,18 @@ impl Choices {
     /// The kernel that was measured to be the best for a problem, unless it is quarantined or nothing measured is to be followed,
     /// and who remembered it. Only the first call reads the files.
     #[must_use]
-    pub fn find(&self, key: &Key) -> Option<(&'static Kernel, Source)> {
+    pub fn find(&self, key: &Key) -> Option<(Launch, Source)> {
         if !self.mode().is_ok_and(Mode::follows_measurements) {
             return None;
         }
         [Source::Memory, Source::Cache, Source::Shipped, Source::Relative]
             .into_iter()
-            .find_map(|source| Some((self.kernel(source, key)?, source)))
-            .filter(|(kernel, _)| !self.variants.is_quarantined(kernel))
+            .find_map(|source| Some((self.launch(source, key)?, source)))
+            .filter(|(launch, _)| !self.variants.is_quarantined(launch.kernel))
     }
 
     /// As [`Choices::find`], but only what was measured at least that thoroughly on this machine, or, where a quick look does, on such a one.
-    pub(super) fn measured(&self, key: &Key, effort: Effort) -> Option<(&'static Kernel, Source)> {
+    pub(super) fn measured(&self, key: &Key, effort: Effort) -> Option<(Launch, Source)> {
         self.find(key).filter(|&(_, source)| match source {
             Source::Memory | Source::Cache => self.entry(source, key).is_some_and(|entry| entry.effort >= effort),
             source => source == Source::Shipped && effort == Effort::Quick,
@@ -162,11 +161,11 @@ impl Choices {
     }
 
     /// The kernel that one source says is the best, if it knows and this build has it.
-    pub(super) fn kernel(&self, source: Source, key: &Key) -> Option<&'static Kernel> {
+    pub(super) fn launch(&self, source: Source, key: &Key) -> Option<Launch> {
         match source {
-            Source::Memory => self.memory().kernel(key, Entry::kernel),
-            Source::Cache => self.cache().kernel(key, Entry::kernel),
-            Source::Shipped | Source::Relative => shipped::kernel(self.tables_of(source), key),
+            Source::Memory => self.memory().launch(key, Entry::launch),
+            Source::Cache => self.cache().launch(key, Entry::launch),
+            Source::Shipped | Source::Relative => shipped::launch(self.tables_of(source), key),
             Source::Pin | Source::Model | Source::Default => None,
         }
     }
@@ -215,13 +214,13 @@ impl Choices {
     }
 
     /// What a look-up came to before, unless the kernel was quarantined since.
-    pub(crate) fn answer(&self, key: &Key, batch: usize) -> Option<(&'static Kernel, Source)> {
+    pub(crate) fn answer(&self, key: &Key, batch: usize) -> Option<(Launch, Source)> {
         let found = self.answers.read().unwrap_or_else(PoisonError::into_inner).get(&(key.clone(), batch)).copied();
-        found.filter(|(kernel, _)| !self.variants.is_quarantined(kernel))
+        found.filter(|(launch, _)| !self.variants.is_quarantined(launch.kernel))
     }
 
     /// Keeps what a look-up came to.
-    pub(crate) fn keep_answer(&self, key: &Key, batch: usize, answer: (&'static Kernel, Source)) {
+    pub(crate) fn keep_answer(&self, key: &Key, batch: usize, answer: (Launch, Source)) {
         self.answers_mut().insert((key.clone(), batch), answer);
     }
 

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Digest, Key, Record};
-use crate::registry::{self, Kernel};
+use crate::matmul::Launch;
+use crate::registry;
 
 /// A choice, and the measurements behind it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -11,11 +12,11 @@ pub struct Entry {
     /// The problem.
     #[serde(flatten)]
     pub key: Key,
-    /// Name of the kernel that was chosen.
+    /// The kernel that was chosen and its arguments: see [`Launch`].
     pub kernel: String,
     /// The kernel's text when it was measured.
     pub kernel_hash: Digest,
-    /// Name of the kernel that runs when nothing has been measured.
+    /// What runs when nothing has been measured.
     pub default: String,
     /// The batch size that was measured.
     pub measured: usize,
@@ -68,7 +69,7 @@ impl Effort {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Time {
-    /// Name of the kernel.
+    /// The kernel and its arguments.
     pub kernel: String,
     /// Its median, in nanoseconds for all rows.
     pub ns: u64,
@@ -135,18 +136,20 @@ impl Entry {
         self.times.iter().find(|time| time.kernel == kernel)
     }
 
-    /// The kernel that was chosen, if this build still has it with the same text and this processor runs it.
+    /// What was chosen, if this build still has the kernel with the same text and this processor runs it.
     #[must_use]
-    pub fn kernel(&self) -> Option<&'static Kernel> {
+    pub fn launch(&self) -> Option<Launch> {
+        let (name, arguments) = Launch::split(&self.kernel);
         let Key { format, code, numerics, isa, .. } = &self.key;
         let format = registry::formats().find(|known| known.name == format && Key::code_of(known) == *code)?;
-        registry::kernels(format).iter().find(|kernel| {
-            kernel.name == self.kernel
+        let kernel = registry::kernels(format).iter().find(|kernel| {
+            kernel.name == name
                 && Digest(kernel.hash) == self.kernel_hash
                 && kernel.numerics == *numerics
                 && kernel.isa.name == isa
                 && (kernel.isa.available)()
-        })
+        })?;
+        Launch::parse(kernel, arguments).ok()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use quantloom_kernels::abi::Palette;
+use quantloom_kernels::abi::{Arguments, Palette};
 
 use crate::matmul::candidates;
 use crate::measure::synthetic;
@@ -53,9 +53,9 @@ pub fn kernel(weights: &Weights, name: &'static str) -> Kernel {
 pub fn wrong_kernel(weights: &Weights) -> &'static Kernel {
     /// A function pointer cannot hold it.
     static RIGHT: OnceLock<&'static Kernel> = OnceLock::new();
-    unsafe fn run(weights: &[u8], units: usize, activations: &[u8], palette: &Palette, out: &mut [f32]) {
+    unsafe fn run(weights: &[u8], units: usize, activations: &[u8], palette: &Palette, far: Arguments, out: &mut [f32]) {
         // SAFETY: every processor runs this kernel.
-        unsafe { (RIGHT.get().unwrap().run)(weights, units, activations, palette, out) };
+        unsafe { (RIGHT.get().unwrap().run)(weights, units, activations, palette, far, out) };
         out[0] = f32::from_bits(out[0].to_bits() ^ 1);
     }
     RIGHT.get_or_init(|| kernels(weights)[0]);
@@ -64,7 +64,7 @@ pub fn wrong_kernel(weights: &Weights) -> &'static Kernel {
 
 /// The first of [`kernels`], but it ends the process.
 pub fn trap(weights: &Weights) -> &'static Kernel {
-    unsafe fn run(_: &[u8], _: usize, _: &[u8], _: &Palette, _: &mut [f32]) {
+    unsafe fn run(_: &[u8], _: usize, _: &[u8], _: &Palette, _: Arguments, _: &mut [f32]) {
         std::process::abort();
     }
     Box::leak(Box::new(Kernel { run, ..kernel(weights, "trap") }))

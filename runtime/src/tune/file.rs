@@ -1,7 +1,7 @@
 //! Files of checked records: text that people can read, compare and keep, and that several processes may write.
 //!
 //! ```toml
-//! schema = 2
+//! schema = 3
 //! environment = "SomeMaker-6-207-2;48K-2048K-266240K;avx2+scalar"
 //!
 //! [[entry]]
@@ -27,7 +27,7 @@ use super::{Digest, Entry, VARIABLE, disk};
 use crate::error::{Error, Result};
 
 /// The meaning of the fields of a record. Folders are named by it: versions do not read each other's files.
-const SCHEMA: u32 = 2;
+const SCHEMA: u32 = 3;
 
 /// Something that is known under a key, and the file that such records are kept in.
 pub trait Record: Clone + Serialize + DeserializeOwned {

@@ -8,7 +8,7 @@ use super::deadline::Deadline;
 use super::turn::Turn;
 use super::{Bucket, Choices, Effort, Key, Outcome, Status};
 use crate::error::Result;
-use crate::matmul::{self, Request, candidates};
+use crate::matmul::{self, Launch, Request, candidates};
 use crate::pool::Pool;
 use crate::registry::{self, Isa, Kernel};
 use crate::weights::Weights;
@@ -102,8 +102,8 @@ impl<'a> Group<'a> {
         let key = self.key(batch);
         let default = self.default(batch, choices);
         let known = choices.find(&key);
-        let (kernel, status) = known.map_or((default, status), |(kernel, source)| (kernel, Status::Known(source)));
-        Outcome { quarantined: self.quarantined(choices), ..Outcome::unmeasured(key, kernel, default, status) }
+        let (launch, status) = known.map_or((default, status), |(launch, source)| (launch, Status::Known(source)));
+        Outcome { quarantined: self.quarantined(choices), ..Outcome::unmeasured(key, launch, default, status) }
     }
 
     /// Measures a batch size and records the choice, if there is time.
@@ -152,7 +152,7 @@ impl<'a> Group<'a> {
     }
 
     /// The card's default among those that may run; of all, if none may.
-    fn default(&self, batch: usize, choices: &Choices) -> &'static Kernel {
+    fn default(&self, batch: usize, choices: &Choices) -> Launch {
         let healthy = choices.variants().healthy(&self.candidates);
         matmul::default(if healthy.is_empty() { &self.candidates } else { &healthy }, batch)
     }

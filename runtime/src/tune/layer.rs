@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use super::{Entry, Key};
-use crate::registry::Kernel;
+use crate::matmul::Launch;
 
 /// Entries of one source.
 #[derive(Debug, Default)]
@@ -12,11 +12,11 @@ pub struct Layer {
     entries: HashMap<Key, Known>,
 }
 
-/// An entry, and its kernel once that was asked for: the format may be registered later than the entry is read.
+/// An entry, and its launch once that was asked for: the format may be registered later than the entry is read.
 #[derive(Debug)]
 struct Known {
     entry: Entry,
-    kernel: OnceLock<&'static Kernel>,
+    launch: OnceLock<Launch>,
 }
 
 impl Layer {
@@ -30,19 +30,19 @@ impl Layer {
         self.entries.get(key).map(|known| &known.entry)
     }
 
-    /// The kernel that the entry for a key chooses, if there is one and `kernel_of` finds it in this build.
-    pub fn kernel(&self, key: &Key, kernel_of: fn(&Entry) -> Option<&'static Kernel>) -> Option<&'static Kernel> {
+    /// What the entry for a key chooses, if there is one and `launch_of` finds it in this build.
+    pub fn launch(&self, key: &Key, launch_of: fn(&Entry) -> Option<Launch>) -> Option<Launch> {
         let known = self.entries.get(key)?;
-        if let Some(kernel) = known.kernel.get() {
-            return Some(kernel);
+        if let Some(launch) = known.launch.get() {
+            return Some(*launch);
         }
-        let kernel = kernel_of(&known.entry)?;
-        Some(known.kernel.get_or_init(|| kernel))
+        let launch = launch_of(&known.entry)?;
+        Some(*known.launch.get_or_init(|| launch))
     }
 
     /// Adds an entry under a key, in place of the one that was there.
     pub fn insert(&mut self, key: Key, entry: Entry) {
-        self.entries.insert(key, Known { entry, kernel: OnceLock::new() });
+        self.entries.insert(key, Known { entry, launch: OnceLock::new() });
     }
 }
 

@@ -176,7 +176,7 @@ impl Item {
         if !self.n.is_multiple_of(format.row_multiple()) {
             return Err(Error::BadN { format: name, n: self.n, multiple: format.row_multiple() }.to_string());
         }
-        let request = Request { numerics, isa, kernel: None, threads: self.threads.unwrap_or(0) };
+        let request = Request { numerics, isa, launch: None, threads: self.threads.unwrap_or(0) };
         Ok(Problem { format, n: self.n, k: self.k, layout: self.layout, batches: self.batches.clone(), request })
     }
 }

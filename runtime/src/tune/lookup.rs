@@ -6,7 +6,7 @@ use super::cost::{Model, Problem};
 use super::{Choices, Entry, Key, MODE, Mode};
 use crate::error::Result;
 use crate::machine::Facts;
-use crate::matmul::{self, Source};
+use crate::matmul::{self, Launch, Source};
 use crate::registry::{self, Format, Isa, Kernel};
 use crate::weights::Layout;
 
@@ -40,7 +40,7 @@ pub struct Link {
 #[derive(Clone, Debug)]
 pub enum Answer {
     /// This one.
-    Kernel(&'static Kernel),
+    Kernel(Launch),
     /// The source does not know.
     Silent(Silence),
 }
@@ -127,10 +127,10 @@ impl<'a> Lookup<'a> {
     ///
     /// # Errors
     /// [`crate::Error::Setting`] if the user's environment says what cannot be followed.
-    pub fn choose(&self) -> Result<(&'static Kernel, Source)> {
+    pub fn choose(&self) -> Result<(Launch, Source)> {
         for source in ORDER {
-            if let Answer::Kernel(kernel) = self.ask(source)? {
-                return Ok((kernel, source));
+            if let Answer::Kernel(launch) = self.ask(source)? {
+                return Ok((launch, source));
             }
         }
         Ok((self.default(), Source::Default))
@@ -146,8 +146,8 @@ impl<'a> Lookup<'a> {
         let same = std::ptr::eq::<Kernel>;
         let candidate = |&kernel| Candidate {
             kernel,
-            chosen: same(kernel, chosen),
-            default: same(kernel, self.default()),
+            chosen: same(kernel, chosen.kernel),
+            default: same(kernel, self.default().kernel),
             quarantined: self.choices.variants().is_quarantined(kernel),
             expected_ns: self.expected(kernel),
         };
@@ -167,20 +167,21 @@ impl<'a> Lookup<'a> {
     }
 
     /// The kernel that the user named for such a call.
-    fn pinned(&self) -> Result<Option<&'static Kernel>> {
+    fn pinned(&self) -> Result<Option<Launch>> {
         let owner = |isa| registry::kernel_isa(self.format, self.key.numerics, isa);
         let allowed = |isa: &'static Isa| self.isa.is_none_or(|named| std::ptr::eq(owner(named), isa));
-        let pins = self.choices.pins()?.kernels(self.format)?;
-        Ok(pins.into_iter().find(|kernel| kernel.numerics == self.key.numerics && allowed(kernel.isa)))
+        let pins = self.choices.pins()?.launches(self.format)?;
+        Ok(pins.into_iter().find(|pin| pin.kernel.numerics == self.key.numerics && allowed(pin.kernel.isa)))
     }
 
     fn measured(&self, source: Source) -> Result<Answer> {
         if !self.choices.mode()?.follows_measurements() {
             return Ok(Answer::Silent(Silence::Off));
         }
-        if let Some(kernel) = self.choices.kernel(source, &self.key) {
-            let quarantined = self.choices.variants().is_quarantined(kernel);
-            return Ok(if quarantined { Answer::Silent(Silence::Quarantined(kernel.name)) } else { Answer::Kernel(kernel) });
+        if let Some(launch) = self.choices.launch(source, &self.key) {
+            let quarantined = self.choices.variants().is_quarantined(launch.kernel);
+            let name = launch.kernel.name;
+            return Ok(if quarantined { Answer::Silent(Silence::Quarantined(name)) } else { Answer::Kernel(launch) });
         }
         let entry = self.choices.entry(source, &self.key);
         Ok(Answer::Silent(entry.map_or(Silence::NotMeasured, |entry| Silence::OtherBuild(entry.kernel))))
@@ -201,16 +202,16 @@ impl<'a> Lookup<'a> {
 
     /// The kernel that the cost model expects to be clearly faster than the default.
     fn modelled(&self) -> Answer {
-        let default = self.default();
+        let default = self.default().kernel;
         let Some((model, problem)) = self.model(default) else { return Answer::Silent(Silence::NoModel) };
         let healthy = self.choices.variants().healthy(&self.candidates);
         let better = model.better_than(default, &healthy, &problem, &Facts::detect().caches);
-        better.map_or(Answer::Silent(Silence::NoGain), Answer::Kernel)
+        better.map_or(Answer::Silent(Silence::NoGain), |kernel| Answer::Kernel(Launch::of(kernel)))
     }
 
     /// The card's default among the kernels that may run: of this instruction set, or of the next lower one that has any. Of all, if none
     /// may.
-    fn default(&self) -> &'static Kernel {
+    fn default(&self) -> Launch {
         let variants = self.choices.variants();
         let mut healthy = variants.healthy(&self.candidates);
         let lower = registry::isas().iter().rev().filter(|isa| isa.rank < self.candidates[0].isa.rank && (isa.available)());

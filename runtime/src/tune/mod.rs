@@ -13,12 +13,13 @@
 //! # fn tune(weights: &Weights) -> quantloom::Result<()> {
 //! let budget = Duration::from_millis(100);
 //! let outcome = Tuner::new(tune::choices()).tune(weights, 8, &Request::default(), Pool::global(), budget)?;
-//! println!("{} ({})", outcome.kernel.name, outcome.status.name());
+//! println!("{} ({})", outcome.launch, outcome.status.name());
 //! # Ok(())
 //! # }
 //! ```
 
 mod admission;
+mod arguments;
 mod bench;
 mod choices;
 pub mod cost;

@@ -52,12 +52,12 @@ pub fn noise(pool: &Pool, budget: Duration) -> Result<Option<Noise>> {
     let Some(problem) = problem() else { return Ok(None) };
     let weights = problem.sample(pool)?;
     let deadline = Deadline::after(budget);
-    let kernel = matmul::default(&candidates(&weights, problem.request.numerics, problem.isa())?, BATCH);
-    let mut watch = Stopwatch::new(&Stock::new(&[&weights]), problem.n, BATCH, kernel, pool.threads(), pool)?;
+    let launch = matmul::default(&candidates(&weights, problem.request.numerics, problem.isa())?, BATCH);
+    let mut watch = Stopwatch::new(&Stock::new(&[&weights]), problem.n, BATCH, launch, pool.threads(), pool)?;
     let mut pairs = Vec::new();
     let (least, most) = PAIRS;
     while pairs.len() < least || pairs.len() < most && deadline.allows(Duration::ZERO) {
-        pairs.push((watch.time(kernel)?, watch.time(kernel)?));
+        pairs.push((watch.time(launch)?, watch.time(launch)?));
     }
     Ok(Some(Noise::of(&pairs)))
 }

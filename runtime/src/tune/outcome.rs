@@ -2,7 +2,7 @@
 
 use super::Key;
 use crate::error::Error;
-use crate::matmul::Source;
+use crate::matmul::{Launch, Source};
 use crate::registry::Kernel;
 
 /// What tuning one problem came to.
@@ -10,10 +10,10 @@ use crate::registry::Kernel;
 pub struct Outcome {
     /// The problem.
     pub key: Key,
-    /// The kernel that runs from now on.
-    pub kernel: &'static Kernel,
-    /// The kernel that the choice was measured against: the card's default for the batch size.
-    pub default: &'static Kernel,
+    /// What runs from now on.
+    pub launch: Launch,
+    /// What the choice was measured against: the default for the batch size.
+    pub default: Launch,
     /// How the kernel was found.
     pub status: Status,
     /// What was measured, in card order; empty if nothing was.
@@ -54,11 +54,11 @@ impl Status {
     }
 }
 
-/// The times of one kernel.
+/// The times of one kernel with its arguments.
 #[derive(Clone, Copy, Debug)]
 pub struct Timing {
-    /// The kernel.
-    pub kernel: &'static Kernel,
+    /// The kernel and its arguments.
+    pub launch: Launch,
     /// The median, in nanoseconds for all rows.
     pub median_ns: f64,
     /// The median of its times over those of the default in the same rounds: below 1 is faster.
@@ -69,7 +69,7 @@ pub struct Timing {
 
 impl Outcome {
     /// The outcome for a problem that was not measured.
-    pub(super) fn unmeasured(key: Key, kernel: &'static Kernel, default: &'static Kernel, status: Status) -> Self {
-        Self { key, kernel, default, status, timings: Vec::new(), quarantined: Vec::new(), warnings: Vec::new() }
+    pub(super) fn unmeasured(key: Key, launch: Launch, default: Launch, status: Status) -> Self {
+        Self { key, launch, default, status, timings: Vec::new(), quarantined: Vec::new(), warnings: Vec::new() }
     }
 }

@@ -3,13 +3,13 @@
 use std::str::FromStr;
 
 use crate::error::{Error, Result};
-use crate::matmul::OPERATION;
+use crate::matmul::{Launch, OPERATION};
 use crate::registry::{self, Format, Kernel};
 
 use super::settings::PIN;
 
 /// Kernels by format and operation: `format/operation=variant`, several of them with commas between. A variant is a kernel's name, or
-/// what follows the format in it. One that computes another numerics class than a call asks for, or runs on another instruction set than
+/// what follows the format in it, perhaps with arguments: see [`Launch`]. One that computes another numerics class than a call asks for, or runs on another instruction set than
 /// the call names, says nothing about that call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pins {
@@ -47,20 +47,20 @@ impl FromStr for Pin {
 }
 
 impl Pins {
-    /// The kernels that are named for a format.
+    /// What is named for a format.
     ///
     /// # Errors
     /// [`Error::Setting`] if any of the pins names a format or a variant that does not exist, or that this processor does not run: to
     /// pass over it would compare what nobody meant to compare.
-    pub fn kernels(&self, format: &Format) -> Result<Vec<&'static Kernel>> {
-        let mut kernels = Vec::new();
+    pub fn launches(&self, format: &Format) -> Result<Vec<Launch>> {
+        let mut launches = Vec::new();
         for pin in &self.pins {
-            let kernel = pin.kernel().map_err(|detail| self.wrong(detail))?;
-            if kernel.format == format.name {
-                kernels.push(kernel);
+            let launch = pin.launch().map_err(|detail| self.wrong(detail))?;
+            if launch.kernel.format == format.name {
+                launches.push(launch);
             }
         }
-        Ok(kernels)
+        Ok(launches)
     }
 
     /// Whether nothing is pinned.
@@ -75,19 +75,20 @@ impl Pins {
 }
 
 impl Pin {
-    fn kernel(&self) -> Result<&'static Kernel, String> {
+    fn launch(&self) -> Result<Launch, String> {
         let format = registry::format_by_name(&self.format).map_err(|error| error.to_string())?;
+        let (name, arguments) = Launch::split(&self.variant);
         let named = |kernel: &&Kernel| {
             let short = kernel.name.strip_prefix(kernel.format).and_then(|rest| rest.strip_prefix('.'));
-            kernel.name == self.variant || short == Some(&*self.variant)
+            kernel.name == name || short == Some(name)
         };
         let kernel = registry::kernels(format).iter().find(named);
-        let kernel = kernel
-            .ok_or_else(|| format!("{} has no variant {:?}; `quantloom explain {0}` lists them", format.name, self.variant))?;
+        let kernel =
+            kernel.ok_or_else(|| format!("{} has no variant {name:?}; `quantloom explain {0}` lists them", format.name))?;
         if !(kernel.isa.available)() {
             return Err(format!("this processor does not run {}", kernel.name));
         }
-        Ok(kernel)
+        Launch::parse(kernel, arguments)
     }
 }
 
@@ -106,8 +107,7 @@ mod tests {
         let short = &kernel.name[format.name.len() + 1..];
         for variant in [kernel.name, short] {
             let pins = format!(" {}/matmul={variant} ,", format.name.to_lowercase()).parse::<Pins>().unwrap();
-            let found = pins.kernels(format).unwrap();
-            assert!(found.len() == 1 && std::ptr::eq(found[0], kernel));
+            assert_eq!(pins.launches(format).unwrap(), [Launch::of(kernel)]);
         }
         assert!("".parse::<Pins>().unwrap().is_empty());
     }
@@ -119,7 +119,7 @@ mod tests {
         }
         let (format, kernel) = a_kernel();
         for wrong in [format!("none/matmul={}", kernel.name), format!("{}/matmul=none", format.name)] {
-            let error = wrong.parse::<Pins>().unwrap().kernels(format).unwrap_err().to_string();
+            let error = wrong.parse::<Pins>().unwrap().launches(format).unwrap_err().to_string();
             assert!(error.starts_with(PIN) && error.lines().count() == 1, "{error}");
         }
     }

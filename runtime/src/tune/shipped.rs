@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 
 use super::layer::Layer;
 use super::{Digest, Entry, Key, file};
+use crate::matmul::Launch;
 use crate::registry::{self, Kernel};
 
 /// The texts of `runtime/tables/`.
@@ -56,7 +57,7 @@ impl Table {
 /// a relative of it.
 #[must_use]
 pub fn shipped() -> (usize, usize) {
-    let useful = |table: &Table| table.layer.entries().filter(|entry| kernel_by_name(entry).is_some()).count();
+    let useful = |table: &Table| table.layer.entries().filter(|entry| launch_by_name(entry).is_some()).count();
     let count =
         |holds: fn(&Table, &str) -> bool| tables().iter().filter(|table| holds(table, super::environment())).map(useful).sum();
     (count(Table::is_for), count(Table::is_for_a_relative_of))
@@ -68,23 +69,24 @@ pub fn entry(mut tables: impl Iterator<Item = &'static Table>, key: &Key) -> Opt
     tables.find_map(|table| table.layer.entry(&key))
 }
 
-/// The kernel that the first of them that knows says is the best, if this build has it.
-pub fn kernel(mut tables: impl Iterator<Item = &'static Table>, key: &Key) -> Option<&'static Kernel> {
+/// What the first of them that knows says is the best, if this build has it.
+pub fn launch(mut tables: impl Iterator<Item = &'static Table>, key: &Key) -> Option<Launch> {
     let key = without_code(key);
-    tables.find_map(|table| table.layer.kernel(&key, kernel_by_name))
+    tables.find_map(|table| table.layer.launch(&key, launch_by_name))
 }
 
-/// The kernel of an entry by its name alone.
-fn kernel_by_name(entry: &Entry) -> Option<&'static Kernel> {
+/// What an entry chose, by the name of the kernel alone.
+fn launch_by_name(entry: &Entry) -> Option<Launch> {
     let Key { format, numerics, isa, batch, .. } = &entry.key;
     let format = registry::format_by_name(format).ok()?;
     let of_class = |kernel: &&Kernel| kernel.numerics == *numerics && kernel.isa.name == isa && (kernel.isa.available)();
     let kernels = registry::kernels(format).iter().filter(of_class).collect::<Vec<_>>();
     let default = (!kernels.is_empty()).then(|| crate::matmul::default(&kernels, batch.first()))?;
-    if default.name != entry.default {
+    if default.kernel.name != Launch::split(&entry.default).0 {
         return None;
     }
-    kernels.into_iter().find(|kernel| kernel.name == entry.kernel)
+    let (name, arguments) = Launch::split(&entry.kernel);
+    Launch::parse(kernels.into_iter().find(|kernel| kernel.name == name)?, arguments).ok()
 }
 
 fn without_code(key: &Key) -> Key {
@@ -141,7 +143,7 @@ mod tests {
     #[test]
     fn a_table_holds_on_its_processor_and_on_relatives() {
         let weights = fake::weights(16, 1);
-        let default = matmul::default(&fake::kernels(&weights), 1).name;
+        let default = matmul::default(&fake::kernels(&weights), 1).kernel.name;
         let here = place::environment();
         let family = here.split(';').next().unwrap();
         for (environment, relatives, wanted) in [
@@ -151,7 +153,7 @@ mod tests {
         ] {
             let (choices, key, last) = following(environment, relatives, default);
             let found = choices.find(&key);
-            assert_eq!(found.map(|(kernel, source)| (kernel.name, source)), wanted.map(|source| (last.name, source)));
+            assert_eq!(found.map(|(launch, source)| (launch.kernel.name, source)), wanted.map(|source| (last.name, source)));
             choices.set_mode(Mode::Off);
             assert!(choices.find(&key).is_none());
         }

@@ -1,4 +1,4 @@
-//! Times of kernels, taken on a part of the work.
+//! Times of kernels with their arguments, taken on a part of the work.
 
 use std::time::{Duration, Instant};
 
@@ -6,10 +6,9 @@ use super::stock::Stock;
 use quantloom_kernels::abi::TILE_ROWS;
 
 use crate::error::Result;
-use crate::matmul::{activations::Groups, tiles};
+use crate::matmul::{Launch, activations::Groups, tiles};
 use crate::measure;
 use crate::pool::Pool;
-use crate::registry::Kernel;
 use crate::weights::Weights;
 
 /// Takes of a sample, of which the median counts: one that another program disturbs does not matter.
@@ -39,19 +38,19 @@ pub struct Stopwatch<'a> {
 }
 
 impl<'a> Stopwatch<'a> {
-    /// A stopwatch for products of a batch and `n` rows, of which the matrices of a stock are samples. `kernel` tells how large a
+    /// A stopwatch for products of a batch and `n` rows, of which the matrices of a stock are samples. `launch` tells how large a
     /// part is measured.
     ///
     /// # Errors
     /// As [`Stopwatch::time`].
-    pub fn new(stock: &Stock, n: usize, batch: usize, kernel: &'static Kernel, threads: usize, pool: &'a Pool) -> Result<Self> {
+    pub fn new(stock: &Stock, n: usize, batch: usize, launch: Launch, threads: usize, pool: &'a Pool) -> Result<Self> {
         let (rows_at_hand, k, unit) = (stock.sample().n(), stock.sample().k(), TILE_ROWS * threads);
         let least = least_rows(threads).min(rows_at_hand);
         let x = measure::activations(batch, k);
         let mut watch = Self { pool, threads, n, pieces: stock.pieces(least), next: 0, calls: 1, x, y: Vec::new() };
         // The first call finds nothing ready, not even the threads.
-        watch.take(kernel)?;
-        let whole = watch.time(kernel)?;
+        watch.take(launch)?;
+        let whole = watch.time(launch)?;
         let fitting = (n as f64 * nanoseconds(LONG) / whole) as usize / unit * unit;
         let rows = if fitting < rows_at_hand { fitting.max(least) } else { rows_at_hand };
         watch.pieces = stock.pieces(rows);
@@ -59,27 +58,27 @@ impl<'a> Stopwatch<'a> {
         Ok(watch)
     }
 
-    /// The nanoseconds that `kernel` takes for all rows, preparing the activations included.
+    /// The nanoseconds that `launch` takes for all rows, preparing the activations included.
     ///
     /// # Errors
     /// [`crate::Error::OutOfMemory`].
-    pub fn time(&mut self, kernel: &'static Kernel) -> Result<f64> {
+    pub fn time(&mut self, launch: Launch) -> Result<f64> {
         let start = Instant::now();
-        let mut takes = [self.take(kernel)?; TAKES];
+        let mut takes = [self.take(launch)?; TAKES];
         if start.elapsed() >= ENOUGH {
             return Ok(takes[0]);
         }
         for take in &mut takes[1..] {
-            *take = self.take(kernel)?;
+            *take = self.take(launch)?;
         }
         takes.sort_unstable_by(f64::total_cmp);
         Ok(takes[TAKES / 2])
     }
 
-    fn take(&mut self, kernel: &'static Kernel) -> Result<f64> {
+    fn take(&mut self, launch: Launch) -> Result<f64> {
         let (mut prepare, mut multiply) = (Duration::ZERO, Duration::ZERO);
         for _ in 0..self.calls {
-            let (prepared, multiplied) = self.call(kernel)?;
+            let (prepared, multiplied) = self.call(launch)?;
             prepare += prepared;
             multiply += multiplied;
         }
@@ -90,15 +89,15 @@ impl<'a> Stopwatch<'a> {
     }
 
     /// One multiplication by the piece whose turn it is: how long its two halves take.
-    fn call(&mut self, kernel: &'static Kernel) -> Result<(Duration, Duration)> {
+    fn call(&mut self, launch: Launch) -> Result<(Duration, Duration)> {
         let piece = &self.pieces[self.next % self.pieces.len()];
         self.next += 1;
         let batch = self.x.len() / piece.k();
         self.y.resize(batch * piece.n(), 0.0);
         let start = Instant::now();
-        let groups = Groups::new(kernel, piece.class(), &self.x, piece.k(), self.threads, self.pool)?;
+        let groups = Groups::new(launch.kernel, piece.class(), &self.x, piece.k(), self.threads, self.pool)?;
         let prepared = start.elapsed();
-        tiles::run(piece, kernel, &groups, &mut self.y, self.threads, self.pool);
+        tiles::run(piece, launch, &groups, &mut self.y, self.threads, self.pool);
         Ok((prepared, start.elapsed() - prepared))
     }
 }

@@ -11,7 +11,7 @@ use super::turn::Turn;
 use super::{Choices, Effort, Entry, Problem, State};
 use crate::error::Result;
 use crate::machine::Facts;
-use crate::matmul::{self, Request, candidates};
+use crate::matmul::{self, Launch, Request, candidates};
 use crate::pool::Pool;
 use crate::registry::{self, Format, Kernel};
 use crate::weights::Weights;
@@ -40,9 +40,10 @@ pub enum Verdict {
 /// What multiplications report.
 pub fn verify(entry: &Entry, choices: &Choices, pool: &Pool, budget: Duration) -> Result<Verdict> {
     let deadline = Deadline::after(budget);
-    let (Some(kernel), Ok(format)) = (entry.kernel(), registry::format_by_name(&entry.key.format)) else {
+    let (Some(launch), Ok(format)) = (entry.launch(), registry::format_by_name(&entry.key.format)) else {
         return Ok(Verdict::NotHere);
     };
+    let kernel = launch.kernel;
     if entry.key.threads > pool.threads() {
         return Ok(Verdict::NotHere);
     }
@@ -55,7 +56,7 @@ pub fn verify(entry: &Entry, choices: &Choices, pool: &Pool, budget: Duration) -
     }
     let all = candidates(&weights, kernel.numerics, kernel.isa)?;
     let default = matmul::default(&all, entry.measured);
-    compare(entry, &weights, kernel, default, pool, deadline)
+    compare(entry, &weights, launch, default, pool, deadline)
 }
 
 /// Whether a kernel gives the bits of the scalar reference.
@@ -67,19 +68,19 @@ fn is_right(weights: &Weights, kernel: &'static Kernel, pool: &Pool, turn: &Turn
 
 fn problem(entry: &Entry, format: &'static Format, kernel: &'static Kernel) -> Problem {
     let key = &entry.key;
-    let request = Request { numerics: key.numerics, isa: Some(kernel.isa), kernel: None, threads: key.threads };
+    let request = Request { numerics: key.numerics, isa: Some(kernel.isa), launch: None, threads: key.threads };
     Problem { format, n: key.n, k: key.k, layout: key.layout, batches: vec![entry.measured], request }
 }
 
 fn compare(
     entry: &Entry,
     weights: &Weights,
-    kernel: &'static Kernel,
-    default: &'static Kernel,
+    launch: Launch,
+    default: Launch,
     pool: &Pool,
     deadline: Deadline,
 ) -> Result<Verdict> {
-    if std::ptr::eq(kernel, default) {
+    if launch == default {
         return Ok(Verdict::Holds(1.0));
     }
     let (n, threads, batch) = (entry.key.n, entry.key.threads, entry.measured);
@@ -87,7 +88,7 @@ fn compare(
     if !stock.chill(batch, &Facts::detect().caches, threads, deadline)? {
         return Ok(Verdict::NoTime);
     }
-    let runners = [default, kernel];
+    let runners = [default, launch];
     let mut watch = Stopwatch::new(&stock, n, batch, default, threads, pool)?;
     let race = Race::run(runners.len(), 0, Effort::Full.rounds(), deadline, |runner| watch.time(runners[runner]))?;
     Ok(race.map_or(Verdict::NoTime, |race| of_ratio(race.ratio(1))))
@@ -119,7 +120,7 @@ mod tests {
         let kernels = fake::kernels(&weights);
         let entry = fake::entry(&weights, 1);
         let [first, .., last] = kernels[..] else { panic!("kernels to choose from") };
-        let verdict = compare(&entry, &weights, last, first, &Pool::new(1), Deadline::after(FOREVER)).unwrap();
+        let verdict = compare(&entry, &weights, last.into(), first.into(), &Pool::new(1), Deadline::after(FOREVER)).unwrap();
         assert!(matches!(verdict, Verdict::Holds(_) | Verdict::NoFaster(_)), "{verdict:?}");
     }
 

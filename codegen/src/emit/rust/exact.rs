@@ -1,6 +1,7 @@
 //! Kernel bodies of the numerics class `exact`: `sum = fma(w, x, sum)` in K order, `w` having the bits of the decoder's f32.
 
 use proc_macro2::TokenStream;
+use quantloom_spec::kernels::Prefetch;
 use quote::{format_ident, quote};
 
 use super::int8::{Source, cell};
@@ -42,7 +43,7 @@ impl Tile<'_> {
                 let (name, unit, part) = (format_ident!("weight{vector}"), format_ident!("unit{vector}"), self.part(vector));
                 let (index, value) =
                     (quote!(at_chunk * #chunk + #at), self.root(vector, "roots", &quote!(at_chunk * #chunk + #at), 1.0));
-                let starts_line = self.streams && (at * bytes).is_multiple_of(LINE);
+                let starts_line = self.prefetch != Prefetch::None && (at * bytes).is_multiple_of(LINE);
                 let ahead =
                     starts_line.then(|| self.prefetch_line(vector, &quote!(bytemuck::bytes_of(&#unit.roots[#index][#part]))));
                 quote!(#ahead let #name = #value;)

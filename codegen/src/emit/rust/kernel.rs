@@ -2,7 +2,7 @@
 
 use proc_macro2::{Ident, TokenStream};
 use quantloom_spec::isa::{Dot, Isa};
-use quantloom_spec::kernels::{Numerics, Schedule, Variant};
+use quantloom_spec::kernels::{Numerics, Prefetch, Schedule, Variant};
 use quote::{format_ident, quote};
 
 use super::counts::Counts;
@@ -54,11 +54,12 @@ impl<'a> Kernel<'a> {
     /// The kernel of a variant.
     pub fn new(class: &'a Class, isa: &Isa, variant: &'a Variant) -> Self {
         let width = Width::of(isa);
-        let streams = variant.schedule == Schedule::Direct && variant.prefetch > 0;
+        // A panel is asked for turn by turn, and not where it is read.
+        let prefetch = if variant.schedule == Schedule::Direct { variant.prefetch } else { Prefetch::None };
         let vectors = variant.vectors_of(isa);
         let Registers { stored, tight } = Registers::of(variant, class, isa);
         let (cols, steps, matrix) = (variant.cols, variant.steps, variant.multiplies_matrices(isa));
-        Self { variant, tile: Tile { class, width, vectors, cols, steps, streams, stored, tight, matrix } }
+        Self { variant, tile: Tile { class, width, vectors, cols, steps, prefetch, stored, tight, matrix } }
     }
 
     /// The function's name.
@@ -89,7 +90,14 @@ impl<'a> Kernel<'a> {
             #counts
             #(#docs)*
             #features
-            pub fn #name(weights: &[u8], units: usize, activations: &[u8], palette: &abi::Palette, out: &mut [f32]) {
+            pub fn #name(
+                weights: &[u8],
+                units: usize,
+                activations: &[u8],
+                palette: &abi::Palette,
+                arguments: abi::Arguments,
+                out: &mut [f32],
+            ) {
                 #body
             }
         }
@@ -101,7 +109,7 @@ impl<'a> Kernel<'a> {
         let (weights, bytes) = (class.unit, class.unit_bytes() * panels);
         let operations = Counts::of(body, self.tile.width, self.variant.numerics).fields();
         let ahead = match self.variant.schedule {
-            _ if self.variant.prefetch == 0 => quote!(0),
+            _ if self.variant.prefetch == Prefetch::None => quote!(0),
             Schedule::Direct => {
                 let segment = bytes * SEGMENT / weights;
                 quote!(#segment)
@@ -140,13 +148,10 @@ impl<'a> Kernel<'a> {
         let (segment, panels) = (SEGMENT / tile.class.unit, self.variant.rows / PANEL_ROWS);
         let columns = unit::columns_name(self.variant.numerics, cols);
         let order = self.order();
-        let ahead = (self.turns_ahead() > 0).then(|| {
-            let turns = self.turns_ahead();
-            quote!(let ahead = order.ahead(first / #segment, tile, #turns);)
-        });
+        let ahead = self.prefetches().then(|| quote!(let ahead = order.ahead(segment, tile - first_tile);));
         let panel_lets = (0..panels).map(|panel| {
             let name = format_ident!("panel{panel}");
-            quote!(let #name = &panels[#panel * units..][..units];)
+            quote!(let #name = &tiles[(tile * #panels + #panel) * units..][..units];)
         });
         let memory = tile.memory();
         let stages = (self.variant.schedule == Schedule::Panel).then(|| {
@@ -160,17 +165,22 @@ impl<'a> Kernel<'a> {
             let tiles: &[Unit] = bytemuck::cast_slice(weights);
             let groups: &[#columns] = bytemuck::cast_slice(activations);
             let outs: &mut [[[[[f32; #lanes]; #parts]; #panels]; #cols]] = bytemuck::cast_slice_mut(out);
+            let (tile_count, group_count) = (tiles.len() / (#panels * units), groups.len() / units);
             #palette
             #order
             #memory
             #stages
-            for first in (0..units).step_by(#segment) {
-                let last = units.min(first + #segment);
-                let tiles = tiles.chunks_exact(#panels * units).zip(outs.chunks_exact_mut(groups.len() / units));
-                for (tile, (panels, outs)) in tiles.enumerate() {
-                    #(#panel_lets)*
-                    #ahead
-                    #work
+            for round in 0..tile_count.div_ceil(arguments.tiles) {
+                let first_tile = round * arguments.tiles;
+                let last_tile = tile_count.min(first_tile + arguments.tiles);
+                for segment in 0..units.div_ceil(#segment) {
+                    let first = segment * #segment;
+                    let last = units.min(first + #segment);
+                    for tile in first_tile..last_tile {
+                        #(#panel_lets)*
+                        #ahead
+                        #work
+                    }
                 }
             }
         }
@@ -179,44 +189,53 @@ impl<'a> Kernel<'a> {
     /// The order of reading, from which prefetches know what comes next.
     fn order(&self) -> Option<TokenStream> {
         let (segment, panels) = (SEGMENT / self.tile.class.unit, self.variant.rows / PANEL_ROWS);
-        (self.turns_ahead() > 0).then(|| {
+        self.prefetches().then(|| {
             quote! {
                 let order = Order {
-                    tiles: tiles.len() / (#panels * units),
+                    tiles: arguments.tiles,
+                    panels: #panels,
                     segments: units.div_ceil(#segment),
-                    tile_bytes: #panels * units * size_of::<Unit>(),
+                    panel_bytes: units * size_of::<Unit>(),
                     segment_bytes: #segment * size_of::<Unit>(),
+                    distances: Ahead { far: arguments.far as isize, near: arguments.near as isize },
                 };
             }
         })
     }
 
-    /// How many segments of a panel lie between what is read and what is prefetched.
-    fn turns_ahead(&self) -> usize {
-        self.variant.prefetch.div_ceil(self.tile.class.unit_bytes() * SEGMENT / self.tile.class.unit)
+    /// Whether it asks for memory ahead of its use.
+    fn prefetches(&self) -> bool {
+        self.variant.prefetch != Prefetch::None
     }
 
     /// What is done with one segment of one tile.
     fn work(&self) -> TokenStream {
+        let group = quote! {
+            let group_columns = &groups[group * units..][..units];
+            let out = &mut outs[tile * group_count + group];
+        };
         match self.variant.schedule {
             Schedule::Direct => {
                 let sums = self.sums(Source::Packed);
-                quote!(for (group, out) in groups.chunks_exact(units).zip(&mut *outs) { #sums })
+                quote!(for group in 0..group_count { #group #sums })
             }
             Schedule::Panel => {
                 let (refs, unpack, sums) =
                     (self.unit_refs(), self.tile.unpack(self.variant.numerics), self.sums(Source::Stage));
-                let prefetches = (self.turns_ahead() > 0).then(|| {
+                let prefetches = self.prefetches().then(|| {
+                    let kind = quads::prefetch_kind(self.variant.prefetch);
                     let panels = (0..self.variant.rows / PANEL_ROWS).map(|panel| format_ident!("panel{panel}"));
-                    quote!(#(prefetch_turn(bytemuck::cast_slice(&#panels[first..last]), ahead, turn);)*)
+                    quote!(#(prefetch_turn::<#kind>(bytemuck::cast_slice(&#panels[first..last]), ahead, group);)*)
                 });
                 quote! {
-                    for (unit, stage) in (first..last).zip(&mut stages) {
+                    for unit in first..last {
+                        let stage = &mut stages[unit - first];
                         #refs
                         #unpack
                     }
-                    for (turn, (group, out)) in groups.chunks_exact(units).zip(&mut *outs).enumerate() {
+                    for group in 0..group_count {
                         #prefetches
+                        #group
                         #sums
                     }
                 }
@@ -239,7 +258,7 @@ impl<'a> Kernel<'a> {
             Numerics::Int8 => tile.int8_unit(source),
         };
         let refs = (source == Source::Packed).then(|| self.unit_refs());
-        let heads = tile.streams.then(|| self.prefetch_heads());
+        let heads = (tile.prefetch != Prefetch::None).then(|| self.prefetch_heads());
         let add = tile.sums(
             |sum, vector, column| {
                 let (panel, part) = (tile.panel(vector), tile.part(vector));
@@ -253,14 +272,16 @@ impl<'a> Kernel<'a> {
         let units = match source {
             Source::Packed => quote! {
                 for unit in first..last {
-                    let columns = &group[unit];
+                    let columns = &group_columns[unit];
+                    touch(group_columns, unit, arguments.touches);
                     #refs
                     #heads
                     #unit
                 }
             },
             Source::Stage => quote! {
-                for (columns, stage) in group[first..last].iter().zip(&stages) {
+                for unit in first..last {
+                    let (columns, stage) = (&group_columns[unit], &stages[unit - first]);
                     #unit
                 }
             },
@@ -274,10 +295,10 @@ impl<'a> Kernel<'a> {
         if self.tile.class.codes == Codes::None {
             return quote!();
         }
-        let head = self.tile.class.head_bytes();
+        let (head, kind) = (self.tile.class.head_bytes(), quads::prefetch_kind(self.tile.prefetch));
         let heads = (0..self.tile.vectors).step_by(self.tile.width.parts()).map(|vector| {
             let unit = format_ident!("unit{vector}");
-            quote!(prefetch_head(bytemuck::bytes_of(#unit), #head, ahead);)
+            quote!(prefetch_head::<#kind>(bytemuck::bytes_of(#unit), #head, ahead);)
         });
         self.tile.first_turn(quote!(#(#heads)*))
     }

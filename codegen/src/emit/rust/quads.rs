@@ -1,6 +1,7 @@
 //! Codes in registers: a body's lines loaded, and each quad of codes put together from its planes.
 
 use proc_macro2::TokenStream;
+use quantloom_spec::kernels::Prefetch;
 use quote::{format_ident, quote};
 
 use super::tile::Tile;
@@ -33,9 +34,9 @@ impl Tile<'_> {
         if unit::less_128(self.class, self.width) { quote!(lanes::less_128(#bytes)) } else { bytes }
     }
 
-    /// Asks for `count` lines as far ahead from `unit{vector}.{codes}[first]` on, if the tile streams.
+    /// Asks for `count` lines as far ahead from `unit{vector}.{codes}[first]` on, if the tile does.
     pub fn prefetch_lines(&self, vector: usize, codes: &TokenStream, first: &TokenStream, count: usize) -> TokenStream {
-        let count = if self.streams { count } else { 0 };
+        let count = if self.prefetch == Prefetch::None { 0 } else { count };
         let unit = format_ident!("unit{vector}");
         let codes = quote!(#unit.#codes);
         let lines = (0..count).map(|index| self.prefetch_line(vector, &self.line(vector, &codes, first, index)));
@@ -51,8 +52,15 @@ impl Tile<'_> {
     /// One prefetch per line of memory: with narrow vectors, only where the first of them is read.
     pub fn prefetch_line(&self, vector: usize, line: &TokenStream) -> TokenStream {
         let begins_line = vector.is_multiple_of(self.width.parts());
-        if begins_line { self.first_turn(quote!(prefetch(#line, ahead);)) } else { quote!() }
+        let kind = prefetch_kind(self.prefetch);
+        if begins_line { self.first_turn(quote!(prefetch::<#kind>((#line).as_ptr(), ahead);)) } else { quote!() }
     }
+}
+
+/// The arguments of the words that prefetch: whether far, whether near.
+pub fn prefetch_kind(prefetch: Prefetch) -> TokenStream {
+    let (far, near) = (prefetch.is_far(), prefetch.is_near());
+    quote!(#far, #near)
 }
 
 /// The bytes of quad `quad` of a body or a chunk that go into a dot: its codes, or what a palette has for them.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proc_macro2::{Ident, TokenStream};
 use quantloom_spec::isa::{Dot, Isa};
-use quantloom_spec::kernels::{Schedule, Variant};
+use quantloom_spec::kernels::{Distances, Prefetch, Schedule, Variant};
 use quote::{format_ident, quote};
 
 use super::kernel::Kernel;
@@ -232,7 +232,14 @@ fn kernel_row(planned: &PlannedFormat, class_name: &str, isa: &Isa, variant: &Va
         Schedule::Panel => quote!(abi::Schedule::Panel),
     };
     let numerics = numerics(variant.numerics);
-    let (rows, cols) = (variant.rows, variant.cols);
+    let prefetch = match variant.prefetch {
+        Prefetch::None => quote!(abi::Prefetch::None),
+        Prefetch::Near => quote!(abi::Prefetch::Near),
+        Prefetch::Far => quote!(abi::Prefetch::Far),
+        Prefetch::Both => quote!(abi::Prefetch::Both),
+    };
+    let Distances { far, near } = variant.distances;
+    let (rows, cols, tile) = (variant.rows, variant.cols, variant.tile_name());
     let batch = &variant.batch;
     let hash = crate::hash(&format!("{name}={:016x}", hashes[&module.to_string()]));
     debug_assert!(rows.is_multiple_of(Width::of(isa).lanes));
@@ -246,6 +253,9 @@ fn kernel_row(planned: &PlannedFormat, class_name: &str, isa: &Isa, variant: &Va
             schedule: #schedule,
             rows: #rows,
             cols: #cols,
+            tile: #tile,
+            prefetch: #prefetch,
+            distances: (#far, #near),
             batch: &[#(#batch),*],
             activations: super::#module::#layout,
             counts: super::#module::#counts,

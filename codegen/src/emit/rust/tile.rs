@@ -1,6 +1,7 @@
 //! The shape of a kernel's register tile, and the loops around it.
 
 use proc_macro2::{Ident, TokenStream};
+use quantloom_spec::kernels::Prefetch;
 use quote::{format_ident, quote};
 
 use super::Width;
@@ -20,8 +21,8 @@ pub struct Tile<'a> {
     pub cols: usize,
     /// Steps whose dots are in flight at once.
     pub steps: usize,
-    /// Whether each line of packed memory that is read asks for one that is `ahead`.
-    pub streams: bool,
+    /// Which lines it asks for that are `ahead` of those of packed memory that it reads.
+    pub prefetch: Prefetch,
     /// How many of its f32 sums lie in memory, because registers hold the dots and what they are made of.
     pub stored: usize,
     /// Whether registers are so few that quads are decoded one after the other.

@@ -53,11 +53,11 @@ fn text(explanation: &Explanation, batch: usize) -> String {
     let mut decided = false;
     for link in links {
         let (mark, answer) = match &link.answer {
-            Answer::Kernel(kernel) if !decided => {
+            Answer::Kernel(launch) if !decided => {
                 decided = true;
-                (">", kernel.name.to_owned())
+                (">", launch.to_string())
             }
-            Answer::Kernel(kernel) => (" ", kernel.name.to_owned()),
+            Answer::Kernel(launch) => (" ", launch.to_string()),
             Answer::Silent(silence) => (" ", silence.to_string()),
         };
         text += &format!("{mark} {:9} {answer}\n", link.source);

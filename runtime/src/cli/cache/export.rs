@@ -35,7 +35,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         return Err(Failure::input(format!("{path}: this is the cache itself; name another file")));
     }
     let file = named(args.cache.as_deref())?;
-    let ready = |entry: &Entry| args.all || entry.kernel().is_some();
+    let ready = |entry: &Entry| args.all || entry.launch().is_some();
     let ship = |entry| Entry { origin: Origin::Shipped, ..entry };
     let entries = entries(&file).into_iter().filter(ready).map(ship).collect::<Vec<_>>();
     if entries.is_empty() {

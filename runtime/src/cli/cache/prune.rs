@@ -33,7 +33,7 @@ pub struct Args {
 /// Writes the names in the order of the registry, format by format.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let file = named(args.cache.as_deref())?;
-    let chosen = entries(&file).iter().filter_map(Entry::kernel).map(|kernel| kernel.name).collect::<BTreeSet<_>>();
+    let chosen = entries(&file).iter().filter_map(Entry::launch).map(|launch| launch.kernel.name).collect::<BTreeSet<_>>();
     let is_used = |format: &&'static Format| kernels(format).iter().any(|kernel| chosen.contains(kernel.name));
     let formats = registry::formats().filter(is_used).collect::<Vec<_>>();
     if formats.is_empty() {

@@ -66,7 +66,7 @@ fn text(contents: &Contents) -> String {
 
 /// Whether the entry counts here.
 fn state(entry: &Entry) -> &'static str {
-    if entry.kernel().is_some() { "ready" } else { "of another build" }
+    if entry.launch().is_some() { "ready" } else { "of another build" }
 }
 
 fn json(file: &CacheFile, contents: &Contents, quarantined: &[Variant]) -> Json {

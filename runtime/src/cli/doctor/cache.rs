@@ -52,7 +52,7 @@ fn held(folder: &Path) -> Finding {
 
 fn entries(file: &CacheFile) -> Vec<Finding> {
     let contents = file.read();
-    let ready = contents.entries.iter().filter(|entry| entry.kernel().is_some()).count();
+    let ready = contents.entries.iter().filter(|entry| entry.launch().is_some()).count();
     let others = contents.entries.len() - ready;
     vec![
         Finding::bad_if(

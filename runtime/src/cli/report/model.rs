@@ -162,7 +162,7 @@ impl Problem {
             time: time.clone(),
         };
         let variants = entry.times.iter().map(variant).collect();
-        Self { number, followed: entry.kernel().is_some(), work, bound, variants, entry }
+        Self { number, followed: entry.launch().is_some(), work, bound, variants, entry }
     }
 
     /// What was measured of the choice.
