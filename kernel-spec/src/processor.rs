@@ -16,10 +16,13 @@ use crate::walk::{Node, Table, read_document};
 
 pub(crate) use check::check as check_identities;
 
+/// What users write for no card at all.
+const NONE: &str = "none";
+
 /// A microarchitecture: a card in `processors/`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Processor {
-    /// `name`: what users write.
+    /// `name`: what users write; `none` is for no card.
     pub name: String,
     /// `doc`: one line that says which processors it describes.
     pub doc: String,
@@ -161,6 +164,9 @@ fn read(mut card: Table<'_>, known: &Known<'_>, source: Arc<Source>, sink: &mut 
     let pipes = card.get("pipes").and_then(|node| node.list(sink)).unwrap_or_default();
     let starts = card.get("start").and_then(|node| node.list(sink)).unwrap_or_default();
     card.finish(sink);
+    if let Some(name) = name.as_ref().filter(|name| name.value.eq_ignore_ascii_case(NONE)) {
+        sink.error(name.span, "no processor can be called so").label("users write it to go by no card");
+    }
     // What fits an architecture cannot be told without it.
     let (name, arch, (node, identities)) = (name?, arch?, identities?);
     let identities = identity::read(&node, &identities, arch, sink);
