@@ -71,15 +71,17 @@ impl Config {
         self
     }
 
-    /// A folder of kernel cards, in place of the tile sizes that quantloom ships.
+    /// A folder of kernel cards, in place of the tile sizes that quantloom ships. The processor cards that it ships begin with variants
+    /// of those, so that they are left out as well.
     #[must_use]
     pub fn kernels(mut self, folder: impl Into<PathBuf>) -> Self {
         self.folders.kernels = folder.into();
+        self.folders.processors = None;
         self
     }
 
-    /// All cards of a whole specification, in place of what quantloom ships: the folder with `formats/`, `isa/`, `kernels/`, `gpu/`
-    /// and `tables/`. Instruction sets that quantloom does not ship need a [`Config::support`] of their own.
+    /// All cards of a whole specification, in place of what quantloom ships: the folder with `formats/`, `isa/`, `kernels/`,
+    /// `processors/`, `gpu/` and `tables/`. Instruction sets that quantloom does not ship need a [`Config::support`] of their own.
     #[must_use]
     pub fn cards(mut self, folder: impl AsRef<Path>) -> Self {
         self.folders = Folders::below(folder.as_ref());
@@ -154,6 +156,7 @@ impl Config {
         let cards = spec.formats.into_iter().map(|(path, format)| card(&path, format)).collect::<Result<Vec<_>, _>>()?;
         let mut isas = spec.isas.into_iter().map(|(_, isa)| isa).collect::<Vec<_>>();
         let mut variants = spec.kernels.into_iter().flat_map(|(_, kernels)| kernels.variants).collect::<Vec<_>>();
+        let mut processors = spec.processors.into_iter().map(|(_, processor)| processor).collect::<Vec<_>>();
         let list = self.list.as_deref().map(|path| read_list(path, &cards, &variants)).transpose()?;
         let is_listed = |variant: &Variant| {
             let name = |card: &Card| kernel_name(&card.format.name, variant);
@@ -170,8 +173,9 @@ impl Config {
         if let Some(arch) = &self.arch {
             isas.retain(|isa| isa.arch.as_ref().is_none_or(|other| other == arch));
             variants.retain(|variant| isas.iter().any(|isa| isa.name == variant.isa));
+            processors.retain(|processor| processor.arch == *arch);
         }
-        let plan = Plan::new(cards, isas, variants);
+        let plan = Plan::new(cards, isas, variants).with_processors(processors);
         Ok(match list {
             Some(list) => plan.with_list(list),
             None => plan,
@@ -190,11 +194,12 @@ impl Config {
     /// of kernels.
     #[must_use]
     pub fn sources(&self) -> Vec<PathBuf> {
-        let Folders { formats, isas, kernels, dialects } = &self.folders;
+        let Folders { formats, isas, kernels, processors, dialects } = &self.folders;
         let tables = formats.iter().map(|folder| TableFolder::beside(folder).path().to_owned());
         // A folder that is missing would count as changed on every build.
         let tables = tables.filter(|folder| folder.is_dir());
-        let folders = formats.iter().chain([isas, kernels, dialects]).cloned().chain(tables).collect::<BTreeSet<_>>();
+        let folders = formats.iter().chain([isas, kernels, dialects]).chain(processors).cloned().chain(tables);
+        let folders = folders.collect::<BTreeSet<_>>();
         let files = folders.iter().flat_map(|folder| cards_in(folder)).collect::<Vec<_>>();
         folders.into_iter().chain(files).chain(self.list.clone()).collect::<BTreeSet<_>>().into_iter().collect()
     }

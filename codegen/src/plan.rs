@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use quantloom_spec::isa::Isa;
 use quantloom_spec::kernels::{Numerics, Schedule, Variant};
 use quantloom_spec::model::Format;
+use quantloom_spec::processor::{Processor, Start};
 
 use crate::ir::Decoder;
 use crate::lower::class::Class;
@@ -34,6 +35,8 @@ pub struct Plan {
     pub isas: Vec<Isa>,
     /// The kernels of every class, in order of preference.
     pub variants: Vec<Variant>,
+    /// What is known of microarchitectures.
+    pub processors: Vec<Processor>,
     /// Names of the only kernels to generate, if not all. Hashes are those of a build with all of them.
     pub list: Option<BTreeSet<String>>,
 }
@@ -65,7 +68,14 @@ impl Plan {
             formats.push(PlannedFormat { card, decoder, class });
         }
         formats.sort_by(|a, b| a.card.file.cmp(&b.card.file));
-        Self { formats, classes, isas, variants, list: None }
+        Self { formats, classes, isas, variants, processors: Vec::new(), list: None }
+    }
+
+    /// Takes what is known of microarchitectures.
+    #[must_use]
+    pub fn with_processors(mut self, processors: Vec<Processor>) -> Self {
+        self.processors = processors;
+        self
     }
 
     /// Leaves the kernels of these names; a format without any is only decoded.
@@ -104,6 +114,17 @@ impl Plan {
     pub fn lists_for_class(&self, class: &str, variant: &Variant) -> bool {
         let of_class = |format: &&PlannedFormat| format.class.as_ref().is_some_and(|(name, _)| name == class);
         self.formats.iter().filter(of_class).any(|format| self.lists(format, variant))
+    }
+
+    /// Whether the variant of a start is generated for any class.
+    #[must_use]
+    pub fn has_start(&self, start: &Start) -> bool {
+        let is_meant = |variant: &&Variant| {
+            let Variant { isa, numerics, schedule, .. } = variant;
+            (isa, *numerics, *schedule) == (&start.isa, start.numerics, start.schedule) && variant.tile_name() == start.tile
+        };
+        let variant = self.variants.iter().find(is_meant);
+        variant.is_some_and(|variant| self.classes.keys().any(|class| self.lists_for_class(class, variant)))
     }
 
     /// The instruction sets and numerics classes that have kernels for a class, lowest rank first.

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use quantloom_codegen::{Config, SourceFile, cards_dir};
-use quantloom_spec::kernels::{Numerics, Set};
+use quantloom_spec::kernels::{Numerics, Set, Variant};
 use tempfile::TempDir;
 
 /// A card with a table, as somebody else may have it.
@@ -190,6 +190,74 @@ fn other_architectures_are_left_out() {
     assert!(plan.variants.iter().all(|variant| plan.isas.iter().any(|isa| isa.name == variant.isa)));
 }
 
+/// All cards but the formats, with one processor that begins with a variant of the instruction set `avx2`, and the tile of that.
+fn cards_with_a_start() -> (TempDir, String) {
+    let folder = crate_folder();
+    fs::rename(folder.path().join("cards"), folder.path().join("formats")).unwrap();
+    for kind in ["formats/tensors", "isa", "kernels", "processors", "gpu"] {
+        fs::create_dir_all(folder.path().join(kind)).unwrap();
+    }
+    for kind in ["isa", "kernels", "gpu"] {
+        for card in fs::read_dir(cards_dir().join(kind)).unwrap() {
+            let card = card.unwrap();
+            fs::copy(card.path(), folder.path().join(kind).join(card.file_name())).unwrap();
+        }
+    }
+    let plan = Config::new().formats(folder.path().join("formats")).plan().unwrap();
+    let first = |variant: &&Variant| variant.isa == "avx2" && variant.numerics == Numerics::Int8 && variant.batch.contains(&1);
+    let variant = plan.variants.iter().find(first).unwrap();
+    let (schedule, tile) = (variant.schedule.name(), variant.tile_name());
+    let card = format!(
+        "name = 'some'\ndoc = 'Some.'\narch = 'x86_64'\nsource = ['A test.']\n[[identity]]\nvendor = 'Maker'\nfamily = 6\n\
+         models = [7, [0x10, 0x1f]]\n[[pipes]]\nvector = 256\nof = ['loads', 'products']\na_cycle = 0.5\n\
+         [[start]]\nisa = 'avx2'\nnumerics = 'int8'\nvariant = '{schedule} {tile}'\nbatch = [1, 4]\nfar = 4096\n"
+    );
+    fs::write(folder.path().join("processors/some.toml"), card).unwrap();
+    (folder, tile)
+}
+
+#[test]
+fn processors_begin_with_what_is_built() {
+    let (folder, tile) = cards_with_a_start();
+    let cards = || Config::new().cards(folder.path()).support("crate");
+    let text = |config: &Config| registry(&generate(config)).split_whitespace().collect::<String>();
+    let start = format!(
+        "starts:&[abi::Start{{isa:\"avx2\",numerics:abi::Numerics::Int8,schedule:abi::Schedule::Direct,tile:\"{tile}\",\
+         batch:&[1,4],far:Some(4096),near:None,}},],"
+    );
+    let all = text(&cards());
+    for part in [
+        "#[cfg(target_arch=\"x86_64\")]&abi::Processor{name:\"some\",doc:\"Some.\",measured:None,",
+        "identities:&[abi::Identity{vendor:\"Maker\",family:Some(6u32),models:&[7u32..=7u32,16u32..=31u32],},],",
+        "pipes:&[abi::Pipes{vector_bits:256,of:&[abi::Kind::Loads,abi::Kind::Products],a_cycle:0.5f64,},],",
+        &start,
+    ] {
+        assert!(all.contains(part), "{part}: {all}");
+    }
+    let list = folder.path().join("slim.toml");
+    let scalar = cards().plan().unwrap().kernel_names().find(|name| name.contains(".scalar.")).unwrap();
+    fs::write(&list, format!("kernels = ['{scalar}']")).unwrap();
+    for slim in [cards().targets(["scalar"]), cards().variants_from(&list)] {
+        let slim = text(&slim);
+        assert!(slim.contains("name:\"some\"") && slim.contains("starts:&[],") && !slim.contains("abi::Start"), "{slim}");
+    }
+    let none = "pubstaticPROCESSORS:&[&abi::Processor]=&[];";
+    assert!(text(&cards().arch("aarch64")).contains(none));
+    // Other tile sizes may lack what the cards begin with.
+    assert!(text(&cards().kernels(cards_dir().join("kernels"))).contains(none));
+    assert!(!text(&cards().support("::quantloom::kernels")).contains("PROCESSORS"));
+}
+
+#[test]
+fn a_start_that_no_build_has_is_shown() {
+    let (folder, tile) = cards_with_a_start();
+    let path = folder.path().join("processors/some.toml");
+    let card = fs::read_to_string(&path).unwrap();
+    fs::write(&path, card.replace(&tile, "r16c9")).unwrap();
+    let error = Config::new().cards(folder.path()).plan().unwrap_err().to_string();
+    assert!(error.contains("some.toml:16:11") && error.contains("has no `int8` variant `direct r16c9`"), "{error}");
+}
+
 #[test]
 fn cargo_hears_of_every_source() {
     let folder = crate_folder();
@@ -197,7 +265,7 @@ fn cargo_hears_of_every_source() {
     for path in ["cards", "cards/other.toml", "cards/tables", "cards/tables/quads.toml"] {
         assert!(sources.contains(&folder.path().join(path)), "{path}: {sources:?}");
     }
-    for path in ["isa", "isa/scalar.toml", "kernels/matmul.toml"] {
+    for path in ["isa", "isa/scalar.toml", "kernels/matmul.toml", "processors", "processors/zen4.toml"] {
         assert!(sources.contains(&cards_dir().join(path)), "{path}: {sources:?}");
     }
     assert!(!sources.contains(&cards_dir().join("formats")));

@@ -12,13 +12,14 @@ use crate::gpu::{self, Dialect};
 use crate::isa::{self, Isa};
 use crate::kernels::{self, Kernels};
 use crate::model::Format;
+use crate::processor::{self, Known, Processor};
 use crate::read;
 use crate::table::{TableFolder, Tables, shown};
 
 /// Cards with the files they are written in, sorted by file name.
 pub type Files<T> = Vec<(PathBuf, T)>;
 
-/// All cards of a specification: the folders `formats`, `formats/tensors`, `isa`, `kernels` and `gpu`.
+/// All cards of a specification: the folders `formats`, `formats/tensors`, `isa`, `kernels`, `processors` and `gpu`.
 #[derive(Clone, Debug)]
 pub struct Spec {
     /// Formats of blocks, then formats of separate tensors.
@@ -27,6 +28,8 @@ pub struct Spec {
     pub isas: Files<Isa>,
     /// What each operation is generated with.
     pub kernels: Files<Kernels>,
+    /// What is known of microarchitectures.
+    pub processors: Files<Processor>,
     /// GPU dialects.
     pub dialects: Files<Dialect>,
 }
@@ -40,6 +43,8 @@ pub struct Folders {
     pub isas: PathBuf,
     /// The kernel cards.
     pub kernels: PathBuf,
+    /// The processor cards, which name variants of the kernel cards; `None`: there are none.
+    pub processors: Option<PathBuf>,
     /// The GPU dialects.
     pub dialects: PathBuf,
 }
@@ -53,6 +58,7 @@ impl Folders {
             formats: vec![formats.clone(), formats.join("tensors")],
             isas: root.join("isa"),
             kernels: root.join("kernels"),
+            processors: Some(root.join("processors")),
             dialects: root.join("gpu"),
         }
     }
@@ -75,17 +81,26 @@ impl Spec {
         let formats = read_formats(&folders.formats);
         let isas = read_isas(&folders.isas);
         let dialects = read_folders(&[&folders.dialects], |_, source| gpu::read_claims(source));
-        // Without the instruction sets every variant would look wrong.
-        let known: Option<Vec<Isa>> = isas.as_ref().ok().map(|isas| isas.iter().map(|(_, isa)| isa.clone()).collect());
-        let kernels = match known {
-            Some(isas) => read_folders(&[&folders.kernels], |_, source| kernels::read_claims(source, &isas)),
+        // Without the instruction sets every variant would look wrong, and without the variants every start.
+        let known_isas = known(&isas);
+        let kernels = match &known_isas {
+            Some(isas) => read_folders(&[&folders.kernels], |_, source| kernels::read_claims(source, isas)),
             None => Ok(Vec::new()),
+        };
+        let processors = match (&folders.processors, known_isas, known(&kernels)) {
+            (Some(folder), Some(isas), Some(kernels)) => read_processors(folder, &isas, &kernels),
+            _ => Ok(Vec::new()),
         };
         let mut found = Diagnostics::default();
         let (formats, isas) = (found.keep(formats), found.keep(isas));
-        let (kernels, dialects) = (found.keep(kernels), found.keep(dialects));
-        if found.is_empty() { Ok(Self { formats, isas, kernels, dialects }) } else { Err(found) }
+        let (kernels, processors, dialects) = (found.keep(kernels), found.keep(processors), found.keep(dialects));
+        if found.is_empty() { Ok(Self { formats, isas, kernels, processors, dialects }) } else { Err(found) }
     }
+}
+
+/// What cards may refer to, if all of it is right.
+fn known<T: Clone>(files: &Result<Files<T>, Diagnostics>) -> Option<Vec<T>> {
+    files.as_ref().ok().map(|files| files.iter().map(|(_, card)| card.clone()).collect())
 }
 
 impl Diagnostics {
@@ -114,6 +129,17 @@ pub fn read_isas(folder: &Path) -> Result<Files<Isa>, Diagnostics> {
     let cards = read_folders(&[folder], |_, source| isa::read_claims(source))?;
     isa::check_bases(&cards.iter().map(|(_, card)| card).collect::<Vec<_>>())?;
     Ok(cards.into_iter().map(|(path, card)| (path, card.isa)).collect())
+}
+
+/// Reads every processor card of a folder, sorted by file name; their widths and starts are of `isas` and `kernels`.
+///
+/// # Errors
+/// Everything that is wrong with any card, and processors that two of them recognise.
+pub fn read_processors(folder: &Path, isas: &[Isa], kernels: &[Kernels]) -> Result<Files<Processor>, Diagnostics> {
+    let known = Known { isas, kernels };
+    let cards = read_folders(&[folder], |_, source| processor::read_claims(source, &known))?;
+    processor::check_identities(&cards.iter().map(|(_, card)| card).collect::<Vec<_>>())?;
+    Ok(cards.into_iter().map(|(path, card)| (path, card.processor)).collect())
 }
 
 /// Reads every format card of some folders, each with the tables beside it.

@@ -138,7 +138,7 @@ pub(crate) fn read_claims(source: Arc<Source>) -> Result<(Written, Vec<Claim>), 
 fn read(mut card: Table<'_>, source: Arc<Source>, sink: &mut Sink) -> Option<(Written, Vec<Claim>)> {
     let name = card.need("name").and_then(|node| node.identifier(sink, true));
     let doc = card.need("doc").and_then(|node| node.line(sink));
-    let arch = card.get("arch").map(|node| node.choice(sink, &ARCHES.map(|arch| (arch, arch))));
+    let arch = card.get("arch").map(|node| read_arch(&node, sink));
     let base = card.get("base").map(|node| node.identifier(sink, true));
     let features = card.need("features").and_then(|node| read_features(&node, sink));
     let vector_bits = card.need("vector").and_then(|node| read_vector(&node, sink));
@@ -157,7 +157,7 @@ fn read(mut card: Table<'_>, source: Arc<Source>, sink: &mut Sink) -> Option<(Wr
         name: name.value,
         doc: doc?,
         arch: match arch {
-            Some(arch) => Some(arch?.value.to_owned()),
+            Some(arch) => Some(arch?.to_owned()),
             None => None,
         },
         base: base.map(|base| base.value),
@@ -168,6 +168,11 @@ fn read(mut card: Table<'_>, source: Arc<Source>, sink: &mut Sink) -> Option<(Wr
         rank: rank.value as u32,
     };
     Some((Written { isa, source, base: base_span, features: features.span, rank: rank.span }, claims))
+}
+
+/// An architecture, as Rust names it.
+pub(crate) fn read_arch(node: &Node<'_>, sink: &mut Sink) -> Option<&'static str> {
+    node.choice(sink, &ARCHES.map(|arch| (arch, arch))).map(|arch| arch.value)
 }
 
 fn read_vector(node: &Node<'_>, sink: &mut Sink) -> Option<usize> {

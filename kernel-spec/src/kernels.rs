@@ -329,12 +329,14 @@ impl Written {
     }
 }
 
-fn find_isa<'i>(node: &Node<'_>, isas: &'i [Isa], sink: &mut Sink) -> Option<&'i Isa> {
+/// The instruction set that a card names.
+pub(crate) fn find_isa<'i>(node: &Node<'_>, isas: &'i [Isa], sink: &mut Sink) -> Option<&'i Isa> {
     let words: Vec<(&str, &Isa)> = isas.iter().map(|isa| (isa.name.as_str(), isa)).collect();
     node.choice(sink, &words).map(|isa| isa.value)
 }
 
-fn read_batches(node: &Node<'_>, sink: &mut Sink) -> Option<Vec<At<usize>>> {
+/// A batch size, or a list of them.
+pub(crate) fn read_batches(node: &Node<'_>, sink: &mut Sink) -> Option<Vec<At<usize>>> {
     if !node.is_list() {
         return Some(vec![node.count(sink, 1..=MAX_BATCH)?]);
     }

@@ -1,7 +1,8 @@
 //! What a card may say: reading, checking, and the checked model.
 //!
 //! A *format card* describes the bits of a quantised weight format, an *instruction-set card* what a processor offers, a
-//! *kernel card* the tile sizes and knobs that kernels are generated with. This crate turns their text into checked models and
+//! *kernel card* the tile sizes and knobs that kernels are generated with, a *processor card* what is known of one
+//! microarchitecture. This crate turns their text into checked models and
 //! reports everything that is wrong with them at once. It knows nothing of the code that is generated from them.
 
 mod check;
@@ -19,6 +20,7 @@ pub mod kernels;
 mod list;
 pub mod model;
 mod nearest;
+pub mod processor;
 mod raw;
 mod read;
 pub mod reading;
@@ -29,12 +31,12 @@ mod walk;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Source, Span};
 pub use draw::draw;
-pub use folder::{Files, Folders, Spec, read_folder, read_isas};
+pub use folder::{Files, Folders, Spec, read_folder, read_isas, read_processors};
 pub use list::read_list;
 pub use read::read_format;
 pub use table::{TableFolder, Tables};
 
-/// The folder with the cards that quantloom ships: `formats/`, `isa/`, `kernels/`, `gpu/` and `tables/`.
+/// The folder with the cards that quantloom ships: `formats/`, `isa/`, `kernels/`, `processors/`, `gpu/` and `tables/`.
 #[must_use]
 pub fn cards_dir() -> &'static std::path::Path {
     std::path::Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -12,11 +12,27 @@ use std::path::PathBuf;
 use syn::{Attribute, Expr, ExprLit, Fields, Item, Lit, Meta, Visibility};
 
 /// The parts of the reference: a heading, and the source that describes that kind of card.
-const PARTS: [(&str, &str); 4] =
-    [("Formats", "model.rs"), ("Instruction sets", "isa.rs"), ("Kernels", "kernels.rs"), ("GPU dialects", "gpu.rs")];
+const PARTS: [(&str, &str); 5] = [
+    ("Formats", "model.rs"),
+    ("Instruction sets", "isa.rs"),
+    ("Kernels", "kernels.rs"),
+    ("Processors", "processor.rs"),
+    ("GPU dialects", "gpu.rs"),
+];
 
 /// Sources that ask cards and tables for their keys.
-const READERS: [&str; 6] = ["raw/mod.rs", "raw/number.rs", "isa.rs", "kernels.rs", "gpu.rs", "table.rs"];
+const READERS: [&str; 10] = [
+    "raw/mod.rs",
+    "raw/number.rs",
+    "isa.rs",
+    "kernels.rs",
+    "processor.rs",
+    "processor/identity.rs",
+    "processor/pipes.rs",
+    "processor/start.rs",
+    "gpu.rs",
+    "table.rs",
+];
 
 const PREFACE: &str = "# Reference of the cards
 
@@ -99,7 +115,7 @@ fn every_key_is_in_the_reference() {
     let reference = reference();
     // Every second part lies between backquotes.
     let quoted = reference.split('`').skip(1).step_by(2);
-    let words = quoted.flat_map(|code| code.split(|c: char| !c.is_alphanumeric())).collect::<BTreeSet<_>>();
+    let words = quoted.flat_map(|code| code.split(|c: char| !c.is_alphanumeric() && c != '_')).collect::<BTreeSet<_>>();
     let mut keys = BTreeSet::new();
     for text in READERS.map(source) {
         let asked = ["need(\"", "get(\""].into_iter().flat_map(|call| text.split(call).skip(1));

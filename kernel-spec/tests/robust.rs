@@ -13,13 +13,15 @@ use proptest::sample::{Index, select};
 use quantloom_spec::eval::{Items, decode_rows, decode_tensors};
 use quantloom_spec::gpu::read_dialect;
 use quantloom_spec::isa::{Isa, read_isa};
-use quantloom_spec::kernels::read_kernels;
+use quantloom_spec::kernels::{Kernels, read_kernels};
 use quantloom_spec::model::Storage;
+use quantloom_spec::processor::read_processor;
 use quantloom_spec::{Diagnostics, Tables, draw, read_format};
 
 /// The text of every card of this crate.
 static CARDS: LazyLock<Vec<String>> = LazyLock::new(|| {
-    let folders = ["formats", "formats/tensors", "isa", "kernels", "gpu"].map(|folder| common::root().join(folder));
+    let folders =
+        ["formats", "formats/tensors", "isa", "kernels", "processors", "gpu"].map(|folder| common::root().join(folder));
     let files = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap()).map(|entry| entry.unwrap().path());
     let mut cards: Vec<PathBuf> = files.filter(|path| path.extension().is_some()).collect();
     cards.sort();
@@ -27,6 +29,9 @@ static CARDS: LazyLock<Vec<String>> = LazyLock::new(|| {
 });
 
 static ISAS: LazyLock<Vec<Isa>> = LazyLock::new(|| common::spec().isas.into_iter().map(|(_, isa)| isa).collect());
+
+static KERNELS: LazyLock<Vec<Kernels>> =
+    LazyLock::new(|| common::spec().kernels.into_iter().map(|(_, kernels)| kernels).collect());
 
 /// Reads a text as a card of every kind; what is wrong is said in words, and what is right is used.
 fn try_all(text: &str) {
@@ -51,7 +56,8 @@ fn try_all(text: &str) {
         }
     }
     let others = [read_isa("card.toml", text).err(), read_dialect("card.toml", text).err()];
-    others.into_iter().chain([read_kernels("card.toml", text, &ISAS).err()]).flatten().for_each(|wrong| check_wrong(&wrong));
+    let beside = [read_kernels("card.toml", text, &ISAS).err(), read_processor("card.toml", text, &ISAS, &KERNELS).err()];
+    others.into_iter().chain(beside).flatten().for_each(|wrong| check_wrong(&wrong));
 }
 
 fn check_wrong(wrong: &Diagnostics) {

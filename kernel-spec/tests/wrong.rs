@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 
 use quantloom_spec::gpu::read_dialect;
 use quantloom_spec::isa::{Dot, Isa, read_isa};
-use quantloom_spec::kernels::read_kernels;
-use quantloom_spec::{Diagnostics, TableFolder, read_folder, read_format, read_isas};
+use quantloom_spec::kernels::{Kernels, read_kernels};
+use quantloom_spec::processor::read_processor;
+use quantloom_spec::{Diagnostics, TableFolder, read_folder, read_format, read_isas, read_processors};
 
 /// Checks every wrong card of a kind; `read` gives what is wrong with it. Returns how many there are.
 fn check_all(kind: &str, read: impl Fn(&str, &str) -> Option<Diagnostics>) -> usize {
@@ -47,9 +48,9 @@ fn instruction_sets_and_their_bases() {
     common::compare(&folder.join("all.txt"), &format!("{wrong}\n"));
 }
 
-#[test]
-fn kernel_cards() {
-    let isa = |name: &str, vector_bits, registers| Isa {
+/// An instruction set for any architecture.
+fn isa(name: &str, vector_bits: usize, registers: usize) -> Isa {
+    Isa {
         name: name.to_owned(),
         doc: String::new(),
         arch: None,
@@ -59,9 +60,56 @@ fn kernel_cards() {
         registers,
         dot: Dot::Scalar,
         rank: 0,
-    };
+    }
+}
+
+#[test]
+fn kernel_cards() {
     let isas = [isa("wide", 512, 32), isa("narrow", 256, 16), isa("plain", 32, 16)];
     assert!(check_all("kernels", |path, text| read_kernels(path, text, &isas).err()) > 0);
+}
+
+/// What processor cards may refer to: instruction sets of two architectures, and their variants.
+fn known() -> (Vec<Isa>, Vec<Kernels>) {
+    let on = |arch: &str, isa: Isa| Isa { arch: Some(arch.to_owned()), ..isa };
+    let wide = Isa { base: Some("narrow".to_owned()), ..isa("wide", 512, 32) };
+    let isas = vec![
+        on("x86_64", wide),
+        on("x86_64", isa("narrow", 256, 16)),
+        on("x86_64", isa("bare", 256, 16)),
+        on("aarch64", isa("elsewhere", 128, 32)),
+        isa("plain", 32, 16),
+    ];
+    let variant = |[isa, numerics, schedule, set]: [&str; 4], cols: usize, more: &str| {
+        format!(
+            "[[variant]]\nisa = '{isa}'\nnumerics = '{numerics}'\nschedule = '{schedule}'\nrows = 16\ncols = {cols}\n\
+             prefetch = 'none'\nset = '{set}'\n{more}\n"
+        )
+    };
+    let variants = [
+        variant(["wide", "int8", "direct", "default"], 1, "batch = 1"),
+        variant(["wide", "int8", "panel", "default"], 2, "batch = 2"),
+        variant(["wide", "int8", "direct", "all"], 4, ""),
+        variant(["narrow", "exact", "direct", "default"], 1, "batch = 1"),
+        variant(["elsewhere", "int8", "direct", "default"], 1, "batch = 1"),
+        variant(["plain", "int8", "direct", "default"], 1, "batch = 1"),
+    ];
+    let kernels = read_kernels("kernels.toml", &format!("operation = 'matmul'\n{}", variants.concat()), &isas);
+    (isas, vec![kernels.unwrap_or_else(|wrong| panic!("{wrong}"))])
+}
+
+#[test]
+fn processor_cards() {
+    let (isas, kernels) = known();
+    assert!(check_all("processors", |path, text| read_processor(path, text, &isas, &kernels).err()) > 0);
+}
+
+#[test]
+fn processors_that_two_cards_recognise() {
+    let folder = Path::new("tests/wrong/recognised");
+    let wrong = read_processors(folder, &[], &[]).unwrap_err();
+    assert!(wrong.iter().all(|one| one.span().is_some() && !one.path().ends_with("elsewhere.toml")));
+    common::compare(&folder.join("all.txt"), &format!("{wrong}\n"));
 }
 
 #[test]

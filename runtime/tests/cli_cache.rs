@@ -10,10 +10,12 @@ use std::fs;
 use std::path::Path;
 
 use made::{entries, entry, kernels, key, weights};
+use quantloom::machine::processor::{self, VARIABLE};
 use quantloom::matmul::{Request, candidates};
 use quantloom::registry;
 use quantloom::tune::{self, CacheFile, Digest, Effort, Entry, Key, Origin};
 use quantloom_codegen::{Config, cards_dir};
+use support::program;
 use support::sandbox::Sandbox;
 
 /// An environment that no machine has.
@@ -270,7 +272,7 @@ fn doctor_finds_what_there_is() {
     let sandbox = Sandbox::new();
     let doctor = || sandbox.json(&["doctor", "--budget", "0", "--json"]);
     let json = doctor();
-    for name in ["processor", "threads", "caches", "instruction sets", "build", "cache", "mode", "noise"] {
+    for name in ["processor", "processor card", "threads", "caches", "instruction sets", "build", "cache", "mode", "noise"] {
         finding(&json, name);
     }
     assert_eq!(finding(&json, "environment"), (tune::environment().to_owned(), None));
@@ -293,6 +295,28 @@ fn doctor_finds_what_there_is() {
 
     let text = sandbox.done(&["doctor", "--budget", "0"]);
     assert!(text.lines().any(|line| line.starts_with("environment ") && line.ends_with(tune::environment())), "{text}");
+}
+
+#[test]
+fn doctor_tells_which_processor_card_is_gone_by() {
+    let card = |name: &str| {
+        let args = ["doctor", "--budget", "0", "--json"];
+        let output =
+            program::quantloom().args(args).env("QUANTLOOM_CACHE", Sandbox::new().cache()).env(VARIABLE, name).output();
+        let output = output.unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        finding(&serde_json::from_slice(&output.stdout).unwrap(), "processor card")
+    };
+    let (value, remedy) = card("none");
+    assert!(value.starts_with("none, by QUANTLOOM_PROCESSOR; ") && value.contains("default variants and distances"), "{value}");
+    let remedy = remedy.unwrap();
+    assert!(remedy.contains("quantloom tune MODEL") && remedy.contains("docs/adding-a-processor.md"), "{remedy}");
+    for processor in processor::all() {
+        let (value, remedy) = card(processor.name);
+        assert!(value.starts_with(&format!("{}, by QUANTLOOM_PROCESSOR; ", processor.name)) && remedy.is_none(), "{value}");
+    }
+    let (value, remedy) = card("abacus");
+    assert!(value.starts_with("QUANTLOOM_PROCESSOR=abacus: ") && remedy.unwrap().contains("unset"), "{value}");
 }
 
 #[test]

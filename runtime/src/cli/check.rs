@@ -14,10 +14,12 @@ use super::failure::{print, tell};
 
 /// Check cards, and show what is wrong with them and where
 #[derive(Debug, clap::Args)]
-#[command(after_help = "A card is of the kind that its folder says, isa, gpu or kernels, and else describes a format.
+#[command(
+    after_help = "A card is of the kind that its folder says, isa, gpu, kernels or processors, and else describes a format.
 A folder is checked with all cards in it, and for what two of them must not share.
 
-Example: quantloom check my_format.toml")]
+Example: quantloom check my_format.toml"
+)]
 pub struct Args {
     /// The cards, or folders of cards
     #[arg(value_name = "CARD.toml", required = true)]
@@ -60,9 +62,9 @@ fn check_card(name: &str, path: &Path, text: &str) -> Result<(), Diagnostics> {
     let kind = folders.next().and_then(Path::file_name).and_then(OsStr::to_str);
     match (kind, folders.next()) {
         (Some("gpu"), _) => read_dialect(name, text).map(drop),
-        // They refer to instruction sets, so they are right or wrong only together with those.
+        // They refer to other cards, so they are right or wrong only together with those.
         (Some("isa"), _) => read_isas(path.parent().unwrap_or(path)).map(drop),
-        (Some("kernels"), Some(root)) => Spec::read(root).map(drop),
+        (Some("kernels" | "processors"), Some(root)) => Spec::read(root).map(drop),
         _ => read_format(name, text, &TableFolder::beside(path.parent().unwrap_or(path))).map(drop),
     }
 }

@@ -20,7 +20,9 @@ impl Identity {
     /// Asks the operating system.
     #[cfg(not(target_arch = "x86_64"))]
     pub(super) fn detect() -> Self {
-        from_cpuinfo(&std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default())
+        let identity = from_cpuinfo(&std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default());
+        // macOS has no such file, and runs on the processors of one maker.
+        if cfg!(target_os = "macos") { Self { vendor: "Apple".to_owned(), ..identity } } else { identity }
     }
 }
 

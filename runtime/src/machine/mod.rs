@@ -1,4 +1,5 @@
-//! What is known of the machine: its processor ([`Facts`]), and how fast that can possibly go ([`Ceilings`]).
+//! What is known of the machine: its processor ([`Facts`]), the card that describes it ([`processor`]), and how fast that can possibly
+//! go ([`Ceilings`]).
 
 #[cfg(target_arch = "aarch64")]
 mod arm;
@@ -10,6 +11,7 @@ mod memory;
 #[cfg(any(test, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
 mod portable;
 mod probe;
+pub mod processor;
 mod race;
 #[cfg(target_arch = "x86_64")]
 mod x86;
@@ -27,7 +29,7 @@ use identity::Identity;
 pub struct Facts {
     /// The name that its maker gave it, or `unknown`.
     pub processor: String,
-    /// Its maker: `GenuineIntel` on x86, an implementer code such as `0x41` on ARM, or `unknown`.
+    /// Its maker: `GenuineIntel` on x86, an implementer code such as `0x41` on ARM, `Apple` on macOS, or `unknown`.
     pub vendor: String,
     /// Its family; the architecture version on ARM; 0 where unknown.
     pub family: u32,

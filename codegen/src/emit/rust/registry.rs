@@ -1,4 +1,6 @@
-//! The registry: the only list of formats, instruction sets and kernels.
+//! The registry: the only list of formats, instruction sets, processors and kernels.
+
+mod processors;
 
 use std::collections::BTreeMap;
 
@@ -16,10 +18,12 @@ use crate::plan::{Plan, PlannedFormat, kernel_name};
 /// Hash of each generated file's text, by its stem.
 type Hashes = BTreeMap<String, u64>;
 
-/// `FORMATS`, in the crate that is the support itself also `ISAS`, and what they refer to.
+/// `FORMATS`, in the crate that is the support itself also `ISAS` and `PROCESSORS`, and what they refer to.
 pub fn registry(plan: &Plan, support: &syn::Path, hashes: &Hashes) -> TokenStream {
-    // Other crates use the rows of the support: an instruction set is one thing, whoever has kernels for it.
-    let isas = if support.is_ident("crate") { isa_rows(plan) } else { quote!(use #support::isas;) };
+    // Other crates use the rows of the support: an instruction set is one thing, whoever has kernels for it, and so is a processor.
+    let is_support = support.is_ident("crate");
+    let isas = if is_support { isa_rows(plan) } else { quote!(use #support::isas;) };
+    let processors = is_support.then(|| processors::rows(plan));
     let tables = tables(plan);
     let classes = plan.classes.iter().map(|(name, class)| class_row(name, class));
     let formats = plan.formats.iter().map(|format| format_row(plan, format, hashes));
@@ -31,6 +35,7 @@ pub fn registry(plan: &Plan, support: &syn::Path, hashes: &Hashes) -> TokenStrea
         pub static FORMATS: &[&abi::Format] = &[#(&#format_refs),*];
 
         #isas
+        #processors
         #tables
         #(#classes)*
         #(#formats)*
@@ -227,10 +232,7 @@ fn kernel_row(planned: &PlannedFormat, class_name: &str, isa: &Isa, variant: &Va
     let (function, counts) = (kernel.name(), kernel.counts_name());
     let layout = unit::layout_name(variant.numerics, variant.cols);
     let (gate, isa_item) = (gate(isa.arch.as_deref()), isa_name(isa));
-    let schedule = match variant.schedule {
-        Schedule::Direct => quote!(abi::Schedule::Direct),
-        Schedule::Panel => quote!(abi::Schedule::Panel),
-    };
+    let schedule = schedule(variant.schedule);
     let numerics = numerics(variant.numerics);
     let prefetch = match variant.prefetch {
         Prefetch::None => quote!(abi::Prefetch::None),
@@ -262,5 +264,13 @@ fn kernel_row(planned: &PlannedFormat, class_name: &str, isa: &Isa, variant: &Va
             run: super::#module::#function,
             hash: #hash,
         }
+    }
+}
+
+/// `Schedule` of the registry.
+fn schedule(schedule: Schedule) -> TokenStream {
+    match schedule {
+        Schedule::Direct => quote!(abi::Schedule::Direct),
+        Schedule::Panel => quote!(abi::Schedule::Panel),
     }
 }

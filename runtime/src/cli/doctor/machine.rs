@@ -3,6 +3,7 @@
 use std::{env, fs};
 
 use quantloom::machine::Facts;
+use quantloom::machine::processor::{self, By, Known};
 use quantloom::{registry, tune};
 
 use super::Finding;
@@ -10,11 +11,46 @@ use super::Finding;
 /// What the names of all environment variables of quantloom begin with.
 const PREFIX: &str = "QUANTLOOM_";
 
+/// What doctor calls the card of the processor.
+const CARD: &str = "processor card";
+
+/// What runs where no card has starts.
+const DEFAULTS: &str = "default variants and distances are used";
+
 /// All of it.
 pub fn findings() -> Vec<Finding> {
     let facts = Facts::detect();
     let found = [memory(), huge_pages(), governor()].into_iter().flatten();
-    processor(&facts).into_iter().chain(found).chain([build(), variables()]).collect()
+    processor(&facts).into_iter().chain([card()]).chain(found).chain([build(), variables()]).collect()
+}
+
+/// Which processor card the program goes by.
+fn card() -> Finding {
+    match processor::here() {
+        Ok(known) => of_card(known),
+        Err(error) => Finding::bad_if(true, CARD, error.to_string(), "name one of these, or unset the variable"),
+    }
+}
+
+fn of_card(Known { card, by }: Known) -> Finding {
+    let Some(card) = card else {
+        let why = match by {
+            By::Identity => ": no card describes this processor".to_owned(),
+            By::User => format!(", by {}", processor::VARIABLE),
+        };
+        let remedy = "run `quantloom tune MODEL`; docs/adding-a-processor.md tells how to write a card";
+        return Finding::bad_if(true, CARD, format!("none{why}; {DEFAULTS}"), remedy);
+    };
+    let by = match by {
+        By::Identity => "what the processor says of itself",
+        By::User => processor::VARIABLE,
+    };
+    let starts = match (card.starts.is_empty(), card.measured) {
+        (true, _) => format!("it has no starts, {DEFAULTS}"),
+        (false, Some(measured)) => format!("its starts are used, measured: {measured}"),
+        (false, None) => "its starts are used, which were not measured".to_owned(),
+    };
+    Finding::fine(CARD, format!("{}, by {by}; {starts}", card.name))
 }
 
 fn processor(facts: &Facts) -> Vec<Finding> {
@@ -98,12 +134,41 @@ fn variables() -> Finding {
 
 #[cfg(test)]
 mod tests {
+    use quantloom::kernels::abi::{Numerics, Processor, Schedule, Start};
+
     use super::*;
 
     #[test]
     fn what_is_chosen_stands_in_brackets() {
         assert_eq!(chosen("always [madvise] never\n").as_deref(), Some("madvise"));
         assert_eq!(chosen("nothing"), None);
+    }
+
+    #[test]
+    fn a_card_is_named_with_who_chose_it_and_what_was_measured() {
+        const START: Start = Start {
+            isa: "",
+            numerics: Numerics::Int8,
+            schedule: Schedule::Direct,
+            tile: "",
+            batch: &[1],
+            far: None,
+            near: None,
+        };
+        const CARD: Processor =
+            Processor { name: "some", doc: "", measured: None, identities: &[], pipes: &[], starts: &[START] };
+        let found = |card: Option<&'static Processor>, by| of_card(Known { card, by });
+        let bare = found(Some(&Processor { starts: &[], ..CARD }), By::User);
+        assert_eq!(bare.value, "some, by QUANTLOOM_PROCESSOR; it has no starts, default variants and distances are used");
+        let guessed = found(Some(&CARD), By::Identity).value;
+        assert!(guessed.starts_with("some, by what the processor says") && guessed.ends_with("not measured"), "{guessed}");
+        let measured = found(Some(&Processor { measured: Some("here, today"), ..CARD }), By::Identity);
+        assert!(measured.value.ends_with("measured: here, today") && measured.remedy.is_none(), "{}", measured.value);
+        for (by, said) in [(By::Identity, "no card describes"), (By::User, "QUANTLOOM_PROCESSOR")] {
+            let none = found(None, by);
+            assert!(none.value.starts_with("none") && none.value.contains(said), "{}", none.value);
+            assert!(none.value.ends_with(DEFAULTS) && none.remedy.unwrap().contains("quantloom tune"));
+        }
     }
 
     #[test]
