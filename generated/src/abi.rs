@@ -188,6 +188,10 @@ pub struct Start {
     pub far: Option<usize>,
     /// How many bytes ahead weights are prefetched into the first-level cache; `None`: as anywhere.
     pub near: Option<usize>,
+    /// How many tiles are read in turn; `None`: as many as suit the caches.
+    pub tiles: Option<usize>,
+    /// Whether activations are kept in the first-level cache.
+    pub keep: bool,
 }
 
 /// A table of levels that cards name.

@@ -104,6 +104,12 @@ pub struct Start {
     /// `near`: how many bytes ahead weights are prefetched into the first-level cache. Without it, the distance that the variant has
     /// anywhere.
     pub near: Option<usize>,
+    /// `tiles`: how many tiles are read segment by segment in turn, so that they share the activations of each. Without it, as many as
+    /// suit the caches; with 1, weights are read as they lie.
+    pub tiles: Option<usize>,
+    /// `keep`: whether activations are touched between uses, so that weights that stream through the first-level cache do not throw
+    /// them out. Without it not.
+    pub keep: bool,
 }
 
 impl Kind {

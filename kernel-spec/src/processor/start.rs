@@ -3,7 +3,7 @@
 use super::{Known, Start};
 use crate::diagnostic::{Sink, Span};
 use crate::isa::Isa;
-use crate::kernels::{MAX_DISTANCE, Numerics, Set, Variant, find_isa, read_batches};
+use crate::kernels::{MAX_DISTANCE, MAX_TILES, Numerics, Schedule, Set, Variant, find_isa, read_batches};
 use crate::walk::{At, Node};
 
 /// A start and where its parts are written.
@@ -39,9 +39,20 @@ fn read_start(node: &Node<'_>, arch: &str, known: &Known<'_>, sink: &mut Sink) -
     let batch = table.need("batch").and_then(|node| read_batches(&node, sink));
     let far = table.get("far").and_then(|node| node.count(sink, 0..=MAX_DISTANCE));
     let near = table.get("near").and_then(|node| node.count(sink, 0..=MAX_DISTANCE));
+    let tiles = table.get("tiles").and_then(|node| node.count(sink, 1..=MAX_TILES));
+    let keep = table.get("keep").and_then(|node| node.flag(sink));
     table.finish(sink);
     let (isa, numerics) = (isa?, numerics?.value);
-    let variant = read_variant(&name?, isa, numerics, known, sink)?;
+    let name = name?;
+    let variant = read_variant(&name, isa, numerics, known, sink)?;
+    let takes = |wanted: bool, span: Option<Span>, key: &str, sink: &mut Sink| {
+        if let Some(span) = span.filter(|_| !wanted) {
+            sink.error(span, format!("`{key}` is an argument that the variant does not take")).also(name.span, "the variant");
+        }
+    };
+    takes(variant.prefetch.is_far(), far.as_ref().map(|at| at.span), "far", sink);
+    takes(variant.prefetch.is_near(), near.as_ref().map(|at| at.span), "near", sink);
+    takes(variant.schedule == Schedule::Direct, keep.as_ref().map(|at| at.span), "keep", sink);
     let batch = batch?;
     let start = Start {
         isa: isa.name.clone(),
@@ -51,6 +62,8 @@ fn read_start(node: &Node<'_>, arch: &str, known: &Known<'_>, sink: &mut Sink) -
         batch: batch.iter().map(|at| at.value).collect(),
         far: far.map(|at| at.value),
         near: near.map(|at| at.value),
+        tiles: tiles.map(|at| at.value),
+        keep: keep.is_some_and(|at| at.value),
     };
     Some(Written { start, span: node.span, batch })
 }

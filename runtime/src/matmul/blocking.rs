@@ -10,13 +10,13 @@ use crate::machine::Caches;
 use crate::weights::{Layout, Weights};
 
 /// Weights that one chunk of work reads, so that taking a chunk costs nothing beside it.
-const CHUNK_BYTES: usize = 128 << 10;
+const CHUNK_BYTES: usize = 1 << 20;
 /// Chunks a thread: the last ones even out what the system took from a thread.
 const CHUNKS_A_THREAD: usize = 4;
 /// Tiles of a call whose activations do not stay in the first-level cache: they share each segment of them.
 const SHARING_TILES: usize = 8;
-/// Touches of activations for a use, at most: with eight, they cost more than they save.
-const MOST_TOUCHES: usize = 4;
+/// Touches of activations for a use, at most: more cost more than they save.
+const MOST_TOUCHES: usize = 2;
 /// Column groups that use an unpacked segment at least, where columns are split to keep threads busy.
 const LEAST_GROUPS: usize = 8;
 

@@ -154,6 +154,8 @@ mod tests {
             batch: &[1],
             far: None,
             near: None,
+            tiles: None,
+            keep: false,
         };
         const CARD: Processor =
             Processor { name: "some", doc: "", measured: None, identities: &[], pipes: &[], starts: &[START] };

@@ -65,7 +65,8 @@ fn pipes(pipes: &Pipes) -> TokenStream {
 fn start(start: &Start) -> TokenStream {
     let Start { isa, tile, batch, .. } = start;
     let (numerics, schedule) = (numerics(start.numerics), schedule(start.schedule));
-    let [far, near] = [start.far, start.near].map(|distance| option(distance.map(|bytes| quote!(#bytes))));
+    let [far, near, tiles] = [start.far, start.near, start.tiles].map(|argument| option(argument.map(|value| quote!(#value))));
+    let keep = start.keep;
     quote! {
         abi::Start {
             isa: #isa,
@@ -75,6 +76,8 @@ fn start(start: &Start) -> TokenStream {
             batch: &[#(#batch),*],
             far: #far,
             near: #near,
+            tiles: #tiles,
+            keep: #keep,
         }
     }
 }
