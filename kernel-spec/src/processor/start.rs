@@ -6,6 +6,9 @@ use crate::isa::Isa;
 use crate::kernels::{MAX_DISTANCE, MAX_TILES, Numerics, Schedule, Set, Variant, find_isa, read_batches};
 use crate::walk::{At, Node};
 
+/// Most bits of a weight.
+const MAX_BITS: f64 = 32.0;
+
 /// A start and where its parts are written.
 struct Written {
     start: Start,
@@ -14,8 +17,13 @@ struct Written {
 }
 
 impl Written {
-    /// Whether they are for the same instruction set and numerics.
+    /// Whether they are for the same instruction set, numerics and bits.
     fn is_beside(&self, other: &Self) -> bool {
+        self.of_same_class(other) && self.start.bits == other.start.bits
+    }
+
+    /// Whether they are for the same instruction set and numerics.
+    fn of_same_class(&self, other: &Self) -> bool {
         self.start.isa == other.start.isa && self.start.numerics == other.start.numerics
     }
 }
@@ -37,6 +45,7 @@ fn read_start(node: &Node<'_>, arch: &str, known: &Known<'_>, sink: &mut Sink) -
     let numerics = numerics.and_then(|node| node.choice(sink, &Numerics::ALL.map(|word| (word.name(), word))));
     let name = table.need("variant");
     let batch = table.need("batch").and_then(|node| read_batches(&node, sink));
+    let bits = table.get("bits").and_then(|node| read_bits(&node, sink));
     let far = table.get("far").and_then(|node| node.count(sink, 0..=MAX_DISTANCE));
     let near = table.get("near").and_then(|node| node.count(sink, 0..=MAX_DISTANCE));
     let tiles = table.get("tiles").and_then(|node| node.count(sink, 1..=MAX_TILES));
@@ -60,12 +69,22 @@ fn read_start(node: &Node<'_>, arch: &str, known: &Known<'_>, sink: &mut Sink) -
         schedule: variant.schedule,
         tile: variant.tile_name(),
         batch: batch.iter().map(|at| at.value).collect(),
+        bits,
         far: far.map(|at| at.value),
         near: near.map(|at| at.value),
         tiles: tiles.map(|at| at.value),
         keep: keep.is_some_and(|at| at.value),
     };
     Some(Written { start, span: node.span, batch })
+}
+
+fn read_bits(node: &Node<'_>, sink: &mut Sink) -> Option<f64> {
+    let bits = node.number(sink)?.value;
+    if !(bits > 0.0 && bits <= MAX_BITS) {
+        sink.error(node.span, format!("`bits` must be above 0 and at most {MAX_BITS}"));
+        return None;
+    }
+    Some(bits)
 }
 
 fn read_isa<'i>(node: &Node<'_>, arch: &str, isas: &'i [Isa], sink: &mut Sink) -> Option<&'i Isa> {
@@ -125,8 +144,10 @@ fn check(starts: &[Written], sink: &mut Sink) {
                 sink.error(batch.span, "two starts from the same batch").also(first.span, "the first");
             }
         }
-        let begins = |other: &&Written| other.is_beside(written) && other.start.batch.contains(&1);
-        if before().next().is_none() && !starts.iter().any(|other| begins(&other)) {
+        let begins =
+            |other: &Written| other.of_same_class(written) && other.start.bits.is_none() && other.start.batch.contains(&1);
+        let is_first = !starts[..i].iter().any(|other| other.of_same_class(written));
+        if is_first && !starts.iter().any(begins) {
             let Start { isa, numerics, .. } = &written.start;
             sink.error(written.span, format!("no `{}` start for `{isa}` is from batch 1", numerics.name()))
                 .help("give the start for single columns `batch = 1`");

@@ -11,10 +11,10 @@ use crate::registry::{Isa, Kernel, Numerics};
 pub fn default(kernels: &[&'static Kernel], batch: usize) -> Launch {
     let started = starts(kernels[0].isa, kernels[0].numerics).filter_map(|start| {
         let from = start.batch.iter().filter(|from| **from <= batch).max()?;
-        let kernel = kernels.iter().find(|kernel| (kernel.schedule, kernel.tile) == (start.schedule, start.tile))?;
-        Some((from, launch(kernel, start)))
+        let kernel = kernels.iter().find(|kernel| suits(start, kernel))?;
+        Some((*from, start.bits.is_some(), launch(kernel, start)))
     });
-    if let Some((_, launch)) = started.max_by_key(|(from, _)| *from) {
+    if let Some((.., launch)) = started.max_by_key(|&(from, of_few_bits, _)| (from, of_few_bits)) {
         return launch;
     }
     let from = |kernel: &&&Kernel| kernel.batch.iter().filter(|from| **from <= batch).max();
@@ -23,8 +23,15 @@ pub fn default(kernels: &[&'static Kernel], batch: usize) -> Launch {
 
 /// A kernel with the arguments that it has when nothing has been measured: those of the card of the processor, if that begins with it.
 pub fn begun(kernel: &'static Kernel) -> Launch {
-    let start = starts(kernel.isa, kernel.numerics).find(|start| (start.schedule, start.tile) == (kernel.schedule, kernel.tile));
+    let start = starts(kernel.isa, kernel.numerics).find(|start| suits(start, kernel));
     start.map_or_else(|| Launch::of(kernel), |start| launch(kernel, start))
+}
+
+/// Whether a start is for a kernel.
+fn suits(start: &Start, kernel: &Kernel) -> bool {
+    let counts = &kernel.counts;
+    let bits = (8 * counts.bytes) as f64 / (kernel.rows * counts.weights) as f64;
+    (kernel.schedule, kernel.tile) == (start.schedule, start.tile) && start.bits.is_none_or(|most| bits <= most)
 }
 
 /// The batch sizes from which the default of an instruction set and numerics class is another one; those of `kernels`, if the card of the

@@ -57,7 +57,8 @@ impl<'a> Bench<'a> {
         }
         let default = matmul::default(&self.runners, batch);
         let kernels = field(&self.runners, default.kernel, key, batch, effort, &caches);
-        let begun = |kernel: &'static Kernel| if std::ptr::eq(kernel, default.kernel) { default } else { matmul::begun(kernel) };
+        let begun =
+            |kernel: &'static Kernel| if std::ptr::eq(kernel, default.kernel) { default } else { matmul::begun(kernel) };
         let launches = kernels.into_iter().map(begun);
         let launches = launches.collect::<Vec<_>>();
         let mut watch = Stopwatch::new(&self.stock, key.n, batch, default, key.threads, self.pool)?;

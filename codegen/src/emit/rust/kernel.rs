@@ -153,8 +153,8 @@ impl<'a> Kernel<'a> {
             let name = format_ident!("panel{panel}");
             quote!(let #name = &tiles[(tile * #panels + #panel) * units..][..units];)
         });
-        let stride = (self.variant.schedule == Schedule::Direct)
-            .then(|| quote!(let stride = units.div_ceil(arguments.touches);));
+        let stride =
+            (self.variant.schedule == Schedule::Direct).then(|| quote!(let stride = units.div_ceil(arguments.touches);));
         let memory = tile.memory();
         let stages = (self.variant.schedule == Schedule::Panel).then(|| {
             let stage = tile.stage_name(self.variant.numerics);

@@ -153,6 +153,7 @@ mod tests {
             tile: "",
             batch: &[1],
             far: None,
+            bits: None,
             near: None,
             tiles: None,
             keep: false,

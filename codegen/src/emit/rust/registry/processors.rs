@@ -66,6 +66,7 @@ fn start(start: &Start) -> TokenStream {
     let Start { isa, tile, batch, .. } = start;
     let (numerics, schedule) = (numerics(start.numerics), schedule(start.schedule));
     let [far, near, tiles] = [start.far, start.near, start.tiles].map(|argument| option(argument.map(|value| quote!(#value))));
+    let bits = option(start.bits.map(|bits| quote!(#bits)));
     let keep = start.keep;
     quote! {
         abi::Start {
@@ -74,6 +75,7 @@ fn start(start: &Start) -> TokenStream {
             schedule: #schedule,
             tile: #tile,
             batch: &[#(#batch),*],
+            bits: #bits,
             far: #far,
             near: #near,
             tiles: #tiles,
