@@ -1,19 +1,22 @@
 //! All cases on one number of threads, in a process of its own.
 
+use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use quantloom::machine::{Ceilings, Facts, ceilings};
 use quantloom::measure::{activations, synthetic};
 use quantloom::pool::Pool;
 use quantloom::registry::{self, Format};
-use quantloom_bench::defaults::Cases;
 use quantloom_bench::record::{Case, OURS, Record, Run, Times};
 use quantloom_bench::report;
 use quantloom_bench::shape::Shape;
 
+use crate::args::Args;
 use crate::candle::Candle;
 use crate::contender::{Contender, Result, Task};
-use crate::llama::{self, Backend, Llama};
+use crate::ggml::{Ggml, Product};
+use crate::ik::Ik;
+use crate::llama::Llama;
 use crate::ours::Ours;
 use crate::rounds::{Laps, race};
 
@@ -22,15 +25,19 @@ use crate::rounds::{Laps, race};
 const TOLERANCE: f64 = 0.02;
 
 /// Measures all cases, printing a row for each.
-pub fn measure(cases: &Cases, threads: usize, budget: Duration) -> Result<Record> {
+pub fn measure(args: &Args, threads: usize) -> Result<Record> {
+    let (cases, budget) = (args.cases(), args.budget()?);
     let began = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     let formats = cases.formats.iter().map(|name| registry::format_by_name(name)).collect::<quantloom::Result<Vec<_>>>()?;
+    let llama = Llama::new(threads)?;
+    let ik = args.ik.as_deref().map(|folder| Ik::new(folder, threads)).transpose()?;
+    let peers = [llama.version().to_owned(), candle_version()].into_iter().chain(ik.iter().map(|ik| ik.version().to_owned()));
+    let peers = peers.collect();
     let ceilings = Ceilings::measure(registry::best_isa().name, threads, ceilings::BUDGET);
-    let backend = llama::Backend::new(threads)?;
     let record = Record {
         began,
         processor: Facts::detect().processor,
-        peers: vec![llama::version()?, candle_version()],
+        peers,
         runs: vec![Run {
             threads,
             read_gbps: ceilings.read_gbps,
@@ -48,7 +55,7 @@ pub fn measure(cases: &Cases, threads: usize, budget: Duration) -> Result<Record
         println!("Not the best of candle: RUSTFLAGS=\"-C target-cpu=native\" makes some of its formats up to twice as fast.");
     }
     println!("medians in µs\n");
-    let mut session = Session { batches: cases.batches.clone(), budget, ceilings, backend, pool: Pool::new(threads), record };
+    let mut session = Session { batches: cases.batches.clone(), budget, ceilings, llama, ik, pool: Pool::new(threads), record };
     session.batches.sort_unstable();
     for format in formats {
         for &shape in &cases.shapes {
@@ -77,7 +84,8 @@ struct Session {
     batches: Vec<usize>,
     budget: Duration,
     ceilings: Ceilings,
-    backend: std::rc::Rc<Backend>,
+    llama: Rc<dyn Ggml>,
+    ik: Option<Rc<dyn Ggml>>,
     pool: Pool,
     record: Record,
 }
@@ -93,10 +101,13 @@ impl Session {
         let limits = limits.collect::<Vec<_>>();
         let numerics = ours.request().numerics.name().to_owned();
         let mut contenders: Vec<Box<dyn Contender + '_>> = vec![Box::new(ours)];
-        for peer in Llama::all(&task, &self.backend)? {
+        for peer in Product::all(&task, &self.llama)? {
             contenders.push(Box::new(peer));
         }
         if let Some(peer) = Candle::new(&task)? {
+            contenders.push(Box::new(peer));
+        }
+        for peer in self.ik.iter().map(|ik| Product::all(&task, ik)).collect::<Result<Vec<_>>>()?.into_iter().flatten() {
             contenders.push(Box::new(peer));
         }
         let names = self.names();
@@ -115,7 +126,9 @@ impl Session {
 
     /// Everyone who may take part.
     fn names(&self) -> Vec<String> {
-        [OURS.to_owned()].into_iter().chain(Backend::contenders()).chain(["candle".to_owned()]).collect()
+        let ways = |ggml: &Rc<dyn Ggml>| ggml.ways().into_iter().map(|way| way.name);
+        let ours = [OURS.to_owned()].into_iter();
+        ours.chain(ways(&self.llama)).chain(["candle".to_owned()]).chain(self.ik.iter().flat_map(ways)).collect()
     }
 }
 
