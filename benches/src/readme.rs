@@ -53,7 +53,7 @@ fn introduction(record: &Record, run: &Run) -> String {
     )
 }
 
-/// Who was measured beside ours, with the breaks of the lines that they begin on and end on.
+/// Who was measured beside ours, with a break where the line is full.
 fn peers(run: &Run) -> &'static str {
     if run.cases.iter().any(|case| case.times(IK).is_some()) {
         "llama.cpp and\nik_llama.cpp, each with weights repacked or not, and candle"

@@ -36,6 +36,9 @@ pub trait Ggml {
     /// Repacks weights that have their bytes.
     fn repack(&self, _weights: Tensor) {}
 
+    /// Whether the user has built it.
+    fn foreign(&self) -> bool;
+
     /// Sends threads to sleep that wait for work on a core.
     fn rest(&self);
 }
@@ -222,6 +225,10 @@ impl Contender for Product {
         // SAFETY: the tensor has so many values.
         unsafe { (self.api().ggml_backend_tensor_get)(batch.y.as_ptr(), y.as_mut_ptr().cast(), 0, size_of_val(y.as_slice())) };
         Ok(y)
+    }
+
+    fn foreign(&self) -> bool {
+        self.ggml.foreign()
     }
 
     fn kernel(&self) -> Option<String> {

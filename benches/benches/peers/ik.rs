@@ -56,7 +56,7 @@ impl Ik {
     ///
     /// # Errors
     /// One line that names the folder or the library, if there is none, or none that can take part.
-    pub fn new(folder: &Path, threads: usize) -> Result<Rc<dyn Ggml>> {
+    pub fn start(folder: &Path, threads: usize) -> Result<Rc<dyn Ggml>> {
         let path = find(folder)?;
         // It stays open to the end: threads of OpenMP may be in it.
         let library = ManuallyDrop::new(open(&path)?);
@@ -141,6 +141,10 @@ impl Ggml for Ik {
     fn repack(&self, weights: Tensor) {
         // SAFETY: the tensor is alive, of this library, and has its bytes.
         unsafe { (self.own.repack)(weights.as_ptr()) };
+    }
+
+    fn foreign(&self) -> bool {
+        true
     }
 
     fn rest(&self) {

@@ -23,7 +23,7 @@ impl Llama {
     ///
     /// # Errors
     /// If it was built without instructions that this processor has.
-    pub fn new(threads: usize) -> Result<Rc<dyn Ggml>> {
+    pub fn start(threads: usize) -> Result<Rc<dyn Ggml>> {
         // SAFETY: the function lives as long as the program, and uses nothing of what it is given but the text.
         unsafe { ggml::ggml_log_set(Some(warn), ptr::null_mut()) };
         let (version, cpu, threads) = (version()?, Cpu::new(&LINKED, threads)?, Threads::new(threads)?);
@@ -57,6 +57,10 @@ impl Ggml for Llama {
         // SAFETY: the number is below that of types, so the table has an entry.
         Ok(gguf < ggml::GGML_TYPE_COUNT
             && unsafe { ggml::ggml_get_type_traits_cpu(gguf).as_ref() }.is_some_and(|traits| traits.vec_dot.is_some()))
+    }
+
+    fn foreign(&self) -> bool {
+        false
     }
 
     fn rest(&self) {

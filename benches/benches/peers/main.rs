@@ -8,6 +8,7 @@ mod ik;
 mod llama;
 mod ours;
 mod rounds;
+mod weights;
 mod worker;
 
 use std::env;
