@@ -168,8 +168,10 @@ mod tests {
 
     #[test]
     fn activations_in_the_first_level_cache_need_not_be_shared() {
-        let alone = Work { group_bytes: 8 << 10, ..work(512, 1, 1) };
-        assert_eq!(alone.blocking(&CACHES).tiles_a_call, 1);
-        assert!(work(512, 1, 1).blocking(&CACHES).tiles_a_call > 1);
+        let alone = Work { group_bytes: 8 << 10, ..work(512, 1, 1) }.blocking(&CACHES);
+        assert_eq!(alone.tiles_a_turn, 1);
+        assert_eq!(alone.tiles_a_call, alone.tiles_a_chunk, "a call reads all of a chunk, one tile after the other");
+        let shared = work(512, 1, 1).blocking(&CACHES);
+        assert!(shared.tiles_a_turn > 1 && shared.tiles_a_turn <= shared.tiles_a_call);
     }
 }
