@@ -13,7 +13,7 @@
 //! let x = vec![0.5; weights.k()];
 //! let mut y = vec![0.0; weights.n()];
 //! let used = matmul(&weights, &x, 1, &mut y, &Request::default(), Pool::global())?;
-//! println!("{} ({})", used.kernel.name, used.source);
+//! println!("{} ({})", used.launch, used.source);
 //! # Ok(())
 //! # }
 //! ```

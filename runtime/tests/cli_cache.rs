@@ -11,9 +11,9 @@ use std::path::Path;
 
 use made::{entries, entry, kernels, key, weights};
 use quantloom::machine::processor::{self, VARIABLE};
-use quantloom::matmul::{Request, candidates};
+use quantloom::matmul::{Launch, Request, candidates};
 use quantloom::registry;
-use quantloom::tune::{self, CacheFile, Digest, Effort, Entry, Key, Origin};
+use quantloom::tune::{self, CacheFile, Digest, Effort, Entry, Key, Origin, Time};
 use quantloom_codegen::{Config, cards_dir};
 use support::program;
 use support::sandbox::Sandbox;
@@ -52,7 +52,9 @@ fn explain_asks_every_source_and_says_what_became_of_every_kernel() {
     let sandbox = Sandbox::new();
     let weights = weights(16, 1);
     let (last, format) = (*kernels(&weights).last().unwrap(), weights.format());
-    sandbox.remember(&[entry(key(&weights, 1), last)]);
+    let mut entry = entry(key(&weights, 1), last);
+    entry.times.push(Time { kernel: format!("{}@tiles=2", last.name), ns: 13_579, ratio: 0.578, rounds: 3 });
+    sandbox.remember(&[entry]);
     let threads = key(&weights, 1).threads.to_string();
     let shape = format!("{}x{}", weights.n(), weights.k());
     let explain =
@@ -63,13 +65,19 @@ fn explain_asks_every_source_and_says_what_became_of_every_kernel() {
         lines[0].split_whitespace().map(str::to_owned).collect::<Vec<_>>()
     };
     let text = explain("1");
-    assert_eq!(deciding(&text), ["cache", last.name]);
+    assert_eq!(deciding(&text), ["cache", &Launch::of(last).to_string()]);
     for source in ["pin", "memory", "cache", "shipped", "relative", "model", "default"] {
         assert_eq!(text.lines().filter(|line| line.get(2..).is_some_and(|line| line.starts_with(source))).count(), 1, "{text}");
     }
+    let cells = |first: &str| {
+        let line = text.lines().find(|line| line.split_whitespace().next() == Some(first));
+        line.unwrap_or_else(|| panic!("{first} in {text}")).split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
     for kernel in kernels(&weights) {
-        assert!(text.lines().any(|line| line.starts_with(kernel.name)), "{text}");
+        let measured = std::ptr::eq(kernel, last);
+        assert_eq!(cells(kernel.name)[2..5], if measured { ["12.3", "52.6%", "6"] } else { ["-"; 3] }, "{text}");
     }
+    assert_eq!(cells("@tiles=2")[1..], ["13.6", "57.8%", "3", "dropped", "out"], "{text}");
     assert!(["model", "default"].contains(&deciding(&explain("1000"))[0].as_str()));
     assert!(sandbox.refused(&["cache", "explain", "none", "16x256"]).contains("none"));
 }

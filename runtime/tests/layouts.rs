@@ -17,7 +17,7 @@ fn shape(format: &Format) -> (usize, usize) {
 fn product(weights: &Weights, kernel: &'static Kernel, batch: usize, threads: usize) -> Vec<u32> {
     let x = activations(batch, weights.k());
     let mut y = vec![f32::NAN; batch * weights.n()];
-    let request = Request { numerics: kernel.numerics, isa: None, kernel: Some(kernel), threads };
+    let request = Request { numerics: kernel.numerics, isa: None, launch: Some(kernel.into()), threads };
     matmul(weights, &x, batch, &mut y, &request, Pool::global()).unwrap();
     y.into_iter().map(f32::to_bits).collect()
 }

@@ -44,7 +44,7 @@ fn what_is_registered_is_found() {
     let mut y = vec![0.0; weights.n()];
     let x = activations(1, weights.k());
     let used = matmul(&weights, &x, 1, &mut y, &Request::default(), Pool::global()).unwrap();
-    assert_eq!(used.kernel.format, "Own-2");
+    assert_eq!(used.launch.kernel.format, "Own-2");
 }
 
 #[test]
@@ -91,8 +91,7 @@ fn choices_of_earlier_processes_hold_for_formats_that_are_registered_late() {
     assert!(choices.find(&key).is_none());
     register(&[format]).unwrap();
     for _ in 0..2 {
-        let (kernel, source) = choices.find(&key).unwrap();
-        assert!(std::ptr::eq(kernel, last) && source == Source::Cache);
+        assert_eq!(choices.find(&key), Some((last.into(), Source::Cache)));
     }
 }
 
@@ -108,5 +107,5 @@ fn the_best_instruction_set_is_one_that_the_format_has() {
     assert_eq!(registry::best_isa_of(all).name, registry::best_isa().name);
     assert_eq!(registry::best_isa_of(few).name, scalar.name);
     let used = select(&weights(few), 1, &Request::default(), Pool::global()).unwrap();
-    assert_eq!(used.kernel.isa.name, scalar.name);
+    assert_eq!(used.launch.kernel.isa.name, scalar.name);
 }

@@ -67,6 +67,6 @@ impl Contender for Ours<'_> {
     }
 
     fn kernel(&self) -> Option<String> {
-        self.used.map(|used| format!("{} ({})", used.kernel.name, used.source))
+        self.used.map(|used| format!("{} ({})", used.launch, used.source))
     }
 }

@@ -1,14 +1,15 @@
-//! How good the tuner's choices are: against an oracle that measures every kernel for long, interleaved, and against the default.
+//! How good the tuner's choices are: against an oracle that measures every kernel with the arguments of its card, and every choice, for
+//! long, interleaved, and against the default.
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use quantloom::matmul::{Request, candidates, matmul};
+use quantloom::matmul::{Launch, Request, candidates, matmul};
 use quantloom::measure::{Cold, activations, synthetic};
 use quantloom::pool::Pool;
-use quantloom::registry::{self, Kernel};
+use quantloom::registry;
 use quantloom::tune::{Choices, Outcome, Tuner};
 use quantloom::weights::Weights;
 use quantloom_bench::defaults::{Defaults, Tuning};
@@ -35,7 +36,7 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result<()> {
     let Tuning { formats, shapes, batches } = Defaults::get().tuning;
     let (seconds, budget) = (Duration::try_from_secs_f64(args.seconds)?, Duration::from_millis(args.budget));
-    println!("{} thread(s); times over the best kernel's, medians of interleaved rounds\n", Pool::global().threads());
+    println!("{} thread(s); times over the best, medians of interleaved rounds\n", Pool::global().threads());
     println!("FORMAT   SHAPE        BATCH  REGRET  DEFAULT'S  OF DEFAULT  NOISE  CHOICES  CHOSEN, THE LAST TIME");
     let mut all = Vec::new();
     for (name, shape) in formats.iter().flat_map(|format| shapes.iter().map(move |shape| (format, shape))) {
@@ -54,7 +55,7 @@ fn run(args: &Args) -> Result<()> {
                 100.0 * quality.of_default,
                 100.0 * quality.noise,
                 quality.choices,
-                outcomes.last().map_or("-", |outcome| outcome.kernel.name),
+                outcomes.last().map_or("-".to_owned(), |outcome| outcome.launch.to_string()),
             );
             all.push(quality);
         }
@@ -91,11 +92,11 @@ struct Problem {
 
 /// How good choices are. Fractions of the best kernel's time, if nothing else is said.
 struct Quality {
-    /// The mean, over the turns, of the time that the chosen kernel takes beyond the best one's.
+    /// The mean, over the turns, of the time that what was chosen takes beyond the best.
     regret: f64,
-    /// The time that the default takes beyond the best one's.
+    /// The time that the default takes beyond the best.
     default_regret: f64,
-    /// The slowest chosen kernel's time over the default's.
+    /// The time of the slowest choice over the default's.
     of_default: f64,
     /// How far the default is from itself, measured twice in each round: nine times in ten.
     noise: f64,
@@ -113,29 +114,36 @@ impl Problem {
         (0..turns).map(tune).collect()
     }
 
-    /// Measures every kernel, and the default twice, in rounds that begin with another one each.
+    /// Measures every kernel and every choice, and the default twice, in rounds that begin with another one each.
     fn judge(&self, outcomes: &[Outcome], budget: Duration) -> Result<Quality> {
         const LEAST: usize = 9;
         let isa = registry::best_isa_of(self.cold.weights(0).format());
-        let kernels = candidates(self.cold.weights(0), self.request.numerics, isa)?;
-        let place =
-            |kernel: &Kernel| kernels.iter().position(|other| std::ptr::eq(*other, kernel)).ok_or("a kernel of another class");
-        let default = place(outcomes.first().ok_or("no turns")?.default)?;
-        let runners = (0..kernels.len()).chain([default]).collect::<Vec<_>>();
+        let mut launches = Vec::new();
+        let mut place = |launch: Launch| {
+            launches.iter().position(|other| *other == launch).unwrap_or_else(|| {
+                launches.push(launch);
+                launches.len() - 1
+            })
+        };
+        for kernel in candidates(self.cold.weights(0), self.request.numerics, isa)? {
+            place(kernel.into());
+        }
+        let default = place(outcomes.first().ok_or("no turns")?.default);
+        let chosen = outcomes.iter().map(|outcome| place(outcome.launch)).collect::<Vec<_>>();
+        let runners = (0..launches.len()).chain([default]).collect::<Vec<_>>();
         let mut times = vec![Vec::new(); runners.len()];
         let start = Instant::now();
         let mut round = 0;
         while round < LEAST || start.elapsed() < budget {
             for turn in 0..runners.len() {
                 let runner = (round + turn) % runners.len();
-                times[runner].push(self.time(kernels[runners[runner]], round * runners.len() + turn)?);
+                times[runner].push(self.time(launches[runners[runner]], round * runners.len() + turn)?);
             }
             round += 1;
         }
         let (again, times) = times.split_last().ok_or("no kernels")?;
         let medians = times.iter().map(|times| median(times.clone())).collect::<Vec<_>>();
         let best = medians.iter().copied().fold(f64::INFINITY, f64::min);
-        let chosen = outcomes.iter().map(|outcome| place(outcome.kernel)).collect::<std::result::Result<Vec<_>, _>>()?;
         let taken = chosen.iter().map(|&at| medians[at]).collect::<Vec<_>>();
         let mut apart = times[default].iter().zip(again).map(|(one, two)| (one / two - 1.0).abs()).collect::<Vec<_>>();
         apart.sort_unstable_by(f64::total_cmp);
@@ -149,12 +157,12 @@ impl Problem {
     }
 
     /// Seconds of a multiplication by other weights than the one before.
-    fn time(&self, kernel: &'static Kernel, call: usize) -> Result<f64> {
+    fn time(&self, launch: Launch, call: usize) -> Result<f64> {
         let weights = self.cold.weights(call);
         let x = activations(self.batch, weights.k());
         let mut y = vec![0.0; self.batch * weights.n()];
         let start = Instant::now();
-        matmul(weights, &x, self.batch, &mut y, &Request { kernel: Some(kernel), ..self.request }, Pool::global())?;
+        matmul(weights, &x, self.batch, &mut y, &Request { launch: Some(launch), ..self.request }, Pool::global())?;
         Ok(start.elapsed().as_secs_f64())
     }
 }

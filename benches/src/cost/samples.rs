@@ -149,7 +149,7 @@ impl Bench<'_> {
         let (x, mut y) = (activations(batch, k), vec![0.0; batch * n]);
         let mut call = 0;
         let mut time = |kernel: &'static Kernel| -> Result<Duration> {
-            let request = Request { numerics: kernel.numerics, isa: None, kernel: Some(kernel), threads: 1 };
+            let request = Request { numerics: kernel.numerics, isa: None, launch: Some(kernel.into()), threads: 1 };
             call += 1;
             let weights = cold.weights(if batch < REUSED { call } else { 0 });
             let start = Instant::now();

@@ -46,7 +46,7 @@ fn measure(format: &'static Format, batch: usize) -> quantloom::Result<()> {
         "  batch {batch}: {:.1} GB/s, {:.0} Gop/s with {} ({})",
         work.packed_bytes as f64 / seconds / 1e9,
         work.operations / seconds / 1e9,
-        used.kernel.name,
+        used.launch,
         used.source
     );
     Ok(())

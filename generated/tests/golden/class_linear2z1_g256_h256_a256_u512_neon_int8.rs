@@ -4,8 +4,8 @@ use std::mem::offset_of;
 use crate::abi;
 use crate::bytemuck::{self, Pod, Zeroable};
 use crate::lanes::{
-    v128::products_i16 as lanes, Order, TURN_BYTES, in_memory, prefetch, prefetch_head,
-    prefetch_turn,
+    v128::products_i16 as lanes, Ahead, Order, TURN_BYTES, in_memory, prefetch,
+    prefetch_head, prefetch_turn, touch,
 };
 /// 512 weights of 16 rows.
 #[repr(C)]
@@ -40,7 +40,7 @@ pub const QUANTS1: abi::Activations = abi::Activations {
     },
 };
 /// What the next function executes.
-pub const INT8_DIRECT_R16C1_P4096_COUNTS: abi::Counts = abi::Counts {
+pub const INT8_DIRECT_R16C1_BOTH_COUNTS: abi::Counts = abi::Counts {
     weights: 512,
     bytes: 2112,
     ahead: 2112,
@@ -66,306 +66,327 @@ pub const INT8_DIRECT_R16C1_P4096_COUNTS: abi::Counts = abi::Counts {
 /// 16 rows by 1 columns, class `int8`.
 /// A unit of 512 weights: 2112 bytes of weights loaded in vectors of 4 lanes, 512 dots.
 #[target_feature(enable = "neon")]
-pub fn int8_direct_r16c1_p4096(
+pub fn int8_direct_r16c1_both(
     weights: &[u8],
     units: usize,
     activations: &[u8],
     palette: &abi::Palette,
+    arguments: abi::Arguments,
     out: &mut [f32],
 ) {
     let tiles: &[Unit] = bytemuck::cast_slice(weights);
     let groups: &[Quants1] = bytemuck::cast_slice(activations);
     let outs: &mut [[[[[f32; 4]; 4]; 1]; 1]] = bytemuck::cast_slice_mut(out);
+    let (tile_count, group_count) = (tiles.len() / (1 * units), groups.len() / units);
     let order = Order {
-        tiles: tiles.len() / (1 * units),
+        tiles: arguments.tiles,
+        panels: 1,
         segments: units.div_ceil(1),
-        tile_bytes: 1 * units * size_of::<Unit>(),
+        panel_bytes: units * size_of::<Unit>(),
         segment_bytes: 1 * size_of::<Unit>(),
+        distances: Ahead {
+            far: arguments.far as isize,
+            near: arguments.near as isize,
+        },
     };
-    for first in (0..units).step_by(1) {
-        let last = units.min(first + 1);
-        let tiles = tiles
-            .chunks_exact(1 * units)
-            .zip(outs.chunks_exact_mut(groups.len() / units));
-        for (tile, (panels, outs)) in tiles.enumerate() {
-            let panel0 = &panels[0 * units..][..units];
-            let ahead = order.ahead(first / 1, tile, 2);
-            for (group, out) in groups.chunks_exact(units).zip(&mut *outs) {
-                let mut sum0_0 = lanes::zero_f();
-                let mut sum1_0 = lanes::zero_f();
-                let mut sum2_0 = lanes::zero_f();
-                let mut sum3_0 = lanes::zero_f();
-                for unit in first..last {
-                    let columns = &group[unit];
-                    let unit0 = &panel0[unit];
-                    let unit1 = &panel0[unit];
-                    let unit2 = &panel0[unit];
-                    let unit3 = &panel0[unit];
-                    prefetch_head(bytemuck::bytes_of(unit0), 64, ahead);
-                    for at_turn in 0..2 {
-                        let at_step0 = at_turn;
-                        let mut dot0_0_0 = lanes::splat_i(columns.bias[at_step0][0]);
-                        let mut dot0_1_0 = lanes::splat_i(columns.bias[at_step0][0]);
-                        let mut dot0_2_0 = lanes::splat_i(columns.bias[at_step0][0]);
-                        let mut dot0_3_0 = lanes::splat_i(columns.bias[at_step0][0]);
-                        for part_of_step in 0..8 {
-                            let at_body0 = at_step0 * 8 + part_of_step;
-                            prefetch(&unit0.codes[at_body0][0][0], ahead);
-                            prefetch(&unit0.codes[at_body0][1][0], ahead);
-                            let mut pair0_0_0;
-                            let mut pair0_1_0;
-                            let mut pair0_2_0;
-                            let mut pair0_3_0;
-                            let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
-                            let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][1]);
-                            let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][2]);
-                            let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][3]);
-                            {
-                                let weight0 = lanes::mask::<3>(line0_0_0);
-                                let weight1 = lanes::mask::<3>(line0_1_0);
-                                let weight2 = lanes::mask::<3>(line0_2_0);
-                                let weight3 = lanes::mask::<3>(line0_3_0);
+    for round in 0..tile_count.div_ceil(arguments.tiles) {
+        let first_tile = round * arguments.tiles;
+        let last_tile = tile_count.min(first_tile + arguments.tiles);
+        for segment in 0..units.div_ceil(1) {
+            let first = segment * 1;
+            let last = units.min(first + 1);
+            for tile in first_tile..last_tile {
+                let panel0 = &tiles[(tile * 1 + 0) * units..][..units];
+                let ahead = order.ahead(segment, tile - first_tile);
+                for group in 0..group_count {
+                    let group_columns = &groups[group * units..][..units];
+                    let out = &mut outs[tile * group_count + group];
+                    let mut sum0_0 = lanes::zero_f();
+                    let mut sum1_0 = lanes::zero_f();
+                    let mut sum2_0 = lanes::zero_f();
+                    let mut sum3_0 = lanes::zero_f();
+                    for unit in first..last {
+                        let columns = &group_columns[unit];
+                        touch(group_columns, unit, arguments.touches);
+                        let unit0 = &panel0[unit];
+                        let unit1 = &panel0[unit];
+                        let unit2 = &panel0[unit];
+                        let unit3 = &panel0[unit];
+                        prefetch_head::<
+                            true,
+                            true,
+                        >(bytemuck::bytes_of(unit0), 64, ahead);
+                        for at_turn in 0..2 {
+                            let at_step0 = at_turn;
+                            let mut dot0_0_0 = lanes::splat_i(columns.bias[at_step0][0]);
+                            let mut dot0_1_0 = lanes::splat_i(columns.bias[at_step0][0]);
+                            let mut dot0_2_0 = lanes::splat_i(columns.bias[at_step0][0]);
+                            let mut dot0_3_0 = lanes::splat_i(columns.bias[at_step0][0]);
+                            for part_of_step in 0..8 {
+                                let at_body0 = at_step0 * 8 + part_of_step;
+                                prefetch::<
+                                    true,
+                                    true,
+                                >((&unit0.codes[at_body0][0][0]).as_ptr(), ahead);
+                                prefetch::<
+                                    true,
+                                    true,
+                                >((&unit0.codes[at_body0][1][0]).as_ptr(), ahead);
+                                let mut pair0_0_0;
+                                let mut pair0_1_0;
+                                let mut pair0_2_0;
+                                let mut pair0_3_0;
+                                let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
+                                let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][1]);
+                                let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][2]);
+                                let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][3]);
                                 {
-                                    let quants = lanes::quants(columns.quants[at_body0][0][0]);
-                                    pair0_0_0 = lanes::products(weight0, quants);
-                                    pair0_1_0 = lanes::products(weight1, quants);
-                                    pair0_2_0 = lanes::products(weight2, quants);
-                                    pair0_3_0 = lanes::products(weight3, quants);
+                                    let weight0 = lanes::mask::<3>(line0_0_0);
+                                    let weight1 = lanes::mask::<3>(line0_1_0);
+                                    let weight2 = lanes::mask::<3>(line0_2_0);
+                                    let weight3 = lanes::mask::<3>(line0_3_0);
+                                    {
+                                        let quants = lanes::quants(columns.quants[at_body0][0][0]);
+                                        pair0_0_0 = lanes::products(weight0, quants);
+                                        pair0_1_0 = lanes::products(weight1, quants);
+                                        pair0_2_0 = lanes::products(weight2, quants);
+                                        pair0_3_0 = lanes::products(weight3, quants);
+                                    }
+                                }
+                                {
+                                    let weight0 = lanes::mask::<3>(lanes::shr::<2>(line0_0_0));
+                                    let weight1 = lanes::mask::<3>(lanes::shr::<2>(line0_1_0));
+                                    let weight2 = lanes::mask::<3>(lanes::shr::<2>(line0_2_0));
+                                    let weight3 = lanes::mask::<3>(lanes::shr::<2>(line0_3_0));
+                                    {
+                                        let quants = lanes::quants(columns.quants[at_body0][1][0]);
+                                        pair0_0_0 = lanes::add_products(
+                                            pair0_0_0,
+                                            lanes::products(weight0, quants),
+                                        );
+                                        pair0_1_0 = lanes::add_products(
+                                            pair0_1_0,
+                                            lanes::products(weight1, quants),
+                                        );
+                                        pair0_2_0 = lanes::add_products(
+                                            pair0_2_0,
+                                            lanes::products(weight2, quants),
+                                        );
+                                        pair0_3_0 = lanes::add_products(
+                                            pair0_3_0,
+                                            lanes::products(weight3, quants),
+                                        );
+                                    }
+                                }
+                                {
+                                    let weight0 = lanes::mask::<3>(lanes::shr::<4>(line0_0_0));
+                                    let weight1 = lanes::mask::<3>(lanes::shr::<4>(line0_1_0));
+                                    let weight2 = lanes::mask::<3>(lanes::shr::<4>(line0_2_0));
+                                    let weight3 = lanes::mask::<3>(lanes::shr::<4>(line0_3_0));
+                                    {
+                                        let quants = lanes::quants(columns.quants[at_body0][2][0]);
+                                        pair0_0_0 = lanes::add_products(
+                                            pair0_0_0,
+                                            lanes::products(weight0, quants),
+                                        );
+                                        pair0_1_0 = lanes::add_products(
+                                            pair0_1_0,
+                                            lanes::products(weight1, quants),
+                                        );
+                                        pair0_2_0 = lanes::add_products(
+                                            pair0_2_0,
+                                            lanes::products(weight2, quants),
+                                        );
+                                        pair0_3_0 = lanes::add_products(
+                                            pair0_3_0,
+                                            lanes::products(weight3, quants),
+                                        );
+                                    }
+                                }
+                                {
+                                    let weight0 = lanes::mask::<3>(lanes::shr::<6>(line0_0_0));
+                                    let weight1 = lanes::mask::<3>(lanes::shr::<6>(line0_1_0));
+                                    let weight2 = lanes::mask::<3>(lanes::shr::<6>(line0_2_0));
+                                    let weight3 = lanes::mask::<3>(lanes::shr::<6>(line0_3_0));
+                                    {
+                                        let quants = lanes::quants(columns.quants[at_body0][3][0]);
+                                        pair0_0_0 = lanes::add_products(
+                                            pair0_0_0,
+                                            lanes::products(weight0, quants),
+                                        );
+                                        pair0_1_0 = lanes::add_products(
+                                            pair0_1_0,
+                                            lanes::products(weight1, quants),
+                                        );
+                                        pair0_2_0 = lanes::add_products(
+                                            pair0_2_0,
+                                            lanes::products(weight2, quants),
+                                        );
+                                        pair0_3_0 = lanes::add_products(
+                                            pair0_3_0,
+                                            lanes::products(weight3, quants),
+                                        );
+                                    }
+                                }
+                                let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
+                                let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][1]);
+                                let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][2]);
+                                let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][3]);
+                                {
+                                    let weight0 = lanes::mask::<3>(line0_0_1);
+                                    let weight1 = lanes::mask::<3>(line0_1_1);
+                                    let weight2 = lanes::mask::<3>(line0_2_1);
+                                    let weight3 = lanes::mask::<3>(line0_3_1);
+                                    {
+                                        let quants = lanes::quants(columns.quants[at_body0][4][0]);
+                                        pair0_0_0 = lanes::add_products(
+                                            pair0_0_0,
+                                            lanes::products(weight0, quants),
+                                        );
+                                        pair0_1_0 = lanes::add_products(
+                                            pair0_1_0,
+                                            lanes::products(weight1, quants),
+                                        );
+                                        pair0_2_0 = lanes::add_products(
+                                            pair0_2_0,
+                                            lanes::products(weight2, quants),
+                                        );
+                                        pair0_3_0 = lanes::add_products(
+                                            pair0_3_0,
+                                            lanes::products(weight3, quants),
+                                        );
+                                    }
+                                }
+                                {
+                                    let weight0 = lanes::mask::<3>(lanes::shr::<2>(line0_0_1));
+                                    let weight1 = lanes::mask::<3>(lanes::shr::<2>(line0_1_1));
+                                    let weight2 = lanes::mask::<3>(lanes::shr::<2>(line0_2_1));
+                                    let weight3 = lanes::mask::<3>(lanes::shr::<2>(line0_3_1));
+                                    {
+                                        let quants = lanes::quants(columns.quants[at_body0][5][0]);
+                                        pair0_0_0 = lanes::add_products(
+                                            pair0_0_0,
+                                            lanes::products(weight0, quants),
+                                        );
+                                        pair0_1_0 = lanes::add_products(
+                                            pair0_1_0,
+                                            lanes::products(weight1, quants),
+                                        );
+                                        pair0_2_0 = lanes::add_products(
+                                            pair0_2_0,
+                                            lanes::products(weight2, quants),
+                                        );
+                                        pair0_3_0 = lanes::add_products(
+                                            pair0_3_0,
+                                            lanes::products(weight3, quants),
+                                        );
+                                    }
+                                }
+                                {
+                                    let weight0 = lanes::mask::<3>(lanes::shr::<4>(line0_0_1));
+                                    let weight1 = lanes::mask::<3>(lanes::shr::<4>(line0_1_1));
+                                    let weight2 = lanes::mask::<3>(lanes::shr::<4>(line0_2_1));
+                                    let weight3 = lanes::mask::<3>(lanes::shr::<4>(line0_3_1));
+                                    {
+                                        let quants = lanes::quants(columns.quants[at_body0][6][0]);
+                                        pair0_0_0 = lanes::add_products(
+                                            pair0_0_0,
+                                            lanes::products(weight0, quants),
+                                        );
+                                        pair0_1_0 = lanes::add_products(
+                                            pair0_1_0,
+                                            lanes::products(weight1, quants),
+                                        );
+                                        pair0_2_0 = lanes::add_products(
+                                            pair0_2_0,
+                                            lanes::products(weight2, quants),
+                                        );
+                                        pair0_3_0 = lanes::add_products(
+                                            pair0_3_0,
+                                            lanes::products(weight3, quants),
+                                        );
+                                    }
+                                }
+                                {
+                                    let weight0 = lanes::mask::<3>(lanes::shr::<6>(line0_0_1));
+                                    let weight1 = lanes::mask::<3>(lanes::shr::<6>(line0_1_1));
+                                    let weight2 = lanes::mask::<3>(lanes::shr::<6>(line0_2_1));
+                                    let weight3 = lanes::mask::<3>(lanes::shr::<6>(line0_3_1));
+                                    {
+                                        let quants = lanes::quants(columns.quants[at_body0][7][0]);
+                                        pair0_0_0 = lanes::add_products(
+                                            pair0_0_0,
+                                            lanes::products(weight0, quants),
+                                        );
+                                        dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
+                                        pair0_1_0 = lanes::add_products(
+                                            pair0_1_0,
+                                            lanes::products(weight1, quants),
+                                        );
+                                        dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
+                                        pair0_2_0 = lanes::add_products(
+                                            pair0_2_0,
+                                            lanes::products(weight2, quants),
+                                        );
+                                        dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
+                                        pair0_3_0 = lanes::add_products(
+                                            pair0_3_0,
+                                            lanes::products(weight3, quants),
+                                        );
+                                        dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
+                                    }
                                 }
                             }
                             {
-                                let weight0 = lanes::mask::<3>(lanes::shr::<2>(line0_0_0));
-                                let weight1 = lanes::mask::<3>(lanes::shr::<2>(line0_1_0));
-                                let weight2 = lanes::mask::<3>(lanes::shr::<2>(line0_2_0));
-                                let weight3 = lanes::mask::<3>(lanes::shr::<2>(line0_3_0));
+                                let span = at_turn;
+                                let at_step = at_step0;
+                                let scale0 = lanes::halves(
+                                    &unit0.roots[at_step * 256 / 256][0],
+                                );
+                                let scale1 = lanes::halves(
+                                    &unit1.roots[at_step * 256 / 256][1],
+                                );
+                                let scale2 = lanes::halves(
+                                    &unit2.roots[at_step * 256 / 256][2],
+                                );
+                                let scale3 = lanes::halves(
+                                    &unit3.roots[at_step * 256 / 256][3],
+                                );
+                                let mut t0_0 = lanes::first_product(
+                                    scale0,
+                                    lanes::to_float(dot0_0_0),
+                                );
+                                let mut t1_0 = lanes::first_product(
+                                    scale1,
+                                    lanes::to_float(dot0_1_0),
+                                );
+                                let mut t2_0 = lanes::first_product(
+                                    scale2,
+                                    lanes::to_float(dot0_2_0),
+                                );
+                                let mut t3_0 = lanes::first_product(
+                                    scale3,
+                                    lanes::to_float(dot0_3_0),
+                                );
                                 {
-                                    let quants = lanes::quants(columns.quants[at_body0][1][0]);
-                                    pair0_0_0 = lanes::add_products(
-                                        pair0_0_0,
-                                        lanes::products(weight0, quants),
-                                    );
-                                    pair0_1_0 = lanes::add_products(
-                                        pair0_1_0,
-                                        lanes::products(weight1, quants),
-                                    );
-                                    pair0_2_0 = lanes::add_products(
-                                        pair0_2_0,
-                                        lanes::products(weight2, quants),
-                                    );
-                                    pair0_3_0 = lanes::add_products(
-                                        pair0_3_0,
-                                        lanes::products(weight3, quants),
-                                    );
+                                    let scale = lanes::splat_f(columns.scales[span][0]);
+                                    sum0_0 = lanes::fma(scale, t0_0, sum0_0);
+                                    sum1_0 = lanes::fma(scale, t1_0, sum1_0);
+                                    sum2_0 = lanes::fma(scale, t2_0, sum2_0);
+                                    sum3_0 = lanes::fma(scale, t3_0, sum3_0);
                                 }
-                            }
-                            {
-                                let weight0 = lanes::mask::<3>(lanes::shr::<4>(line0_0_0));
-                                let weight1 = lanes::mask::<3>(lanes::shr::<4>(line0_1_0));
-                                let weight2 = lanes::mask::<3>(lanes::shr::<4>(line0_2_0));
-                                let weight3 = lanes::mask::<3>(lanes::shr::<4>(line0_3_0));
-                                {
-                                    let quants = lanes::quants(columns.quants[at_body0][2][0]);
-                                    pair0_0_0 = lanes::add_products(
-                                        pair0_0_0,
-                                        lanes::products(weight0, quants),
-                                    );
-                                    pair0_1_0 = lanes::add_products(
-                                        pair0_1_0,
-                                        lanes::products(weight1, quants),
-                                    );
-                                    pair0_2_0 = lanes::add_products(
-                                        pair0_2_0,
-                                        lanes::products(weight2, quants),
-                                    );
-                                    pair0_3_0 = lanes::add_products(
-                                        pair0_3_0,
-                                        lanes::products(weight3, quants),
-                                    );
-                                }
-                            }
-                            {
-                                let weight0 = lanes::mask::<3>(lanes::shr::<6>(line0_0_0));
-                                let weight1 = lanes::mask::<3>(lanes::shr::<6>(line0_1_0));
-                                let weight2 = lanes::mask::<3>(lanes::shr::<6>(line0_2_0));
-                                let weight3 = lanes::mask::<3>(lanes::shr::<6>(line0_3_0));
-                                {
-                                    let quants = lanes::quants(columns.quants[at_body0][3][0]);
-                                    pair0_0_0 = lanes::add_products(
-                                        pair0_0_0,
-                                        lanes::products(weight0, quants),
-                                    );
-                                    pair0_1_0 = lanes::add_products(
-                                        pair0_1_0,
-                                        lanes::products(weight1, quants),
-                                    );
-                                    pair0_2_0 = lanes::add_products(
-                                        pair0_2_0,
-                                        lanes::products(weight2, quants),
-                                    );
-                                    pair0_3_0 = lanes::add_products(
-                                        pair0_3_0,
-                                        lanes::products(weight3, quants),
-                                    );
-                                }
-                            }
-                            let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
-                            let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][1]);
-                            let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][2]);
-                            let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][3]);
-                            {
-                                let weight0 = lanes::mask::<3>(line0_0_1);
-                                let weight1 = lanes::mask::<3>(line0_1_1);
-                                let weight2 = lanes::mask::<3>(line0_2_1);
-                                let weight3 = lanes::mask::<3>(line0_3_1);
-                                {
-                                    let quants = lanes::quants(columns.quants[at_body0][4][0]);
-                                    pair0_0_0 = lanes::add_products(
-                                        pair0_0_0,
-                                        lanes::products(weight0, quants),
-                                    );
-                                    pair0_1_0 = lanes::add_products(
-                                        pair0_1_0,
-                                        lanes::products(weight1, quants),
-                                    );
-                                    pair0_2_0 = lanes::add_products(
-                                        pair0_2_0,
-                                        lanes::products(weight2, quants),
-                                    );
-                                    pair0_3_0 = lanes::add_products(
-                                        pair0_3_0,
-                                        lanes::products(weight3, quants),
-                                    );
-                                }
-                            }
-                            {
-                                let weight0 = lanes::mask::<3>(lanes::shr::<2>(line0_0_1));
-                                let weight1 = lanes::mask::<3>(lanes::shr::<2>(line0_1_1));
-                                let weight2 = lanes::mask::<3>(lanes::shr::<2>(line0_2_1));
-                                let weight3 = lanes::mask::<3>(lanes::shr::<2>(line0_3_1));
-                                {
-                                    let quants = lanes::quants(columns.quants[at_body0][5][0]);
-                                    pair0_0_0 = lanes::add_products(
-                                        pair0_0_0,
-                                        lanes::products(weight0, quants),
-                                    );
-                                    pair0_1_0 = lanes::add_products(
-                                        pair0_1_0,
-                                        lanes::products(weight1, quants),
-                                    );
-                                    pair0_2_0 = lanes::add_products(
-                                        pair0_2_0,
-                                        lanes::products(weight2, quants),
-                                    );
-                                    pair0_3_0 = lanes::add_products(
-                                        pair0_3_0,
-                                        lanes::products(weight3, quants),
-                                    );
-                                }
-                            }
-                            {
-                                let weight0 = lanes::mask::<3>(lanes::shr::<4>(line0_0_1));
-                                let weight1 = lanes::mask::<3>(lanes::shr::<4>(line0_1_1));
-                                let weight2 = lanes::mask::<3>(lanes::shr::<4>(line0_2_1));
-                                let weight3 = lanes::mask::<3>(lanes::shr::<4>(line0_3_1));
-                                {
-                                    let quants = lanes::quants(columns.quants[at_body0][6][0]);
-                                    pair0_0_0 = lanes::add_products(
-                                        pair0_0_0,
-                                        lanes::products(weight0, quants),
-                                    );
-                                    pair0_1_0 = lanes::add_products(
-                                        pair0_1_0,
-                                        lanes::products(weight1, quants),
-                                    );
-                                    pair0_2_0 = lanes::add_products(
-                                        pair0_2_0,
-                                        lanes::products(weight2, quants),
-                                    );
-                                    pair0_3_0 = lanes::add_products(
-                                        pair0_3_0,
-                                        lanes::products(weight3, quants),
-                                    );
-                                }
-                            }
-                            {
-                                let weight0 = lanes::mask::<3>(lanes::shr::<6>(line0_0_1));
-                                let weight1 = lanes::mask::<3>(lanes::shr::<6>(line0_1_1));
-                                let weight2 = lanes::mask::<3>(lanes::shr::<6>(line0_2_1));
-                                let weight3 = lanes::mask::<3>(lanes::shr::<6>(line0_3_1));
-                                {
-                                    let quants = lanes::quants(columns.quants[at_body0][7][0]);
-                                    pair0_0_0 = lanes::add_products(
-                                        pair0_0_0,
-                                        lanes::products(weight0, quants),
-                                    );
-                                    dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                    pair0_1_0 = lanes::add_products(
-                                        pair0_1_0,
-                                        lanes::products(weight1, quants),
-                                    );
-                                    dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                    pair0_2_0 = lanes::add_products(
-                                        pair0_2_0,
-                                        lanes::products(weight2, quants),
-                                    );
-                                    dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                    pair0_3_0 = lanes::add_products(
-                                        pair0_3_0,
-                                        lanes::products(weight3, quants),
-                                    );
-                                    dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
-                                }
-                            }
-                        }
-                        {
-                            let span = at_turn;
-                            let at_step = at_step0;
-                            let scale0 = lanes::halves(
-                                &unit0.roots[at_step * 256 / 256][0],
-                            );
-                            let scale1 = lanes::halves(
-                                &unit1.roots[at_step * 256 / 256][1],
-                            );
-                            let scale2 = lanes::halves(
-                                &unit2.roots[at_step * 256 / 256][2],
-                            );
-                            let scale3 = lanes::halves(
-                                &unit3.roots[at_step * 256 / 256][3],
-                            );
-                            let mut t0_0 = lanes::first_product(
-                                scale0,
-                                lanes::to_float(dot0_0_0),
-                            );
-                            let mut t1_0 = lanes::first_product(
-                                scale1,
-                                lanes::to_float(dot0_1_0),
-                            );
-                            let mut t2_0 = lanes::first_product(
-                                scale2,
-                                lanes::to_float(dot0_2_0),
-                            );
-                            let mut t3_0 = lanes::first_product(
-                                scale3,
-                                lanes::to_float(dot0_3_0),
-                            );
-                            {
-                                let scale = lanes::splat_f(columns.scales[span][0]);
-                                sum0_0 = lanes::fma(scale, t0_0, sum0_0);
-                                sum1_0 = lanes::fma(scale, t1_0, sum1_0);
-                                sum2_0 = lanes::fma(scale, t2_0, sum2_0);
-                                sum3_0 = lanes::fma(scale, t3_0, sum3_0);
                             }
                         }
                     }
+                    let total = &mut out[0][0][0];
+                    lanes::store_floats(total, lanes::add(lanes::floats(total), sum0_0));
+                    let total = &mut out[0][0][1];
+                    lanes::store_floats(total, lanes::add(lanes::floats(total), sum1_0));
+                    let total = &mut out[0][0][2];
+                    lanes::store_floats(total, lanes::add(lanes::floats(total), sum2_0));
+                    let total = &mut out[0][0][3];
+                    lanes::store_floats(total, lanes::add(lanes::floats(total), sum3_0));
                 }
-                let total = &mut out[0][0][0];
-                lanes::store_floats(total, lanes::add(lanes::floats(total), sum0_0));
-                let total = &mut out[0][0][1];
-                lanes::store_floats(total, lanes::add(lanes::floats(total), sum1_0));
-                let total = &mut out[0][0][2];
-                lanes::store_floats(total, lanes::add(lanes::floats(total), sum2_0));
-                let total = &mut out[0][0][3];
-                lanes::store_floats(total, lanes::add(lanes::floats(total), sum3_0));
             }
         }
     }

@@ -4,8 +4,8 @@ use std::mem::offset_of;
 use crate::abi;
 use crate::bytemuck::{self, Pod, Zeroable};
 use crate::lanes::{
-    v512::quads_i32 as lanes, Order, TURN_BYTES, in_memory, prefetch, prefetch_head,
-    prefetch_turn,
+    v512::quads_i32 as lanes, Ahead, Order, TURN_BYTES, in_memory, prefetch,
+    prefetch_head, prefetch_turn, touch,
 };
 /// 64 weights of 16 rows.
 #[repr(C)]
@@ -42,7 +42,7 @@ pub const QUANTS1: abi::Activations = abi::Activations {
     },
 };
 /// What the next function executes.
-pub const INT8_DIRECT_R64C1_P4096_COUNTS: abi::Counts = abi::Counts {
+pub const INT8_DIRECT_R64C1_BOTH_COUNTS: abi::Counts = abi::Counts {
     weights: 64,
     bytes: 2304,
     ahead: 18432,
@@ -68,267 +68,339 @@ pub const INT8_DIRECT_R64C1_P4096_COUNTS: abi::Counts = abi::Counts {
 /// 64 rows by 1 columns, class `int8`.
 /// A unit of 64 weights: 2304 bytes of weights loaded in vectors of 16 lanes, 64 dots.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")]
-pub fn int8_direct_r64c1_p4096(
+pub fn int8_direct_r64c1_both(
     weights: &[u8],
     units: usize,
     activations: &[u8],
     palette: &abi::Palette,
+    arguments: abi::Arguments,
     out: &mut [f32],
 ) {
     let tiles: &[Unit] = bytemuck::cast_slice(weights);
     let groups: &[Quants1] = bytemuck::cast_slice(activations);
     let outs: &mut [[[[[f32; 16]; 1]; 4]; 1]] = bytemuck::cast_slice_mut(out);
+    let (tile_count, group_count) = (tiles.len() / (4 * units), groups.len() / units);
     let order = Order {
-        tiles: tiles.len() / (4 * units),
+        tiles: arguments.tiles,
+        panels: 4,
         segments: units.div_ceil(8),
-        tile_bytes: 4 * units * size_of::<Unit>(),
+        panel_bytes: units * size_of::<Unit>(),
         segment_bytes: 8 * size_of::<Unit>(),
+        distances: Ahead {
+            far: arguments.far as isize,
+            near: arguments.near as isize,
+        },
     };
-    for first in (0..units).step_by(8) {
-        let last = units.min(first + 8);
-        let tiles = tiles
-            .chunks_exact(4 * units)
-            .zip(outs.chunks_exact_mut(groups.len() / units));
-        for (tile, (panels, outs)) in tiles.enumerate() {
-            let panel0 = &panels[0 * units..][..units];
-            let panel1 = &panels[1 * units..][..units];
-            let panel2 = &panels[2 * units..][..units];
-            let panel3 = &panels[3 * units..][..units];
-            let ahead = order.ahead(first / 8, tile, 1);
-            for (group, out) in groups.chunks_exact(units).zip(&mut *outs) {
-                let mut sum0_0 = lanes::zero_f();
-                let mut sum1_0 = lanes::zero_f();
-                let mut sum2_0 = lanes::zero_f();
-                let mut sum3_0 = lanes::zero_f();
-                for unit in first..last {
-                    let columns = &group[unit];
-                    let unit0 = &panel0[unit];
-                    let unit1 = &panel1[unit];
-                    let unit2 = &panel2[unit];
-                    let unit3 = &panel3[unit];
-                    prefetch_head(bytemuck::bytes_of(unit0), 64, ahead);
-                    prefetch_head(bytemuck::bytes_of(unit1), 64, ahead);
-                    prefetch_head(bytemuck::bytes_of(unit2), 64, ahead);
-                    prefetch_head(bytemuck::bytes_of(unit3), 64, ahead);
-                    for at_turn in 0..2 {
-                        let at_step0 = at_turn;
-                        let mut dot0_0_0 = lanes::zero_i();
-                        let mut dot0_1_0 = lanes::zero_i();
-                        let mut dot0_2_0 = lanes::zero_i();
-                        let mut dot0_3_0 = lanes::zero_i();
-                        {
-                            let part_of_step = 0;
-                            let at_body0 = at_step0;
-                            prefetch(&unit0.codes[at_body0][0][0], ahead);
-                            prefetch(&unit0.codes[at_body0][1][0], ahead);
-                            prefetch(&unit0.codes[at_body0][2][0], ahead);
-                            prefetch(&unit0.codes[at_body0][3][0], ahead);
-                            prefetch(&unit1.codes[at_body0][0][0], ahead);
-                            prefetch(&unit1.codes[at_body0][1][0], ahead);
-                            prefetch(&unit1.codes[at_body0][2][0], ahead);
-                            prefetch(&unit1.codes[at_body0][3][0], ahead);
-                            prefetch(&unit2.codes[at_body0][0][0], ahead);
-                            prefetch(&unit2.codes[at_body0][1][0], ahead);
-                            prefetch(&unit2.codes[at_body0][2][0], ahead);
-                            prefetch(&unit2.codes[at_body0][3][0], ahead);
-                            prefetch(&unit3.codes[at_body0][0][0], ahead);
-                            prefetch(&unit3.codes[at_body0][1][0], ahead);
-                            prefetch(&unit3.codes[at_body0][2][0], ahead);
-                            prefetch(&unit3.codes[at_body0][3][0], ahead);
-                            let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
-                            let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][0]);
-                            let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][0]);
-                            let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][0]);
+    for round in 0..tile_count.div_ceil(arguments.tiles) {
+        let first_tile = round * arguments.tiles;
+        let last_tile = tile_count.min(first_tile + arguments.tiles);
+        for segment in 0..units.div_ceil(8) {
+            let first = segment * 8;
+            let last = units.min(first + 8);
+            for tile in first_tile..last_tile {
+                let panel0 = &tiles[(tile * 4 + 0) * units..][..units];
+                let panel1 = &tiles[(tile * 4 + 1) * units..][..units];
+                let panel2 = &tiles[(tile * 4 + 2) * units..][..units];
+                let panel3 = &tiles[(tile * 4 + 3) * units..][..units];
+                let ahead = order.ahead(segment, tile - first_tile);
+                for group in 0..group_count {
+                    let group_columns = &groups[group * units..][..units];
+                    let out = &mut outs[tile * group_count + group];
+                    let mut sum0_0 = lanes::zero_f();
+                    let mut sum1_0 = lanes::zero_f();
+                    let mut sum2_0 = lanes::zero_f();
+                    let mut sum3_0 = lanes::zero_f();
+                    for unit in first..last {
+                        let columns = &group_columns[unit];
+                        touch(group_columns, unit, arguments.touches);
+                        let unit0 = &panel0[unit];
+                        let unit1 = &panel1[unit];
+                        let unit2 = &panel2[unit];
+                        let unit3 = &panel3[unit];
+                        prefetch_head::<
+                            true,
+                            true,
+                        >(bytemuck::bytes_of(unit0), 64, ahead);
+                        prefetch_head::<
+                            true,
+                            true,
+                        >(bytemuck::bytes_of(unit1), 64, ahead);
+                        prefetch_head::<
+                            true,
+                            true,
+                        >(bytemuck::bytes_of(unit2), 64, ahead);
+                        prefetch_head::<
+                            true,
+                            true,
+                        >(bytemuck::bytes_of(unit3), 64, ahead);
+                        for at_turn in 0..2 {
+                            let at_step0 = at_turn;
+                            let mut dot0_0_0 = lanes::zero_i();
+                            let mut dot0_1_0 = lanes::zero_i();
+                            let mut dot0_2_0 = lanes::zero_i();
+                            let mut dot0_3_0 = lanes::zero_i();
                             {
-                                let weight0 = lanes::mask::<15>(line0_0_0);
-                                let weight1 = lanes::mask::<15>(line0_1_0);
-                                let weight2 = lanes::mask::<15>(line0_2_0);
-                                let weight3 = lanes::mask::<15>(line0_3_0);
+                                let part_of_step = 0;
+                                let at_body0 = at_step0;
+                                prefetch::<
+                                    true,
+                                    true,
+                                >((&unit0.codes[at_body0][0][0]).as_ptr(), ahead);
+                                prefetch::<
+                                    true,
+                                    true,
+                                >((&unit0.codes[at_body0][1][0]).as_ptr(), ahead);
+                                prefetch::<
+                                    true,
+                                    true,
+                                >((&unit0.codes[at_body0][2][0]).as_ptr(), ahead);
+                                prefetch::<
+                                    true,
+                                    true,
+                                >((&unit0.codes[at_body0][3][0]).as_ptr(), ahead);
+                                prefetch::<
+                                    true,
+                                    true,
+                                >((&unit1.codes[at_body0][0][0]).as_ptr(), ahead);
+                                prefetch::<
+                                    true,
+                                    true,
+                                >((&unit1.codes[at_body0][1][0]).as_ptr(), ahead);
+                                prefetch::<
+                                    true,
+                                    true,
+                                >((&unit1.codes[at_body0][2][0]).as_ptr(), ahead);
+                                prefetch::<
+                                    true,
+                                    true,
+                                >((&unit1.codes[at_body0][3][0]).as_ptr(), ahead);
+                                prefetch::<
+                                    true,
+                                    true,
+                                >((&unit2.codes[at_body0][0][0]).as_ptr(), ahead);
+                                prefetch::<
+                                    true,
+                                    true,
+                                >((&unit2.codes[at_body0][1][0]).as_ptr(), ahead);
+                                prefetch::<
+                                    true,
+                                    true,
+                                >((&unit2.codes[at_body0][2][0]).as_ptr(), ahead);
+                                prefetch::<
+                                    true,
+                                    true,
+                                >((&unit2.codes[at_body0][3][0]).as_ptr(), ahead);
+                                prefetch::<
+                                    true,
+                                    true,
+                                >((&unit3.codes[at_body0][0][0]).as_ptr(), ahead);
+                                prefetch::<
+                                    true,
+                                    true,
+                                >((&unit3.codes[at_body0][1][0]).as_ptr(), ahead);
+                                prefetch::<
+                                    true,
+                                    true,
+                                >((&unit3.codes[at_body0][2][0]).as_ptr(), ahead);
+                                prefetch::<
+                                    true,
+                                    true,
+                                >((&unit3.codes[at_body0][3][0]).as_ptr(), ahead);
+                                let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
+                                let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][0]);
+                                let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][0]);
+                                let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][0]);
                                 {
-                                    let quants = lanes::quants(columns.quants[at_body0][0][0]);
-                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
-                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
-                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
-                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
+                                    let weight0 = lanes::mask::<15>(line0_0_0);
+                                    let weight1 = lanes::mask::<15>(line0_1_0);
+                                    let weight2 = lanes::mask::<15>(line0_2_0);
+                                    let weight3 = lanes::mask::<15>(line0_3_0);
+                                    {
+                                        let quants = lanes::quants(columns.quants[at_body0][0][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
+                                    }
+                                }
+                                {
+                                    let weight0 = lanes::mask::<15>(lanes::shr::<4>(line0_0_0));
+                                    let weight1 = lanes::mask::<15>(lanes::shr::<4>(line0_1_0));
+                                    let weight2 = lanes::mask::<15>(lanes::shr::<4>(line0_2_0));
+                                    let weight3 = lanes::mask::<15>(lanes::shr::<4>(line0_3_0));
+                                    {
+                                        let quants = lanes::quants(columns.quants[at_body0][1][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
+                                    }
+                                }
+                                let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
+                                let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][0]);
+                                let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][0]);
+                                let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][0]);
+                                {
+                                    let weight0 = lanes::mask::<15>(line0_0_1);
+                                    let weight1 = lanes::mask::<15>(line0_1_1);
+                                    let weight2 = lanes::mask::<15>(line0_2_1);
+                                    let weight3 = lanes::mask::<15>(line0_3_1);
+                                    {
+                                        let quants = lanes::quants(columns.quants[at_body0][2][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
+                                    }
+                                }
+                                {
+                                    let weight0 = lanes::mask::<15>(lanes::shr::<4>(line0_0_1));
+                                    let weight1 = lanes::mask::<15>(lanes::shr::<4>(line0_1_1));
+                                    let weight2 = lanes::mask::<15>(lanes::shr::<4>(line0_2_1));
+                                    let weight3 = lanes::mask::<15>(lanes::shr::<4>(line0_3_1));
+                                    {
+                                        let quants = lanes::quants(columns.quants[at_body0][3][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
+                                    }
+                                }
+                                let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
+                                let line0_1_2 = lanes::line(&unit1.codes[at_body0][2][0]);
+                                let line0_2_2 = lanes::line(&unit2.codes[at_body0][2][0]);
+                                let line0_3_2 = lanes::line(&unit3.codes[at_body0][2][0]);
+                                {
+                                    let weight0 = lanes::mask::<15>(line0_0_2);
+                                    let weight1 = lanes::mask::<15>(line0_1_2);
+                                    let weight2 = lanes::mask::<15>(line0_2_2);
+                                    let weight3 = lanes::mask::<15>(line0_3_2);
+                                    {
+                                        let quants = lanes::quants(columns.quants[at_body0][4][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
+                                    }
+                                }
+                                {
+                                    let weight0 = lanes::mask::<15>(lanes::shr::<4>(line0_0_2));
+                                    let weight1 = lanes::mask::<15>(lanes::shr::<4>(line0_1_2));
+                                    let weight2 = lanes::mask::<15>(lanes::shr::<4>(line0_2_2));
+                                    let weight3 = lanes::mask::<15>(lanes::shr::<4>(line0_3_2));
+                                    {
+                                        let quants = lanes::quants(columns.quants[at_body0][5][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
+                                    }
+                                }
+                                let line0_0_3 = lanes::line(&unit0.codes[at_body0][3][0]);
+                                let line0_1_3 = lanes::line(&unit1.codes[at_body0][3][0]);
+                                let line0_2_3 = lanes::line(&unit2.codes[at_body0][3][0]);
+                                let line0_3_3 = lanes::line(&unit3.codes[at_body0][3][0]);
+                                {
+                                    let weight0 = lanes::mask::<15>(line0_0_3);
+                                    let weight1 = lanes::mask::<15>(line0_1_3);
+                                    let weight2 = lanes::mask::<15>(line0_2_3);
+                                    let weight3 = lanes::mask::<15>(line0_3_3);
+                                    {
+                                        let quants = lanes::quants(columns.quants[at_body0][6][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
+                                    }
+                                }
+                                {
+                                    let weight0 = lanes::mask::<15>(lanes::shr::<4>(line0_0_3));
+                                    let weight1 = lanes::mask::<15>(lanes::shr::<4>(line0_1_3));
+                                    let weight2 = lanes::mask::<15>(lanes::shr::<4>(line0_2_3));
+                                    let weight3 = lanes::mask::<15>(lanes::shr::<4>(line0_3_3));
+                                    {
+                                        let quants = lanes::quants(columns.quants[at_body0][7][0]);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
+                                    }
                                 }
                             }
                             {
-                                let weight0 = lanes::mask::<15>(lanes::shr::<4>(line0_0_0));
-                                let weight1 = lanes::mask::<15>(lanes::shr::<4>(line0_1_0));
-                                let weight2 = lanes::mask::<15>(lanes::shr::<4>(line0_2_0));
-                                let weight3 = lanes::mask::<15>(lanes::shr::<4>(line0_3_0));
-                                {
-                                    let quants = lanes::quants(columns.quants[at_body0][1][0]);
-                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
-                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
-                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
-                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
-                                }
-                            }
-                            let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
-                            let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][0]);
-                            let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][0]);
-                            let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][0]);
-                            {
-                                let weight0 = lanes::mask::<15>(line0_0_1);
-                                let weight1 = lanes::mask::<15>(line0_1_1);
-                                let weight2 = lanes::mask::<15>(line0_2_1);
-                                let weight3 = lanes::mask::<15>(line0_3_1);
-                                {
-                                    let quants = lanes::quants(columns.quants[at_body0][2][0]);
-                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
-                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
-                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
-                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
-                                }
-                            }
-                            {
-                                let weight0 = lanes::mask::<15>(lanes::shr::<4>(line0_0_1));
-                                let weight1 = lanes::mask::<15>(lanes::shr::<4>(line0_1_1));
-                                let weight2 = lanes::mask::<15>(lanes::shr::<4>(line0_2_1));
-                                let weight3 = lanes::mask::<15>(lanes::shr::<4>(line0_3_1));
-                                {
-                                    let quants = lanes::quants(columns.quants[at_body0][3][0]);
-                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
-                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
-                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
-                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
-                                }
-                            }
-                            let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
-                            let line0_1_2 = lanes::line(&unit1.codes[at_body0][2][0]);
-                            let line0_2_2 = lanes::line(&unit2.codes[at_body0][2][0]);
-                            let line0_3_2 = lanes::line(&unit3.codes[at_body0][2][0]);
-                            {
-                                let weight0 = lanes::mask::<15>(line0_0_2);
-                                let weight1 = lanes::mask::<15>(line0_1_2);
-                                let weight2 = lanes::mask::<15>(line0_2_2);
-                                let weight3 = lanes::mask::<15>(line0_3_2);
-                                {
-                                    let quants = lanes::quants(columns.quants[at_body0][4][0]);
-                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
-                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
-                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
-                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
-                                }
-                            }
-                            {
-                                let weight0 = lanes::mask::<15>(lanes::shr::<4>(line0_0_2));
-                                let weight1 = lanes::mask::<15>(lanes::shr::<4>(line0_1_2));
-                                let weight2 = lanes::mask::<15>(lanes::shr::<4>(line0_2_2));
-                                let weight3 = lanes::mask::<15>(lanes::shr::<4>(line0_3_2));
-                                {
-                                    let quants = lanes::quants(columns.quants[at_body0][5][0]);
-                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
-                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
-                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
-                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
-                                }
-                            }
-                            let line0_0_3 = lanes::line(&unit0.codes[at_body0][3][0]);
-                            let line0_1_3 = lanes::line(&unit1.codes[at_body0][3][0]);
-                            let line0_2_3 = lanes::line(&unit2.codes[at_body0][3][0]);
-                            let line0_3_3 = lanes::line(&unit3.codes[at_body0][3][0]);
-                            {
-                                let weight0 = lanes::mask::<15>(line0_0_3);
-                                let weight1 = lanes::mask::<15>(line0_1_3);
-                                let weight2 = lanes::mask::<15>(line0_2_3);
-                                let weight3 = lanes::mask::<15>(line0_3_3);
-                                {
-                                    let quants = lanes::quants(columns.quants[at_body0][6][0]);
-                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
-                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
-                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
-                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
-                                }
-                            }
-                            {
-                                let weight0 = lanes::mask::<15>(lanes::shr::<4>(line0_0_3));
-                                let weight1 = lanes::mask::<15>(lanes::shr::<4>(line0_1_3));
-                                let weight2 = lanes::mask::<15>(lanes::shr::<4>(line0_2_3));
-                                let weight3 = lanes::mask::<15>(lanes::shr::<4>(line0_3_3));
-                                {
-                                    let quants = lanes::quants(columns.quants[at_body0][7][0]);
-                                    dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
-                                    dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
-                                    dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
-                                    dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
-                                }
-                            }
-                        }
-                        {
-                            let span = at_turn;
-                            let at_step = at_step0;
-                            let scale0 = lanes::halves(
-                                &unit0.roots[at_step * 32 / 64][0],
-                            );
-                            let scale1 = lanes::halves(
-                                &unit1.roots[at_step * 32 / 64][0],
-                            );
-                            let scale2 = lanes::halves(
-                                &unit2.roots[at_step * 32 / 64][0],
-                            );
-                            let scale3 = lanes::halves(
-                                &unit3.roots[at_step * 32 / 64][0],
-                            );
-                            let mut t0_0 = lanes::first_product(
-                                scale0,
-                                lanes::to_float(dot0_0_0),
-                            );
-                            let mut t1_0 = lanes::first_product(
-                                scale1,
-                                lanes::to_float(dot0_1_0),
-                            );
-                            let mut t2_0 = lanes::first_product(
-                                scale2,
-                                lanes::to_float(dot0_2_0),
-                            );
-                            let mut t3_0 = lanes::first_product(
-                                scale3,
-                                lanes::to_float(dot0_3_0),
-                            );
-                            {
-                                let step = 0;
-                                let at_step = span * 1 + step;
-                                t0_0 = lanes::fma(
-                                    lanes::halves(&unit0.min_roots[at_step * 32 / 64][0]),
-                                    lanes::to_float(lanes::splat_i(columns.sums[at_step][0])),
-                                    t0_0,
+                                let span = at_turn;
+                                let at_step = at_step0;
+                                let scale0 = lanes::halves(
+                                    &unit0.roots[at_step * 32 / 64][0],
                                 );
-                                t1_0 = lanes::fma(
-                                    lanes::halves(&unit1.min_roots[at_step * 32 / 64][0]),
-                                    lanes::to_float(lanes::splat_i(columns.sums[at_step][0])),
-                                    t1_0,
+                                let scale1 = lanes::halves(
+                                    &unit1.roots[at_step * 32 / 64][0],
                                 );
-                                t2_0 = lanes::fma(
-                                    lanes::halves(&unit2.min_roots[at_step * 32 / 64][0]),
-                                    lanes::to_float(lanes::splat_i(columns.sums[at_step][0])),
-                                    t2_0,
+                                let scale2 = lanes::halves(
+                                    &unit2.roots[at_step * 32 / 64][0],
                                 );
-                                t3_0 = lanes::fma(
-                                    lanes::halves(&unit3.min_roots[at_step * 32 / 64][0]),
-                                    lanes::to_float(lanes::splat_i(columns.sums[at_step][0])),
-                                    t3_0,
+                                let scale3 = lanes::halves(
+                                    &unit3.roots[at_step * 32 / 64][0],
                                 );
-                            }
-                            {
-                                let scale = lanes::splat_f(columns.scales[span][0]);
-                                sum0_0 = lanes::fma(scale, t0_0, sum0_0);
-                                sum1_0 = lanes::fma(scale, t1_0, sum1_0);
-                                sum2_0 = lanes::fma(scale, t2_0, sum2_0);
-                                sum3_0 = lanes::fma(scale, t3_0, sum3_0);
+                                let mut t0_0 = lanes::first_product(
+                                    scale0,
+                                    lanes::to_float(dot0_0_0),
+                                );
+                                let mut t1_0 = lanes::first_product(
+                                    scale1,
+                                    lanes::to_float(dot0_1_0),
+                                );
+                                let mut t2_0 = lanes::first_product(
+                                    scale2,
+                                    lanes::to_float(dot0_2_0),
+                                );
+                                let mut t3_0 = lanes::first_product(
+                                    scale3,
+                                    lanes::to_float(dot0_3_0),
+                                );
+                                {
+                                    let step = 0;
+                                    let at_step = span * 1 + step;
+                                    t0_0 = lanes::fma(
+                                        lanes::halves(&unit0.min_roots[at_step * 32 / 64][0]),
+                                        lanes::to_float(lanes::splat_i(columns.sums[at_step][0])),
+                                        t0_0,
+                                    );
+                                    t1_0 = lanes::fma(
+                                        lanes::halves(&unit1.min_roots[at_step * 32 / 64][0]),
+                                        lanes::to_float(lanes::splat_i(columns.sums[at_step][0])),
+                                        t1_0,
+                                    );
+                                    t2_0 = lanes::fma(
+                                        lanes::halves(&unit2.min_roots[at_step * 32 / 64][0]),
+                                        lanes::to_float(lanes::splat_i(columns.sums[at_step][0])),
+                                        t2_0,
+                                    );
+                                    t3_0 = lanes::fma(
+                                        lanes::halves(&unit3.min_roots[at_step * 32 / 64][0]),
+                                        lanes::to_float(lanes::splat_i(columns.sums[at_step][0])),
+                                        t3_0,
+                                    );
+                                }
+                                {
+                                    let scale = lanes::splat_f(columns.scales[span][0]);
+                                    sum0_0 = lanes::fma(scale, t0_0, sum0_0);
+                                    sum1_0 = lanes::fma(scale, t1_0, sum1_0);
+                                    sum2_0 = lanes::fma(scale, t2_0, sum2_0);
+                                    sum3_0 = lanes::fma(scale, t3_0, sum3_0);
+                                }
                             }
                         }
                     }
+                    let total = &mut out[0][0][0];
+                    lanes::store_floats(total, lanes::add(lanes::floats(total), sum0_0));
+                    let total = &mut out[0][1][0];
+                    lanes::store_floats(total, lanes::add(lanes::floats(total), sum1_0));
+                    let total = &mut out[0][2][0];
+                    lanes::store_floats(total, lanes::add(lanes::floats(total), sum2_0));
+                    let total = &mut out[0][3][0];
+                    lanes::store_floats(total, lanes::add(lanes::floats(total), sum3_0));
                 }
-                let total = &mut out[0][0][0];
-                lanes::store_floats(total, lanes::add(lanes::floats(total), sum0_0));
-                let total = &mut out[0][1][0];
-                lanes::store_floats(total, lanes::add(lanes::floats(total), sum1_0));
-                let total = &mut out[0][2][0];
-                lanes::store_floats(total, lanes::add(lanes::floats(total), sum2_0));
-                let total = &mut out[0][3][0];
-                lanes::store_floats(total, lanes::add(lanes::floats(total), sum3_0));
             }
         }
     }

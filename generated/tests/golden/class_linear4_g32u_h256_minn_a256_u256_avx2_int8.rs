@@ -4,8 +4,8 @@ use std::mem::offset_of;
 use crate::abi;
 use crate::bytemuck::{self, Pod, Zeroable};
 use crate::lanes::{
-    v256::pairs_i16 as lanes, Order, TURN_BYTES, in_memory, prefetch, prefetch_head,
-    prefetch_turn,
+    v256::pairs_i16 as lanes, Ahead, Order, TURN_BYTES, in_memory, prefetch,
+    prefetch_head, prefetch_turn, touch,
 };
 /// 256 weights of 16 rows.
 #[repr(C)]
@@ -46,7 +46,7 @@ pub const QUANTS1: abi::Activations = abi::Activations {
     },
 };
 /// What the next function executes.
-pub const INT8_DIRECT_R32C1_P4096_COUNTS: abi::Counts = abi::Counts {
+pub const INT8_DIRECT_R32C1_BOTH_COUNTS: abi::Counts = abi::Counts {
     weights: 256,
     bytes: 4736,
     ahead: 9472,
@@ -72,416 +72,458 @@ pub const INT8_DIRECT_R32C1_P4096_COUNTS: abi::Counts = abi::Counts {
 /// 32 rows by 1 columns, class `int8`.
 /// A unit of 256 weights: 4736 bytes of weights loaded in vectors of 8 lanes, 256 dots.
 #[target_feature(enable = "avx2,fma,f16c")]
-pub fn int8_direct_r32c1_p4096(
+pub fn int8_direct_r32c1_both(
     weights: &[u8],
     units: usize,
     activations: &[u8],
     palette: &abi::Palette,
+    arguments: abi::Arguments,
     out: &mut [f32],
 ) {
     let tiles: &[Unit] = bytemuck::cast_slice(weights);
     let groups: &[Quants1] = bytemuck::cast_slice(activations);
     let outs: &mut [[[[[f32; 8]; 2]; 2]; 1]] = bytemuck::cast_slice_mut(out);
+    let (tile_count, group_count) = (tiles.len() / (2 * units), groups.len() / units);
     let order = Order {
-        tiles: tiles.len() / (2 * units),
+        tiles: arguments.tiles,
+        panels: 2,
         segments: units.div_ceil(2),
-        tile_bytes: 2 * units * size_of::<Unit>(),
+        panel_bytes: units * size_of::<Unit>(),
         segment_bytes: 2 * size_of::<Unit>(),
+        distances: Ahead {
+            far: arguments.far as isize,
+            near: arguments.near as isize,
+        },
     };
     let mut sum = &mut [lanes::zero_f(); 4];
     let mut t = &mut [lanes::zero_f(); 4];
-    for first in (0..units).step_by(2) {
-        let last = units.min(first + 2);
-        let tiles = tiles
-            .chunks_exact(2 * units)
-            .zip(outs.chunks_exact_mut(groups.len() / units));
-        for (tile, (panels, outs)) in tiles.enumerate() {
-            let panel0 = &panels[0 * units..][..units];
-            let panel1 = &panels[1 * units..][..units];
-            let ahead = order.ahead(first / 2, tile, 1);
-            for (group, out) in groups.chunks_exact(units).zip(&mut *outs) {
-                sum[0] = lanes::zero_f();
-                sum[1] = lanes::zero_f();
-                sum[2] = lanes::zero_f();
-                sum[3] = lanes::zero_f();
-                for unit in first..last {
-                    let columns = &group[unit];
-                    let unit0 = &panel0[unit];
-                    let unit1 = &panel0[unit];
-                    let unit2 = &panel1[unit];
-                    let unit3 = &panel1[unit];
-                    prefetch_head(bytemuck::bytes_of(unit0), 320, ahead);
-                    prefetch_head(bytemuck::bytes_of(unit2), 320, ahead);
-                    {
-                        let span = 0;
-                        sum = in_memory(sum);
-                        t[0] = lanes::zero_f();
-                        t[1] = lanes::zero_f();
-                        t[2] = lanes::zero_f();
-                        t[3] = lanes::zero_f();
-                        let root0 = lanes::halves(&unit0.roots[span * 256 / 256][0]);
-                        let root1 = lanes::halves(&unit1.roots[span * 256 / 256][1]);
-                        let root2 = lanes::halves(&unit2.roots[span * 256 / 256][0]);
-                        let root3 = lanes::halves(&unit3.roots[span * 256 / 256][1]);
-                        for turn in 0..8 {
-                            let at_turn = span * 8 + turn;
-                            t = in_memory(t);
-                            let at_step0 = at_turn;
-                            let mut dot0_0_0 = lanes::zero_i();
-                            let mut dot0_1_0 = lanes::zero_i();
-                            let mut dot0_2_0 = lanes::zero_i();
-                            let mut dot0_3_0 = lanes::zero_i();
+    for round in 0..tile_count.div_ceil(arguments.tiles) {
+        let first_tile = round * arguments.tiles;
+        let last_tile = tile_count.min(first_tile + arguments.tiles);
+        for segment in 0..units.div_ceil(2) {
+            let first = segment * 2;
+            let last = units.min(first + 2);
+            for tile in first_tile..last_tile {
+                let panel0 = &tiles[(tile * 2 + 0) * units..][..units];
+                let panel1 = &tiles[(tile * 2 + 1) * units..][..units];
+                let ahead = order.ahead(segment, tile - first_tile);
+                for group in 0..group_count {
+                    let group_columns = &groups[group * units..][..units];
+                    let out = &mut outs[tile * group_count + group];
+                    sum[0] = lanes::zero_f();
+                    sum[1] = lanes::zero_f();
+                    sum[2] = lanes::zero_f();
+                    sum[3] = lanes::zero_f();
+                    for unit in first..last {
+                        let columns = &group_columns[unit];
+                        touch(group_columns, unit, arguments.touches);
+                        let unit0 = &panel0[unit];
+                        let unit1 = &panel0[unit];
+                        let unit2 = &panel1[unit];
+                        let unit3 = &panel1[unit];
+                        prefetch_head::<
+                            true,
+                            true,
+                        >(bytemuck::bytes_of(unit0), 320, ahead);
+                        prefetch_head::<
+                            true,
+                            true,
+                        >(bytemuck::bytes_of(unit2), 320, ahead);
+                        {
+                            let span = 0;
+                            sum = in_memory(sum);
+                            t[0] = lanes::zero_f();
+                            t[1] = lanes::zero_f();
+                            t[2] = lanes::zero_f();
+                            t[3] = lanes::zero_f();
+                            let root0 = lanes::halves(&unit0.roots[span * 256 / 256][0]);
+                            let root1 = lanes::halves(&unit1.roots[span * 256 / 256][1]);
+                            let root2 = lanes::halves(&unit2.roots[span * 256 / 256][0]);
+                            let root3 = lanes::halves(&unit3.roots[span * 256 / 256][1]);
+                            for turn in 0..8 {
+                                let at_turn = span * 8 + turn;
+                                t = in_memory(t);
+                                let at_step0 = at_turn;
+                                let mut dot0_0_0 = lanes::zero_i();
+                                let mut dot0_1_0 = lanes::zero_i();
+                                let mut dot0_2_0 = lanes::zero_i();
+                                let mut dot0_3_0 = lanes::zero_i();
+                                {
+                                    let part_of_step = 0;
+                                    let at_body0 = at_step0;
+                                    prefetch::<
+                                        true,
+                                        true,
+                                    >((&unit0.codes[at_body0][0][0]).as_ptr(), ahead);
+                                    prefetch::<
+                                        true,
+                                        true,
+                                    >((&unit0.codes[at_body0][1][0]).as_ptr(), ahead);
+                                    prefetch::<
+                                        true,
+                                        true,
+                                    >((&unit0.codes[at_body0][2][0]).as_ptr(), ahead);
+                                    prefetch::<
+                                        true,
+                                        true,
+                                    >((&unit0.codes[at_body0][3][0]).as_ptr(), ahead);
+                                    prefetch::<
+                                        true,
+                                        true,
+                                    >((&unit2.codes[at_body0][0][0]).as_ptr(), ahead);
+                                    prefetch::<
+                                        true,
+                                        true,
+                                    >((&unit2.codes[at_body0][1][0]).as_ptr(), ahead);
+                                    prefetch::<
+                                        true,
+                                        true,
+                                    >((&unit2.codes[at_body0][2][0]).as_ptr(), ahead);
+                                    prefetch::<
+                                        true,
+                                        true,
+                                    >((&unit2.codes[at_body0][3][0]).as_ptr(), ahead);
+                                    let mut pair0_0_0;
+                                    let mut pair0_1_0;
+                                    let mut pair0_2_0;
+                                    let mut pair0_3_0;
+                                    let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
+                                    let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][1]);
+                                    let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][0]);
+                                    let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][1]);
+                                    {
+                                        let weight0 = lanes::mask::<15>(line0_0_0);
+                                        let weight1 = lanes::mask::<15>(line0_1_0);
+                                        let weight2 = lanes::mask::<15>(line0_2_0);
+                                        let weight3 = lanes::mask::<15>(line0_3_0);
+                                        {
+                                            let quants = lanes::quants(columns.quants[at_body0][0][0]);
+                                            pair0_0_0 = lanes::products(weight0, quants);
+                                            pair0_1_0 = lanes::products(weight1, quants);
+                                            pair0_2_0 = lanes::products(weight2, quants);
+                                            pair0_3_0 = lanes::products(weight3, quants);
+                                        }
+                                    }
+                                    let unit0 = lanes::after(unit0, pair0_3_0);
+                                    let unit1 = lanes::after(unit1, pair0_3_0);
+                                    let unit2 = lanes::after(unit2, pair0_3_0);
+                                    let unit3 = lanes::after(unit3, pair0_3_0);
+                                    let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
+                                    let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][1]);
+                                    let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][0]);
+                                    let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][1]);
+                                    {
+                                        let weight0 = lanes::mask::<15>(lanes::shr::<4>(line0_0_0));
+                                        let weight1 = lanes::mask::<15>(lanes::shr::<4>(line0_1_0));
+                                        let weight2 = lanes::mask::<15>(lanes::shr::<4>(line0_2_0));
+                                        let weight3 = lanes::mask::<15>(lanes::shr::<4>(line0_3_0));
+                                        {
+                                            let quants = lanes::quants(columns.quants[at_body0][1][0]);
+                                            pair0_0_0 = lanes::add_products(
+                                                pair0_0_0,
+                                                lanes::products(weight0, quants),
+                                            );
+                                            pair0_1_0 = lanes::add_products(
+                                                pair0_1_0,
+                                                lanes::products(weight1, quants),
+                                            );
+                                            pair0_2_0 = lanes::add_products(
+                                                pair0_2_0,
+                                                lanes::products(weight2, quants),
+                                            );
+                                            pair0_3_0 = lanes::add_products(
+                                                pair0_3_0,
+                                                lanes::products(weight3, quants),
+                                            );
+                                        }
+                                    }
+                                    let unit0 = lanes::after(unit0, pair0_3_0);
+                                    let unit1 = lanes::after(unit1, pair0_3_0);
+                                    let unit2 = lanes::after(unit2, pair0_3_0);
+                                    let unit3 = lanes::after(unit3, pair0_3_0);
+                                    let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
+                                    let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][1]);
+                                    let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][0]);
+                                    let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][1]);
+                                    {
+                                        let weight0 = lanes::mask::<15>(line0_0_1);
+                                        let weight1 = lanes::mask::<15>(line0_1_1);
+                                        let weight2 = lanes::mask::<15>(line0_2_1);
+                                        let weight3 = lanes::mask::<15>(line0_3_1);
+                                        {
+                                            let quants = lanes::quants(columns.quants[at_body0][2][0]);
+                                            pair0_0_0 = lanes::add_products(
+                                                pair0_0_0,
+                                                lanes::products(weight0, quants),
+                                            );
+                                            pair0_1_0 = lanes::add_products(
+                                                pair0_1_0,
+                                                lanes::products(weight1, quants),
+                                            );
+                                            pair0_2_0 = lanes::add_products(
+                                                pair0_2_0,
+                                                lanes::products(weight2, quants),
+                                            );
+                                            pair0_3_0 = lanes::add_products(
+                                                pair0_3_0,
+                                                lanes::products(weight3, quants),
+                                            );
+                                        }
+                                    }
+                                    let unit0 = lanes::after(unit0, pair0_3_0);
+                                    let unit1 = lanes::after(unit1, pair0_3_0);
+                                    let unit2 = lanes::after(unit2, pair0_3_0);
+                                    let unit3 = lanes::after(unit3, pair0_3_0);
+                                    let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
+                                    let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][1]);
+                                    let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][0]);
+                                    let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][1]);
+                                    {
+                                        let weight0 = lanes::mask::<15>(lanes::shr::<4>(line0_0_1));
+                                        let weight1 = lanes::mask::<15>(lanes::shr::<4>(line0_1_1));
+                                        let weight2 = lanes::mask::<15>(lanes::shr::<4>(line0_2_1));
+                                        let weight3 = lanes::mask::<15>(lanes::shr::<4>(line0_3_1));
+                                        {
+                                            let quants = lanes::quants(columns.quants[at_body0][3][0]);
+                                            pair0_0_0 = lanes::add_products(
+                                                pair0_0_0,
+                                                lanes::products(weight0, quants),
+                                            );
+                                            pair0_1_0 = lanes::add_products(
+                                                pair0_1_0,
+                                                lanes::products(weight1, quants),
+                                            );
+                                            pair0_2_0 = lanes::add_products(
+                                                pair0_2_0,
+                                                lanes::products(weight2, quants),
+                                            );
+                                            pair0_3_0 = lanes::add_products(
+                                                pair0_3_0,
+                                                lanes::products(weight3, quants),
+                                            );
+                                        }
+                                    }
+                                    let unit0 = lanes::after(unit0, pair0_3_0);
+                                    let unit1 = lanes::after(unit1, pair0_3_0);
+                                    let unit2 = lanes::after(unit2, pair0_3_0);
+                                    let unit3 = lanes::after(unit3, pair0_3_0);
+                                    let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
+                                    let line0_1_2 = lanes::line(&unit1.codes[at_body0][2][1]);
+                                    let line0_2_2 = lanes::line(&unit2.codes[at_body0][2][0]);
+                                    let line0_3_2 = lanes::line(&unit3.codes[at_body0][2][1]);
+                                    {
+                                        let weight0 = lanes::mask::<15>(line0_0_2);
+                                        let weight1 = lanes::mask::<15>(line0_1_2);
+                                        let weight2 = lanes::mask::<15>(line0_2_2);
+                                        let weight3 = lanes::mask::<15>(line0_3_2);
+                                        {
+                                            let quants = lanes::quants(columns.quants[at_body0][4][0]);
+                                            pair0_0_0 = lanes::add_products(
+                                                pair0_0_0,
+                                                lanes::products(weight0, quants),
+                                            );
+                                            pair0_1_0 = lanes::add_products(
+                                                pair0_1_0,
+                                                lanes::products(weight1, quants),
+                                            );
+                                            pair0_2_0 = lanes::add_products(
+                                                pair0_2_0,
+                                                lanes::products(weight2, quants),
+                                            );
+                                            pair0_3_0 = lanes::add_products(
+                                                pair0_3_0,
+                                                lanes::products(weight3, quants),
+                                            );
+                                        }
+                                    }
+                                    let unit0 = lanes::after(unit0, pair0_3_0);
+                                    let unit1 = lanes::after(unit1, pair0_3_0);
+                                    let unit2 = lanes::after(unit2, pair0_3_0);
+                                    let unit3 = lanes::after(unit3, pair0_3_0);
+                                    let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
+                                    let line0_1_2 = lanes::line(&unit1.codes[at_body0][2][1]);
+                                    let line0_2_2 = lanes::line(&unit2.codes[at_body0][2][0]);
+                                    let line0_3_2 = lanes::line(&unit3.codes[at_body0][2][1]);
+                                    {
+                                        let weight0 = lanes::mask::<15>(lanes::shr::<4>(line0_0_2));
+                                        let weight1 = lanes::mask::<15>(lanes::shr::<4>(line0_1_2));
+                                        let weight2 = lanes::mask::<15>(lanes::shr::<4>(line0_2_2));
+                                        let weight3 = lanes::mask::<15>(lanes::shr::<4>(line0_3_2));
+                                        {
+                                            let quants = lanes::quants(columns.quants[at_body0][5][0]);
+                                            pair0_0_0 = lanes::add_products(
+                                                pair0_0_0,
+                                                lanes::products(weight0, quants),
+                                            );
+                                            pair0_1_0 = lanes::add_products(
+                                                pair0_1_0,
+                                                lanes::products(weight1, quants),
+                                            );
+                                            pair0_2_0 = lanes::add_products(
+                                                pair0_2_0,
+                                                lanes::products(weight2, quants),
+                                            );
+                                            pair0_3_0 = lanes::add_products(
+                                                pair0_3_0,
+                                                lanes::products(weight3, quants),
+                                            );
+                                        }
+                                    }
+                                    let unit0 = lanes::after(unit0, pair0_3_0);
+                                    let unit1 = lanes::after(unit1, pair0_3_0);
+                                    let unit2 = lanes::after(unit2, pair0_3_0);
+                                    let unit3 = lanes::after(unit3, pair0_3_0);
+                                    let line0_0_3 = lanes::line(&unit0.codes[at_body0][3][0]);
+                                    let line0_1_3 = lanes::line(&unit1.codes[at_body0][3][1]);
+                                    let line0_2_3 = lanes::line(&unit2.codes[at_body0][3][0]);
+                                    let line0_3_3 = lanes::line(&unit3.codes[at_body0][3][1]);
+                                    {
+                                        let weight0 = lanes::mask::<15>(line0_0_3);
+                                        let weight1 = lanes::mask::<15>(line0_1_3);
+                                        let weight2 = lanes::mask::<15>(line0_2_3);
+                                        let weight3 = lanes::mask::<15>(line0_3_3);
+                                        {
+                                            let quants = lanes::quants(columns.quants[at_body0][6][0]);
+                                            pair0_0_0 = lanes::add_products(
+                                                pair0_0_0,
+                                                lanes::products(weight0, quants),
+                                            );
+                                            pair0_1_0 = lanes::add_products(
+                                                pair0_1_0,
+                                                lanes::products(weight1, quants),
+                                            );
+                                            pair0_2_0 = lanes::add_products(
+                                                pair0_2_0,
+                                                lanes::products(weight2, quants),
+                                            );
+                                            pair0_3_0 = lanes::add_products(
+                                                pair0_3_0,
+                                                lanes::products(weight3, quants),
+                                            );
+                                        }
+                                    }
+                                    let unit0 = lanes::after(unit0, pair0_3_0);
+                                    let unit1 = lanes::after(unit1, pair0_3_0);
+                                    let unit2 = lanes::after(unit2, pair0_3_0);
+                                    let unit3 = lanes::after(unit3, pair0_3_0);
+                                    let line0_0_3 = lanes::line(&unit0.codes[at_body0][3][0]);
+                                    let line0_1_3 = lanes::line(&unit1.codes[at_body0][3][1]);
+                                    let line0_2_3 = lanes::line(&unit2.codes[at_body0][3][0]);
+                                    let line0_3_3 = lanes::line(&unit3.codes[at_body0][3][1]);
+                                    {
+                                        let weight0 = lanes::mask::<15>(lanes::shr::<4>(line0_0_3));
+                                        let weight1 = lanes::mask::<15>(lanes::shr::<4>(line0_1_3));
+                                        let weight2 = lanes::mask::<15>(lanes::shr::<4>(line0_2_3));
+                                        let weight3 = lanes::mask::<15>(lanes::shr::<4>(line0_3_3));
+                                        {
+                                            let quants = lanes::quants(columns.quants[at_body0][7][0]);
+                                            pair0_0_0 = lanes::add_products(
+                                                pair0_0_0,
+                                                lanes::products(weight0, quants),
+                                            );
+                                            dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
+                                            pair0_1_0 = lanes::add_products(
+                                                pair0_1_0,
+                                                lanes::products(weight1, quants),
+                                            );
+                                            dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
+                                            pair0_2_0 = lanes::add_products(
+                                                pair0_2_0,
+                                                lanes::products(weight2, quants),
+                                            );
+                                            dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
+                                            pair0_3_0 = lanes::add_products(
+                                                pair0_3_0,
+                                                lanes::products(weight3, quants),
+                                            );
+                                            dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
+                                        }
+                                    }
+                                    let unit0 = lanes::after(unit0, dot0_3_0);
+                                    let unit1 = lanes::after(unit1, dot0_3_0);
+                                    let unit2 = lanes::after(unit2, dot0_3_0);
+                                    let unit3 = lanes::after(unit3, dot0_3_0);
+                                }
+                                let at_step = at_step0;
+                                let scale0 = lanes::mul(
+                                    root0,
+                                    lanes::to_float(lanes::unsigned(&unit0.scales[at_step][0])),
+                                );
+                                let scale1 = lanes::mul(
+                                    root1,
+                                    lanes::to_float(lanes::unsigned(&unit1.scales[at_step][1])),
+                                );
+                                let scale2 = lanes::mul(
+                                    root2,
+                                    lanes::to_float(lanes::unsigned(&unit2.scales[at_step][0])),
+                                );
+                                let scale3 = lanes::mul(
+                                    root3,
+                                    lanes::to_float(lanes::unsigned(&unit3.scales[at_step][1])),
+                                );
+                                t[0] = lanes::fma(scale0, lanes::to_float(dot0_0_0), t[0]);
+                                t[1] = lanes::fma(scale1, lanes::to_float(dot0_1_0), t[1]);
+                                t[2] = lanes::fma(scale2, lanes::to_float(dot0_2_0), t[2]);
+                                t[3] = lanes::fma(scale3, lanes::to_float(dot0_3_0), t[3]);
+                            }
                             {
-                                let part_of_step = 0;
-                                let at_body0 = at_step0;
-                                prefetch(&unit0.codes[at_body0][0][0], ahead);
-                                prefetch(&unit0.codes[at_body0][1][0], ahead);
-                                prefetch(&unit0.codes[at_body0][2][0], ahead);
-                                prefetch(&unit0.codes[at_body0][3][0], ahead);
-                                prefetch(&unit2.codes[at_body0][0][0], ahead);
-                                prefetch(&unit2.codes[at_body0][1][0], ahead);
-                                prefetch(&unit2.codes[at_body0][2][0], ahead);
-                                prefetch(&unit2.codes[at_body0][3][0], ahead);
-                                let mut pair0_0_0;
-                                let mut pair0_1_0;
-                                let mut pair0_2_0;
-                                let mut pair0_3_0;
-                                let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
-                                let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][1]);
-                                let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][0]);
-                                let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][1]);
-                                {
-                                    let weight0 = lanes::mask::<15>(line0_0_0);
-                                    let weight1 = lanes::mask::<15>(line0_1_0);
-                                    let weight2 = lanes::mask::<15>(line0_2_0);
-                                    let weight3 = lanes::mask::<15>(line0_3_0);
+                                let mut dot0_0 = lanes::zero_i();
+                                let mut dot1_0 = lanes::zero_i();
+                                let mut dot2_0 = lanes::zero_i();
+                                let mut dot3_0 = lanes::zero_i();
+                                for pair in 0..4 {
+                                    let at_pair = span * 4 + pair;
+                                    let mins0 = lanes::pairs(&unit0.mins[at_pair][0]);
+                                    let mins1 = lanes::pairs(&unit1.mins[at_pair][1]);
+                                    let mins2 = lanes::pairs(&unit2.mins[at_pair][0]);
+                                    let mins3 = lanes::pairs(&unit3.mins[at_pair][1]);
                                     {
-                                        let quants = lanes::quants(columns.quants[at_body0][0][0]);
-                                        pair0_0_0 = lanes::products(weight0, quants);
-                                        pair0_1_0 = lanes::products(weight1, quants);
-                                        pair0_2_0 = lanes::products(weight2, quants);
-                                        pair0_3_0 = lanes::products(weight3, quants);
+                                        let sums = lanes::splat_i(columns.sums[at_pair][0]);
+                                        dot0_0 = lanes::dot_pairs(dot0_0, mins0, sums);
+                                        dot1_0 = lanes::dot_pairs(dot1_0, mins1, sums);
+                                        dot2_0 = lanes::dot_pairs(dot2_0, mins2, sums);
+                                        dot3_0 = lanes::dot_pairs(dot3_0, mins3, sums);
                                     }
                                 }
-                                let unit0 = lanes::after(unit0, pair0_3_0);
-                                let unit1 = lanes::after(unit1, pair0_3_0);
-                                let unit2 = lanes::after(unit2, pair0_3_0);
-                                let unit3 = lanes::after(unit3, pair0_3_0);
-                                let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
-                                let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][1]);
-                                let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][0]);
-                                let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][1]);
-                                {
-                                    let weight0 = lanes::mask::<15>(lanes::shr::<4>(line0_0_0));
-                                    let weight1 = lanes::mask::<15>(lanes::shr::<4>(line0_1_0));
-                                    let weight2 = lanes::mask::<15>(lanes::shr::<4>(line0_2_0));
-                                    let weight3 = lanes::mask::<15>(lanes::shr::<4>(line0_3_0));
-                                    {
-                                        let quants = lanes::quants(columns.quants[at_body0][1][0]);
-                                        pair0_0_0 = lanes::add_products(
-                                            pair0_0_0,
-                                            lanes::products(weight0, quants),
-                                        );
-                                        pair0_1_0 = lanes::add_products(
-                                            pair0_1_0,
-                                            lanes::products(weight1, quants),
-                                        );
-                                        pair0_2_0 = lanes::add_products(
-                                            pair0_2_0,
-                                            lanes::products(weight2, quants),
-                                        );
-                                        pair0_3_0 = lanes::add_products(
-                                            pair0_3_0,
-                                            lanes::products(weight3, quants),
-                                        );
-                                    }
-                                }
-                                let unit0 = lanes::after(unit0, pair0_3_0);
-                                let unit1 = lanes::after(unit1, pair0_3_0);
-                                let unit2 = lanes::after(unit2, pair0_3_0);
-                                let unit3 = lanes::after(unit3, pair0_3_0);
-                                let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
-                                let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][1]);
-                                let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][0]);
-                                let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][1]);
-                                {
-                                    let weight0 = lanes::mask::<15>(line0_0_1);
-                                    let weight1 = lanes::mask::<15>(line0_1_1);
-                                    let weight2 = lanes::mask::<15>(line0_2_1);
-                                    let weight3 = lanes::mask::<15>(line0_3_1);
-                                    {
-                                        let quants = lanes::quants(columns.quants[at_body0][2][0]);
-                                        pair0_0_0 = lanes::add_products(
-                                            pair0_0_0,
-                                            lanes::products(weight0, quants),
-                                        );
-                                        pair0_1_0 = lanes::add_products(
-                                            pair0_1_0,
-                                            lanes::products(weight1, quants),
-                                        );
-                                        pair0_2_0 = lanes::add_products(
-                                            pair0_2_0,
-                                            lanes::products(weight2, quants),
-                                        );
-                                        pair0_3_0 = lanes::add_products(
-                                            pair0_3_0,
-                                            lanes::products(weight3, quants),
-                                        );
-                                    }
-                                }
-                                let unit0 = lanes::after(unit0, pair0_3_0);
-                                let unit1 = lanes::after(unit1, pair0_3_0);
-                                let unit2 = lanes::after(unit2, pair0_3_0);
-                                let unit3 = lanes::after(unit3, pair0_3_0);
-                                let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
-                                let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][1]);
-                                let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][0]);
-                                let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][1]);
-                                {
-                                    let weight0 = lanes::mask::<15>(lanes::shr::<4>(line0_0_1));
-                                    let weight1 = lanes::mask::<15>(lanes::shr::<4>(line0_1_1));
-                                    let weight2 = lanes::mask::<15>(lanes::shr::<4>(line0_2_1));
-                                    let weight3 = lanes::mask::<15>(lanes::shr::<4>(line0_3_1));
-                                    {
-                                        let quants = lanes::quants(columns.quants[at_body0][3][0]);
-                                        pair0_0_0 = lanes::add_products(
-                                            pair0_0_0,
-                                            lanes::products(weight0, quants),
-                                        );
-                                        pair0_1_0 = lanes::add_products(
-                                            pair0_1_0,
-                                            lanes::products(weight1, quants),
-                                        );
-                                        pair0_2_0 = lanes::add_products(
-                                            pair0_2_0,
-                                            lanes::products(weight2, quants),
-                                        );
-                                        pair0_3_0 = lanes::add_products(
-                                            pair0_3_0,
-                                            lanes::products(weight3, quants),
-                                        );
-                                    }
-                                }
-                                let unit0 = lanes::after(unit0, pair0_3_0);
-                                let unit1 = lanes::after(unit1, pair0_3_0);
-                                let unit2 = lanes::after(unit2, pair0_3_0);
-                                let unit3 = lanes::after(unit3, pair0_3_0);
-                                let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
-                                let line0_1_2 = lanes::line(&unit1.codes[at_body0][2][1]);
-                                let line0_2_2 = lanes::line(&unit2.codes[at_body0][2][0]);
-                                let line0_3_2 = lanes::line(&unit3.codes[at_body0][2][1]);
-                                {
-                                    let weight0 = lanes::mask::<15>(line0_0_2);
-                                    let weight1 = lanes::mask::<15>(line0_1_2);
-                                    let weight2 = lanes::mask::<15>(line0_2_2);
-                                    let weight3 = lanes::mask::<15>(line0_3_2);
-                                    {
-                                        let quants = lanes::quants(columns.quants[at_body0][4][0]);
-                                        pair0_0_0 = lanes::add_products(
-                                            pair0_0_0,
-                                            lanes::products(weight0, quants),
-                                        );
-                                        pair0_1_0 = lanes::add_products(
-                                            pair0_1_0,
-                                            lanes::products(weight1, quants),
-                                        );
-                                        pair0_2_0 = lanes::add_products(
-                                            pair0_2_0,
-                                            lanes::products(weight2, quants),
-                                        );
-                                        pair0_3_0 = lanes::add_products(
-                                            pair0_3_0,
-                                            lanes::products(weight3, quants),
-                                        );
-                                    }
-                                }
-                                let unit0 = lanes::after(unit0, pair0_3_0);
-                                let unit1 = lanes::after(unit1, pair0_3_0);
-                                let unit2 = lanes::after(unit2, pair0_3_0);
-                                let unit3 = lanes::after(unit3, pair0_3_0);
-                                let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
-                                let line0_1_2 = lanes::line(&unit1.codes[at_body0][2][1]);
-                                let line0_2_2 = lanes::line(&unit2.codes[at_body0][2][0]);
-                                let line0_3_2 = lanes::line(&unit3.codes[at_body0][2][1]);
-                                {
-                                    let weight0 = lanes::mask::<15>(lanes::shr::<4>(line0_0_2));
-                                    let weight1 = lanes::mask::<15>(lanes::shr::<4>(line0_1_2));
-                                    let weight2 = lanes::mask::<15>(lanes::shr::<4>(line0_2_2));
-                                    let weight3 = lanes::mask::<15>(lanes::shr::<4>(line0_3_2));
-                                    {
-                                        let quants = lanes::quants(columns.quants[at_body0][5][0]);
-                                        pair0_0_0 = lanes::add_products(
-                                            pair0_0_0,
-                                            lanes::products(weight0, quants),
-                                        );
-                                        pair0_1_0 = lanes::add_products(
-                                            pair0_1_0,
-                                            lanes::products(weight1, quants),
-                                        );
-                                        pair0_2_0 = lanes::add_products(
-                                            pair0_2_0,
-                                            lanes::products(weight2, quants),
-                                        );
-                                        pair0_3_0 = lanes::add_products(
-                                            pair0_3_0,
-                                            lanes::products(weight3, quants),
-                                        );
-                                    }
-                                }
-                                let unit0 = lanes::after(unit0, pair0_3_0);
-                                let unit1 = lanes::after(unit1, pair0_3_0);
-                                let unit2 = lanes::after(unit2, pair0_3_0);
-                                let unit3 = lanes::after(unit3, pair0_3_0);
-                                let line0_0_3 = lanes::line(&unit0.codes[at_body0][3][0]);
-                                let line0_1_3 = lanes::line(&unit1.codes[at_body0][3][1]);
-                                let line0_2_3 = lanes::line(&unit2.codes[at_body0][3][0]);
-                                let line0_3_3 = lanes::line(&unit3.codes[at_body0][3][1]);
-                                {
-                                    let weight0 = lanes::mask::<15>(line0_0_3);
-                                    let weight1 = lanes::mask::<15>(line0_1_3);
-                                    let weight2 = lanes::mask::<15>(line0_2_3);
-                                    let weight3 = lanes::mask::<15>(line0_3_3);
-                                    {
-                                        let quants = lanes::quants(columns.quants[at_body0][6][0]);
-                                        pair0_0_0 = lanes::add_products(
-                                            pair0_0_0,
-                                            lanes::products(weight0, quants),
-                                        );
-                                        pair0_1_0 = lanes::add_products(
-                                            pair0_1_0,
-                                            lanes::products(weight1, quants),
-                                        );
-                                        pair0_2_0 = lanes::add_products(
-                                            pair0_2_0,
-                                            lanes::products(weight2, quants),
-                                        );
-                                        pair0_3_0 = lanes::add_products(
-                                            pair0_3_0,
-                                            lanes::products(weight3, quants),
-                                        );
-                                    }
-                                }
-                                let unit0 = lanes::after(unit0, pair0_3_0);
-                                let unit1 = lanes::after(unit1, pair0_3_0);
-                                let unit2 = lanes::after(unit2, pair0_3_0);
-                                let unit3 = lanes::after(unit3, pair0_3_0);
-                                let line0_0_3 = lanes::line(&unit0.codes[at_body0][3][0]);
-                                let line0_1_3 = lanes::line(&unit1.codes[at_body0][3][1]);
-                                let line0_2_3 = lanes::line(&unit2.codes[at_body0][3][0]);
-                                let line0_3_3 = lanes::line(&unit3.codes[at_body0][3][1]);
-                                {
-                                    let weight0 = lanes::mask::<15>(lanes::shr::<4>(line0_0_3));
-                                    let weight1 = lanes::mask::<15>(lanes::shr::<4>(line0_1_3));
-                                    let weight2 = lanes::mask::<15>(lanes::shr::<4>(line0_2_3));
-                                    let weight3 = lanes::mask::<15>(lanes::shr::<4>(line0_3_3));
-                                    {
-                                        let quants = lanes::quants(columns.quants[at_body0][7][0]);
-                                        pair0_0_0 = lanes::add_products(
-                                            pair0_0_0,
-                                            lanes::products(weight0, quants),
-                                        );
-                                        dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                        pair0_1_0 = lanes::add_products(
-                                            pair0_1_0,
-                                            lanes::products(weight1, quants),
-                                        );
-                                        dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                        pair0_2_0 = lanes::add_products(
-                                            pair0_2_0,
-                                            lanes::products(weight2, quants),
-                                        );
-                                        dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                        pair0_3_0 = lanes::add_products(
-                                            pair0_3_0,
-                                            lanes::products(weight3, quants),
-                                        );
-                                        dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
-                                    }
-                                }
-                                let unit0 = lanes::after(unit0, dot0_3_0);
-                                let unit1 = lanes::after(unit1, dot0_3_0);
-                                let unit2 = lanes::after(unit2, dot0_3_0);
-                                let unit3 = lanes::after(unit3, dot0_3_0);
+                                let scale0 = lanes::mul(
+                                    lanes::halves(&unit0.min_roots[span * 256 / 256][0]),
+                                    lanes::splat_f(-1f32),
+                                );
+                                let scale1 = lanes::mul(
+                                    lanes::halves(&unit1.min_roots[span * 256 / 256][1]),
+                                    lanes::splat_f(-1f32),
+                                );
+                                let scale2 = lanes::mul(
+                                    lanes::halves(&unit2.min_roots[span * 256 / 256][0]),
+                                    lanes::splat_f(-1f32),
+                                );
+                                let scale3 = lanes::mul(
+                                    lanes::halves(&unit3.min_roots[span * 256 / 256][1]),
+                                    lanes::splat_f(-1f32),
+                                );
+                                t[0] = lanes::fma(scale0, lanes::to_float(dot0_0), t[0]);
+                                t[1] = lanes::fma(scale1, lanes::to_float(dot1_0), t[1]);
+                                t[2] = lanes::fma(scale2, lanes::to_float(dot2_0), t[2]);
+                                t[3] = lanes::fma(scale3, lanes::to_float(dot3_0), t[3]);
                             }
-                            let at_step = at_step0;
-                            let scale0 = lanes::mul(
-                                root0,
-                                lanes::to_float(lanes::unsigned(&unit0.scales[at_step][0])),
-                            );
-                            let scale1 = lanes::mul(
-                                root1,
-                                lanes::to_float(lanes::unsigned(&unit1.scales[at_step][1])),
-                            );
-                            let scale2 = lanes::mul(
-                                root2,
-                                lanes::to_float(lanes::unsigned(&unit2.scales[at_step][0])),
-                            );
-                            let scale3 = lanes::mul(
-                                root3,
-                                lanes::to_float(lanes::unsigned(&unit3.scales[at_step][1])),
-                            );
-                            t[0] = lanes::fma(scale0, lanes::to_float(dot0_0_0), t[0]);
-                            t[1] = lanes::fma(scale1, lanes::to_float(dot0_1_0), t[1]);
-                            t[2] = lanes::fma(scale2, lanes::to_float(dot0_2_0), t[2]);
-                            t[3] = lanes::fma(scale3, lanes::to_float(dot0_3_0), t[3]);
-                        }
-                        {
-                            let mut dot0_0 = lanes::zero_i();
-                            let mut dot1_0 = lanes::zero_i();
-                            let mut dot2_0 = lanes::zero_i();
-                            let mut dot3_0 = lanes::zero_i();
-                            for pair in 0..4 {
-                                let at_pair = span * 4 + pair;
-                                let mins0 = lanes::pairs(&unit0.mins[at_pair][0]);
-                                let mins1 = lanes::pairs(&unit1.mins[at_pair][1]);
-                                let mins2 = lanes::pairs(&unit2.mins[at_pair][0]);
-                                let mins3 = lanes::pairs(&unit3.mins[at_pair][1]);
-                                {
-                                    let sums = lanes::splat_i(columns.sums[at_pair][0]);
-                                    dot0_0 = lanes::dot_pairs(dot0_0, mins0, sums);
-                                    dot1_0 = lanes::dot_pairs(dot1_0, mins1, sums);
-                                    dot2_0 = lanes::dot_pairs(dot2_0, mins2, sums);
-                                    dot3_0 = lanes::dot_pairs(dot3_0, mins3, sums);
-                                }
+                            {
+                                let scale = lanes::splat_f(columns.scales[span][0]);
+                                sum[0] = lanes::fma(scale, t[0], sum[0]);
+                                sum[1] = lanes::fma(scale, t[1], sum[1]);
+                                sum[2] = lanes::fma(scale, t[2], sum[2]);
+                                sum[3] = lanes::fma(scale, t[3], sum[3]);
                             }
-                            let scale0 = lanes::mul(
-                                lanes::halves(&unit0.min_roots[span * 256 / 256][0]),
-                                lanes::splat_f(-1f32),
-                            );
-                            let scale1 = lanes::mul(
-                                lanes::halves(&unit1.min_roots[span * 256 / 256][1]),
-                                lanes::splat_f(-1f32),
-                            );
-                            let scale2 = lanes::mul(
-                                lanes::halves(&unit2.min_roots[span * 256 / 256][0]),
-                                lanes::splat_f(-1f32),
-                            );
-                            let scale3 = lanes::mul(
-                                lanes::halves(&unit3.min_roots[span * 256 / 256][1]),
-                                lanes::splat_f(-1f32),
-                            );
-                            t[0] = lanes::fma(scale0, lanes::to_float(dot0_0), t[0]);
-                            t[1] = lanes::fma(scale1, lanes::to_float(dot1_0), t[1]);
-                            t[2] = lanes::fma(scale2, lanes::to_float(dot2_0), t[2]);
-                            t[3] = lanes::fma(scale3, lanes::to_float(dot3_0), t[3]);
-                        }
-                        {
-                            let scale = lanes::splat_f(columns.scales[span][0]);
-                            sum[0] = lanes::fma(scale, t[0], sum[0]);
-                            sum[1] = lanes::fma(scale, t[1], sum[1]);
-                            sum[2] = lanes::fma(scale, t[2], sum[2]);
-                            sum[3] = lanes::fma(scale, t[3], sum[3]);
                         }
                     }
+                    let total = &mut out[0][0][0];
+                    lanes::store_floats(total, lanes::add(lanes::floats(total), sum[0]));
+                    let total = &mut out[0][0][1];
+                    lanes::store_floats(total, lanes::add(lanes::floats(total), sum[1]));
+                    let total = &mut out[0][1][0];
+                    lanes::store_floats(total, lanes::add(lanes::floats(total), sum[2]));
+                    let total = &mut out[0][1][1];
+                    lanes::store_floats(total, lanes::add(lanes::floats(total), sum[3]));
                 }
-                let total = &mut out[0][0][0];
-                lanes::store_floats(total, lanes::add(lanes::floats(total), sum[0]));
-                let total = &mut out[0][0][1];
-                lanes::store_floats(total, lanes::add(lanes::floats(total), sum[1]));
-                let total = &mut out[0][1][0];
-                lanes::store_floats(total, lanes::add(lanes::floats(total), sum[2]));
-                let total = &mut out[0][1][1];
-                lanes::store_floats(total, lanes::add(lanes::floats(total), sum[3]));
             }
         }
     }

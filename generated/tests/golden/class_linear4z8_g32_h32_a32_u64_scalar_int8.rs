@@ -4,7 +4,8 @@ use std::mem::offset_of;
 use crate::abi;
 use crate::bytemuck::{self, Pod, Zeroable};
 use crate::lanes::{
-    v32 as lanes, Order, TURN_BYTES, in_memory, prefetch, prefetch_head, prefetch_turn,
+    v32 as lanes, Ahead, Order, TURN_BYTES, in_memory, prefetch, prefetch_head,
+    prefetch_turn, touch,
 };
 /// 64 weights of 16 rows.
 #[repr(C)]
@@ -69,118 +70,130 @@ pub fn int8_direct_r16c1(
     units: usize,
     activations: &[u8],
     palette: &abi::Palette,
+    arguments: abi::Arguments,
     out: &mut [f32],
 ) {
     let tiles: &[Unit] = bytemuck::cast_slice(weights);
     let groups: &[Quants1] = bytemuck::cast_slice(activations);
     let outs: &mut [[[[[f32; 1]; 16]; 1]; 1]] = bytemuck::cast_slice_mut(out);
-    for first in (0..units).step_by(8) {
-        let last = units.min(first + 8);
-        let tiles = tiles
-            .chunks_exact(1 * units)
-            .zip(outs.chunks_exact_mut(groups.len() / units));
-        for (tile, (panels, outs)) in tiles.enumerate() {
-            let panel0 = &panels[0 * units..][..units];
-            for part in 0..16 {
-                for (group, out) in groups.chunks_exact(units).zip(&mut *outs) {
-                    let mut sum0_0 = lanes::zero_f();
-                    for unit in first..last {
-                        let columns = &group[unit];
-                        let unit0 = &panel0[unit];
-                        for at_turn in 0..2 {
-                            let at_step0 = at_turn;
-                            let mut dot0_0_0 = lanes::splat_i(columns.bias[at_step0][0]);
-                            {
-                                let part_of_step = 0;
-                                let at_body0 = at_step0;
-                                let line0_0_0 = lanes::line(
-                                    &unit0.codes[at_body0][0][part],
+    let (tile_count, group_count) = (tiles.len() / (1 * units), groups.len() / units);
+    for round in 0..tile_count.div_ceil(arguments.tiles) {
+        let first_tile = round * arguments.tiles;
+        let last_tile = tile_count.min(first_tile + arguments.tiles);
+        for segment in 0..units.div_ceil(8) {
+            let first = segment * 8;
+            let last = units.min(first + 8);
+            for tile in first_tile..last_tile {
+                let panel0 = &tiles[(tile * 1 + 0) * units..][..units];
+                for part in 0..16 {
+                    for group in 0..group_count {
+                        let group_columns = &groups[group * units..][..units];
+                        let out = &mut outs[tile * group_count + group];
+                        let mut sum0_0 = lanes::zero_f();
+                        for unit in first..last {
+                            let columns = &group_columns[unit];
+                            touch(group_columns, unit, arguments.touches);
+                            let unit0 = &panel0[unit];
+                            for at_turn in 0..2 {
+                                let at_step0 = at_turn;
+                                let mut dot0_0_0 = lanes::splat_i(
+                                    columns.bias[at_step0][0],
                                 );
                                 {
-                                    let weight0 = lanes::mask::<15>(line0_0_0);
+                                    let part_of_step = 0;
+                                    let at_body0 = at_step0;
+                                    let line0_0_0 = lanes::line(
+                                        &unit0.codes[at_body0][0][part],
+                                    );
                                     {
-                                        let quants = lanes::quants(columns.quants[at_body0][0][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                        let weight0 = lanes::mask::<15>(line0_0_0);
+                                        {
+                                            let quants = lanes::quants(columns.quants[at_body0][0][0]);
+                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                        }
+                                    }
+                                    {
+                                        let weight0 = lanes::mask::<15>(lanes::shr::<4>(line0_0_0));
+                                        {
+                                            let quants = lanes::quants(columns.quants[at_body0][1][0]);
+                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                        }
+                                    }
+                                    let line0_0_1 = lanes::line(
+                                        &unit0.codes[at_body0][1][part],
+                                    );
+                                    {
+                                        let weight0 = lanes::mask::<15>(line0_0_1);
+                                        {
+                                            let quants = lanes::quants(columns.quants[at_body0][2][0]);
+                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                        }
+                                    }
+                                    {
+                                        let weight0 = lanes::mask::<15>(lanes::shr::<4>(line0_0_1));
+                                        {
+                                            let quants = lanes::quants(columns.quants[at_body0][3][0]);
+                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                        }
+                                    }
+                                    let line0_0_2 = lanes::line(
+                                        &unit0.codes[at_body0][2][part],
+                                    );
+                                    {
+                                        let weight0 = lanes::mask::<15>(line0_0_2);
+                                        {
+                                            let quants = lanes::quants(columns.quants[at_body0][4][0]);
+                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                        }
+                                    }
+                                    {
+                                        let weight0 = lanes::mask::<15>(lanes::shr::<4>(line0_0_2));
+                                        {
+                                            let quants = lanes::quants(columns.quants[at_body0][5][0]);
+                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                        }
+                                    }
+                                    let line0_0_3 = lanes::line(
+                                        &unit0.codes[at_body0][3][part],
+                                    );
+                                    {
+                                        let weight0 = lanes::mask::<15>(line0_0_3);
+                                        {
+                                            let quants = lanes::quants(columns.quants[at_body0][6][0]);
+                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                        }
+                                    }
+                                    {
+                                        let weight0 = lanes::mask::<15>(lanes::shr::<4>(line0_0_3));
+                                        {
+                                            let quants = lanes::quants(columns.quants[at_body0][7][0]);
+                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                        }
                                     }
                                 }
                                 {
-                                    let weight0 = lanes::mask::<15>(lanes::shr::<4>(line0_0_0));
+                                    let span = at_turn;
+                                    let at_step = at_step0;
+                                    let scale0 = lanes::halves(
+                                        &unit0.roots[at_step * 32 / 32][part],
+                                    );
+                                    let mut t0_0 = lanes::first_product(
+                                        scale0,
+                                        lanes::to_float(dot0_0_0),
+                                    );
                                     {
-                                        let quants = lanes::quants(columns.quants[at_body0][1][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                        let scale = lanes::splat_f(columns.scales[span][0]);
+                                        sum0_0 = lanes::fma(scale, t0_0, sum0_0);
                                     }
-                                }
-                                let line0_0_1 = lanes::line(
-                                    &unit0.codes[at_body0][1][part],
-                                );
-                                {
-                                    let weight0 = lanes::mask::<15>(line0_0_1);
-                                    {
-                                        let quants = lanes::quants(columns.quants[at_body0][2][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
-                                    }
-                                }
-                                {
-                                    let weight0 = lanes::mask::<15>(lanes::shr::<4>(line0_0_1));
-                                    {
-                                        let quants = lanes::quants(columns.quants[at_body0][3][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
-                                    }
-                                }
-                                let line0_0_2 = lanes::line(
-                                    &unit0.codes[at_body0][2][part],
-                                );
-                                {
-                                    let weight0 = lanes::mask::<15>(line0_0_2);
-                                    {
-                                        let quants = lanes::quants(columns.quants[at_body0][4][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
-                                    }
-                                }
-                                {
-                                    let weight0 = lanes::mask::<15>(lanes::shr::<4>(line0_0_2));
-                                    {
-                                        let quants = lanes::quants(columns.quants[at_body0][5][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
-                                    }
-                                }
-                                let line0_0_3 = lanes::line(
-                                    &unit0.codes[at_body0][3][part],
-                                );
-                                {
-                                    let weight0 = lanes::mask::<15>(line0_0_3);
-                                    {
-                                        let quants = lanes::quants(columns.quants[at_body0][6][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
-                                    }
-                                }
-                                {
-                                    let weight0 = lanes::mask::<15>(lanes::shr::<4>(line0_0_3));
-                                    {
-                                        let quants = lanes::quants(columns.quants[at_body0][7][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
-                                    }
-                                }
-                            }
-                            {
-                                let span = at_turn;
-                                let at_step = at_step0;
-                                let scale0 = lanes::halves(
-                                    &unit0.roots[at_step * 32 / 32][part],
-                                );
-                                let mut t0_0 = lanes::first_product(
-                                    scale0,
-                                    lanes::to_float(dot0_0_0),
-                                );
-                                {
-                                    let scale = lanes::splat_f(columns.scales[span][0]);
-                                    sum0_0 = lanes::fma(scale, t0_0, sum0_0);
                                 }
                             }
                         }
+                        let total = &mut out[0][0][part];
+                        lanes::store_floats(
+                            total,
+                            lanes::add(lanes::floats(total), sum0_0),
+                        );
                     }
-                    let total = &mut out[0][0][part];
-                    lanes::store_floats(total, lanes::add(lanes::floats(total), sum0_0));
                 }
             }
         }

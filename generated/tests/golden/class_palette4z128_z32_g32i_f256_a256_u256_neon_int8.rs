@@ -4,8 +4,8 @@ use std::mem::offset_of;
 use crate::abi;
 use crate::bytemuck::{self, Pod, Zeroable};
 use crate::lanes::{
-    v128::products_i16 as lanes, Order, TURN_BYTES, in_memory, prefetch, prefetch_head,
-    prefetch_turn,
+    v128::products_i16 as lanes, Ahead, Order, TURN_BYTES, in_memory, prefetch,
+    prefetch_head, prefetch_turn, touch,
 };
 /// 256 weights of 16 rows.
 #[repr(C)]
@@ -44,7 +44,7 @@ pub const QUANTS1: abi::Activations = abi::Activations {
     },
 };
 /// What the next function executes.
-pub const INT8_DIRECT_R16C1_P4096_COUNTS: abi::Counts = abi::Counts {
+pub const INT8_DIRECT_R16C1_BOTH_COUNTS: abi::Counts = abi::Counts {
     weights: 256,
     bytes: 2368,
     ahead: 4736,
@@ -70,435 +70,462 @@ pub const INT8_DIRECT_R16C1_P4096_COUNTS: abi::Counts = abi::Counts {
 /// 16 rows by 1 columns, class `int8`.
 /// A unit of 256 weights: 2368 bytes of weights loaded in vectors of 4 lanes, 256 dots.
 #[target_feature(enable = "neon")]
-pub fn int8_direct_r16c1_p4096(
+pub fn int8_direct_r16c1_both(
     weights: &[u8],
     units: usize,
     activations: &[u8],
     palette: &abi::Palette,
+    arguments: abi::Arguments,
     out: &mut [f32],
 ) {
     let tiles: &[Unit] = bytemuck::cast_slice(weights);
     let groups: &[Quants1] = bytemuck::cast_slice(activations);
     let outs: &mut [[[[[f32; 4]; 4]; 1]; 1]] = bytemuck::cast_slice_mut(out);
+    let (tile_count, group_count) = (tiles.len() / (1 * units), groups.len() / units);
     let palette = lanes::signed_palette::<128>(&palette.bytes);
     let order = Order {
-        tiles: tiles.len() / (1 * units),
+        tiles: arguments.tiles,
+        panels: 1,
         segments: units.div_ceil(2),
-        tile_bytes: 1 * units * size_of::<Unit>(),
+        panel_bytes: units * size_of::<Unit>(),
         segment_bytes: 2 * size_of::<Unit>(),
+        distances: Ahead {
+            far: arguments.far as isize,
+            near: arguments.near as isize,
+        },
     };
-    for first in (0..units).step_by(2) {
-        let last = units.min(first + 2);
-        let tiles = tiles
-            .chunks_exact(1 * units)
-            .zip(outs.chunks_exact_mut(groups.len() / units));
-        for (tile, (panels, outs)) in tiles.enumerate() {
-            let panel0 = &panels[0 * units..][..units];
-            let ahead = order.ahead(first / 2, tile, 1);
-            for (group, out) in groups.chunks_exact(units).zip(&mut *outs) {
-                let mut sum0_0 = lanes::zero_f();
-                let mut sum1_0 = lanes::zero_f();
-                let mut sum2_0 = lanes::zero_f();
-                let mut sum3_0 = lanes::zero_f();
-                for unit in first..last {
-                    let columns = &group[unit];
-                    let unit0 = &panel0[unit];
-                    let unit1 = &panel0[unit];
-                    let unit2 = &panel0[unit];
-                    let unit3 = &panel0[unit];
-                    prefetch_head(bytemuck::bytes_of(unit0), 320, ahead);
-                    {
-                        let span = 0;
-                        let mut t0_0 = lanes::zero_f();
-                        let mut t1_0 = lanes::zero_f();
-                        let mut t2_0 = lanes::zero_f();
-                        let mut t3_0 = lanes::zero_f();
-                        let root0 = lanes::floats(&unit0.roots[span * 256 / 256][0]);
-                        let root1 = lanes::floats(&unit1.roots[span * 256 / 256][1]);
-                        let root2 = lanes::floats(&unit2.roots[span * 256 / 256][2]);
-                        let root3 = lanes::floats(&unit3.roots[span * 256 / 256][3]);
-                        for turn in 0..8 {
-                            let at_turn = span * 8 + turn;
-                            let at_step0 = at_turn;
-                            let mut dot0_0_0 = lanes::zero_i();
-                            let mut dot0_1_0 = lanes::zero_i();
-                            let mut dot0_2_0 = lanes::zero_i();
-                            let mut dot0_3_0 = lanes::zero_i();
-                            {
-                                let part_of_step = 0;
-                                let at_body0 = at_step0;
-                                prefetch(&unit0.codes[at_body0][0][0], ahead);
-                                prefetch(&unit0.codes[at_body0][1][0], ahead);
-                                prefetch(&unit0.codes[at_body0][2][0], ahead);
-                                prefetch(&unit0.codes[at_body0][3][0], ahead);
-                                let mut pair0_0_0;
-                                let mut pair0_1_0;
-                                let mut pair0_2_0;
-                                let mut pair0_3_0;
-                                let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
-                                let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][1]);
-                                let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][2]);
-                                let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][3]);
-                                {
-                                    let weight0 = lanes::look_up(
-                                        palette,
-                                        lanes::mask::<15>(line0_0_0),
-                                    );
-                                    let weight1 = lanes::look_up(
-                                        palette,
-                                        lanes::mask::<15>(line0_1_0),
-                                    );
-                                    let weight2 = lanes::look_up(
-                                        palette,
-                                        lanes::mask::<15>(line0_2_0),
-                                    );
-                                    let weight3 = lanes::look_up(
-                                        palette,
-                                        lanes::mask::<15>(line0_3_0),
-                                    );
-                                    {
-                                        let quants = lanes::quants(columns.quants[at_body0][0][0]);
-                                        pair0_0_0 = lanes::products(weight0, quants);
-                                        pair0_1_0 = lanes::products(weight1, quants);
-                                        pair0_2_0 = lanes::products(weight2, quants);
-                                        pair0_3_0 = lanes::products(weight3, quants);
-                                    }
-                                }
-                                {
-                                    let weight0 = lanes::look_up(
-                                        palette,
-                                        lanes::mask::<15>(lanes::shr::<4>(line0_0_0)),
-                                    );
-                                    let weight1 = lanes::look_up(
-                                        palette,
-                                        lanes::mask::<15>(lanes::shr::<4>(line0_1_0)),
-                                    );
-                                    let weight2 = lanes::look_up(
-                                        palette,
-                                        lanes::mask::<15>(lanes::shr::<4>(line0_2_0)),
-                                    );
-                                    let weight3 = lanes::look_up(
-                                        palette,
-                                        lanes::mask::<15>(lanes::shr::<4>(line0_3_0)),
-                                    );
-                                    {
-                                        let quants = lanes::quants(columns.quants[at_body0][1][0]);
-                                        pair0_0_0 = lanes::add_products(
-                                            pair0_0_0,
-                                            lanes::products(weight0, quants),
-                                        );
-                                        dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                        pair0_1_0 = lanes::add_products(
-                                            pair0_1_0,
-                                            lanes::products(weight1, quants),
-                                        );
-                                        dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                        pair0_2_0 = lanes::add_products(
-                                            pair0_2_0,
-                                            lanes::products(weight2, quants),
-                                        );
-                                        dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                        pair0_3_0 = lanes::add_products(
-                                            pair0_3_0,
-                                            lanes::products(weight3, quants),
-                                        );
-                                        dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
-                                    }
-                                }
-                                let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
-                                let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][1]);
-                                let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][2]);
-                                let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][3]);
-                                {
-                                    let weight0 = lanes::look_up(
-                                        palette,
-                                        lanes::mask::<15>(line0_0_1),
-                                    );
-                                    let weight1 = lanes::look_up(
-                                        palette,
-                                        lanes::mask::<15>(line0_1_1),
-                                    );
-                                    let weight2 = lanes::look_up(
-                                        palette,
-                                        lanes::mask::<15>(line0_2_1),
-                                    );
-                                    let weight3 = lanes::look_up(
-                                        palette,
-                                        lanes::mask::<15>(line0_3_1),
-                                    );
-                                    {
-                                        let quants = lanes::quants(columns.quants[at_body0][2][0]);
-                                        pair0_0_0 = lanes::products(weight0, quants);
-                                        pair0_1_0 = lanes::products(weight1, quants);
-                                        pair0_2_0 = lanes::products(weight2, quants);
-                                        pair0_3_0 = lanes::products(weight3, quants);
-                                    }
-                                }
-                                {
-                                    let weight0 = lanes::look_up(
-                                        palette,
-                                        lanes::mask::<15>(lanes::shr::<4>(line0_0_1)),
-                                    );
-                                    let weight1 = lanes::look_up(
-                                        palette,
-                                        lanes::mask::<15>(lanes::shr::<4>(line0_1_1)),
-                                    );
-                                    let weight2 = lanes::look_up(
-                                        palette,
-                                        lanes::mask::<15>(lanes::shr::<4>(line0_2_1)),
-                                    );
-                                    let weight3 = lanes::look_up(
-                                        palette,
-                                        lanes::mask::<15>(lanes::shr::<4>(line0_3_1)),
-                                    );
-                                    {
-                                        let quants = lanes::quants(columns.quants[at_body0][3][0]);
-                                        pair0_0_0 = lanes::add_products(
-                                            pair0_0_0,
-                                            lanes::products(weight0, quants),
-                                        );
-                                        dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                        pair0_1_0 = lanes::add_products(
-                                            pair0_1_0,
-                                            lanes::products(weight1, quants),
-                                        );
-                                        dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                        pair0_2_0 = lanes::add_products(
-                                            pair0_2_0,
-                                            lanes::products(weight2, quants),
-                                        );
-                                        dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                        pair0_3_0 = lanes::add_products(
-                                            pair0_3_0,
-                                            lanes::products(weight3, quants),
-                                        );
-                                        dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
-                                    }
-                                }
-                                let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
-                                let line0_1_2 = lanes::line(&unit1.codes[at_body0][2][1]);
-                                let line0_2_2 = lanes::line(&unit2.codes[at_body0][2][2]);
-                                let line0_3_2 = lanes::line(&unit3.codes[at_body0][2][3]);
-                                {
-                                    let weight0 = lanes::look_up(
-                                        palette,
-                                        lanes::mask::<15>(line0_0_2),
-                                    );
-                                    let weight1 = lanes::look_up(
-                                        palette,
-                                        lanes::mask::<15>(line0_1_2),
-                                    );
-                                    let weight2 = lanes::look_up(
-                                        palette,
-                                        lanes::mask::<15>(line0_2_2),
-                                    );
-                                    let weight3 = lanes::look_up(
-                                        palette,
-                                        lanes::mask::<15>(line0_3_2),
-                                    );
-                                    {
-                                        let quants = lanes::quants(columns.quants[at_body0][4][0]);
-                                        pair0_0_0 = lanes::products(weight0, quants);
-                                        pair0_1_0 = lanes::products(weight1, quants);
-                                        pair0_2_0 = lanes::products(weight2, quants);
-                                        pair0_3_0 = lanes::products(weight3, quants);
-                                    }
-                                }
-                                {
-                                    let weight0 = lanes::look_up(
-                                        palette,
-                                        lanes::mask::<15>(lanes::shr::<4>(line0_0_2)),
-                                    );
-                                    let weight1 = lanes::look_up(
-                                        palette,
-                                        lanes::mask::<15>(lanes::shr::<4>(line0_1_2)),
-                                    );
-                                    let weight2 = lanes::look_up(
-                                        palette,
-                                        lanes::mask::<15>(lanes::shr::<4>(line0_2_2)),
-                                    );
-                                    let weight3 = lanes::look_up(
-                                        palette,
-                                        lanes::mask::<15>(lanes::shr::<4>(line0_3_2)),
-                                    );
-                                    {
-                                        let quants = lanes::quants(columns.quants[at_body0][5][0]);
-                                        pair0_0_0 = lanes::add_products(
-                                            pair0_0_0,
-                                            lanes::products(weight0, quants),
-                                        );
-                                        dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                        pair0_1_0 = lanes::add_products(
-                                            pair0_1_0,
-                                            lanes::products(weight1, quants),
-                                        );
-                                        dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                        pair0_2_0 = lanes::add_products(
-                                            pair0_2_0,
-                                            lanes::products(weight2, quants),
-                                        );
-                                        dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                        pair0_3_0 = lanes::add_products(
-                                            pair0_3_0,
-                                            lanes::products(weight3, quants),
-                                        );
-                                        dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
-                                    }
-                                }
-                                let line0_0_3 = lanes::line(&unit0.codes[at_body0][3][0]);
-                                let line0_1_3 = lanes::line(&unit1.codes[at_body0][3][1]);
-                                let line0_2_3 = lanes::line(&unit2.codes[at_body0][3][2]);
-                                let line0_3_3 = lanes::line(&unit3.codes[at_body0][3][3]);
-                                {
-                                    let weight0 = lanes::look_up(
-                                        palette,
-                                        lanes::mask::<15>(line0_0_3),
-                                    );
-                                    let weight1 = lanes::look_up(
-                                        palette,
-                                        lanes::mask::<15>(line0_1_3),
-                                    );
-                                    let weight2 = lanes::look_up(
-                                        palette,
-                                        lanes::mask::<15>(line0_2_3),
-                                    );
-                                    let weight3 = lanes::look_up(
-                                        palette,
-                                        lanes::mask::<15>(line0_3_3),
-                                    );
-                                    {
-                                        let quants = lanes::quants(columns.quants[at_body0][6][0]);
-                                        pair0_0_0 = lanes::products(weight0, quants);
-                                        pair0_1_0 = lanes::products(weight1, quants);
-                                        pair0_2_0 = lanes::products(weight2, quants);
-                                        pair0_3_0 = lanes::products(weight3, quants);
-                                    }
-                                }
-                                {
-                                    let weight0 = lanes::look_up(
-                                        palette,
-                                        lanes::mask::<15>(lanes::shr::<4>(line0_0_3)),
-                                    );
-                                    let weight1 = lanes::look_up(
-                                        palette,
-                                        lanes::mask::<15>(lanes::shr::<4>(line0_1_3)),
-                                    );
-                                    let weight2 = lanes::look_up(
-                                        palette,
-                                        lanes::mask::<15>(lanes::shr::<4>(line0_2_3)),
-                                    );
-                                    let weight3 = lanes::look_up(
-                                        palette,
-                                        lanes::mask::<15>(lanes::shr::<4>(line0_3_3)),
-                                    );
-                                    {
-                                        let quants = lanes::quants(columns.quants[at_body0][7][0]);
-                                        pair0_0_0 = lanes::add_products(
-                                            pair0_0_0,
-                                            lanes::products(weight0, quants),
-                                        );
-                                        dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
-                                        pair0_1_0 = lanes::add_products(
-                                            pair0_1_0,
-                                            lanes::products(weight1, quants),
-                                        );
-                                        dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
-                                        pair0_2_0 = lanes::add_products(
-                                            pair0_2_0,
-                                            lanes::products(weight2, quants),
-                                        );
-                                        dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
-                                        pair0_3_0 = lanes::add_products(
-                                            pair0_3_0,
-                                            lanes::products(weight3, quants),
-                                        );
-                                        dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
-                                    }
-                                }
-                            }
-                            let at_step = at_step0;
-                            let scale0 = lanes::mul(
-                                root0,
-                                lanes::to_float(lanes::signed(&unit0.scales[at_step][0])),
-                            );
-                            let zeros0 = lanes::to_float(
-                                lanes::signed(&unit0.zeros[at_step * 32 / 32][0]),
-                            );
-                            let scale1 = lanes::mul(
-                                root1,
-                                lanes::to_float(lanes::signed(&unit1.scales[at_step][1])),
-                            );
-                            let zeros1 = lanes::to_float(
-                                lanes::signed(&unit1.zeros[at_step * 32 / 32][1]),
-                            );
-                            let scale2 = lanes::mul(
-                                root2,
-                                lanes::to_float(lanes::signed(&unit2.scales[at_step][2])),
-                            );
-                            let zeros2 = lanes::to_float(
-                                lanes::signed(&unit2.zeros[at_step * 32 / 32][2]),
-                            );
-                            let scale3 = lanes::mul(
-                                root3,
-                                lanes::to_float(lanes::signed(&unit3.scales[at_step][3])),
-                            );
-                            let zeros3 = lanes::to_float(
-                                lanes::signed(&unit3.zeros[at_step * 32 / 32][3]),
-                            );
-                            t0_0 = lanes::fma(
-                                scale0,
-                                lanes::sub_product(
-                                    lanes::to_float(dot0_0_0),
-                                    zeros0,
-                                    lanes::to_float(lanes::splat_i(columns.sums[at_step][0])),
-                                ),
-                                t0_0,
-                            );
-                            t1_0 = lanes::fma(
-                                scale1,
-                                lanes::sub_product(
-                                    lanes::to_float(dot0_1_0),
-                                    zeros1,
-                                    lanes::to_float(lanes::splat_i(columns.sums[at_step][0])),
-                                ),
-                                t1_0,
-                            );
-                            t2_0 = lanes::fma(
-                                scale2,
-                                lanes::sub_product(
-                                    lanes::to_float(dot0_2_0),
-                                    zeros2,
-                                    lanes::to_float(lanes::splat_i(columns.sums[at_step][0])),
-                                ),
-                                t2_0,
-                            );
-                            t3_0 = lanes::fma(
-                                scale3,
-                                lanes::sub_product(
-                                    lanes::to_float(dot0_3_0),
-                                    zeros3,
-                                    lanes::to_float(lanes::splat_i(columns.sums[at_step][0])),
-                                ),
-                                t3_0,
-                            );
-                        }
+    for round in 0..tile_count.div_ceil(arguments.tiles) {
+        let first_tile = round * arguments.tiles;
+        let last_tile = tile_count.min(first_tile + arguments.tiles);
+        for segment in 0..units.div_ceil(2) {
+            let first = segment * 2;
+            let last = units.min(first + 2);
+            for tile in first_tile..last_tile {
+                let panel0 = &tiles[(tile * 1 + 0) * units..][..units];
+                let ahead = order.ahead(segment, tile - first_tile);
+                for group in 0..group_count {
+                    let group_columns = &groups[group * units..][..units];
+                    let out = &mut outs[tile * group_count + group];
+                    let mut sum0_0 = lanes::zero_f();
+                    let mut sum1_0 = lanes::zero_f();
+                    let mut sum2_0 = lanes::zero_f();
+                    let mut sum3_0 = lanes::zero_f();
+                    for unit in first..last {
+                        let columns = &group_columns[unit];
+                        touch(group_columns, unit, arguments.touches);
+                        let unit0 = &panel0[unit];
+                        let unit1 = &panel0[unit];
+                        let unit2 = &panel0[unit];
+                        let unit3 = &panel0[unit];
+                        prefetch_head::<
+                            true,
+                            true,
+                        >(bytemuck::bytes_of(unit0), 320, ahead);
                         {
-                            let scale = lanes::splat_f(columns.scales[span][0]);
-                            sum0_0 = lanes::fma(scale, t0_0, sum0_0);
-                            sum1_0 = lanes::fma(scale, t1_0, sum1_0);
-                            sum2_0 = lanes::fma(scale, t2_0, sum2_0);
-                            sum3_0 = lanes::fma(scale, t3_0, sum3_0);
+                            let span = 0;
+                            let mut t0_0 = lanes::zero_f();
+                            let mut t1_0 = lanes::zero_f();
+                            let mut t2_0 = lanes::zero_f();
+                            let mut t3_0 = lanes::zero_f();
+                            let root0 = lanes::floats(&unit0.roots[span * 256 / 256][0]);
+                            let root1 = lanes::floats(&unit1.roots[span * 256 / 256][1]);
+                            let root2 = lanes::floats(&unit2.roots[span * 256 / 256][2]);
+                            let root3 = lanes::floats(&unit3.roots[span * 256 / 256][3]);
+                            for turn in 0..8 {
+                                let at_turn = span * 8 + turn;
+                                let at_step0 = at_turn;
+                                let mut dot0_0_0 = lanes::zero_i();
+                                let mut dot0_1_0 = lanes::zero_i();
+                                let mut dot0_2_0 = lanes::zero_i();
+                                let mut dot0_3_0 = lanes::zero_i();
+                                {
+                                    let part_of_step = 0;
+                                    let at_body0 = at_step0;
+                                    prefetch::<
+                                        true,
+                                        true,
+                                    >((&unit0.codes[at_body0][0][0]).as_ptr(), ahead);
+                                    prefetch::<
+                                        true,
+                                        true,
+                                    >((&unit0.codes[at_body0][1][0]).as_ptr(), ahead);
+                                    prefetch::<
+                                        true,
+                                        true,
+                                    >((&unit0.codes[at_body0][2][0]).as_ptr(), ahead);
+                                    prefetch::<
+                                        true,
+                                        true,
+                                    >((&unit0.codes[at_body0][3][0]).as_ptr(), ahead);
+                                    let mut pair0_0_0;
+                                    let mut pair0_1_0;
+                                    let mut pair0_2_0;
+                                    let mut pair0_3_0;
+                                    let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
+                                    let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][1]);
+                                    let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][2]);
+                                    let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][3]);
+                                    {
+                                        let weight0 = lanes::look_up(
+                                            palette,
+                                            lanes::mask::<15>(line0_0_0),
+                                        );
+                                        let weight1 = lanes::look_up(
+                                            palette,
+                                            lanes::mask::<15>(line0_1_0),
+                                        );
+                                        let weight2 = lanes::look_up(
+                                            palette,
+                                            lanes::mask::<15>(line0_2_0),
+                                        );
+                                        let weight3 = lanes::look_up(
+                                            palette,
+                                            lanes::mask::<15>(line0_3_0),
+                                        );
+                                        {
+                                            let quants = lanes::quants(columns.quants[at_body0][0][0]);
+                                            pair0_0_0 = lanes::products(weight0, quants);
+                                            pair0_1_0 = lanes::products(weight1, quants);
+                                            pair0_2_0 = lanes::products(weight2, quants);
+                                            pair0_3_0 = lanes::products(weight3, quants);
+                                        }
+                                    }
+                                    {
+                                        let weight0 = lanes::look_up(
+                                            palette,
+                                            lanes::mask::<15>(lanes::shr::<4>(line0_0_0)),
+                                        );
+                                        let weight1 = lanes::look_up(
+                                            palette,
+                                            lanes::mask::<15>(lanes::shr::<4>(line0_1_0)),
+                                        );
+                                        let weight2 = lanes::look_up(
+                                            palette,
+                                            lanes::mask::<15>(lanes::shr::<4>(line0_2_0)),
+                                        );
+                                        let weight3 = lanes::look_up(
+                                            palette,
+                                            lanes::mask::<15>(lanes::shr::<4>(line0_3_0)),
+                                        );
+                                        {
+                                            let quants = lanes::quants(columns.quants[at_body0][1][0]);
+                                            pair0_0_0 = lanes::add_products(
+                                                pair0_0_0,
+                                                lanes::products(weight0, quants),
+                                            );
+                                            dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
+                                            pair0_1_0 = lanes::add_products(
+                                                pair0_1_0,
+                                                lanes::products(weight1, quants),
+                                            );
+                                            dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
+                                            pair0_2_0 = lanes::add_products(
+                                                pair0_2_0,
+                                                lanes::products(weight2, quants),
+                                            );
+                                            dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
+                                            pair0_3_0 = lanes::add_products(
+                                                pair0_3_0,
+                                                lanes::products(weight3, quants),
+                                            );
+                                            dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
+                                        }
+                                    }
+                                    let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
+                                    let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][1]);
+                                    let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][2]);
+                                    let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][3]);
+                                    {
+                                        let weight0 = lanes::look_up(
+                                            palette,
+                                            lanes::mask::<15>(line0_0_1),
+                                        );
+                                        let weight1 = lanes::look_up(
+                                            palette,
+                                            lanes::mask::<15>(line0_1_1),
+                                        );
+                                        let weight2 = lanes::look_up(
+                                            palette,
+                                            lanes::mask::<15>(line0_2_1),
+                                        );
+                                        let weight3 = lanes::look_up(
+                                            palette,
+                                            lanes::mask::<15>(line0_3_1),
+                                        );
+                                        {
+                                            let quants = lanes::quants(columns.quants[at_body0][2][0]);
+                                            pair0_0_0 = lanes::products(weight0, quants);
+                                            pair0_1_0 = lanes::products(weight1, quants);
+                                            pair0_2_0 = lanes::products(weight2, quants);
+                                            pair0_3_0 = lanes::products(weight3, quants);
+                                        }
+                                    }
+                                    {
+                                        let weight0 = lanes::look_up(
+                                            palette,
+                                            lanes::mask::<15>(lanes::shr::<4>(line0_0_1)),
+                                        );
+                                        let weight1 = lanes::look_up(
+                                            palette,
+                                            lanes::mask::<15>(lanes::shr::<4>(line0_1_1)),
+                                        );
+                                        let weight2 = lanes::look_up(
+                                            palette,
+                                            lanes::mask::<15>(lanes::shr::<4>(line0_2_1)),
+                                        );
+                                        let weight3 = lanes::look_up(
+                                            palette,
+                                            lanes::mask::<15>(lanes::shr::<4>(line0_3_1)),
+                                        );
+                                        {
+                                            let quants = lanes::quants(columns.quants[at_body0][3][0]);
+                                            pair0_0_0 = lanes::add_products(
+                                                pair0_0_0,
+                                                lanes::products(weight0, quants),
+                                            );
+                                            dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
+                                            pair0_1_0 = lanes::add_products(
+                                                pair0_1_0,
+                                                lanes::products(weight1, quants),
+                                            );
+                                            dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
+                                            pair0_2_0 = lanes::add_products(
+                                                pair0_2_0,
+                                                lanes::products(weight2, quants),
+                                            );
+                                            dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
+                                            pair0_3_0 = lanes::add_products(
+                                                pair0_3_0,
+                                                lanes::products(weight3, quants),
+                                            );
+                                            dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
+                                        }
+                                    }
+                                    let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
+                                    let line0_1_2 = lanes::line(&unit1.codes[at_body0][2][1]);
+                                    let line0_2_2 = lanes::line(&unit2.codes[at_body0][2][2]);
+                                    let line0_3_2 = lanes::line(&unit3.codes[at_body0][2][3]);
+                                    {
+                                        let weight0 = lanes::look_up(
+                                            palette,
+                                            lanes::mask::<15>(line0_0_2),
+                                        );
+                                        let weight1 = lanes::look_up(
+                                            palette,
+                                            lanes::mask::<15>(line0_1_2),
+                                        );
+                                        let weight2 = lanes::look_up(
+                                            palette,
+                                            lanes::mask::<15>(line0_2_2),
+                                        );
+                                        let weight3 = lanes::look_up(
+                                            palette,
+                                            lanes::mask::<15>(line0_3_2),
+                                        );
+                                        {
+                                            let quants = lanes::quants(columns.quants[at_body0][4][0]);
+                                            pair0_0_0 = lanes::products(weight0, quants);
+                                            pair0_1_0 = lanes::products(weight1, quants);
+                                            pair0_2_0 = lanes::products(weight2, quants);
+                                            pair0_3_0 = lanes::products(weight3, quants);
+                                        }
+                                    }
+                                    {
+                                        let weight0 = lanes::look_up(
+                                            palette,
+                                            lanes::mask::<15>(lanes::shr::<4>(line0_0_2)),
+                                        );
+                                        let weight1 = lanes::look_up(
+                                            palette,
+                                            lanes::mask::<15>(lanes::shr::<4>(line0_1_2)),
+                                        );
+                                        let weight2 = lanes::look_up(
+                                            palette,
+                                            lanes::mask::<15>(lanes::shr::<4>(line0_2_2)),
+                                        );
+                                        let weight3 = lanes::look_up(
+                                            palette,
+                                            lanes::mask::<15>(lanes::shr::<4>(line0_3_2)),
+                                        );
+                                        {
+                                            let quants = lanes::quants(columns.quants[at_body0][5][0]);
+                                            pair0_0_0 = lanes::add_products(
+                                                pair0_0_0,
+                                                lanes::products(weight0, quants),
+                                            );
+                                            dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
+                                            pair0_1_0 = lanes::add_products(
+                                                pair0_1_0,
+                                                lanes::products(weight1, quants),
+                                            );
+                                            dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
+                                            pair0_2_0 = lanes::add_products(
+                                                pair0_2_0,
+                                                lanes::products(weight2, quants),
+                                            );
+                                            dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
+                                            pair0_3_0 = lanes::add_products(
+                                                pair0_3_0,
+                                                lanes::products(weight3, quants),
+                                            );
+                                            dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
+                                        }
+                                    }
+                                    let line0_0_3 = lanes::line(&unit0.codes[at_body0][3][0]);
+                                    let line0_1_3 = lanes::line(&unit1.codes[at_body0][3][1]);
+                                    let line0_2_3 = lanes::line(&unit2.codes[at_body0][3][2]);
+                                    let line0_3_3 = lanes::line(&unit3.codes[at_body0][3][3]);
+                                    {
+                                        let weight0 = lanes::look_up(
+                                            palette,
+                                            lanes::mask::<15>(line0_0_3),
+                                        );
+                                        let weight1 = lanes::look_up(
+                                            palette,
+                                            lanes::mask::<15>(line0_1_3),
+                                        );
+                                        let weight2 = lanes::look_up(
+                                            palette,
+                                            lanes::mask::<15>(line0_2_3),
+                                        );
+                                        let weight3 = lanes::look_up(
+                                            palette,
+                                            lanes::mask::<15>(line0_3_3),
+                                        );
+                                        {
+                                            let quants = lanes::quants(columns.quants[at_body0][6][0]);
+                                            pair0_0_0 = lanes::products(weight0, quants);
+                                            pair0_1_0 = lanes::products(weight1, quants);
+                                            pair0_2_0 = lanes::products(weight2, quants);
+                                            pair0_3_0 = lanes::products(weight3, quants);
+                                        }
+                                    }
+                                    {
+                                        let weight0 = lanes::look_up(
+                                            palette,
+                                            lanes::mask::<15>(lanes::shr::<4>(line0_0_3)),
+                                        );
+                                        let weight1 = lanes::look_up(
+                                            palette,
+                                            lanes::mask::<15>(lanes::shr::<4>(line0_1_3)),
+                                        );
+                                        let weight2 = lanes::look_up(
+                                            palette,
+                                            lanes::mask::<15>(lanes::shr::<4>(line0_2_3)),
+                                        );
+                                        let weight3 = lanes::look_up(
+                                            palette,
+                                            lanes::mask::<15>(lanes::shr::<4>(line0_3_3)),
+                                        );
+                                        {
+                                            let quants = lanes::quants(columns.quants[at_body0][7][0]);
+                                            pair0_0_0 = lanes::add_products(
+                                                pair0_0_0,
+                                                lanes::products(weight0, quants),
+                                            );
+                                            dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
+                                            pair0_1_0 = lanes::add_products(
+                                                pair0_1_0,
+                                                lanes::products(weight1, quants),
+                                            );
+                                            dot0_1_0 = lanes::widen(dot0_1_0, pair0_1_0);
+                                            pair0_2_0 = lanes::add_products(
+                                                pair0_2_0,
+                                                lanes::products(weight2, quants),
+                                            );
+                                            dot0_2_0 = lanes::widen(dot0_2_0, pair0_2_0);
+                                            pair0_3_0 = lanes::add_products(
+                                                pair0_3_0,
+                                                lanes::products(weight3, quants),
+                                            );
+                                            dot0_3_0 = lanes::widen(dot0_3_0, pair0_3_0);
+                                        }
+                                    }
+                                }
+                                let at_step = at_step0;
+                                let scale0 = lanes::mul(
+                                    root0,
+                                    lanes::to_float(lanes::signed(&unit0.scales[at_step][0])),
+                                );
+                                let zeros0 = lanes::to_float(
+                                    lanes::signed(&unit0.zeros[at_step * 32 / 32][0]),
+                                );
+                                let scale1 = lanes::mul(
+                                    root1,
+                                    lanes::to_float(lanes::signed(&unit1.scales[at_step][1])),
+                                );
+                                let zeros1 = lanes::to_float(
+                                    lanes::signed(&unit1.zeros[at_step * 32 / 32][1]),
+                                );
+                                let scale2 = lanes::mul(
+                                    root2,
+                                    lanes::to_float(lanes::signed(&unit2.scales[at_step][2])),
+                                );
+                                let zeros2 = lanes::to_float(
+                                    lanes::signed(&unit2.zeros[at_step * 32 / 32][2]),
+                                );
+                                let scale3 = lanes::mul(
+                                    root3,
+                                    lanes::to_float(lanes::signed(&unit3.scales[at_step][3])),
+                                );
+                                let zeros3 = lanes::to_float(
+                                    lanes::signed(&unit3.zeros[at_step * 32 / 32][3]),
+                                );
+                                t0_0 = lanes::fma(
+                                    scale0,
+                                    lanes::sub_product(
+                                        lanes::to_float(dot0_0_0),
+                                        zeros0,
+                                        lanes::to_float(lanes::splat_i(columns.sums[at_step][0])),
+                                    ),
+                                    t0_0,
+                                );
+                                t1_0 = lanes::fma(
+                                    scale1,
+                                    lanes::sub_product(
+                                        lanes::to_float(dot0_1_0),
+                                        zeros1,
+                                        lanes::to_float(lanes::splat_i(columns.sums[at_step][0])),
+                                    ),
+                                    t1_0,
+                                );
+                                t2_0 = lanes::fma(
+                                    scale2,
+                                    lanes::sub_product(
+                                        lanes::to_float(dot0_2_0),
+                                        zeros2,
+                                        lanes::to_float(lanes::splat_i(columns.sums[at_step][0])),
+                                    ),
+                                    t2_0,
+                                );
+                                t3_0 = lanes::fma(
+                                    scale3,
+                                    lanes::sub_product(
+                                        lanes::to_float(dot0_3_0),
+                                        zeros3,
+                                        lanes::to_float(lanes::splat_i(columns.sums[at_step][0])),
+                                    ),
+                                    t3_0,
+                                );
+                            }
+                            {
+                                let scale = lanes::splat_f(columns.scales[span][0]);
+                                sum0_0 = lanes::fma(scale, t0_0, sum0_0);
+                                sum1_0 = lanes::fma(scale, t1_0, sum1_0);
+                                sum2_0 = lanes::fma(scale, t2_0, sum2_0);
+                                sum3_0 = lanes::fma(scale, t3_0, sum3_0);
+                            }
                         }
                     }
+                    let total = &mut out[0][0][0];
+                    lanes::store_floats(total, lanes::add(lanes::floats(total), sum0_0));
+                    let total = &mut out[0][0][1];
+                    lanes::store_floats(total, lanes::add(lanes::floats(total), sum1_0));
+                    let total = &mut out[0][0][2];
+                    lanes::store_floats(total, lanes::add(lanes::floats(total), sum2_0));
+                    let total = &mut out[0][0][3];
+                    lanes::store_floats(total, lanes::add(lanes::floats(total), sum3_0));
                 }
-                let total = &mut out[0][0][0];
-                lanes::store_floats(total, lanes::add(lanes::floats(total), sum0_0));
-                let total = &mut out[0][0][1];
-                lanes::store_floats(total, lanes::add(lanes::floats(total), sum1_0));
-                let total = &mut out[0][0][2];
-                lanes::store_floats(total, lanes::add(lanes::floats(total), sum2_0));
-                let total = &mut out[0][0][3];
-                lanes::store_floats(total, lanes::add(lanes::floats(total), sum3_0));
             }
         }
     }

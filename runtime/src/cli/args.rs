@@ -26,7 +26,7 @@ pub struct Choice {
     /// Instruction set [default: the best of this processor]
     #[arg(long, value_name = "NAME")]
     pub isa: Option<String>,
-    /// Kernel, as `quantloom explain` names it, perhaps with arguments: NAME@far=2048+tiles=1 [default: the tuner's choice]
+    /// Kernel that `explain` names, or NAME@far=512+tiles=1 [default: the tuner's choice]
     #[arg(long, value_name = "NAME")]
     pub variant: Option<String>,
     /// Threads [default: as many as the processor runs at once]

@@ -112,3 +112,42 @@ impl Output {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::{activations, synthetic};
+    use crate::registry;
+
+    /// The bits of a product by one thread; with these arguments, in calls of three tiles.
+    fn product(weights: &Weights, kernel: &'static Kernel, batch: usize, arguments: Option<Arguments>) -> Vec<u32> {
+        let x = activations(batch, weights.k());
+        let groups = Groups::new(kernel, weights.class(), &x, weights.k(), 1, Pool::global()).unwrap();
+        let mut walk = Walk::new(weights, kernel.into(), &groups, 1);
+        if let Some(arguments) = arguments {
+            walk.arguments = arguments;
+            walk.blocking = Blocking { tiles_a_call: 3, tiles_a_chunk: 7, ..walk.blocking };
+        }
+        let mut y = vec![f32::NAN; batch * weights.n()];
+        let out = Output { values: y.as_mut_ptr(), n: weights.n(), batch };
+        (0..walk.chunks()).for_each(|chunk| walk.chunk(chunk, &out));
+        y.into_iter().map(f32::to_bits).collect()
+    }
+
+    #[test]
+    fn no_argument_changes_a_bit() {
+        let in_turn = Arguments { tiles: 2, far: 0, near: 100, touches: 1 };
+        let touched = Arguments { tiles: 1, far: 1 << 20, near: 0, touches: 4 };
+        for format in registry::formats().filter(|format| format.packed.is_some()) {
+            // Some tiles of every height, and some segments, with a part of one each.
+            let (n, k) = (200_usize.next_multiple_of(format.row_multiple()), 1100_usize.next_multiple_of(format.block_weights));
+            let weights = Weights::pack(format, n, k, &synthetic(format, n, k).unwrap(), Pool::global()).unwrap();
+            for kernel in registry::kernels(format).iter().filter(|kernel| (kernel.isa.available)()) {
+                for (batch, arguments) in [(kernel.cols + 1, in_turn), (1, touched)] {
+                    let same = product(&weights, kernel, batch, Some(arguments)) == product(&weights, kernel, batch, None);
+                    assert!(same, "{}, batch {batch}, {arguments:?}", kernel.name);
+                }
+            }
+        }
+    }
+}

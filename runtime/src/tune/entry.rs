@@ -79,6 +79,14 @@ pub struct Time {
     pub rounds: usize,
 }
 
+impl Time {
+    /// The name of the kernel.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        Launch::split(&self.kernel).0
+    }
+}
+
 impl From<Time> for String {
     /// One line: a whole entry stays readable.
     fn from(Time { kernel, ns, ratio, rounds }: Time) -> Self {
@@ -130,10 +138,23 @@ impl Entry {
         self.time_of(&self.kernel)
     }
 
-    /// What a candidate took, if it was measured.
+    /// What a kernel took with some arguments, if that was measured.
     #[must_use]
     pub fn time_of(&self, kernel: &str) -> Option<&Time> {
         self.times.iter().find(|time| time.kernel == kernel)
+    }
+
+    /// What a kernel took: with the arguments that were chosen, if it was, or else with those of its card, which come first.
+    #[must_use]
+    pub fn time_of_kernel(&self, name: &str) -> Option<&Time> {
+        let first = || self.times.iter().find(|time| time.name() == name);
+        self.time().filter(|time| time.name() == name).or_else(first)
+    }
+
+    /// The name of the kernel that was chosen.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        Launch::split(&self.kernel).0
     }
 
     /// What was chosen, if this build still has the kernel with the same text and this processor runs it.

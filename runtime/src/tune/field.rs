@@ -47,7 +47,7 @@ mod tests {
         for isa in registry::isas().iter().copied().filter(|isa| (isa.available)()) {
             let Ok(kernels) = matmul::candidates(&weights, Numerics::Exact, isa) else { continue };
             for batch in [1, 5, 40, 300] {
-                let default = matmul::default(&kernels, batch);
+                let default = matmul::default(&kernels, batch).kernel;
                 let key = Key::new(&weights, batch, Numerics::Exact, isa, 1);
                 let of = |effort| field(&kernels, default, &key, batch, effort, &caches);
                 assert_eq!(of(Effort::Full).len(), kernels.len());

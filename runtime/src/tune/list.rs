@@ -194,7 +194,7 @@ mod tests {
     fn example(batches: &[usize]) -> (List, &'static registry::Format) {
         let weights = fake::weights(1, 1);
         let kernel = fake::kernels(&weights)[0];
-        let request = Request { numerics: kernel.numerics, isa: Some(kernel.isa), kernel: None, threads: 1 };
+        let request = Request { numerics: kernel.numerics, isa: Some(kernel.isa), launch: None, threads: 1 };
         let (format, layout) = (weights.format(), Layout::Packed);
         let problem = Problem { format, n: 64, k: format.block_weights, layout, batches: batches.to_vec(), request };
         (List { problems: vec![problem] }, format)

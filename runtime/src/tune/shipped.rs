@@ -120,6 +120,16 @@ mod tests {
         }
     }
 
+    #[test]
+    fn every_choice_of_a_table_is_there() {
+        for entry in tables().iter().flat_map(|table| table.layer.entries()) {
+            if registry::isa_by_name(&entry.key.isa).is_ok_and(|isa| (isa.available)()) {
+                let launch = launch_by_name(entry).map(|launch| launch.to_string());
+                assert_eq!(launch.as_deref(), Some(&*entry.kernel), "{}", entry.key.format);
+            }
+        }
+    }
+
     /// Choices that follow one table, which chooses the last kernel for some weights, and the key of the problem.
     fn following(environment: &str, relatives: &[&str], default: &str) -> (Choices, Key, &'static Kernel) {
         let weights = fake::weights(16, 1);

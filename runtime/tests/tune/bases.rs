@@ -23,12 +23,17 @@ fn every_instruction_set_runs_every_class() {
         let request = Request { numerics, isa: Some(isa), ..Request::default() };
         let mut y = vec![0.0; weights.n()];
         let used = matmul(&weights, &x, 1, &mut y, &request, Pool::global()).unwrap();
-        assert_eq!((used.kernel.isa.name, used.kernel.numerics), (owner.name, numerics), "asked for {}", isa.name);
+        assert_eq!(
+            (used.launch.kernel.isa.name, used.launch.kernel.numerics),
+            (owner.name, numerics),
+            "asked for {}",
+            isa.name
+        );
         let all = candidates(&weights, numerics, isa).unwrap();
         assert!(all.iter().all(|kernel| kernel.isa.name == owner.name && kernel.numerics == numerics));
         for kernel in all {
-            let pinned = Request { kernel: Some(kernel), ..request };
-            assert_eq!(select(&weights, 1, &pinned, Pool::global()).unwrap().kernel.name, kernel.name);
+            let pinned = Request { launch: Some(kernel.into()), ..request };
+            assert_eq!(select(&weights, 1, &pinned, Pool::global()).unwrap().launch, kernel.into());
         }
     }
 }
@@ -41,7 +46,7 @@ fn a_choice_holds_for_all_that_run_the_kernel() {
         let choices = Choices::new(None);
         choices.record(entry(Key::new(&weights, 1, numerics, isa, 1), kernel), Keep::InMemory);
         let found = choices.find(&Key::new(&weights, 1, numerics, owner, 1)).unwrap();
-        assert_eq!(found.0.name, kernel.name, "{numerics} on {}", isa.name);
+        assert_eq!(found.0, kernel.into(), "{numerics} on {}", isa.name);
     }
 }
 
@@ -51,7 +56,7 @@ fn what_an_instruction_set_does_not_run_is_refused() {
     for (isa, numerics, owner) in pairs() {
         let others = registry::kernels(weights.format()).iter().filter(|kernel| kernel.numerics == numerics);
         for kernel in others.filter(|kernel| kernel.isa.name != owner.name) {
-            let request = Request { numerics, isa: Some(isa), kernel: Some(kernel), ..Request::default() };
+            let request = Request { numerics, isa: Some(isa), launch: Some(kernel.into()), ..Request::default() };
             assert!(select(&weights, 1, &request, Pool::global()).is_err(), "{} on {}", kernel.name, isa.name);
         }
     }

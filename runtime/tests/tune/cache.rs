@@ -75,7 +75,7 @@ fn entries_of_other_builds_stay() {
     file.merge(std::slice::from_ref(&ours), PATIENCE).unwrap();
     let found = file.read().entries;
     assert!(found.len() == 2 && found.contains(&ours) && found.contains(&theirs));
-    assert!(theirs.kernel().is_none() && ours.kernel().is_some());
+    assert!(theirs.launch().is_none() && ours.launch().is_some());
 }
 
 #[test]
@@ -127,8 +127,8 @@ fn a_foreign_file_or_entry_is_no_use() {
         fs::write(other.path(), content).unwrap();
         assert_eq!(other.read(), nothing);
     }
-    for schema in ["schema = 1", "schema = 3", "schema = \"2\"", ""] {
-        assert_eq!(read(text.replace("schema = 2", schema).as_bytes()), nothing, "{schema}");
+    for schema in ["schema = 2", "schema = 4", "schema = \"3\"", ""] {
+        assert_eq!(read(text.replace("schema = 3", schema).as_bytes()), nothing, "{schema}");
     }
     other.merge(&all[..1], PATIENCE).unwrap();
     assert_eq!(other.read(), Contents { entries: all[..1].to_vec(), unreadable: 0 });

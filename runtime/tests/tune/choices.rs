@@ -10,11 +10,6 @@ use quantloom::weights::Layout;
 
 use crate::support::{ELSEWHERE, entries, entry, file, kernels, key, weights};
 
-/// The name of the kernel found for a key, and who remembered it.
-fn find(choices: &Choices, key: &Key) -> Option<(&'static str, Source)> {
-    choices.find(key).map(|(kernel, source)| (kernel.name, source))
-}
-
 #[test]
 fn memory_goes_before_the_file() {
     let weights = weights(16, 1);
@@ -22,9 +17,9 @@ fn memory_goes_before_the_file() {
     let (_folder, file) = file();
     file.merge(&[entry(key(&weights, 1), first)], Default::default()).unwrap();
     let choices = Choices::new(Some(file));
-    assert_eq!(find(&choices, &key(&weights, 1)), Some((first.name, Source::Cache)));
+    assert_eq!(choices.find(&key(&weights, 1)), Some((first.into(), Source::Cache)));
     choices.record(entry(key(&weights, 1), last), Keep::InMemory);
-    assert_eq!(find(&choices, &key(&weights, 1)), Some((last.name, Source::Memory)));
+    assert_eq!(choices.find(&key(&weights, 1)), Some((last.into(), Source::Memory)));
 }
 
 #[test]
@@ -38,8 +33,8 @@ fn only_what_is_published_survives_a_restart() {
     assert!(Choices::new(Some(file.clone())).find(&key(&weights, 1)).is_none());
     choices.publish().unwrap();
     let again = Choices::new(Some(file));
-    assert_eq!(find(&again, &key(&weights, 1)), Some((kernel.name, Source::Cache)));
-    assert_eq!(find(&again, &key(&weights, 2)), None);
+    assert_eq!(again.find(&key(&weights, 1)), Some((kernel.into(), Source::Cache)));
+    assert_eq!(again.find(&key(&weights, 2)), None);
     assert_eq!(again.contents().entries, [entry(key(&weights, 1), kernel)]);
 }
 
@@ -49,9 +44,9 @@ fn the_file_is_read_once() {
     let kernel = kernels(&weights)[0];
     let (_folder, file) = file();
     let choices = Choices::new(Some(file.clone()));
-    assert_eq!(find(&choices, &key(&weights, 1)), None);
+    assert_eq!(choices.find(&key(&weights, 1)), None);
     file.merge(&[entry(key(&weights, 1), kernel)], Default::default()).unwrap();
-    assert_eq!(find(&choices, &key(&weights, 1)), None);
+    assert_eq!(choices.find(&key(&weights, 1)), None);
 }
 
 #[test]
@@ -59,7 +54,7 @@ fn batches_of_a_bucket_share_a_choice_and_nothing_else_does() {
     let weights = weights(16, 1);
     let choices = Choices::new(None);
     choices.record(entry(key(&weights, 50), kernels(&weights)[0]), Keep::InMemory);
-    let known = |batch| find(&choices, &key(&weights, batch)).is_some();
+    let known = |batch| choices.find(&key(&weights, batch)).is_some();
     assert_eq!([32, 33, 50, 64, 65].map(known), [false, true, true, true, false]);
     let same = key(&weights, 50);
     let others = [
@@ -90,9 +85,9 @@ fn entries_for_kernels_that_have_changed_are_misses() {
         let (_folder, file) = file();
         file.merge(std::slice::from_ref(&wrong), Default::default()).unwrap();
         let choices = Choices::new(Some(file));
-        assert_eq!((find(&choices, &wrong.key), find(&choices, &key(&weights, 1))), (None, None), "{wrong:?}");
+        assert_eq!((choices.find(&wrong.key), choices.find(&key(&weights, 1))), (None, None), "{wrong:?}");
         choices.record(wrong.clone(), Keep::InMemory);
-        assert_eq!(find(&choices, &wrong.key), None, "{wrong:?}");
+        assert_eq!(choices.find(&wrong.key), None, "{wrong:?}");
         assert_eq!(choices.contents().entries, [wrong]);
     }
 }
@@ -112,7 +107,7 @@ fn a_folder_that_cannot_be_written_is_worth_one_warning() {
         let warning = choices.publish().unwrap_err();
         assert!(matches!(warning, Error::Cache { .. }) && warning.to_string().contains("QUANTLOOM_CACHE"), "{warning}");
         choices.publish().unwrap();
-        assert_eq!(find(&choices, &key(&weights, 1)), Some((kernel.name, Source::Memory)));
+        assert_eq!(choices.find(&key(&weights, 1)), Some((kernel.into(), Source::Memory)));
     }
 }
 

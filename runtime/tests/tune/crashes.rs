@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 fn tune(culprits: &[Culprit]) -> (Outcome, Vec<&'static str>) {
     let weights = culprits::weights(culprits::register(culprits));
     let outcome = Tuner::new(tune::choices()).tune(&weights, 40, &Request::default(), Pool::global(), FOREVER).unwrap();
-    let measured = outcome.timings.iter().map(|timing| timing.kernel.name).collect();
+    let measured = outcome.timings.iter().map(|timing| timing.launch.kernel.name).collect();
     (outcome, measured)
 }
 
@@ -59,7 +59,7 @@ fn a_deadly_kernel(test: &str, culprit: Culprit, signal: i32, how: &str) {
             let (outcome, measured) = tune(&[culprit]);
             let told = outcome.warnings.iter().filter(|error| matches!(error, Error::Abandoned { kernel } if kernel == name));
             assert_eq!((told.count(), outcome.warnings.len()), (2 - next, 2 - next), "{:?}", outcome.warnings);
-            assert!(!measured.is_empty() && !measured.contains(&name) && outcome.kernel.name != name);
+            assert!(!measured.is_empty() && !measured.contains(&name) && outcome.launch.kernel.name != name);
             assert_eq!(names(&outcome.quarantined), [name]);
         }
         Some(3) => {

@@ -8,7 +8,7 @@ use quantloom::measure::synthetic;
 use quantloom::pool::Pool;
 use quantloom::registry::{self, Format, Kernel, Packed};
 use quantloom::weights::Weights;
-use quantloom_kernels::abi::{Palette, Run};
+use quantloom_kernels::abi::{Arguments, Palette, Run};
 
 use crate::support;
 
@@ -22,7 +22,7 @@ pub const HANG: Culprit = ("Culprits.hang", hang);
 pub const PANIC: Culprit = ("Culprits.panic", panics);
 pub const WRONG: Culprit = ("Culprits.wrong", wrong);
 
-unsafe fn illegal(_: &[u8], _: usize, _: &[u8], _: &Palette, _: &mut [f32]) {
+unsafe fn illegal(_: &[u8], _: usize, _: &[u8], _: &Palette, _: Arguments, _: &mut [f32]) {
     // SAFETY: that the process ends here is the point.
     #[cfg(target_arch = "x86_64")]
     unsafe {
@@ -37,27 +37,27 @@ unsafe fn illegal(_: &[u8], _: usize, _: &[u8], _: &Palette, _: &mut [f32]) {
     std::process::abort();
 }
 
-unsafe fn fault(_: &[u8], _: usize, _: &[u8], _: &Palette, _: &mut [f32]) {
+unsafe fn fault(_: &[u8], _: usize, _: &[u8], _: &Palette, _: Arguments, _: &mut [f32]) {
     // SAFETY: that the process ends here is the point: nothing is ever mapped at that address.
     unsafe { hint::black_box(ptr::without_provenance_mut::<u8>(8)).write_volatile(1) };
 }
 
-unsafe fn hang(_: &[u8], _: usize, _: &[u8], _: &Palette, _: &mut [f32]) {
+unsafe fn hang(_: &[u8], _: usize, _: &[u8], _: &Palette, _: Arguments, _: &mut [f32]) {
     loop {
         thread::sleep(Duration::from_secs(60));
     }
 }
 
-unsafe fn panics(_: &[u8], _: usize, _: &[u8], _: &Palette, _: &mut [f32]) {
+unsafe fn panics(_: &[u8], _: usize, _: &[u8], _: &Palette, _: Arguments, _: &mut [f32]) {
     panic!("a kernel that panics");
 }
 
 /// What [`wrong`] does but for the last bit. A function pointer cannot hold it.
 static RIGHT: OnceLock<Run> = OnceLock::new();
 
-unsafe fn wrong(weights: &[u8], units: usize, activations: &[u8], palette: &Palette, out: &mut [f32]) {
+unsafe fn wrong(weights: &[u8], units: usize, activations: &[u8], palette: &Palette, arguments: Arguments, out: &mut [f32]) {
     // SAFETY: the kernel that it stands for runs on this processor.
-    unsafe { (RIGHT.get().unwrap())(weights, units, activations, palette, out) };
+    unsafe { (RIGHT.get().unwrap())(weights, units, activations, palette, arguments, out) };
     out[0] = f32::from_bits(out[0].to_bits() ^ 1);
 }
 

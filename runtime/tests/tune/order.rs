@@ -4,7 +4,7 @@ use std::env;
 use std::path::Path;
 use std::time::Duration;
 
-use quantloom::matmul::{Request, Source, Used, candidates, matmul};
+use quantloom::matmul::{Launch, Request, Source, Used, candidates, matmul};
 use quantloom::measure::activations;
 use quantloom::pool::Pool;
 use quantloom::registry::{self, Kernel};
@@ -22,9 +22,9 @@ fn multiply(weights: &Weights, batch: usize, request: &Request, pool: &Pool) -> 
     (used, y.into_iter().map(f32::to_bits).collect())
 }
 
-fn used(weights: &Weights, batch: usize, request: &Request) -> (&'static str, Source) {
+fn used(weights: &Weights, batch: usize, request: &Request) -> (Launch, Source) {
     let (used, _) = multiply(weights, batch, request, Pool::global());
-    (used.kernel.name, used.source)
+    (used.launch, used.source)
 }
 
 fn is_unmeasured(source: Source) -> bool {
@@ -44,20 +44,20 @@ fn pin_then_memory_then_cache_then_default() {
         let weights = weights(40, 1);
         assert!(is_unmeasured(used(&weights, 1, &Request::default()).1));
         tune::choices().record(entry(key(&weights, 1), unusual(&weights)), Keep::InFile);
-        assert_eq!(used(&weights, 1, &Request::default()), (unusual(&weights).name, Source::Memory));
+        assert_eq!(used(&weights, 1, &Request::default()), (unusual(&weights).into(), Source::Memory));
         tune::choices().publish().unwrap();
     };
     let after = || {
         let weights = weights(40, 1);
         let chosen = unusual(&weights);
-        assert_eq!(used(&weights, 1, &Request::default()), (chosen.name, Source::Cache));
+        assert_eq!(used(&weights, 1, &Request::default()), (chosen.into(), Source::Cache));
         assert!(is_unmeasured(used(&weights, 2, &Request::default()).1));
         for pin in kernels(&weights) {
-            let request = Request { kernel: Some(pin), ..Request::default() };
-            assert_eq!(used(&weights, 1, &request), (pin.name, Source::Pin));
+            let request = Request { launch: Some(pin.into()), ..Request::default() };
+            assert_eq!(used(&weights, 1, &request), (pin.into(), Source::Pin));
         }
         tune::choices().record(entry(key(&weights, 1), kernels(&weights)[0]), Keep::InMemory);
-        assert_eq!(used(&weights, 1, &Request::default()), (kernels(&weights)[0].name, Source::Memory));
+        assert_eq!(used(&weights, 1, &Request::default()), (kernels(&weights)[0].into(), Source::Memory));
     };
     parts("order::pin_then_memory_then_cache_then_default", folder.path(), &[before, after]);
 }
@@ -101,7 +101,7 @@ fn tuning_changes_no_bit() {
             let outcome = Tuner::new(tune::choices()).tune(&weights, batch, &Request::default(), Pool::global(), Duration::MAX);
             let outcome = outcome.unwrap();
             let (after, found) = product(batch);
-            assert_eq!((after.kernel.name, after.source), (outcome.kernel.name, Source::Memory));
+            assert_eq!((after.launch, after.source), (outcome.launch, Source::Memory));
             assert!(matches!(outcome.status, Status::Tuned | Status::Unsteady));
             assert_eq!(found, wanted);
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use quantloom::Error;
-use quantloom::matmul::{Request, Source, candidates, select};
+use quantloom::matmul::{Launch, Request, Source, candidates, select};
 use quantloom::pool::Pool;
 use quantloom::registry::{self, Kernel, Numerics};
 use quantloom::tune::{self, Keep, Mode};
@@ -18,9 +18,9 @@ fn with(test: &str, variable: &str, value: &str, part: fn()) {
 }
 
 /// Who chooses the kernel for a batch of one, and which it is.
-fn chosen(weights: &Weights, request: &Request) -> (&'static str, Source) {
+fn chosen(weights: &Weights, request: &Request) -> (Launch, Source) {
     let used = select(weights, 1, request, Pool::global()).unwrap();
-    (used.kernel.name, used.source)
+    (used.launch, used.source)
 }
 
 /// The last candidate, which differs from the default.
@@ -48,11 +48,11 @@ fn the_program_says_when_to_measure_if_the_user_does_not() {
         let weights = weights(40, 1);
         tune::choices().record(entry(key(&weights, 1), unusual(&weights)), Keep::InMemory);
         assert_eq!(tune::choices().mode().unwrap(), Mode::OnMiss { budget: Duration::from_secs(2) });
-        assert_eq!(chosen(&weights, &Request::default()), (unusual(&weights).name, Source::Memory));
+        assert_eq!(chosen(&weights, &Request::default()), (unusual(&weights).into(), Source::Memory));
         tune::choices().set_mode(Mode::Off);
         assert!(matches!(chosen(&weights, &Request::default()).1, Source::Model | Source::Default));
         tune::choices().set_mode(Mode::CacheOnly);
-        assert_eq!(chosen(&weights, &Request::default()), (unusual(&weights).name, Source::Memory));
+        assert_eq!(chosen(&weights, &Request::default()), (unusual(&weights).into(), Source::Memory));
     };
     with("settings::the_program_says_when_to_measure_if_the_user_does_not", tune::MODE, "", part);
 }
@@ -66,14 +66,14 @@ fn a_pin_beats_everything_but_a_kernel_that_the_caller_names() {
         tune::choices().record(entry(key(&weights, 1), unusual(&weights)), Keep::InMemory);
         tune::choices().set_mode(Mode::Off);
         for numerics in [Numerics::Int8, Numerics::Exact] {
-            let pinned = (scalar(numerics).name, Source::Pin);
+            let pinned = (scalar(numerics).into(), Source::Pin);
             let request = Request { numerics, ..Request::default() };
             assert_eq!(chosen(&weights, &request), pinned);
             assert_eq!(chosen(&weights, &Request { isa: Some(registry::isas()[0]), ..request }), pinned);
             let best = registry::best_isa();
             let all = candidates(&weights, numerics, best).unwrap();
-            let named = Request { kernel: Some(all[0]), ..request };
-            assert_eq!(chosen(&weights, &named), (all[0].name, Source::Pin));
+            let named = Request { launch: Some(all[0].into()), ..request };
+            assert_eq!(chosen(&weights, &named), (all[0].into(), Source::Pin));
             if best.name != registry::isas()[0].name {
                 assert_ne!(chosen(&weights, &Request { isa: Some(best), ..request }).1, Source::Pin);
             }

@@ -1,6 +1,6 @@
 //! What the tests of the tuner share.
 
-use quantloom::matmul::{Request, candidates};
+use quantloom::matmul::{Launch, Request, candidates};
 use quantloom::measure::synthetic;
 use quantloom::pool::Pool;
 use quantloom::registry::{self, Format, Kernel};
@@ -34,11 +34,12 @@ pub fn key(weights: &Weights, batch: usize) -> Key {
     Key::new(weights, batch, Request::default().numerics, registry::best_isa(), Pool::global().threads())
 }
 
-/// An entry that chooses a kernel.
-pub fn entry(key: Key, kernel: &Kernel) -> Entry {
+/// An entry that chooses a kernel with the arguments of its card.
+pub fn entry(key: Key, kernel: &'static Kernel) -> Entry {
+    let launch = Launch::of(kernel).to_string();
     Entry {
         key,
-        kernel: kernel.name.to_owned(),
+        kernel: launch.clone(),
         kernel_hash: Digest(kernel.hash),
         default: "another".to_owned(),
         measured: 1,
@@ -47,7 +48,7 @@ pub fn entry(key: Key, kernel: &Kernel) -> Entry {
         origin: Origin::Local,
         system: "a program; a system".to_owned(),
         times: vec![
-            Time { kernel: kernel.name.to_owned(), ns: 12_345, ratio: 0.526, rounds: 6 },
+            Time { kernel: launch, ns: 12_345, ratio: 0.526, rounds: 6 },
             Time { kernel: "another".to_owned(), ns: 23_456, ratio: 1.0, rounds: 6 },
         ],
     }

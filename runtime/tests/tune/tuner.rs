@@ -1,9 +1,10 @@
 //! The tuner itself: which problems it measures, and what it leaves behind.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use quantloom::Error;
-use quantloom::matmul::{Request, Source, candidates, matmul};
+use quantloom::matmul::{Launch, Request, Source, candidates, matmul};
 use quantloom::measure::activations;
 use quantloom::pool::Pool;
 use quantloom::registry;
@@ -31,22 +32,31 @@ fn job<'a>(weights: &'a Weights, batches: &'a [usize]) -> Job<'a> {
 }
 
 #[test]
-fn tuning_records_a_kernel_of_the_card() {
+fn tuning_records_a_kernel_of_the_card_and_its_arguments() {
     let weights = weights(100, 2);
     for batch in [1, 3, 40] {
         let (_folder, file) = file();
         let choices = Choices::new(Some(file));
         let outcome = Tuner::new(&choices).tune(&weights, batch, &Request::default(), Pool::global(), FOREVER).unwrap();
-        let names = kernels(&weights).iter().map(|kernel| kernel.name).collect::<Vec<_>>();
-        assert_eq!(outcome.timings.iter().map(|timing| timing.kernel.name).collect::<Vec<_>>(), names);
+        let launches = outcome.timings.iter().map(|timing| timing.launch).collect::<Vec<_>>();
+        // First all kernels with the arguments of the card, then the best of them with others.
+        let of_card = kernels(&weights).into_iter().map(Launch::of).collect::<Vec<_>>();
+        let (first, second) = launches.split_at(of_card.len());
+        assert_eq!(first, of_card);
+        assert!(second.iter().all(|launch| std::ptr::eq(launch.kernel, outcome.launch.kernel) && !first.contains(launch)));
+        assert!(batch == 1 || !second.is_empty(), "tiles may be read in turn");
+        assert!(launches.contains(&outcome.launch) && first.contains(&outcome.default));
+        let texts = launches.iter().map(Launch::to_string).collect::<BTreeSet<_>>();
+        assert_eq!(texts.len(), launches.len(), "nothing is measured twice");
         assert!(outcome.timings.iter().all(|timing| timing.median_ns > 0.0 && timing.rounds >= 1));
         assert!(outcome.quarantined.is_empty() && outcome.warnings.is_empty());
-        let (kernel, source) = choices.find(&key(&weights, batch)).unwrap();
-        assert_eq!((kernel.name, source), (outcome.kernel.name, Source::Memory));
+        assert_eq!(choices.find(&key(&weights, batch)), Some((outcome.launch, Source::Memory)));
         // Whether the machine was steady is not ours to say.
         let kept = choices.contents().entries;
         assert_eq!(kept.len(), usize::from(outcome.status == Status::Tuned));
-        assert!(kept.iter().all(|entry| entry.kernel == outcome.kernel.name && entry.default == outcome.default.name));
+        let chosen = (outcome.launch.to_string(), outcome.default.to_string());
+        assert!(kept.iter().all(|entry| (&entry.kernel, &entry.default) == (&chosen.0, &chosen.1)));
+        assert!(kept.iter().all(|entry| entry.launch() == Some(outcome.launch) && entry.times.len() == launches.len()));
     }
 }
 
@@ -57,9 +67,9 @@ fn every_instruction_set_has_choices_of_its_own() {
     for isa in registry::isas().iter().filter(|isa| (isa.available)()) {
         let request = Request { isa: Some(isa), threads: 1, ..Request::default() };
         let outcome = Tuner::new(&choices).tune(&weights, 1, &request, Pool::global(), FOREVER).unwrap();
-        assert_eq!((outcome.kernel.isa.name, outcome.key.threads), (isa.name, 1));
+        assert_eq!((outcome.launch.kernel.isa.name, outcome.key.threads), (isa.name, 1));
         let key = Key::new(&weights, 1, request.numerics, isa, 1);
-        assert_eq!(choices.find(&key).unwrap().0.name, outcome.kernel.name);
+        assert_eq!(choices.find(&key).unwrap().0, outcome.launch);
     }
 }
 
@@ -68,14 +78,14 @@ fn without_time_the_default_stays_and_nothing_is_recorded() {
     let weights = weights(100, 2);
     let choices = Choices::new(None);
     let outcome = Tuner::new(&choices).tune(&weights, 1, &Request::default(), Pool::global(), Duration::ZERO).unwrap();
-    assert_eq!((outcome.status, outcome.kernel.name), (Status::Untuned, outcome.default.name));
+    assert_eq!((outcome.status, outcome.launch), (Status::Untuned, outcome.default));
     assert!(outcome.timings.is_empty() && outcome.warnings.is_empty());
     assert!(choices.find(&key(&weights, 1)).is_none());
     // A choice from before still holds.
     let known = *kernels(&weights).last().unwrap();
     choices.record(entry(key(&weights, 1), known), Keep::InMemory);
     let outcome = Tuner::new(&choices).tune(&weights, 1, &Request::default(), Pool::global(), Duration::ZERO).unwrap();
-    assert_eq!((outcome.status, outcome.kernel.name), (Status::Known(Source::Memory), known.name));
+    assert_eq!((outcome.status, outcome.launch), (Status::Known(Source::Memory), known.into()));
 }
 
 #[test]
@@ -131,14 +141,16 @@ fn all_choices_give_the_same_bits() {
     let weights = weights(100, 3);
     let batch = 9;
     let x = activations(batch, weights.k());
-    let product = |kernel| {
+    let product = |launch| {
         let mut y = vec![f32::NAN; batch * weights.n()];
-        let request = Request { kernel, ..Request::default() };
+        let request = Request { launch, ..Request::default() };
         matmul(&weights, &x, batch, &mut y, &request, Pool::global()).unwrap();
         y.into_iter().map(f32::to_bits).collect::<Vec<_>>()
     };
     let wanted = product(None);
     for kernel in candidates(&weights, Request::default().numerics, registry::best_isa()).unwrap() {
-        assert_eq!(product(Some(kernel)), wanted, "{}", kernel.name);
+        for launch in [Launch::of(kernel), Launch { far: 0, near: 1 << 20, tiles: 3, keep: true, kernel }] {
+            assert_eq!(product(Some(launch)), wanted, "{launch}");
+        }
     }
 }

@@ -40,14 +40,14 @@ fn is_kept_out(choices: &Choices) {
     let outcomes = tune(choices, &|| {});
     assert!(!measured(&outcomes) && outcomes.iter().all(|outcome| outcome.warnings.is_empty()));
     let last = outcomes.last().unwrap();
-    assert_eq!((last.status, last.kernel.name), (Status::Busy, last.default.name));
+    assert_eq!((last.status, last.launch), (Status::Busy, last.default));
     let weights = weights(40, 1);
     let known = kernels(&weights)[0];
     choices.record(entry(key(&weights, 1), known), Keep::InMemory);
     let one = |batch| Tuner::new(choices).tune(&weights, batch, &Request::default(), Pool::global(), Duration::MAX).unwrap();
     assert_eq!(one(200).status, Status::Busy);
     let outcome = one(1);
-    assert_eq!((outcome.status, outcome.kernel.name), (Status::Known(Source::Memory), known.name));
+    assert_eq!((outcome.status, outcome.launch), (Status::Known(Source::Memory), known.into()));
     let mut command = || panic!("nothing is tried");
     let told = Tuner::new(choices).isolate(&kernels(&weights), Duration::MAX, &mut command);
     assert!(told.is_empty());

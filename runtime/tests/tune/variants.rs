@@ -92,7 +92,9 @@ fn a_choice_that_is_quarantined_is_none() {
     // It is measured again, without the kernel.
     let jobs = [Job::new(&weights, &[40], Request::default())];
     let outcomes = Tuner::new(&again).tune_model(&jobs, Pool::global(), Duration::MAX, &mut |_| {}).unwrap();
-    assert!(!outcomes[0].timings.is_empty() && outcomes[0].timings.iter().all(|timing| timing.kernel.name != kernel.name));
+    assert!(
+        !outcomes[0].timings.is_empty() && outcomes[0].timings.iter().all(|timing| timing.launch.kernel.name != kernel.name)
+    );
     assert!(outcomes[0].quarantined.len() == 1 && outcomes[0].quarantined[0].name == kernel.name);
 }
 
@@ -112,7 +114,7 @@ fn a_torn_file_keeps_its_whole_records() {
     // An edited state is no state.
     fs::write(file.path(), text.replacen("passed", "wrong", 1)).unwrap();
     assert_eq!(file.read(), Records { entries: all[1..].to_vec(), unreadable: 1 });
-    fs::write(file.path(), text.replace("schema = 2", "schema = 1")).unwrap();
+    fs::write(file.path(), text.replace("schema = 3", "schema = 2")).unwrap();
     assert_eq!(file.read(), Records { entries: Vec::new(), unreadable: 3 });
 }
 

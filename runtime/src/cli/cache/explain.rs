@@ -70,7 +70,11 @@ fn text(explanation: &Explanation, batch: usize) -> String {
         ("ROUNDS", Align::Right),
         ("", Align::Left),
     ]);
-    candidates.iter().for_each(|candidate| table.row(row(candidate, entry.as_ref())));
+    for candidate in candidates {
+        table.row(row(candidate, entry.as_ref()));
+        let others = entry.iter().flat_map(|entry| others(entry, candidate));
+        others.for_each(|(time, entry)| table.row(row_of_arguments(time, entry)));
+    }
     text += &format!("\n{table}");
     if let Some(Entry { measured, effort, spread, origin, system, .. }) = entry {
         let (effort, origin) = (effort.name(), origin.name());
@@ -80,29 +84,53 @@ fn text(explanation: &Explanation, batch: usize) -> String {
 }
 
 fn row(candidate: &Candidate, entry: Option<&Entry>) -> [String; 6] {
-    let time = entry.and_then(|entry| entry.time_of(candidate.kernel.name));
+    let time = entry.and_then(|entry| entry.time_of_kernel(candidate.kernel.name));
+    let expected = candidate.expected_ns.map_or_else(|| "-".to_owned(), |ns| format!("{:.1}", ns / 1e3));
+    cells(candidate.kernel.name, &expected, time, fate(candidate, time, entry))
+}
+
+/// What else was measured of a candidate: with other arguments than those that [`row`] tells of.
+fn others<'e>(entry: &'e Entry, candidate: &Candidate) -> impl Iterator<Item = (&'e Time, &'e Entry)> {
+    let (name, told) = (candidate.kernel.name, entry.time_of_kernel(candidate.kernel.name));
+    let others = entry.times.iter().filter(move |time| time.name() == name && told != Some(*time));
+    others.map(move |time| (time, entry))
+}
+
+fn row_of_arguments(time: &Time, entry: &Entry) -> [String; 6] {
+    let arguments = format!("  {}", time.kernel.strip_prefix(time.name()).unwrap_or_default());
+    cells(&arguments, "", Some(time), of_time(time, entry))
+}
+
+fn cells(name: &str, expected: &str, time: Option<&Time>, fate: &str) -> [String; 6] {
     let told = |tell: fn(&Time) -> String| time.map_or_else(|| "-".to_owned(), tell);
     [
-        candidate.kernel.name.to_owned(),
-        candidate.expected_ns.map_or_else(|| "-".to_owned(), |ns| format!("{:.1}", ns / 1e3)),
+        name.to_owned(),
+        expected.to_owned(),
         micros(time),
         told(|time| format!("{:.1}%", 100.0 * time.ratio)),
         told(|time| time.rounds.to_string()),
-        fate(candidate, time, entry).to_owned(),
+        fate.to_owned(),
     ]
 }
 
 /// What became of a candidate.
 fn fate(candidate: &Candidate, time: Option<&Time>, entry: Option<&Entry>) -> &'static str {
-    let most = entry.and_then(|entry| entry.times.iter().map(|time| time.rounds).max()).unwrap_or(0);
-    match time {
+    match time.zip(entry) {
         _ if candidate.chosen && candidate.default => "runs, and is the default",
         _ if candidate.chosen => "runs",
         _ if candidate.quarantined => "quarantined",
         _ if candidate.default => "the default",
         None => "not measured",
-        Some(time) if time.rounds < most => "dropped out",
-        Some(time) if time.ratio < 1.0 => "not faster beyond doubt, or another is faster still",
-        Some(_) => "slower",
+        Some((time, entry)) => of_time(time, entry),
+    }
+}
+
+/// What became of what was measured and does not run.
+fn of_time(time: &Time, entry: &Entry) -> &'static str {
+    let most = entry.times.iter().map(|time| time.rounds).max().unwrap_or(0);
+    match time {
+        _ if time.rounds < most => "dropped out",
+        _ if time.ratio < 1.0 => "not faster beyond doubt, or another is faster still",
+        _ => "slower",
     }
 }

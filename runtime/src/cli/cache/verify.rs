@@ -37,7 +37,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let mut entries = entries(&named(args.cache.as_deref())?);
     // What must not run here is not tried again.
     let quarantined = tune::choices().variants().quarantined();
-    entries.retain(|entry| quarantined.iter().all(|variant| variant.id.kernel != entry.kernel));
+    entries.retain(|entry| quarantined.iter().all(|variant| variant.id.kernel != entry.name()));
     let mut pools = BTreeMap::new();
     let progress = bar(entries.len() as u64, "verifying");
     let mut verdicts = Vec::new();
