@@ -12,9 +12,15 @@
 //! *Output.* For each tile of rows, for each column group, for each of its columns, [`Kernel::rows`] sums in f32. Kernels add to
 //! what is there.
 
+mod counts;
+mod processor;
+
 use std::fmt;
 use std::iter::successors;
-use std::ops::{Range, RangeInclusive};
+use std::ops::Range;
+
+pub use counts::{Counts, Operations};
+pub use processor::{Identity, Kind, Pipes, Processor, Start};
 
 use crate::stored::{Storage, Tensor};
 
@@ -73,6 +79,8 @@ pub struct Isa {
     pub rank: u32,
     /// One that it contains: its kernels serve where this one has none of a numerics class.
     pub base: Option<&'static Isa>,
+    /// Bits of its vectors; 32 in plain code.
+    pub vector_bits: usize,
     /// How kernels for it sum products of bytes.
     pub primitive: Dot,
     /// Whether this processor, under this operating system, has it.
@@ -111,89 +119,6 @@ pub enum Dot {
     SignedQuadsI32,
     /// Eight products of each of two rows with each of two columns added to 32 bits; of four for a single column.
     MatrixI32,
-}
-
-/// What is known of a microarchitecture.
-#[derive(Debug)]
-pub struct Processor {
-    /// Its name, as in the variable that names one.
-    pub name: &'static str,
-    /// One line that says which processors it describes.
-    pub doc: &'static str,
-    /// What was measured for it, on which processor and when; `None`: nothing.
-    pub measured: Option<&'static str>,
-    /// How it is recognised: by any of these.
-    pub identities: &'static [Identity],
-    /// How many instructions it executes in a cycle; each entry is a bound of its own.
-    pub pipes: &'static [Pipes],
-    /// What runs before anything was measured, as far as this build has it.
-    pub starts: &'static [Start],
-}
-
-/// What processors say of themselves.
-#[derive(Debug)]
-pub struct Identity {
-    /// Who made it.
-    pub vendor: &'static str,
-    /// Its family; `None`: any.
-    pub family: Option<u32>,
-    /// Its models; empty: any.
-    pub models: &'static [RangeInclusive<u32>],
-}
-
-/// Instructions that share a bound.
-#[derive(Clone, Copy, Debug)]
-pub struct Pipes {
-    /// Bits of a vector; 32 in scalar code.
-    pub vector_bits: usize,
-    /// The kinds of instructions that are counted together.
-    pub of: &'static [Kind],
-    /// How many of them begin in a cycle at most.
-    pub a_cycle: f64,
-}
-
-/// A kind of instruction, scalar or on vectors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
-    /// One item of memory into all lanes.
-    Broadcasts,
-    /// Reads of neighbouring items.
-    Loads,
-    /// Writes of neighbouring items.
-    Stores,
-    /// Dots of bytes in `int8`, multiplications with additions in `exact`.
-    Products,
-    /// f32 multiplied, added, or both at once.
-    Floats,
-    /// Integers to f32 and back, and to wider types.
-    Converts,
-    /// Masks, shifts, shuffles, look-ups and additions of integers.
-    Integers,
-}
-
-/// A variant to begin with.
-#[derive(Clone, Copy, Debug)]
-pub struct Start {
-    /// Name of the instruction set.
-    pub isa: &'static str,
-    /// The numerics class.
-    pub numerics: Numerics,
-    /// How the variant reads its weights.
-    pub schedule: Schedule,
-    /// Its tile: the last part of its kernels' names.
-    pub tile: &'static str,
-    /// It is the default from each of these batch sizes up, until another start's larger one.
-    pub batch: &'static [usize],
-    /// It is for packed weights of at most so many bits each, scales included, and goes before one that is for all.
-    pub bits: Option<f64>,
-    /// How many bytes ahead weights are prefetched into the second-level cache; `None`: as anywhere.
-    pub far: Option<usize>,
-    /// How many bytes ahead weights are prefetched into the first-level cache; `None`: as anywhere.
-    pub near: Option<usize>,
-    /// How many tiles are read in turn; `None`: as many as suit the caches.
-    pub tiles: Option<usize>,
-    /// Whether activations are kept in the first-level cache.
-    pub keep: bool,
 }
 
 /// A table of levels that cards name.
@@ -399,37 +324,6 @@ pub enum Schedule {
     Direct,
     /// Unpacks a segment once for all column groups.
     Panel,
-}
-
-/// Vector instructions by kind, about as many as the source of a kernel has; what the compiler does to them is not known.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Operations {
-    /// Activations brought from memory into all lanes.
-    pub broadcasts: usize,
-    /// Vectors of weights, scales and sums loaded or stored.
-    pub vectors: usize,
-    /// Products of weights and activations added up: dots of bytes in `int8`, in which the parts of a dot count each, fmas in `exact`.
-    pub products: usize,
-    /// All other arithmetic: what takes codes out of lines and looks them up, makes scales, ends a step and adds to sums.
-    pub others: usize,
-}
-
-/// What a kernel executes, counted by the generator in the text of the kernel: what predictions of its time rest on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Counts {
-    /// Weights of a row in a unit: [`Class::unit_weights`].
-    pub weights: usize,
-    /// Bytes of packed weights that a unit of a tile has: [`Class::unit_bytes`] for each panel.
-    pub bytes: usize,
-    /// Bytes of a tile that are asked for ahead of their use while one column group is multiplied by a segment; of a direct kernel
-    /// that prefetches, the whole segment.
-    pub ahead: usize,
-    /// For each unit of each tile and column group.
-    pub unit: Operations,
-    /// For each unit of each tile once, whatever the columns: unpacking, in panel kernels.
-    pub unpacking: Operations,
-    /// For each segment of each tile and column group: adding the sums to the output.
-    pub sums: Operations,
 }
 
 /// A row of the registry: one kernel for one format.

@@ -1,5 +1,6 @@
 //! Measuring multiplications: weights to measure with, times, and how far they are from the machine's ceilings.
 
+pub mod mix;
 mod synthetic;
 
 use std::time::{Duration, Instant};
@@ -137,12 +138,18 @@ impl Work {
     /// The time, in seconds, that the machine's ceilings allow, and which of them it is.
     #[must_use]
     pub fn ideal(&self, numerics: Numerics, ceilings: &Ceilings) -> (f64, Limit) {
+        self.ideal_of(numerics, ceilings, 1.0)
+    }
+
+    /// As [`Work::ideal`], for a kernel that reaches no more than this part of the ceiling of arithmetic: see [`mix::share`].
+    #[must_use]
+    pub fn ideal_of(&self, numerics: Numerics, ceilings: &Ceilings, share: f64) -> (f64, Limit) {
         let peak = match numerics {
             Numerics::Exact => ceilings.f32_gflops,
             Numerics::Int8 => ceilings.int8_gops,
         };
         let memory = self.packed_bytes as f64 / (ceilings.read_gbps * 1e9);
-        let arithmetic = self.operations / (peak * 1e9);
+        let arithmetic = self.operations / (peak * share * 1e9);
         if memory >= arithmetic { (memory, Limit::Memory) } else { (arithmetic, Limit::Arithmetic) }
     }
 }
@@ -189,6 +196,8 @@ mod tests {
         let work = Work { stored_bytes: 1, packed_bytes: 10_000_000_000, operations: 1e12 };
         assert_eq!(work.ideal(Numerics::Int8, &ceilings), (1.0, Limit::Memory));
         assert_eq!(work.ideal(Numerics::Exact, &ceilings), (10.0, Limit::Arithmetic));
+        assert_eq!(work.ideal_of(Numerics::Exact, &ceilings, 0.5), (20.0, Limit::Arithmetic));
+        assert_eq!(work.ideal_of(Numerics::Int8, &ceilings, 0.25), (4.0, Limit::Arithmetic));
     }
 
     #[test]

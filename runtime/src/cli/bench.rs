@@ -5,17 +5,21 @@ use std::num::NonZero;
 use std::time::Duration;
 
 use quantloom::defaults::Defaults;
+use quantloom::kernels::abi::Pipes;
 use quantloom::machine::{Ceilings, Facts, ceilings};
-use quantloom::matmul::{Request, Used};
+use quantloom::matmul::{Request, Source, Used, candidates};
 use quantloom::measure::{Cold, Times, Work, synthetic};
 use quantloom::pool::Pool;
 use quantloom::registry::{self, Format, Isa};
 use quantloom::stored::Stored;
+use quantloom::tune::cost::Problem;
+use quantloom::tune::{self, Effort, Entry, Key, Lookup};
 use quantloom::weights::{Layout, Weights};
 
 use super::Failure;
 use super::args::{Choice, Held, shape};
 use super::failure::print;
+use super::limit::{Bound, FAR_BELOW, pipes};
 use super::progress::bar;
 use super::results::{BenchResult, Machine, json, text};
 
@@ -72,7 +76,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     }
     let plan = Plan::of(args)?;
     let pool = args.choice.pool();
-    let mut bench = Bench { choice: &args.choice, layout: args.held.layout, pool, ceilings: BTreeMap::new() };
+    let mut bench = Bench { choice: &args.choice, layout: args.held.layout, pool, ceilings: BTreeMap::new(), pipes: pipes()? };
     let progress = bar((plan.formats.len() * plan.shapes.len() * plan.batches.len()) as u64, "measuring");
     let mut results = Vec::new();
     for format in &plan.formats {
@@ -113,6 +117,8 @@ struct Bench<'a> {
     pool: Pool,
     /// By instruction set: measured once each.
     ceilings: BTreeMap<&'static str, Ceilings>,
+    /// Of the processor card; none if there is no card.
+    pipes: &'static [Pipes],
 }
 
 impl Bench<'_> {
@@ -126,9 +132,26 @@ impl Bench<'_> {
         let request = self.choice.request(format)?;
         let weights = Weights::with_layout(&Stored::new(format, n, k, stored)?, self.layout, &self.pool)?;
         let work = Work::of(&weights, batch);
-        let (used, times) = Cold::new(weights, batch)?.time(batch, &request, &self.pool, BUDGET)?;
+        let cold = Cold::new(weights, batch)?;
+        let (used, times) = cold.time(batch, &request, &self.pool, BUDGET)?;
         let ceilings = *self.ceilings_of(used.launch.kernel.isa);
-        Ok(result(format, (n, k), batch, &request, &used, &times, &work, &ceilings))
+        let problem = Problem { n, k, batch, threads: self.pool.threads() };
+        let bound = Bound::of(used.launch.kernel, &problem, &work, &ceilings, self.pipes);
+        let mut result = result(format, (n, k), batch, &used, &times, &work, &bound);
+        if result.fraction_of_limit < FAR_BELOW {
+            let entry = self.entry(cold.weights(0), batch, &request)?;
+            result.untried = Some(untried(used.source, batch, entry.as_ref()));
+        }
+        Ok(result)
+    }
+
+    /// What was measured of a problem, if anything was.
+    fn entry(&self, weights: &Weights, batch: usize, request: &Request) -> Result<Option<Entry>, Failure> {
+        let isa = request.isa.unwrap_or_else(|| registry::best_isa_of(weights.format()));
+        let key = Key::new(weights, batch, request.numerics, isa, self.pool.threads());
+        let candidates = candidates(weights, request.numerics, isa)?;
+        let lookup = Lookup::new(tune::choices(), weights.format(), key, batch, request.isa, candidates);
+        Ok(lookup.explain()?.entry)
     }
 
     fn ceilings_of(&mut self, isa: &'static Isa) -> &Ceilings {
@@ -151,33 +174,84 @@ impl Bench<'_> {
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "a row has many columns, and each comes from somewhere else")]
+/// What was not tried to come nearer to the limit.
+fn untried(source: Source, batch: usize, entry: Option<&Entry>) -> String {
+    let all = format!("`quantloom tune MODEL --batch {batch}`");
+    match (source, entry) {
+        (Source::Pin, _) => "pinned: nothing else was tried".to_owned(),
+        (Source::Memory | Source::Cache, Some(Entry { times, kernel, effort, .. })) => {
+            let more = if *effort == Effort::Full { String::new() } else { format!("; {all} tries all") };
+            format!("tuned: {} launches were tried, the best was {kernel}{more}", times.len())
+        }
+        _ => format!("not tuned here: run {all}"),
+    }
+}
+
 fn result(
     format: &Format,
     (n, k): (usize, usize),
     batch: usize,
-    request: &Request,
     used: &Used,
     times: &Times,
     work: &Work,
-    ceilings: &Ceilings,
+    bound: &Bound,
 ) -> BenchResult {
     let median = times.median.as_secs_f64();
-    let (ideal, _) = work.ideal(request.numerics, ceilings);
     BenchResult {
         format: format.name.to_owned(),
         n,
         k,
         batch,
-        numerics: request.numerics,
+        numerics: used.launch.kernel.numerics,
         isa: used.launch.kernel.isa.name.to_owned(),
         variant: used.launch.to_string(),
+        brief: used.launch.brief(),
         source: used.source.name().to_owned(),
         median_us: median * 1e6,
         min_us: times.min.as_secs_f64() * 1e6,
         gbps: work.stored_bytes as f64 / median / 1e9,
         packed_gbps: work.packed_bytes as f64 / median / 1e9,
         gops: work.operations / median / 1e9,
-        fraction_of_limit: ideal / median,
+        fraction_of_limit: bound.seconds / median,
+        limit: bound.by,
+        untried: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quantloom::tune::{Digest, Origin, Time};
+
+    fn entry(effort: Effort) -> Entry {
+        let format = registry::formats().find(|format| !registry::kernels(format).is_empty()).unwrap();
+        let kernel = &registry::kernels(format)[0];
+        let time = Time { kernel: "a@far=1".to_owned(), ns: 5, ratio: 1.0, rounds: 2 };
+        Entry {
+            key: Key::of(format, (16, 256), Layout::Packed, 8, kernel.numerics, kernel.isa, 1),
+            kernel: "a@far=1".to_owned(),
+            kernel_hash: Digest(1),
+            default: "b".to_owned(),
+            measured: 8,
+            spread: 1.0,
+            effort,
+            origin: Origin::Local,
+            system: "any".to_owned(),
+            times: vec![time.clone(), Time { kernel: "b".to_owned(), ..time }],
+        }
+    }
+
+    #[test]
+    fn what_was_not_tried_depends_on_who_chose() {
+        let said = |source, effort| untried(source, 8, Some(&entry(effort)));
+        let tuned = "tuned: 2 launches were tried, the best was a@far=1";
+        for source in [Source::Memory, Source::Cache] {
+            assert_eq!(said(source, Effort::Full), tuned);
+            assert_eq!(said(source, Effort::Quick), format!("{tuned}; `quantloom tune MODEL --batch 8` tries all"));
+        }
+        for source in [Source::Shipped, Source::Relative, Source::Model, Source::Default] {
+            assert_eq!(said(source, Effort::Full), "not tuned here: run `quantloom tune MODEL --batch 8`");
+        }
+        assert!(said(Source::Pin, Effort::Full).starts_with("pinned"));
     }
 }

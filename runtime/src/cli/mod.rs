@@ -14,6 +14,7 @@ mod failure;
 mod files;
 mod formats;
 mod inspect;
+mod limit;
 mod locks;
 mod matmul;
 mod metadata;

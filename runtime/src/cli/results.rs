@@ -3,6 +3,7 @@
 use quantloom::registry::Numerics;
 use serde_json::{Value as Json, json};
 
+use super::limit::By;
 use super::table::{Align, Table};
 
 /// The machine that was measured.
@@ -35,8 +36,10 @@ pub struct BenchResult {
     pub numerics: Numerics,
     /// The instruction set of the kernel.
     pub isa: String,
-    /// The kernel.
+    /// The kernel and its arguments.
     pub variant: String,
+    /// The kernel and those arguments that are not the ones of its card.
+    pub brief: String,
     /// Who chose it.
     pub source: String,
     /// Median time of a call, in microseconds.
@@ -51,6 +54,10 @@ pub struct BenchResult {
     pub gops: f64,
     /// Ideal time over median time.
     pub fraction_of_limit: f64,
+    /// What the ideal time is that of.
+    pub limit: By,
+    /// Of what is far below its limit, what was not tried to come nearer.
+    pub untried: Option<String>,
 }
 
 /// The document that `bench --json` prints.
@@ -83,10 +90,13 @@ fn result_json(result: &BenchResult) -> Json {
         "packed_gbps": result.packed_gbps,
         "gops": result.gops,
         "fraction_of_limit": result.fraction_of_limit,
+        "limit": result.limit.name(),
+        "untried": result.untried,
     })
 }
 
-/// The machine's line and a table of results, whose variants name format, class and instruction set.
+/// The machine's line, a table of results, whose variants name format, class and instruction set, and a line for each that is far below
+/// its limit.
 pub fn text(machine: &Machine, results: &[BenchResult]) -> String {
     let mut table = Table::new(&[
         ("SHAPE", Align::Right),
@@ -102,15 +112,24 @@ pub fn text(machine: &Machine, results: &[BenchResult]) -> String {
         table.row([
             format!("{}x{}", result.n, result.k),
             result.batch.to_string(),
-            result.variant.clone(),
+            result.brief.clone(),
             result.source.clone(),
             format!("{:.1}", result.median_us),
             format!("{:.1}", result.gbps),
             format!("{:.0}", result.gops),
-            format!("{:.0}%", 100.0 * result.fraction_of_limit),
+            format!("{:.0}% {}", 100.0 * result.fraction_of_limit, result.limit.name()),
         ]);
     }
-    format!("{}\n\n{table}", line(machine))
+    let far_below = results.iter().filter_map(far_below).collect::<String>();
+    let space = if far_below.is_empty() { "" } else { "\n" };
+    format!("{}\n\n{table}{space}{far_below}", line(machine))
+}
+
+/// What falls far short of its limit, and what was not tried.
+fn far_below(result: &BenchResult) -> Option<String> {
+    let BenchResult { n, k, batch, brief, fraction_of_limit, limit, untried, .. } = result;
+    let (percent, limit) = (100.0 * fraction_of_limit, limit.sentence());
+    untried.as_ref().map(|untried| format!("{brief} {n}x{k} batch {batch}: {percent:.0}% of {limit}; {untried}\n"))
 }
 
 fn line(machine: &Machine) -> String {
@@ -135,7 +154,8 @@ mod tests {
             batch: 128,
             numerics: Numerics::Int8,
             isa: "avx512vnni".into(),
-            variant: "f9_K.gemm.int8.avx512vnni.r32c6.p2048".into(),
+            variant: "f9_K.gemm.int8.avx512vnni.r32c6.both@far=2048+near=512".into(),
+            brief: "f9_K.gemm.int8.avx512vnni.r32c6.both".into(),
             source: "default".into(),
             median_us: 12345.67,
             min_us: 12000.0,
@@ -143,6 +163,8 @@ mod tests {
             packed_gbps: 38.1,
             gops: 765.4,
             fraction_of_limit: 0.876,
+            limit: By::Mix,
+            untried: None,
         }
     }
 
@@ -151,8 +173,22 @@ mod tests {
         let text = text(&machine(), &[result(), BenchResult { batch: 1, median_us: 1.0, ..result() }]);
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines[0], "Some CPU, 1 thread: reads 41.0 GB/s, int8 1040 Gop/s, f32 260 Gflop/s");
-        assert!(lines[3].ends_with("12345.7  37.1    765    88%"), "{text}");
-        assert!(lines.iter().all(|line| line.chars().count() <= 100), "{text}");
+        assert!(lines[3].ends_with("12345.7  37.1    765  88% mix"), "{text}");
+        assert!(lines.len() == 5 && lines.iter().all(|line| line.chars().count() <= 100), "{text}");
+    }
+
+    #[test]
+    fn what_is_far_below_its_limit_has_a_line() {
+        let untried = Some("not tuned here: run something".to_owned());
+        let slow = BenchResult { fraction_of_limit: 0.412, limit: By::Read, untried, ..result() };
+        let text = text(&machine(), &[result(), slow.clone()]);
+        let lines = text.lines().skip_while(|line| !line.is_empty()).skip(1).skip_while(|line| !line.is_empty());
+        let wanted = "f9_K.gemm.int8.avx512vnni.r32c6.both 4096x14336 batch 128: 41% of what reading allows; \
+                      not tuned here: run something";
+        assert_eq!(lines.collect::<Vec<_>>(), ["", wanted]);
+        let document = json(&machine(), &[result(), slow]);
+        let untried = ["untried", "limit"].map(|key| [0, 1].map(|at| document["results"][at][key].as_str()));
+        assert_eq!(untried, [[None, Some("not tuned here: run something")], [Some("mix"), Some("read")]]);
     }
 
     #[test]
@@ -168,7 +204,7 @@ mod tests {
         assert_eq!(sorted(keys(&document["machine"])), "f32_gflops int8_gops processor read_gbps threads");
         assert_eq!(
             sorted(keys(&document["results"][0])),
-            "batch format fraction_of_limit gbps gops isa k median_us min_us n numerics packed_gbps source variant"
+            "batch format fraction_of_limit gbps gops isa k limit median_us min_us n numerics packed_gbps source untried variant"
         );
         assert_eq!(document["results"][0]["numerics"], "int8");
     }

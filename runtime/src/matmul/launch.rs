@@ -74,6 +74,19 @@ impl Launch {
         Ok(launch)
     }
 
+    /// As text, without the arguments that are those of its card: what people read.
+    #[must_use]
+    pub fn brief(&self) -> String {
+        let of_card = Self::of(self.kernel).arguments().collect::<Vec<_>>();
+        self.text(self.arguments().filter(|argument| !of_card.contains(argument)))
+    }
+
+    fn text(&self, arguments: impl Iterator<Item = (&'static str, usize)>) -> String {
+        let arguments = arguments.map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>();
+        let name = self.kernel.name;
+        if arguments.is_empty() { name.to_owned() } else { format!("{name}{ARGUMENTS}{}", arguments.join(&AND.to_string())) }
+    }
+
     /// The arguments that its kernel takes.
     fn arguments(&self) -> impl Iterator<Item = (&'static str, usize)> {
         let prefetch = self.kernel.prefetch;
@@ -101,14 +114,7 @@ impl Eq for Launch {}
 
 impl fmt::Display for Launch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let arguments = self.arguments().filter(|(key, value)| !matches!(*key, "tiles" | "keep") || *value > 0);
-        let arguments = arguments.map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>();
-        let name = self.kernel.name;
-        f.pad(&if arguments.is_empty() {
-            name.to_owned()
-        } else {
-            format!("{name}{ARGUMENTS}{}", arguments.join(&AND.to_string()))
-        })
+        f.pad(&self.text(self.arguments().filter(|(key, value)| !matches!(*key, "tiles" | "keep") || *value > 0)))
     }
 }
 
@@ -135,6 +141,8 @@ mod tests {
         assert_eq!((partly.far, partly.near), (64, 5));
         assert_eq!(Launch::parse(both, ""), Ok(Launch::of(both)));
         assert_eq!(Launch::of(kernel(Prefetch::None)).to_string(), "a.b.c");
+        assert_eq!((launch.brief(), Launch::of(both).brief()), ("a.b.c@far=7+near=0+tiles=3".into(), "a.b.c".into()));
+        assert_eq!(partly.brief(), "a.b.c@near=5");
     }
 
     #[test]

@@ -3,22 +3,14 @@
 use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
 use quantloom_spec::isa::Dot;
 use quantloom_spec::kernels::Numerics;
-use quote::quote;
+use quantloom_spec::processor::Kind;
+use quote::{format_ident, quote};
 
 use super::Width;
 
-/// Vector instructions by kind; what each kind is, `abi::Operations` says.
+/// Vector instructions of each kind, in the order of [`Kind::ALL`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Operations {
-    /// Activations brought into all lanes.
-    pub broadcasts: usize,
-    /// Vectors loaded or stored.
-    pub vectors: usize,
-    /// Products of weights and activations, and their sums.
-    pub products: usize,
-    /// All other arithmetic.
-    pub others: usize,
-}
+pub struct Operations([usize; Kind::ALL.len()]);
 
 /// The operations of a kernel, by how often they are done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,9 +39,18 @@ impl Counts {
 }
 
 impl Operations {
+    /// How many there are of a kind.
+    const fn of(self, kind: Kind) -> usize {
+        self.0[kind as usize]
+    }
+
+    fn add(&mut self, kind: Kind, count: usize) {
+        self.0[kind as usize] += count;
+    }
+
     fn literal(self) -> TokenStream {
-        let Self { broadcasts, vectors, products, others } = self;
-        quote!(abi::Operations { broadcasts: #broadcasts, vectors: #vectors, products: #products, others: #others })
+        let (names, counts) = (Kind::ALL.map(|kind| format_ident!("{}", kind.name())), Kind::ALL.map(|kind| self.of(kind)));
+        quote!(abi::Operations { #(#names: #counts),* })
     }
 }
 
@@ -117,54 +118,60 @@ impl Counter {
 
     /// Counts a word. What is done once for all units is nothing beside the rest.
     fn add(&mut self, word: &Ident, activation: bool, place: Place) {
+        let instructions = self.instructions(&word.to_string(), activation);
         let counts = match (place.unit, place.group) {
             (true, true) => &mut self.counts.unit,
             (true, false) => &mut self.counts.unpacking,
             (false, true) => &mut self.counts.sums,
             (false, false) => return,
         };
-        let (word, times) = (word.to_string(), place.times);
-        let instructions = times * instructions(&word, self.width);
-        match word.as_str() {
-            "splat_i" | "splat_f" | "splat_two" | "quants" | "first_two" if activation => counts.broadcasts += instructions,
-            "line" | "floats" | "store_line" | "store_floats" => counts.vectors += instructions,
-            "halves" | "bfloats" | "powers_of_two" | "ue4m3" | "unsigned" | "signed" | "pairs" => {
-                counts.vectors += times;
-                counts.others += instructions - times;
-            }
-            "dot" | "dot_matrix" | "dot_pairs" | "products" | "signed_products" | "add_products" | "widen" => {
-                counts.products += instructions;
-            }
-            "fma" if self.numerics == Numerics::Exact => counts.products += instructions,
+        for &(kind, count) in instructions {
+            counts.add(kind, place.times * count);
+        }
+    }
+
+    /// The instructions of a word where it stands.
+    fn instructions(&self, word: &str, activation: bool) -> &'static [(Kind, usize)] {
+        match word {
+            "splat_i" | "splat_f" | "splat_two" | "quants" | "first_two" if activation => &[(Kind::Broadcasts, 1)],
+            "fma" if self.numerics == Numerics::Exact => &[(Kind::Products, 1)],
             // Constants stay in registers.
             // Made once, or an order and no instruction.
-            "splat_i" | "splat_f" | "zero_i" | "zero_f" | "after" | "after_f" => {}
-            _ => counts.others += instructions,
+            "splat_i" | "splat_f" | "zero_i" | "zero_f" | "after" | "after_f" => &[],
+            word => instructions(word, self.width),
         }
     }
 }
 
-/// About how many instructions a word of the vocabulary is: `generated/src/lanes/`.
-fn instructions(word: &str, width: Width) -> usize {
+/// About which instructions a word of the vocabulary is, and how many of each: `generated/src/lanes/`.
+fn instructions(word: &str, width: Width) -> &'static [(Kind, usize)] {
+    use Kind::{Converts, Floats, Integers, Loads, Products, Stores};
     match (word, width.dot, width.lanes) {
-        ("dot" | "look_up", _, 1) => 4,
-        ("dot_pairs" | "widen", Dot::PairsI16, _) => 2,
-        ("signed_products", Dot::PairsI16, 8) => 3,
-        ("signed_products", Dot::PairsI16, _) => 4,
-        ("products", Dot::ProductsI16, _) => 2,
+        ("line" | "floats", ..) => &[(Loads, 1)],
+        ("store_line" | "store_floats", ..) => &[(Stores, 1)],
+        // Into wider lanes, of which x86 shifts upper halves besides.
+        ("halves" | "bfloats" | "unsigned" | "signed" | "pairs", ..) => &[(Loads, 1), (Converts, 1)],
+        ("powers_of_two", ..) => &[(Loads, 1), (Converts, 1), (Integers, 5), (Floats, 1)],
+        ("ue4m3", ..) => &[(Loads, 1), (Converts, 2), (Integers, 2), (Floats, 1)],
+        ("e4m3", ..) => &[(Integers, 7), (Floats, 1)],
+        ("byte", ..) => &[(Integers, 2), (Converts, 1)],
+        ("low_half" | "high_half", ..) => &[(Integers, 1), (Converts, 1)],
+        ("to_float", ..) => &[(Converts, 1)],
+        ("fma" | "first_product" | "sub_product" | "mul" | "add" | "sub", ..) => &[(Floats, 1)],
+        ("dot", _, 1) | ("widen", Dot::ProductsI16, _) => &[(Products, 4)],
+        ("signed_products", Dot::PairsI16, 8) => &[(Products, 3)],
+        ("signed_products", Dot::PairsI16, _) => &[(Products, 4)],
+        ("dot_pairs" | "widen", Dot::PairsI16, _) | ("products", Dot::ProductsI16, _) => &[(Products, 2)],
         // A multiplication that adds.
-        ("add_products", Dot::ProductsI16, _) => 0,
-        ("widen", Dot::ProductsI16, _) => 4,
-        ("look_up_32", _, 8) => 4,
-        ("look_up_32", _, 16) => 3,
-        ("pick", _, 8) => 5,
-        ("pick", _, 4) => 4,
-        ("pick", ..) => 2,
-        ("e4m3" | "powers_of_two", ..) => 8,
-        ("ue4m3", ..) => 6,
-        ("byte", ..) => 3,
-        ("bfloats" | "halves" | "unsigned" | "signed" | "pairs" | "low_half" | "high_half", ..) => 2,
-        _ => 1,
+        ("add_products", Dot::ProductsI16, _) => &[],
+        ("dot" | "dot_matrix" | "dot_pairs" | "products" | "signed_products" | "add_products" | "widen", ..) => {
+            &[(Products, 1)]
+        }
+        ("pick", _, 8) => &[(Integers, 5)],
+        ("pick", _, 4) | ("look_up", _, 1) | ("look_up_32", _, 8) => &[(Integers, 4)],
+        ("look_up_32", _, 16) => &[(Integers, 3)],
+        ("pick", ..) => &[(Integers, 2)],
+        _ => &[(Integers, 1)],
     }
 }
 
@@ -183,6 +190,8 @@ fn mentions(tokens: TokenStream, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use std::sync::LazyLock;
+
+    use Kind::{Broadcasts, Converts, Floats, Integers, Loads, Products, Stores};
 
     use super::*;
     use crate::emit::rust::kernel::Kernel;
@@ -203,6 +212,13 @@ mod tests {
         Counts::of(&kernel.body(), kernel.tile.width, kernel.variant.numerics)
     }
 
+    /// So many of these kinds, and none of others.
+    fn of(counts: &[(Kind, usize)]) -> Operations {
+        let mut operations = Operations::default();
+        counts.iter().for_each(|&(kind, count)| operations.add(kind, count));
+        operations
+    }
+
     /// 4-bit codes with a zero of 8: 64 weights in a unit, of two steps that are spans of their own, each under a half-precision root.
     fn four_bits(plan: &Plan) -> &Class {
         &plan.classes["linear4z8_g32_h32_a32_u64"]
@@ -214,30 +230,66 @@ mod tests {
         // 64 rows are 4 vectors; a unit is 16 quads and 8 lines.
         let Counts { unit, unpacking, sums } = counts(plan, four_bits(plan), "avx512vnni", "int8_direct_r64c4");
         // A dot for each quad, vector and column.
-        assert_eq!(unit.products, 16 * 4 * 4);
+        assert_eq!(unit.of(Products), 16 * 4 * 4);
         // For each column: its quads, the scales of two steps, and their biases, which the text has once for each vector.
-        assert_eq!(unit.broadcasts, (16 + 2 + 2 * 4) * 4);
+        assert_eq!(unit.of(Broadcasts), (16 + 2 + 2 * 4) * 4);
         // For each vector: its lines and the roots of two steps.
-        assert_eq!(unit.vectors, (8 + 2) * 4);
-        // For each vector: a mask for each quad, a shift for every other, a conversion of each root. For each cell and step: a conversion
-        // and the fmas that end the step and the span.
-        assert_eq!(unit.others, (16 + 8 + 2) * 4 + 2 * 3 * 4 * 4);
+        assert_eq!((unit.of(Loads), unit.of(Stores)), ((8 + 2) * 4, 0));
+        // For each vector: a mask for each quad, and a shift for every other.
+        assert_eq!(unit.of(Integers), (16 + 8) * 4);
+        // Each root of a vector, and the dots of each cell and step.
+        assert_eq!(unit.of(Converts), 2 * 4 + 2 * 4 * 4);
+        // For each cell and step: the fmas that end the step and the span.
+        assert_eq!(unit.of(Floats), 2 * 2 * 4 * 4);
         assert_eq!(unpacking, Operations::default());
         // For each cell: loaded, added to, stored.
-        assert_eq!(sums, Operations { vectors: 2 * 16, others: 16, ..Operations::default() });
+        assert_eq!(sums, of(&[(Loads, 16), (Floats, 16), (Stores, 16)]));
     }
 
     #[test]
     fn a_panel_is_unpacked_once() {
         let plan = plan();
         let Counts { unit, unpacking, .. } = counts(plan, four_bits(plan), "avx512vnni", "int8_panel_r32c8");
-        assert_eq!(unit.products, 16 * 2 * 8);
+        assert_eq!(unit.of(Products), 16 * 2 * 8);
         // From the stage: a vector for each quad, and the scale of each step.
-        assert_eq!(unit.vectors, (16 + 2) * 2);
-        assert_eq!(unit.others, 2 * 3 * 2 * 8, "codes are taken out of lines before");
-        // Lines and roots are loaded, quads and scales stored.
-        assert_eq!(unpacking.vectors, (8 + 2 + 16 + 2) * 2);
-        assert_eq!((unpacking.products, unpacking.others), (0, (16 + 8 + 2) * 2));
+        assert_eq!((unit.of(Loads), unit.of(Stores)), ((16 + 2) * 2, 0));
+        assert_eq!((unit.of(Converts), unit.of(Floats)), (2 * 2 * 8, 2 * 2 * 2 * 8));
+        assert_eq!(unit.of(Integers), 0, "codes are taken out of lines before");
+        // Lines and roots are loaded and taken apart, quads and scales stored.
+        let wanted = [(Loads, 8 + 2), (Integers, 16 + 8), (Converts, 2), (Stores, 16 + 2)];
+        assert_eq!(unpacking, of(&wanted.map(|(kind, count)| (kind, count * 2))));
+    }
+
+    #[test]
+    fn a_word_of_several_instructions_has_them_in_their_kinds() {
+        let plan = plan();
+        let vnni = Width::of(plan.isas.iter().find(|isa| isa.name == "avx512vnni").unwrap());
+        for (word, wanted) in [
+            ("halves", &[(Loads, 1), (Converts, 1)][..]),
+            ("pairs", &[(Loads, 1), (Converts, 1)]),
+            ("byte", &[(Integers, 2), (Converts, 1)]),
+            ("powers_of_two", &[(Loads, 1), (Integers, 5), (Converts, 1), (Floats, 1)]),
+            ("look_up_32", &[(Integers, 3)]),
+            ("dot", &[(Products, 1)]),
+        ] {
+            assert_eq!(of(instructions(word, vnni)), of(wanted), "{word}");
+        }
+    }
+
+    #[test]
+    fn kinds_lie_in_the_order_in_which_cards_have_them() {
+        assert!(Kind::ALL.into_iter().enumerate().all(|(place, kind)| kind as usize == place));
+        let text = of(&[(Broadcasts, 1), (Integers, 7)]).literal().to_string();
+        let wanted = quote!(abi::Operations {
+            broadcasts: 1usize,
+            loads: 0usize,
+            stores: 0usize,
+            products: 0usize,
+            floats: 0usize,
+            converts: 0usize,
+            integers: 7usize
+        });
+        assert_eq!(text, wanted.to_string());
     }
 
     #[test]
@@ -245,7 +297,7 @@ mod tests {
         let plan = plan();
         // 16 rows are 2 vectors of 8 lanes. A step of 8 quads: so many products, one sum less, and two instructions that widen.
         let Counts { unit, .. } = counts(plan, four_bits(plan), "avx2", "int8_direct_r16c2");
-        assert_eq!(unit.products, 2 * (8 + 7 + 2) * 2 * 2);
+        assert_eq!(unit.of(Products), 2 * (8 + 7 + 2) * 2 * 2);
     }
 
     #[test]
@@ -253,7 +305,7 @@ mod tests {
         let plan = plan();
         // One lane at a time, a dot being four products: 16 turns.
         let Counts { unit, .. } = counts(plan, four_bits(plan), "scalar", "int8_direct_r16c1");
-        assert_eq!(unit.products, 4 * 16 * 16);
+        assert_eq!(unit.of(Products), 4 * 16 * 16);
     }
 
     #[test]
@@ -265,9 +317,9 @@ mod tests {
                     let kernel = Kernel::new(class, isa, variant);
                     let unit = Counts::of(&kernel.body(), kernel.tile.width, variant.numerics).unit;
                     let cells = variant.rows / isa.lanes() * variant.cols;
-                    assert_eq!(unit.products, class.unit * cells, "{}", kernel.name());
+                    assert_eq!(unit.of(Products), class.unit * cells, "{}", kernel.name());
                     let turns = class.unit * variant.cols * variant.rows / isa.lanes() / kernel.tile.vectors;
-                    assert_eq!(unit.broadcasts, turns, "{}", kernel.name());
+                    assert_eq!(unit.of(Broadcasts), turns, "{}", kernel.name());
                 }
             }
         }

@@ -95,6 +95,7 @@ fn isa_row(isa: &Isa, isas: &[Isa]) -> TokenStream {
     };
     let base = isa.lineage(isas).nth(1).map(isa_name);
     let base = base.map_or_else(|| quote!(None), |base| quote!(Some(&#base)));
+    let vector_bits = isa.vector_bits;
     let primitive = match isa.dot {
         Dot::Scalar => quote!(abi::Dot::Scalar),
         Dot::PairsI16 => quote!(abi::Dot::PairsI16),
@@ -120,6 +121,7 @@ fn isa_row(isa: &Isa, isas: &[Isa]) -> TokenStream {
                 doc: #doc,
                 rank: #rank,
                 base: #base,
+                vector_bits: #vector_bits,
                 primitive: #primitive,
                 available: || #available,
                 quantize,

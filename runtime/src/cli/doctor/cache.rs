@@ -7,7 +7,7 @@ use quantloom::tune::{self, CacheFile, List};
 
 use super::super::cache::own;
 use super::super::locks;
-use super::Finding;
+use super::{Finding, limit};
 
 /// All of it; of a cache that there is no place for, only that.
 pub fn findings() -> Vec<Finding> {
@@ -18,6 +18,7 @@ pub fn findings() -> Vec<Finding> {
     let folder = file.path().parent().unwrap_or(Path::new("."));
     let mut findings = vec![Finding::fine("cache", file.path().display().to_string()), writable(folder), held(folder)];
     findings.extend(entries(&file));
+    findings.extend(limit::finding(&file));
     findings.push(shipped());
     findings.push(quarantined());
     findings.extend(untuned());

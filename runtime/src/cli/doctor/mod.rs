@@ -1,6 +1,7 @@
 //! `quantloom doctor`: what the machine is, how well it can be measured, and what the cache holds.
 
 mod cache;
+mod limit;
 mod machine;
 
 use quantloom::pool::Pool;

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use quantloom::machine::{Ceilings, Facts};
 use quantloom::measure::{Limit, Work};
-use quantloom::registry::{self, Numerics};
+use quantloom::registry::Numerics;
 use quantloom::tune::{Entry, Key, Time};
-use quantloom::weights::{Layout, Weights};
 
 use super::limits::Limits;
 use super::numbers::median;
+use crate::cli::limit::work;
 
 /// All of a page.
 #[derive(Debug)]
@@ -206,19 +206,6 @@ impl Totals {
             of_limit: median(of_limit),
         }
     }
-}
-
-/// What was measured of an entry, if it is of this build: another may have held the weights in another way.
-fn work(entry: &Entry) -> Option<Work> {
-    let Key { format, code, layout, n, k, .. } = &entry.key;
-    let format = registry::formats().find(|known| known.name == format && Key::code_of(known) == *code)?;
-    let stored_bytes = format.stored_bytes(*n, *k)?;
-    let packed_bytes = match layout {
-        Layout::Packed => Weights::bytes_packed(format, *n, *k).ok()?,
-        Layout::Stored => stored_bytes,
-    };
-    let operations = 2.0 * *n as f64 * *k as f64 * entry.measured as f64;
-    Some(Work { stored_bytes, packed_bytes, operations })
 }
 
 fn bound(work: &Work, key: &Key, ceilings: &Ceilings) -> Bound {

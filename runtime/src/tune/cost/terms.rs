@@ -87,9 +87,9 @@ impl Terms {
             streamed: read * bytes * streamed,
             exposed: read * bytes * (1.0 - streamed),
             broadcasts: times(|operations| operations.broadcasts),
-            vectors: times(|operations| operations.vectors),
+            vectors: times(Operations::vectors),
             products: times(|operations| operations.products),
-            others: times(|operations| operations.others),
+            others: times(Operations::others),
             refetched: (pairs - chunks).max(0.0) * segments * beyond,
             prepared: share(groups) * kernel.cols as f64 * units * counts.weights as f64,
             ..nothing
