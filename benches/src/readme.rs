@@ -1,4 +1,4 @@
-//! The table of results in a README, made from a record. It lies between two comments, the first of which names the record:
+//! The tables of results in a README, each made from a record. A table lies between two comments, the first of which names the record:
 //! `<!-- results: PATH -->` and `<!-- /results -->`. A first comment without a path is for a table that nothing has made yet.
 
 use crate::record::{Case, IK, Record, Run};
@@ -75,40 +75,45 @@ fn cell(case: &Case) -> Option<String> {
     Some(format!(" {speed} ({limit:.0}%){ratio}"))
 }
 
-/// The path in the first comment of a README, and the text between it and the second.
+/// The records of a README's tables, and the tables.
 ///
 /// # Errors
-/// One line, if the comments are not there.
-pub fn shown(readme: &str) -> Result<(&str, &str), String> {
-    let parts = parts(readme)?;
-    Ok((parts.path, parts.between))
+/// One line, if there are no comments, or one is without the other.
+pub fn shown(readme: &str) -> Result<Vec<(&str, &str)>, String> {
+    Ok(tables(readme)?.into_iter().map(|table| (table.path, table.between)).collect())
 }
 
-/// A README with the results of another record, which lies at `path`.
+/// A README with the results of the record that lies at `path`, in place of those that it had, or in the first table that has no record.
 ///
 /// # Errors
-/// One line, if the comments are not there, or the record has nothing to show.
+/// One line, if there is no such table, or the record has nothing to show.
 pub fn replace(readme: &str, path: &str, record: &Record) -> Result<String, String> {
-    let Parts { before, after, .. } = parts(readme)?;
-    Ok(format!("{before}{BEGIN}: {path} {CLOSE}\n{}{after}", results(record)?))
+    let tables = tables(readme)?;
+    let of = |path: &str| tables.iter().find(|table| table.path == path);
+    let Table { start, end, .. } = of(path)
+        .or_else(|| of(""))
+        .ok_or_else(|| format!("no table is of {path}: put `{BEGIN} {CLOSE}` and `{END}` where it is to be"))?;
+    Ok(format!("{}{BEGIN}: {path} {CLOSE}\n{}{}", &readme[..*start], results(record)?, &readme[*end..]))
 }
 
-struct Parts<'a> {
-    before: &'a str,
+/// A table, from its first comment to where the second begins.
+struct Table<'a> {
+    start: usize,
     path: &'a str,
     between: &'a str,
-    after: &'a str,
+    end: usize,
 }
 
-fn parts(readme: &str) -> Result<Parts<'_>, String> {
-    let find = || {
-        let (before, rest) = readme.split_once(BEGIN)?;
-        let (path, rest) = rest.split_once(CLOSE)?;
-        let end = rest.find(END)?;
-        let (between, after) = rest.split_at(end);
-        Some(Parts { before, path: path.trim_start_matches(':').trim(), between: between.strip_prefix('\n')?, after })
+fn tables(readme: &str) -> Result<Vec<Table<'_>>, String> {
+    let table = |start: usize| {
+        let (path, rest) = readme[start + BEGIN.len()..].split_once(CLOSE)?;
+        let between = rest.strip_prefix('\n')?;
+        let (between, _) = between.split_once(END).filter(|(between, _)| !between.contains(BEGIN))?;
+        let end = readme.len() - rest.len() + 1 + between.len();
+        Some(Table { start, path: path.trim_start_matches(':').trim(), between, end })
     };
-    find().ok_or_else(|| format!("no `{BEGIN} {CLOSE}` with `{END}` after it"))
+    let tables = readme.match_indices(BEGIN).map(|(start, _)| table(start)).collect::<Option<Vec<_>>>();
+    tables.filter(|tables| !tables.is_empty()).ok_or_else(|| format!("no `{BEGIN} {CLOSE}` with `{END}` after it"))
 }
 
 #[cfg(test)]
@@ -140,13 +145,17 @@ mod tests {
     }
 
     #[test]
-    fn a_readme_keeps_what_surrounds_its_table() {
-        let readme = "a\n<!-- results -->\nold\n<!-- /results -->\nz\n";
-        let once = replace(readme, "x.json", &record()).unwrap();
-        let (path, between) = shown(&once).unwrap();
-        assert_eq!((path, between), ("x.json", results(&record()).unwrap().as_str()));
-        assert!(once.starts_with("a\n<!-- results: x.json -->\n") && once.ends_with("\n<!-- /results -->\nz\n"), "{once}");
+    fn a_readme_keeps_what_surrounds_its_tables() {
+        let other = "<!-- results: y.json -->\nother\n<!-- /results -->\n";
+        let readme = format!("a\n{other}<!-- results -->\nold\n<!-- /results -->\nz\n");
+        let once = replace(&readme, "x.json", &record()).unwrap();
+        let made = results(&record()).unwrap();
+        assert_eq!(shown(&once).unwrap(), [("y.json", "other\n"), ("x.json", made.as_str())]);
+        let begins = once.starts_with(&format!("a\n{other}<!-- results: x.json -->\n"));
+        assert!(begins && once.ends_with("\n<!-- /results -->\nz\n"), "{once}");
         assert_eq!(replace(&once, "x.json", &record()).unwrap(), once);
+        assert!(replace(&once, "z.json", &record()).unwrap_err().contains("z.json"));
         assert!(shown("a").is_err() && shown("<!-- results -->\n").is_err());
+        assert!(shown(&format!("<!-- results -->\n{other}")).is_err(), "the first has no end");
     }
 }

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use quantloom::machine::{Ceilings, Facts, ceilings};
+use quantloom::machine::{Ceilings, Facts, ceilings, processor};
 use quantloom::measure::activations;
 use quantloom::pool::Pool;
 use quantloom::registry::{self, Format};
@@ -37,7 +37,7 @@ pub fn measure(args: &Args, threads: usize) -> Result<Record> {
     let ceilings = Ceilings::measure(registry::best_isa().name, threads, ceilings::BUDGET);
     let record = Record {
         began,
-        processor: Facts::detect().processor,
+        processor: processor(),
         peers,
         runs: vec![Run {
             threads,
@@ -64,6 +64,15 @@ pub fn measure(args: &Args, threads: usize) -> Result<Record> {
         }
     }
     Ok(session.record)
+}
+
+/// The processor's name, and that of its card, if it has one: makers give many processors one name.
+fn processor() -> String {
+    let name = Facts::detect().processor;
+    match processor::here().ok().and_then(|known| known.card) {
+        Some(card) => format!("{name} ({})", card.name),
+        None => name,
+    }
 }
 
 /// Whether Rust was compiled for this processor: candle chooses its kernels when it runs, but what surrounds them is as the compiler made it.

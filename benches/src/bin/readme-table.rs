@@ -1,4 +1,4 @@
-//! `readme-table RECORD.json README.md`: writes the results of a record into a README, between its two comments.
+//! `readme-table RECORD.json README.md`: writes the results of a record into a README, between the two comments of its table.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -126,7 +126,9 @@ mod tests {
         let mut walk = Walk::new(weights, kernel.into(), &groups, 1);
         if let Some(arguments) = arguments {
             walk.arguments = arguments;
-            walk.blocking = Blocking { tiles_a_call: 3, tiles_a_chunk: 7, ..walk.blocking };
+            walk.blocking = Blocking { tiles_a_call: 3, ..walk.blocking };
+            let tiles = walk.ends[walk.ends.len() - 1];
+            walk.ends = (7..tiles).step_by(7).chain([tiles]).collect();
         }
         let mut y = vec![f32::NAN; batch * weights.n()];
         let out = Output { values: y.as_mut_ptr(), n: weights.n(), batch };
