@@ -12,8 +12,15 @@ const COLUMNS: usize = 4;
 const PANEL: (u32, u32) = (340, 260);
 const LEGEND: i32 = 56;
 /// One for each contender, ours first: distinct for most who see colours differently.
-const COLOURS: [RGBColor; 5] =
-    [RGBColor(213, 94, 0), RGBColor(0, 114, 178), RGBColor(86, 180, 233), RGBColor(0, 158, 115), RGBColor(204, 121, 167)];
+const COLOURS: [RGBColor; 7] = [
+    RGBColor(213, 94, 0),
+    RGBColor(0, 114, 178),
+    RGBColor(86, 180, 233),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(230, 159, 0),
+    RGBColor(0, 0, 0),
+];
 const LIMIT: RGBColor = RGBColor(110, 110, 110);
 
 /// Draws the first shape of the first run of a record, as SVG.
@@ -70,7 +77,13 @@ impl<'a> Picture<'a> {
     fn size(&self) -> (u32, u32) {
         let columns = self.panels.len().clamp(1, COLUMNS);
         let rows = self.panels.len().div_ceil(columns);
-        (PANEL.0 * columns.max(2) as u32, PANEL.1 * rows as u32 + LEGEND as u32)
+        let legend = self.strokes().map(|(name, _)| stroke_width(name)).sum::<i32>() as u32;
+        ((PANEL.0 * columns.max(2) as u32).max(legend), PANEL.1 * rows as u32 + LEGEND as u32)
+    }
+
+    /// What the legend explains.
+    fn strokes(&self) -> impl Iterator<Item = (&'a str, RGBColor)> {
+        self.names.iter().copied().zip(COLOURS).chain([("limit of quantloom", LIMIT)])
     }
 
     fn draw(&self, root: &Area<'_>, title: &str) -> Result<(), Box<dyn std::error::Error>> {
@@ -89,10 +102,10 @@ impl<'a> Picture<'a> {
     fn legend<'b>(&self, area: &Area<'b>, title: &str) -> Drawn<'b> {
         area.draw(&Text::new(title.to_owned(), (12, 8), ("sans-serif", 16)))?;
         let mut x = 12;
-        for (name, colour) in self.names.iter().copied().zip(COLOURS).chain([("limit of quantloom", LIMIT)]) {
+        for (name, colour) in self.strokes() {
             area.draw(&PathElement::new([(x, 42), (x + 22, 42)], colour.stroke_width(3)))?;
             area.draw(&Text::new(name.to_owned(), (x + 28, 35), ("sans-serif", 14)))?;
-            x += 48 + 8 * name.len() as i32;
+            x += stroke_width(name);
         }
         Ok(())
     }
@@ -117,6 +130,11 @@ impl<'a> Picture<'a> {
         }
         Ok(())
     }
+}
+
+/// The room that a stroke and its name take in the legend.
+fn stroke_width(name: &str) -> i32 {
+    48 + 8 * name.len() as i32
 }
 
 /// 10⁹ operations per second.

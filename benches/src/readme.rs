@@ -1,7 +1,7 @@
 //! The table of results in a README, made from a record. It lies between two comments, the first of which names the record:
 //! `<!-- results: PATH -->` and `<!-- /results -->`. A first comment without a path is for a table that nothing has made yet.
 
-use crate::record::{Case, Record, Run};
+use crate::record::{Case, IK, Record, Run};
 use crate::shape::Shape;
 
 /// What the table shows, on one thread.
@@ -44,12 +44,22 @@ fn formats(run: &Run) -> Vec<&str> {
 
 fn introduction(record: &Record, run: &Run) -> String {
     let (processor, read, int8) = (&record.processor, run.read_gbps, run.int8_gops);
+    let peers = peers(run);
     format!(
         "One thread of {processor}, weights of {SHAPE}, class `int8`, medians. GB/s are of stored bytes. In the same run the core\n\
          reads {read:.1} GB/s and its dot unit does {int8:.0} Gop/s at best. In brackets the fraction of what these two allow: reading the\n\
-         packed weights, or the arithmetic, whichever takes longer. Then the speed as a multiple of the best of llama.cpp, with weights\n\
-         repacked or not, and candle, measured in turn with ours in that run.\n\n"
+         packed weights, or the arithmetic, whichever takes longer. Then the speed as a multiple of the best of \
+         {peers}, measured in turn with ours in that run.\n\n"
     )
+}
+
+/// Who was measured beside ours, with a break where the line is full.
+fn peers(run: &Run) -> &'static str {
+    if run.cases.iter().any(|case| case.times(IK).is_some()) {
+        "llama.cpp and\nik_llama.cpp, each with weights repacked or not, and candle"
+    } else {
+        "llama.cpp, with weights\nrepacked or not, and candle"
+    }
 }
 
 /// Speed, fraction of the limit, and ratio to the best peer; none if we were not measured.
@@ -119,6 +129,14 @@ mod tests {
         assert!(text.ends_with(row), "{text}");
         assert!(text.contains("reads 10.0 GB/s and its dot unit does 900 Gop/s"), "{text}");
         assert!(results(&sample()).unwrap_err().contains("4096x4096"));
+    }
+
+    #[test]
+    fn a_table_says_whose_speed_was_compared() {
+        let mut record = record();
+        assert!(results(&record).unwrap().contains("llama.cpp, with weights\nrepacked or not, and candle, measured"));
+        record.runs[0].cases[1].times[1].name = IK.to_owned();
+        assert!(results(&record).unwrap().contains("llama.cpp and\nik_llama.cpp, each with"));
     }
 
     #[test]

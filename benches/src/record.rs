@@ -10,6 +10,9 @@ use crate::shape::Shape;
 /// The contender that is this project.
 pub const OURS: &str = "quantloom";
 
+/// The contender that takes part if it is asked for. With repacked weights its name is longer.
+pub const IK: &str = "ik_llama.cpp";
+
 /// One run.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Record {

@@ -84,7 +84,7 @@ pub enum Kind {
 }
 
 /// A variant to begin with.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Start {
     /// `isa`: name of the instruction set.
     pub isa: String,
@@ -98,12 +98,21 @@ pub struct Start {
     /// `batch`: a size or a list of sizes. The variant is the default for batches from each of them up, until another start of the same
     /// instruction set and numerics says a larger one.
     pub batch: Vec<usize>,
+    /// `bits`: for packed weights of at most so many bits each, scales included, and before a start that does not say it; at most 32.
+    /// Without it, for all.
+    pub bits: Option<f64>,
     /// `far`: how many bytes ahead weights are prefetched into the second-level cache. Without it, the distance that the variant has
     /// anywhere.
     pub far: Option<usize>,
     /// `near`: how many bytes ahead weights are prefetched into the first-level cache. Without it, the distance that the variant has
     /// anywhere.
     pub near: Option<usize>,
+    /// `tiles`: how many tiles are read segment by segment in turn, so that they share the activations of each. Without it, as many as
+    /// suit the caches; with 1, weights are read as they lie.
+    pub tiles: Option<usize>,
+    /// `keep`: whether activations are touched between uses, so that weights that stream through the first-level cache do not throw
+    /// them out. Without it not.
+    pub keep: bool,
 }
 
 impl Kind {

@@ -9,7 +9,7 @@ use quantloom_bench::shape::Shape;
 
 use crate::contender::Result;
 
-/// Compares quantloom with llama.cpp and candle, in turn and on the same weights.
+/// Compares quantloom with llama.cpp, candle and, if asked to, ik_llama.cpp, in turn and on the same weights.
 #[derive(Debug, Parser)]
 pub struct Args {
     /// Four formats in one shape on one thread: under three minutes
@@ -30,6 +30,9 @@ pub struct Args {
     /// Seconds for one case, all contenders together
     #[arg(long)]
     seconds: Option<f64>,
+    /// A checkout of ik_llama.cpp that has been built, or its build folder: one more contender
+    #[arg(long, value_name = "FOLDER")]
+    pub ik: Option<PathBuf>,
     /// Where to write the record
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,

@@ -35,6 +35,11 @@ pub trait Contender {
     /// What the last multiplication gave, `[batch, n]`.
     fn output(&self) -> Result<Vec<f32>>;
 
+    /// Whether the user has built it, so that a wrong output says nothing of ours: it is then left out.
+    fn foreign(&self) -> bool {
+        false
+    }
+
     /// The kernel that ran, if that can be told.
     fn kernel(&self) -> Option<String> {
         None

@@ -1,11 +1,14 @@
-//! Ours beside llama.cpp and candle: `cargo bench -p quantloom-bench --features peers`. `docs/benchmarks.md` says what is compared.
+//! Ours beside llama.cpp, candle and ik_llama.cpp: `cargo bench -p quantloom-bench --features peers`. `docs/benchmarks.md` says what is compared.
 
 mod args;
 mod candle;
 mod contender;
+mod ggml;
+mod ik;
 mod llama;
 mod ours;
 mod rounds;
+mod weights;
 mod worker;
 
 use std::env;
@@ -31,7 +34,7 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<ExitCode> {
     if let (Some(file), Some(threads)) = (&args.worker, args.worker_threads) {
-        worker::measure(&args.cases(), threads, args.budget()?)?.save(file)?;
+        worker::measure(args, threads)?.save(file)?;
         return Ok(ExitCode::SUCCESS);
     }
     for path in args.json.iter().chain(&args.plot) {

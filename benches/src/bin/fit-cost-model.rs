@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use clap::Parser;
-use quantloom::machine::Facts;
+use quantloom::machine::{Facts, processor};
 use quantloom::registry::{self, Isa, Numerics};
 use quantloom::tune::cost::{self, Model};
 use quantloom_bench::cost::fit::fit;
@@ -90,6 +90,7 @@ fn model(isa: &Isa, numerics: Numerics, samples: &[Sample], cases: &CostModel, f
         isa: isa.name.to_owned(),
         numerics: numerics.name().to_owned(),
         processor: facts.processor.clone(),
+        card: processor::here().ok().and_then(|known| known.card).map_or_else(String::new, |card| card.name.to_owned()),
         measured: humantime::format_rfc3339_seconds(SystemTime::now()).to_string()[..10].to_owned(),
         samples: fitted.len(),
         median: quality.error[0],

@@ -25,7 +25,7 @@ fn digits(value: f64) -> String {
 }
 
 fn row(model: &Model) -> String {
-    let Model { isa, numerics, processor, measured, samples, median, p90, error, nanoseconds: cost } = model;
+    let Model { isa, numerics, processor, card, measured, samples, median, p90, error, nanoseconds: cost } = model;
     let terms = [
         ("streamed", cost.streamed),
         ("exposed", cost.exposed),
@@ -43,6 +43,7 @@ fn row(model: &Model) -> String {
          isa         = {isa:?}\n\
          numerics    = {numerics:?}\n\
          processor   = {processor:?}\n\
+         card        = {card:?}\n\
          measured    = {measured:?}\n\
          samples     = {samples}\n\
          median      = {}\n\
@@ -65,6 +66,7 @@ mod tests {
             isa: isa.to_owned(),
             numerics: "int8".to_owned(),
             processor: "one \"of\" ours".to_owned(),
+            card: "ours".to_owned(),
             measured: "2026-11-20".to_owned(),
             samples,
             median: 0.05,

@@ -75,8 +75,14 @@ pub struct Start {
     pub tile: &'static str,
     /// It is the default from each of these batch sizes up, until another start's larger one.
     pub batch: &'static [usize],
+    /// It is for packed weights of at most so many bits each, scales included, and goes before one that is for all.
+    pub bits: Option<f64>,
     /// How many bytes ahead weights are prefetched into the second-level cache; `None`: as anywhere.
     pub far: Option<usize>,
     /// How many bytes ahead weights are prefetched into the first-level cache; `None`: as anywhere.
     pub near: Option<usize>,
+    /// How many tiles are read in turn; `None`: as many as suit the caches.
+    pub tiles: Option<usize>,
+    /// Whether activations are kept in the first-level cache.
+    pub keep: bool,
 }

@@ -127,17 +127,19 @@ pub fn prefetch_head<const FAR: bool, const NEAR: bool>(unit: &[u8], len: usize,
     }
 }
 
-/// Touches the activations of units that are used half a tile, or another part of one, later: `touches` times a tile each, the use
-/// included. Weights that stream through the first-level cache would throw them out between uses, and a line that comes from the second-level
-/// cache takes as long as one of weights.
+/// Touches the activations of units that are used later, `stride` units from each other: half a tile later if the stride is half of the
+/// units, and so on. Weights that stream through the first-level cache would throw them out between uses, and a line that comes from the
+/// second-level cache takes as long as one of weights.
 #[inline]
-pub fn touch<T>(columns: &[T], unit: usize, touches: usize) {
-    for touch in 1..touches {
-        let later = unit + columns.len() * touch / touches;
+pub fn touch<T>(columns: &[T], unit: usize, stride: usize) {
+    let mut ahead = stride;
+    while ahead < columns.len() {
+        let later = unit + ahead;
         let place = columns.as_ptr().wrapping_add(if later < columns.len() { later } else { later - columns.len() });
         for line in (0..size_of::<T>()).step_by(crate::abi::ALIGNMENT) {
             prefetch::<false, true>(place.cast::<u8>().wrapping_add(line), Ahead { far: 0, near: 0 });
         }
+        ahead += stride;
     }
 }
 

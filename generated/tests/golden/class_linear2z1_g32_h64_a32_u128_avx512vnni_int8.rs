@@ -46,21 +46,30 @@ pub const INT8_DIRECT_R64C1_BOTH_COUNTS: abi::Counts = abi::Counts {
     ahead: 9216,
     unit: abi::Operations {
         broadcasts: 52,
-        vectors: 48,
+        loads: 48,
+        stores: 0,
         products: 128,
-        others: 288,
+        floats: 32,
+        converts: 32,
+        integers: 224,
     },
     unpacking: abi::Operations {
         broadcasts: 0,
-        vectors: 0,
+        loads: 0,
+        stores: 0,
         products: 0,
-        others: 0,
+        floats: 0,
+        converts: 0,
+        integers: 0,
     },
     sums: abi::Operations {
         broadcasts: 0,
-        vectors: 8,
+        loads: 4,
+        stores: 4,
         products: 0,
-        others: 4,
+        floats: 4,
+        converts: 0,
+        integers: 0,
     },
 };
 /// 64 rows by 1 columns, class `int8`.
@@ -89,6 +98,7 @@ pub fn int8_direct_r64c1_both(
             near: arguments.near as isize,
         },
     };
+    let stride = units.div_ceil(arguments.touches);
     for round in 0..tile_count.div_ceil(arguments.tiles) {
         let first_tile = round * arguments.tiles;
         let last_tile = tile_count.min(first_tile + arguments.tiles);
@@ -110,7 +120,7 @@ pub fn int8_direct_r64c1_both(
                     let mut sum3_0 = lanes::zero_f();
                     for unit in first..last {
                         let columns = &group_columns[unit];
-                        touch(group_columns, unit, arguments.touches);
+                        touch(group_columns, unit, stride);
                         let unit0 = &panel0[unit];
                         let unit1 = &panel1[unit];
                         let unit2 = &panel2[unit];

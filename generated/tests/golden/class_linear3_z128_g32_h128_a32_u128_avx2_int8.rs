@@ -49,21 +49,30 @@ pub const INT8_DIRECT_R32C1_BOTH_COUNTS: abi::Counts = abi::Counts {
     ahead: 6656,
     unit: abi::Operations {
         broadcasts: 52,
-        vectors: 192,
+        loads: 192,
+        stores: 0,
         products: 272,
-        others: 432,
+        floats: 48,
+        converts: 80,
+        integers: 304,
     },
     unpacking: abi::Operations {
         broadcasts: 0,
-        vectors: 0,
+        loads: 0,
+        stores: 0,
         products: 0,
-        others: 0,
+        floats: 0,
+        converts: 0,
+        integers: 0,
     },
     sums: abi::Operations {
         broadcasts: 0,
-        vectors: 8,
+        loads: 4,
+        stores: 4,
         products: 0,
-        others: 4,
+        floats: 4,
+        converts: 0,
+        integers: 0,
     },
 };
 /// 32 rows by 1 columns, class `int8`.
@@ -92,6 +101,7 @@ pub fn int8_direct_r32c1_both(
             near: arguments.near as isize,
         },
     };
+    let stride = units.div_ceil(arguments.touches);
     let mut sum = &mut [lanes::zero_f(); 4];
     for round in 0..tile_count.div_ceil(arguments.tiles) {
         let first_tile = round * arguments.tiles;
@@ -112,7 +122,7 @@ pub fn int8_direct_r32c1_both(
                     sum[3] = lanes::zero_f();
                     for unit in first..last {
                         let columns = &group_columns[unit];
-                        touch(group_columns, unit, arguments.touches);
+                        touch(group_columns, unit, stride);
                         let unit0 = &panel0[unit];
                         let unit1 = &panel0[unit];
                         let unit2 = &panel1[unit];

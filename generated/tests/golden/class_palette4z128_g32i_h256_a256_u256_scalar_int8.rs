@@ -49,21 +49,30 @@ pub const INT8_DIRECT_R16C1_COUNTS: abi::Counts = abi::Counts {
     ahead: 0,
     unit: abi::Operations {
         broadcasts: 1168,
-        vectors: 656,
+        loads: 656,
+        stores: 0,
         products: 4096,
-        others: 6304,
+        floats: 272,
+        converts: 400,
+        integers: 5632,
     },
     unpacking: abi::Operations {
         broadcasts: 0,
-        vectors: 0,
+        loads: 0,
+        stores: 0,
         products: 0,
-        others: 0,
+        floats: 0,
+        converts: 0,
+        integers: 0,
     },
     sums: abi::Operations {
         broadcasts: 0,
-        vectors: 32,
+        loads: 16,
+        stores: 16,
         products: 0,
-        others: 16,
+        floats: 16,
+        converts: 0,
+        integers: 0,
     },
 };
 /// 16 rows by 1 columns, class `int8`.
@@ -81,6 +90,7 @@ pub fn int8_direct_r16c1(
     let outs: &mut [[[[[f32; 1]; 16]; 1]; 1]] = bytemuck::cast_slice_mut(out);
     let (tile_count, group_count) = (tiles.len() / (1 * units), groups.len() / units);
     let palette = lanes::palette(&palette.bytes);
+    let stride = units.div_ceil(arguments.touches);
     for round in 0..tile_count.div_ceil(arguments.tiles) {
         let first_tile = round * arguments.tiles;
         let last_tile = tile_count.min(first_tile + arguments.tiles);
@@ -96,8 +106,18 @@ pub fn int8_direct_r16c1(
                         let mut sum0_0 = lanes::zero_f();
                         for unit in first..last {
                             let columns = &group_columns[unit];
-                            touch(group_columns, unit, arguments.touches);
+                            touch(group_columns, unit, stride);
                             let unit0 = &panel0[unit];
+                            if part == 0 {
+                                prefetch_head::<
+                                    false,
+                                    true,
+                                >(
+                                    bytemuck::bytes_of(unit0),
+                                    160,
+                                    Ahead { far: 0, near: 0 },
+                                );
+                            }
                             {
                                 let span = 0;
                                 let mut t0_0 = lanes::zero_f();

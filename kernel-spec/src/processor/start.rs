@@ -3,8 +3,11 @@
 use super::{Known, Start};
 use crate::diagnostic::{Sink, Span};
 use crate::isa::Isa;
-use crate::kernels::{MAX_DISTANCE, Numerics, Set, Variant, find_isa, read_batches};
+use crate::kernels::{MAX_DISTANCE, MAX_TILES, Numerics, Schedule, Set, Variant, find_isa, read_batches};
 use crate::walk::{At, Node};
+
+/// Most bits of a weight.
+const MAX_BITS: f64 = 32.0;
 
 /// A start and where its parts are written.
 struct Written {
@@ -14,8 +17,13 @@ struct Written {
 }
 
 impl Written {
-    /// Whether they are for the same instruction set and numerics.
+    /// Whether they are for the same instruction set, numerics and bits.
     fn is_beside(&self, other: &Self) -> bool {
+        self.of_same_class(other) && self.start.bits == other.start.bits
+    }
+
+    /// Whether they are for the same instruction set and numerics.
+    fn of_same_class(&self, other: &Self) -> bool {
         self.start.isa == other.start.isa && self.start.numerics == other.start.numerics
     }
 }
@@ -37,11 +45,23 @@ fn read_start(node: &Node<'_>, arch: &str, known: &Known<'_>, sink: &mut Sink) -
     let numerics = numerics.and_then(|node| node.choice(sink, &Numerics::ALL.map(|word| (word.name(), word))));
     let name = table.need("variant");
     let batch = table.need("batch").and_then(|node| read_batches(&node, sink));
+    let bits = table.get("bits").and_then(|node| read_bits(&node, sink));
     let far = table.get("far").and_then(|node| node.count(sink, 0..=MAX_DISTANCE));
     let near = table.get("near").and_then(|node| node.count(sink, 0..=MAX_DISTANCE));
+    let tiles = table.get("tiles").and_then(|node| node.count(sink, 1..=MAX_TILES));
+    let keep = table.get("keep").and_then(|node| node.flag(sink));
     table.finish(sink);
     let (isa, numerics) = (isa?, numerics?.value);
-    let variant = read_variant(&name?, isa, numerics, known, sink)?;
+    let name = name?;
+    let variant = read_variant(&name, isa, numerics, known, sink)?;
+    let takes = |wanted: bool, span: Option<Span>, key: &str, sink: &mut Sink| {
+        if let Some(span) = span.filter(|_| !wanted) {
+            sink.error(span, format!("`{key}` is an argument that the variant does not take")).also(name.span, "the variant");
+        }
+    };
+    takes(variant.prefetch.is_far(), far.as_ref().map(|at| at.span), "far", sink);
+    takes(variant.prefetch.is_near(), near.as_ref().map(|at| at.span), "near", sink);
+    takes(variant.schedule == Schedule::Direct, keep.as_ref().map(|at| at.span), "keep", sink);
     let batch = batch?;
     let start = Start {
         isa: isa.name.clone(),
@@ -49,10 +69,22 @@ fn read_start(node: &Node<'_>, arch: &str, known: &Known<'_>, sink: &mut Sink) -
         schedule: variant.schedule,
         tile: variant.tile_name(),
         batch: batch.iter().map(|at| at.value).collect(),
+        bits,
         far: far.map(|at| at.value),
         near: near.map(|at| at.value),
+        tiles: tiles.map(|at| at.value),
+        keep: keep.is_some_and(|at| at.value),
     };
     Some(Written { start, span: node.span, batch })
+}
+
+fn read_bits(node: &Node<'_>, sink: &mut Sink) -> Option<f64> {
+    let bits = node.number(sink)?.value;
+    if !(bits > 0.0 && bits <= MAX_BITS) {
+        sink.error(node.span, format!("`bits` must be above 0 and at most {MAX_BITS}"));
+        return None;
+    }
+    Some(bits)
 }
 
 fn read_isa<'i>(node: &Node<'_>, arch: &str, isas: &'i [Isa], sink: &mut Sink) -> Option<&'i Isa> {
@@ -112,8 +144,10 @@ fn check(starts: &[Written], sink: &mut Sink) {
                 sink.error(batch.span, "two starts from the same batch").also(first.span, "the first");
             }
         }
-        let begins = |other: &&Written| other.is_beside(written) && other.start.batch.contains(&1);
-        if before().next().is_none() && !starts.iter().any(|other| begins(&other)) {
+        let begins =
+            |other: &Written| other.of_same_class(written) && other.start.bits.is_none() && other.start.batch.contains(&1);
+        let is_first = !starts[..i].iter().any(|other| other.of_same_class(written));
+        if is_first && !starts.iter().any(begins) {
             let Start { isa, numerics, .. } = &written.start;
             sink.error(written.span, format!("no `{}` start for `{isa}` is from batch 1", numerics.name()))
                 .help("give the start for single columns `batch = 1`");

@@ -136,14 +136,16 @@ impl Layout {
     /// Writes `per_unit` words a unit and column into the array at byte `at` of each unit, whose fastest axis is the column. `columns`
     /// are `cols` columns of words, one after the other.
     fn weave(&self, group: &mut [u8], at: usize, per_unit: usize, columns: &[u32]) {
-        /// With a constant number of columns every word is one load and one store.
+        /// With a constant number of columns every word is one load and one store; without closures, which other codegen units might call.
         fn weave<const COLS: usize>(group: &mut [u8], unit_bytes: usize, at: usize, per_unit: usize, columns: &[u32]) {
             let length = columns.len() / COLS;
-            for (unit, start) in group.chunks_exact_mut(unit_bytes).zip((0..length).step_by(per_unit)) {
-                let columns: [&[u32]; COLS] = std::array::from_fn(|column| &columns[column * length + start..][..per_unit]);
+            for (index, unit) in group.chunks_exact_mut(unit_bytes).enumerate() {
                 let words: &mut [[[u8; 4]; COLS]] = bytemuck::cast_slice_mut(&mut unit[at..][..4 * COLS * per_unit]);
-                for (index, words) in words.iter_mut().enumerate() {
-                    *words = columns.map(|column| column[index].to_ne_bytes());
+                for column in 0..COLS {
+                    let values = &columns[column * length + index * per_unit..][..per_unit];
+                    for (words, value) in words.iter_mut().zip(values) {
+                        words[column] = value.to_ne_bytes();
+                    }
                 }
             }
         }

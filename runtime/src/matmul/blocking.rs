@@ -9,14 +9,17 @@ use super::activations::Groups;
 use crate::machine::Caches;
 use crate::weights::{Layout, Weights};
 
-/// Weights that one chunk of work reads, so that taking a chunk costs nothing beside it.
+/// Weights that one chunk of work reads at least, so that taking a chunk costs nothing beside it.
 const CHUNK_BYTES: usize = 128 << 10;
-/// Chunks a thread: the last ones even out what the system took from a thread.
+/// Chunks a thread at least, where there is so much work.
 const CHUNKS_A_THREAD: usize = 4;
+/// Each chunk is so small a part of what is left, for each thread: long streams at first, then short ones, which even out what the
+/// system took from a thread. Chunks of one size that do so take 5% longer at batch 1.
+const SHARE: usize = 2;
 /// Tiles of a call whose activations do not stay in the first-level cache: they share each segment of them.
 const SHARING_TILES: usize = 8;
-/// Touches of activations for a use, at most: with eight, they cost more than they save.
-const MOST_TOUCHES: usize = 4;
+/// Touches of activations for a use, at most: more cost more than they save.
+const MOST_TOUCHES: usize = 2;
 /// Column groups that use an unpacked segment at least, where columns are split to keep threads busy.
 const LEAST_GROUPS: usize = 8;
 
@@ -27,8 +30,8 @@ pub struct Blocking {
     pub tiles_a_turn: usize,
     /// Row tiles of one call of the kernel.
     pub tiles_a_call: usize,
-    /// Row tiles of a chunk of work.
-    pub tiles_a_chunk: usize,
+    /// Row tiles of the smallest chunk of work.
+    pub least_tiles: usize,
     /// Column groups of a chunk of work.
     pub groups_a_block: usize,
     /// How often activations are touched while a tile is read.
@@ -36,12 +39,15 @@ pub struct Blocking {
 }
 
 impl Blocking {
-    /// Of a multiplication by `threads` threads.
-    pub fn new(weights: &Weights, launch: Launch, groups: &Groups, threads: usize) -> Self {
+    /// Of a multiplication by `threads` threads, and the row tiles at which its chunks end.
+    pub fn new(weights: &Weights, launch: Launch, groups: &Groups, threads: usize) -> (Self, Vec<usize>) {
         static CACHES: LazyLock<Caches> = LazyLock::new(Caches::detect);
         let work = Work::new(launch.kernel, weights.n(), weights.k(), groups.count(), threads);
-        Work { packed_for_call: weights.layout() == Layout::Stored, tiles_a_turn: launch.tiles, keep: launch.keep, ..work }
-            .blocking(&CACHES)
+        let packed_for_call = weights.layout() == Layout::Stored;
+        let work = Work { packed_for_call, tiles_a_turn: launch.tiles, keep: launch.keep, ..work };
+        let blocking = work.blocking(&CACHES);
+        let ends = work.ends(blocking.least_tiles);
+        (blocking, ends)
     }
 }
 
@@ -99,10 +105,22 @@ impl Work {
         let suitable = if resident || self.packed_for_call { 1 } else { SHARING_TILES.min(kept) };
         let tiles_a_turn = if self.tiles_a_turn == 0 { suitable } else { self.tiles_a_turn }.min(fair);
         let enough = (CHUNK_BYTES / self.tile_bytes / groups_a_block).max(1);
-        let tiles_a_chunk = enough.min(fair).max(tiles_a_turn);
-        let tiles_a_call = if self.packed_for_call { 1 } else { kept.min(tiles_a_chunk) }.max(tiles_a_turn);
+        let least_tiles = enough.min(fair).max(tiles_a_turn);
+        let tiles_a_call = if self.packed_for_call { 1 } else { kept }.max(tiles_a_turn);
         let touches = if self.keep && tiles_a_turn == 1 { self.touches(groups_a_block, caches) } else { 1 };
-        Blocking { tiles_a_turn, tiles_a_call, tiles_a_chunk, groups_a_block, touches }
+        Blocking { tiles_a_turn, tiles_a_call, least_tiles, groups_a_block, touches }
+    }
+
+    /// The row tiles at which chunks end, the first longer than the last.
+    pub fn ends(&self, least: usize) -> Vec<usize> {
+        let mut ends = Vec::new();
+        let mut taken = 0;
+        while taken < self.tiles {
+            let share = (self.tiles - taken) / (SHARE * self.threads);
+            taken = self.tiles.min(taken + share.next_multiple_of(least).max(least));
+            ends.push(taken);
+        }
+        ends
     }
 
     /// As many as keep activations in the first-level cache, if not too many.
@@ -145,8 +163,21 @@ mod tests {
     }
 
     fn chunks(tiles: usize, groups: usize, threads: usize) -> usize {
-        let blocking = work(tiles, groups, threads).blocking(&CACHES);
-        tiles.div_ceil(blocking.tiles_a_chunk) * groups.div_ceil(blocking.groups_a_block)
+        let work = work(tiles, groups, threads);
+        let blocking = work.blocking(&CACHES);
+        work.ends(blocking.least_tiles).len() * groups.div_ceil(blocking.groups_a_block)
+    }
+
+    #[test]
+    fn chunks_cover_all_tiles_and_become_shorter() {
+        for (tiles, threads, least) in [(1, 1, 1), (7, 2, 1), (256, 2, 4), (255, 64, 8), (100, 3, 200)] {
+            let ends = work(tiles, 1, threads).ends(least);
+            let lengths = ends.iter().scan(0, |start, &end| Some(end - std::mem::replace(start, end))).collect::<Vec<_>>();
+            assert_eq!(ends.last(), Some(&tiles));
+            assert!(lengths.is_sorted_by(|one, next| one >= next && *next > 0), "{lengths:?}");
+            let whole = &lengths[..lengths.len() - 1];
+            assert!(whole.iter().all(|length| length.is_multiple_of(least)), "{lengths:?} in steps of {least}");
+        }
     }
 
     #[test]
@@ -168,10 +199,8 @@ mod tests {
 
     #[test]
     fn activations_in_the_first_level_cache_need_not_be_shared() {
-        let alone = Work { group_bytes: 8 << 10, ..work(512, 1, 1) }.blocking(&CACHES);
-        assert_eq!(alone.tiles_a_turn, 1);
-        assert_eq!(alone.tiles_a_call, alone.tiles_a_chunk, "a call reads all of a chunk, one tile after the other");
-        let shared = work(512, 1, 1).blocking(&CACHES);
-        assert!(shared.tiles_a_turn > 1 && shared.tiles_a_turn <= shared.tiles_a_call);
+        let alone = Work { group_bytes: 8 << 10, ..work(512, 1, 1) };
+        assert_eq!(alone.blocking(&CACHES).tiles_a_turn, 1);
+        assert!(work(512, 1, 1).blocking(&CACHES).tiles_a_turn > 1);
     }
 }

@@ -1,7 +1,8 @@
 //! Which kernel runs: the caller's, or what a look-up finds.
 
-use super::{Launch, Request, Source, Used};
+use super::{Request, Source, Used};
 use crate::error::{Error, Result};
+use crate::machine::processor;
 use crate::pool::Pool;
 use crate::registry::{self, Format, Isa, Kernel, Numerics};
 use crate::tune::{self, Key, Lookup};
@@ -20,6 +21,7 @@ pub fn select(weights: &Weights, batch: usize, request: &Request, pool: &Pool) -
             Err(no_kernel(weights.format(), &format!("the variant {} here", launch.kernel.name), request.numerics))
         };
     }
+    processor::here()?;
     let format = weights.format();
     let isa = request.isa.unwrap_or_else(|| registry::best_isa_of(format));
     let choices = tune::choices();
@@ -58,12 +60,6 @@ pub fn candidates_of(format: &'static Format, numerics: Numerics, isa: &'static 
         return Err(no_kernel(format, &format!("{numerics} on {} here", isa.name), numerics));
     }
     Ok(kernels)
-}
-
-/// The kernel that the card says is the default from the largest batch that is not larger than this one.
-pub fn default(kernels: &[&'static Kernel], batch: usize) -> Launch {
-    let from = |kernel: &&&Kernel| kernel.batch.iter().filter(|from| **from <= batch).max();
-    Launch::of(kernels.iter().filter(|kernel| from(kernel).is_some()).max_by_key(from).unwrap_or(&kernels[0]))
 }
 
 fn runs(kernel: &Kernel, weights: &Weights, request: &Request) -> bool {

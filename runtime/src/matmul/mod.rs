@@ -4,6 +4,7 @@ pub(crate) mod activations;
 pub(crate) mod blocking;
 mod dispatch;
 mod launch;
+mod start;
 pub(crate) mod tiles;
 
 use std::fmt;
@@ -13,9 +14,9 @@ use crate::pool::Pool;
 use crate::registry::{self, Format, Isa, Numerics};
 use crate::weights::Weights;
 
-pub(crate) use dispatch::default;
 pub use dispatch::{candidates, candidates_of, select};
 pub use launch::Launch;
+pub(crate) use start::{begun, changes, default};
 
 /// The name of the operation, as pins and the tuner's cache have it.
 pub const OPERATION: &str = "matmul";

@@ -28,34 +28,30 @@ struct Walk<'a> {
     kernel: &'static Kernel,
     arguments: Arguments,
     groups: &'a Groups,
-    tiles: usize,
     blocking: Blocking,
+    /// The tiles at which chunks of rows end.
+    ends: Vec<usize>,
 }
 
 impl<'a> Walk<'a> {
     fn new(weights: &'a Weights, launch: Launch, groups: &'a Groups, threads: usize) -> Self {
         let Launch { kernel, far, near, .. } = launch;
-        let tiles = weights.n().div_ceil(kernel.rows);
-        let blocking = Blocking::new(weights, launch, groups, threads);
+        let (blocking, ends) = Blocking::new(weights, launch, groups, threads);
         let arguments = Arguments { tiles: blocking.tiles_a_turn, far, near, touches: blocking.touches };
-        Self { weights, kernel, arguments, groups, tiles, blocking }
-    }
-
-    fn row_chunks(&self) -> usize {
-        self.tiles.div_ceil(self.blocking.tiles_a_chunk)
+        Self { weights, kernel, arguments, groups, blocking, ends }
     }
 
     fn chunks(&self) -> usize {
-        self.row_chunks() * self.groups.count().div_ceil(self.blocking.groups_a_block)
+        self.ends.len() * self.groups.count().div_ceil(self.blocking.groups_a_block)
     }
 
     /// One chunk of rows by one block of columns; chunks of one block follow each other, so that its activations stay cached.
     fn chunk(&self, index: usize, out: &Output) {
-        let (block, rows) = (index / self.row_chunks(), index % self.row_chunks());
+        let (block, rows) = (index / self.ends.len(), index % self.ends.len());
         let first = block * self.blocking.groups_a_block;
         let groups = first..self.groups.count().min(first + self.blocking.groups_a_block);
-        let end = self.tiles.min((rows + 1) * self.blocking.tiles_a_chunk);
-        for tile in (rows * self.blocking.tiles_a_chunk..end).step_by(self.blocking.tiles_a_call) {
+        let (start, end) = (rows.checked_sub(1).map_or(0, |before| self.ends[before]), self.ends[rows]);
+        for tile in (start..end).step_by(self.blocking.tiles_a_call) {
             self.call(tile..end.min(tile + self.blocking.tiles_a_call), groups.clone(), out);
         }
     }
@@ -130,7 +126,8 @@ mod tests {
         let mut walk = Walk::new(weights, kernel.into(), &groups, 1);
         if let Some(arguments) = arguments {
             walk.arguments = arguments;
-            walk.blocking = Blocking { tiles_a_call: 3, tiles_a_chunk: 7, ..walk.blocking };
+            walk.blocking.tiles_a_call = 3;
+            walk.ends = vec![weights.n().div_ceil(kernel.rows)];
         }
         let mut y = vec![f32::NAN; batch * weights.n()];
         let out = Output { values: y.as_mut_ptr(), n: weights.n(), batch };

@@ -18,7 +18,7 @@ pub fn field(
     effort: Effort,
     caches: &Caches,
 ) -> Vec<&'static Kernel> {
-    let Some(model) = Model::of(default.isa, default.numerics).filter(|_| effort == Effort::Quick) else {
+    let Some(model) = Model::here(default.isa, default.numerics).filter(|_| effort == Effort::Quick) else {
         return kernels.to_vec();
     };
     let problem = Problem { n: key.n, k: key.k, batch, threads: key.threads };
@@ -53,7 +53,7 @@ mod tests {
                 assert_eq!(of(Effort::Full).len(), kernels.len());
                 let quick = of(Effort::Quick);
                 assert!(quick.iter().any(|kernel| std::ptr::eq(*kernel, default)), "{}", default.name);
-                let modelled = Model::of(default.isa, Numerics::Exact).is_some();
+                let modelled = Model::here(default.isa, Numerics::Exact).is_some();
                 assert!(quick.len() <= if modelled { BEST + 2 } else { kernels.len() });
                 assert!(quick.is_sorted_by_key(|kernel| kernels.iter().position(|other| std::ptr::eq(*other, *kernel))));
             }

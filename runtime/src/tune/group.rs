@@ -67,7 +67,8 @@ impl<'a> Group<'a> {
     }
 
     fn bucket(&self, batch: usize) -> Bucket {
-        Bucket::of(batch, self.candidates.iter().copied())
+        let Kernel { isa, numerics, .. } = self.candidates[0];
+        Bucket::of(batch, matmul::changes(isa, *numerics, self.candidates.iter().copied()))
     }
 
     /// Whether another group is about the same problems, batch sizes apart.

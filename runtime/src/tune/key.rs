@@ -25,14 +25,14 @@ pub struct Bucket {
 const LADDER: [usize; 7] = [1, 4, 8, 16, 32, 64, 128];
 
 impl Bucket {
-    /// The bucket of a batch size, among `kernels` to choose from.
+    /// The bucket of a batch size, where the default changes at `changes`.
     #[must_use]
-    pub fn of<'a>(batch: usize, kernels: impl IntoIterator<Item = &'a Kernel>) -> Self {
+    pub fn of(batch: usize, changes: impl IntoIterator<Item = usize>) -> Self {
         let batch = batch.max(1);
         let rung = LADDER.partition_point(|&last| last < batch);
         let first = rung.checked_sub(1).map_or(1, |before| LADDER[before] + 1);
         let mut bucket = Self { first, last: LADDER.get(rung).copied().unwrap_or(usize::MAX) };
-        for &from in kernels.into_iter().flat_map(|kernel| kernel.batch) {
+        for from in changes {
             if from <= batch {
                 bucket.first = bucket.first.max(from);
             } else {
@@ -156,7 +156,7 @@ impl Key {
             isa: Cow::Borrowed(owner.name),
             n,
             k,
-            batch: Bucket::of(batch, registry::kernels(format).iter().filter(suits)),
+            batch: Bucket::of(batch, matmul::changes(owner, numerics, registry::kernels(format).iter().filter(suits))),
             threads,
         }
     }
@@ -187,20 +187,17 @@ mod numerics {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tune::fake;
 
     #[test]
     fn buckets_are_rungs_cut_where_the_default_changes() {
-        let names = |batches: &[usize], kernels: &[Kernel]| {
-            batches.iter().map(|&batch| Bucket::of(batch, kernels).to_string()).collect::<Vec<_>>()
+        let names = |batches: &[usize], changes: &[usize]| {
+            batches.iter().map(|&batch| Bucket::of(batch, changes.iter().copied()).to_string()).collect::<Vec<_>>()
         };
         assert_eq!(names(&[0, 1, 2, 4, 5, 8, 9], &[]), ["1", "1", "2-4", "2-4", "5-8", "5-8", "9-16"]);
         assert_eq!(names(&[16, 17, 32, 33, 64, 65], &[]), ["9-16", "17-32", "17-32", "33-64", "33-64", "65-128"]);
         assert_eq!(names(&[128, 129, usize::MAX], &[]), ["65-128", "129+", "129+"]);
-        let kernel = || fake::kernel(&fake::weights(1, 1), "any");
-        let kernels = [Kernel { batch: &[1, 6], ..kernel() }, Kernel { batch: &[5, 7, 200], ..kernel() }];
         assert_eq!(
-            names(&[4, 5, 6, 7, 8, 129, 199, 200], &kernels),
+            names(&[4, 5, 6, 7, 8, 129, 199, 200], &[1, 6, 5, 7, 200]),
             ["2-4", "5", "6", "7-8", "7-8", "129-199", "129-199", "200+"]
         );
     }
@@ -208,7 +205,7 @@ mod tests {
     #[test]
     fn bucket_names_are_read_back() {
         for batch in [1, 3, 7, 12, 30, 50, 100, 1000] {
-            let bucket = Bucket::of(batch, &[]);
+            let bucket = Bucket::of(batch, []);
             assert_eq!(bucket.to_string().parse(), Ok(bucket));
         }
         for wrong in ["", "0", "x", "5-4", "0-1", "-", "1-", "+", "0+", "1 - 2"] {

@@ -58,7 +58,7 @@ pub enum Silence {
     OtherBuild(String),
     /// The kernel that was chosen must not run on this machine.
     Quarantined(&'static str),
-    /// There is no model of the instruction set, or of weights in that layout.
+    /// There is no model of the instruction set on such a processor, or of weights in that layout.
     NoModel,
     /// No kernel is expected to beat the default by more than the model may be wrong.
     NoGain,
@@ -74,7 +74,7 @@ impl fmt::Display for Silence {
                 write!(f, "{kernel} was chosen, which is not in this build, or is not compared with the same default")
             }
             Self::Quarantined(kernel) => write!(f, "{kernel} was chosen, which is quarantined"),
-            Self::NoModel => write!(f, "there is no model of this instruction set and layout"),
+            Self::NoModel => write!(f, "there is no model of this processor, instruction set and layout"),
             Self::NoGain => write!(f, "no kernel is expected to beat the default by more than the model's error"),
         }
     }
@@ -190,7 +190,7 @@ impl<'a> Lookup<'a> {
     /// The cost model of a kernel, and the problem as it takes it; none for weights that are packed for the call.
     fn model(&self, kernel: &Kernel) -> Option<(&'static Model, Problem)> {
         let Key { n, k, threads, numerics, layout, .. } = self.key;
-        let model = Model::of(kernel.isa, numerics).filter(|_| layout == Layout::Packed)?;
+        let model = Model::here(kernel.isa, numerics).filter(|_| layout == Layout::Packed)?;
         Some((model, Problem { n, k, batch: self.batch, threads }))
     }
 
@@ -206,7 +206,7 @@ impl<'a> Lookup<'a> {
         let Some((model, problem)) = self.model(default) else { return Answer::Silent(Silence::NoModel) };
         let healthy = self.choices.variants().healthy(&self.candidates);
         let better = model.better_than(default, &healthy, &problem, &Facts::detect().caches);
-        better.map_or(Answer::Silent(Silence::NoGain), |kernel| Answer::Kernel(Launch::of(kernel)))
+        better.map_or(Answer::Silent(Silence::NoGain), |kernel| Answer::Kernel(matmul::begun(kernel)))
     }
 
     /// The card's default among the kernels that may run: of this instruction set, or of the next lower one that has any. Of all, if none

@@ -153,6 +153,8 @@ impl<'a> Kernel<'a> {
             let name = format_ident!("panel{panel}");
             quote!(let #name = &tiles[(tile * #panels + #panel) * units..][..units];)
         });
+        let stride =
+            (self.variant.schedule == Schedule::Direct).then(|| quote!(let stride = units.div_ceil(arguments.touches);));
         let memory = tile.memory();
         let stages = (self.variant.schedule == Schedule::Panel).then(|| {
             let stage = tile.stage_name(self.variant.numerics);
@@ -168,6 +170,7 @@ impl<'a> Kernel<'a> {
             let (tile_count, group_count) = (tiles.len() / (#panels * units), groups.len() / units);
             #palette
             #order
+            #stride
             #memory
             #stages
             for round in 0..tile_count.div_ceil(arguments.tiles) {
@@ -258,7 +261,7 @@ impl<'a> Kernel<'a> {
             Numerics::Int8 => tile.int8_unit(source),
         };
         let refs = (source == Source::Packed).then(|| self.unit_refs());
-        let heads = (tile.prefetch != Prefetch::None).then(|| self.prefetch_heads());
+        let heads = (source == Source::Packed).then(|| self.prefetch_heads());
         let add = tile.sums(
             |sum, vector, column| {
                 let (panel, part) = (tile.panel(vector), tile.part(vector));
@@ -273,7 +276,7 @@ impl<'a> Kernel<'a> {
             Source::Packed => quote! {
                 for unit in first..last {
                     let columns = &group_columns[unit];
-                    touch(group_columns, unit, arguments.touches);
+                    touch(group_columns, unit, stride);
                     #refs
                     #heads
                     #unit
@@ -295,10 +298,15 @@ impl<'a> Kernel<'a> {
         if self.tile.class.codes == Codes::None {
             return quote!();
         }
-        let (head, kind) = (self.tile.class.head_bytes(), quads::prefetch_kind(self.tile.prefetch));
+        let (head, mut kind) = (self.tile.class.head_bytes(), quads::prefetch_kind(self.tile.prefetch));
+        let mut ahead = quote!(ahead);
+        if self.tile.prefetch == Prefetch::None {
+            kind = quote!(false, true);
+            ahead = quote!(Ahead { far: 0, near: 0 });
+        }
         let heads = (0..self.tile.vectors).step_by(self.tile.width.parts()).map(|vector| {
             let unit = format_ident!("unit{vector}");
-            quote!(prefetch_head::<#kind>(bytemuck::bytes_of(#unit), #head, ahead);)
+            quote!(prefetch_head::<#kind>(bytemuck::bytes_of(#unit), #head, #ahead);)
         });
         self.tile.first_turn(quote!(#(#heads)*))
     }

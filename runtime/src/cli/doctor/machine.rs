@@ -153,7 +153,10 @@ mod tests {
             tile: "",
             batch: &[1],
             far: None,
+            bits: None,
             near: None,
+            tiles: None,
+            keep: false,
         };
         const CARD: Processor =
             Processor { name: "some", doc: "", measured: None, identities: &[], pipes: &[], starts: &[START] };

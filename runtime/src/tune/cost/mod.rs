@@ -19,7 +19,7 @@ mod terms;
 
 use serde::{Deserialize, Serialize};
 
-use crate::machine::Caches;
+use crate::machine::{Caches, processor};
 use crate::registry::{Isa, Kernel, Numerics};
 pub use shipped::read;
 pub use terms::{Coefficients, Terms};
@@ -47,6 +47,8 @@ pub struct Model {
     pub numerics: String,
     /// The processor that was measured.
     pub processor: String,
+    /// The name of its card; empty if it had none.
+    pub card: String,
     /// The day of it, as in `2026-11-20`.
     pub measured: String,
     /// Times that it was fitted to.
@@ -62,7 +64,15 @@ pub struct Model {
 }
 
 impl Model {
-    /// The shipped model of the kernels that an instruction set has of its own; none if it was never measured.
+    /// The shipped model of the kernels that an instruction set has of its own, if it was measured on a processor of the card of this one:
+    /// on another it would be a guess.
+    #[must_use]
+    pub fn here(isa: &Isa, numerics: Numerics) -> Option<&'static Self> {
+        let card = processor::here().ok().and_then(|known| known.card)?;
+        Self::of(isa, numerics).filter(|model| model.card == card.name)
+    }
+
+    /// The shipped model of the kernels that an instruction set has of its own, whatever the processor; none if it was never measured.
     #[must_use]
     pub fn of(isa: &Isa, numerics: Numerics) -> Option<&'static Self> {
         shipped::models().iter().find(|model| model.isa == isa.name && model.numerics == numerics.name())

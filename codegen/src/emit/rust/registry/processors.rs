@@ -65,7 +65,9 @@ fn pipes(pipes: &Pipes) -> TokenStream {
 fn start(start: &Start) -> TokenStream {
     let Start { isa, tile, batch, .. } = start;
     let (numerics, schedule) = (numerics(start.numerics), schedule(start.schedule));
-    let [far, near] = [start.far, start.near].map(|distance| option(distance.map(|bytes| quote!(#bytes))));
+    let [far, near, tiles] = [start.far, start.near, start.tiles].map(|argument| option(argument.map(|value| quote!(#value))));
+    let bits = option(start.bits.map(|bits| quote!(#bits)));
+    let keep = start.keep;
     quote! {
         abi::Start {
             isa: #isa,
@@ -73,8 +75,11 @@ fn start(start: &Start) -> TokenStream {
             schedule: #schedule,
             tile: #tile,
             batch: &[#(#batch),*],
+            bits: #bits,
             far: #far,
             near: #near,
+            tiles: #tiles,
+            keep: #keep,
         }
     }
 }
