@@ -137,6 +137,7 @@ fn race() -> (Vec<&'static Kernel>, Model) {
         isa: isa.name.to_owned(),
         numerics: "int8".to_owned(),
         processor: "none".to_owned(),
+        card: String::new(),
         measured: "2026-11-20".to_owned(),
         samples: 1,
         median: 0.1,
