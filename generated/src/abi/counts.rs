@@ -22,6 +22,9 @@ pub struct Operations {
 }
 
 impl Operations {
+    /// None of any kind.
+    pub const NONE: Self = Self { broadcasts: 0, loads: 0, stores: 0, products: 0, floats: 0, converts: 0, integers: 0 };
+
     /// How many there are of a kind.
     #[must_use]
     pub const fn of(&self, kind: Kind) -> usize {

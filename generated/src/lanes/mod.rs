@@ -119,6 +119,24 @@ pub fn prefetch<const FAR: bool, const NEAR: bool>(line: *const u8, ahead: Ahead
     let _ = (line, ahead);
 }
 
+/// Asks as [`prefetch`] for one line into the second-level cache.
+#[inline]
+pub fn prefetch_far(line: &[u8], ahead: Ahead) {
+    prefetch::<true, false>(line.as_ptr(), ahead);
+}
+
+/// Asks as [`prefetch`] for one line into the first-level cache.
+#[inline]
+pub fn prefetch_near(line: &[u8], ahead: Ahead) {
+    prefetch::<false, true>(line.as_ptr(), ahead);
+}
+
+/// Asks as [`prefetch`] for one line into each of both.
+#[inline]
+pub fn prefetch_both(line: &[u8], ahead: Ahead) {
+    prefetch::<true, true>(line.as_ptr(), ahead);
+}
+
 /// Asks as [`prefetch`] for what is needed after the first `len` bytes of a unit: its scales, which lie before its codes.
 #[inline]
 pub fn prefetch_head<const FAR: bool, const NEAR: bool>(unit: &[u8], len: usize, ahead: Ahead) {

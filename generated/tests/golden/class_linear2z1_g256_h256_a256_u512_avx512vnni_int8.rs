@@ -4,8 +4,8 @@ use std::mem::offset_of;
 use crate::abi;
 use crate::bytemuck::{self, Pod, Zeroable};
 use crate::lanes::{
-    v512::quads_i32 as lanes, Ahead, Order, TURN_BYTES, in_memory, prefetch,
-    prefetch_head, prefetch_turn, touch,
+    v512::quads_i32 as lanes, Ahead, Order, TURN_BYTES, in_memory, prefetch_both,
+    prefetch_far, prefetch_head, prefetch_near, prefetch_turn, touch,
 };
 /// 512 weights of 16 rows.
 #[repr(C)]
@@ -47,29 +47,18 @@ pub const INT8_DIRECT_R64C1_BOTH_COUNTS: abi::Counts = abi::Counts {
     unit: abi::Operations {
         broadcasts: 138,
         loads: 136,
-        stores: 0,
         products: 512,
         floats: 16,
         converts: 16,
         integers: 896,
+        ..abi::Operations::NONE
     },
-    unpacking: abi::Operations {
-        broadcasts: 0,
-        loads: 0,
-        stores: 0,
-        products: 0,
-        floats: 0,
-        converts: 0,
-        integers: 0,
-    },
+    unpacking: abi::Operations::NONE,
     sums: abi::Operations {
-        broadcasts: 0,
         loads: 4,
         stores: 4,
-        products: 0,
         floats: 4,
-        converts: 0,
-        integers: 0,
+        ..abi::Operations::NONE
     },
 };
 /// 64 rows by 1 columns, class `int8`.
@@ -149,38 +138,14 @@ pub fn int8_direct_r64c1_both(
                             let mut dot0_3_0 = lanes::splat_i(columns.bias[at_step0][0]);
                             for part_of_step in 0..8 {
                                 let at_body0 = at_step0 * 8 + part_of_step;
-                                prefetch::<
-                                    true,
-                                    true,
-                                >((&unit0.codes[at_body0][0][0]).as_ptr(), ahead);
-                                prefetch::<
-                                    true,
-                                    true,
-                                >((&unit0.codes[at_body0][1][0]).as_ptr(), ahead);
-                                prefetch::<
-                                    true,
-                                    true,
-                                >((&unit1.codes[at_body0][0][0]).as_ptr(), ahead);
-                                prefetch::<
-                                    true,
-                                    true,
-                                >((&unit1.codes[at_body0][1][0]).as_ptr(), ahead);
-                                prefetch::<
-                                    true,
-                                    true,
-                                >((&unit2.codes[at_body0][0][0]).as_ptr(), ahead);
-                                prefetch::<
-                                    true,
-                                    true,
-                                >((&unit2.codes[at_body0][1][0]).as_ptr(), ahead);
-                                prefetch::<
-                                    true,
-                                    true,
-                                >((&unit3.codes[at_body0][0][0]).as_ptr(), ahead);
-                                prefetch::<
-                                    true,
-                                    true,
-                                >((&unit3.codes[at_body0][1][0]).as_ptr(), ahead);
+                                prefetch_both(&unit0.codes[at_body0][0][0], ahead);
+                                prefetch_both(&unit0.codes[at_body0][1][0], ahead);
+                                prefetch_both(&unit1.codes[at_body0][0][0], ahead);
+                                prefetch_both(&unit1.codes[at_body0][1][0], ahead);
+                                prefetch_both(&unit2.codes[at_body0][0][0], ahead);
+                                prefetch_both(&unit2.codes[at_body0][1][0], ahead);
+                                prefetch_both(&unit3.codes[at_body0][0][0], ahead);
+                                prefetch_both(&unit3.codes[at_body0][1][0], ahead);
                                 let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
                                 let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][0]);
                                 let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][0]);

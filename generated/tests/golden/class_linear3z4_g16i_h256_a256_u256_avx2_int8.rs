@@ -4,8 +4,8 @@ use std::mem::offset_of;
 use crate::abi;
 use crate::bytemuck::{self, Pod, Zeroable};
 use crate::lanes::{
-    v256::pairs_i16 as lanes, Ahead, Order, TURN_BYTES, in_memory, prefetch,
-    prefetch_head, prefetch_turn, touch,
+    v256::pairs_i16 as lanes, Ahead, Order, TURN_BYTES, in_memory, prefetch_both,
+    prefetch_far, prefetch_head, prefetch_near, prefetch_turn, touch,
 };
 /// 256 weights of 16 rows.
 #[repr(C)]
@@ -50,29 +50,18 @@ pub const INT8_DIRECT_R32C1_BOTH_COUNTS: abi::Counts = abi::Counts {
     unit: abi::Operations {
         broadcasts: 129,
         loads: 388,
-        stores: 0,
         products: 576,
         floats: 132,
         converts: 196,
         integers: 608,
+        ..abi::Operations::NONE
     },
-    unpacking: abi::Operations {
-        broadcasts: 0,
-        loads: 0,
-        stores: 0,
-        products: 0,
-        floats: 0,
-        converts: 0,
-        integers: 0,
-    },
+    unpacking: abi::Operations::NONE,
     sums: abi::Operations {
-        broadcasts: 0,
         loads: 4,
         stores: 4,
-        products: 0,
         floats: 4,
-        converts: 0,
-        integers: 0,
+        ..abi::Operations::NONE
     },
 };
 /// 32 rows by 1 columns, class `int8`.
@@ -151,30 +140,12 @@ pub fn int8_direct_r32c1_both(
                                 let at_turn = span * 8 + turn;
                                 t = in_memory(t);
                                 let at_body0 = at_turn;
-                                prefetch::<
-                                    true,
-                                    true,
-                                >((&unit0.codes[at_body0][0][0]).as_ptr(), ahead);
-                                prefetch::<
-                                    true,
-                                    true,
-                                >((&unit0.codes[at_body0][1][0]).as_ptr(), ahead);
-                                prefetch::<
-                                    true,
-                                    true,
-                                >((&unit0.codes[at_body0][2][0]).as_ptr(), ahead);
-                                prefetch::<
-                                    true,
-                                    true,
-                                >((&unit2.codes[at_body0][0][0]).as_ptr(), ahead);
-                                prefetch::<
-                                    true,
-                                    true,
-                                >((&unit2.codes[at_body0][1][0]).as_ptr(), ahead);
-                                prefetch::<
-                                    true,
-                                    true,
-                                >((&unit2.codes[at_body0][2][0]).as_ptr(), ahead);
+                                prefetch_both(&unit0.codes[at_body0][0][0], ahead);
+                                prefetch_both(&unit0.codes[at_body0][1][0], ahead);
+                                prefetch_both(&unit0.codes[at_body0][2][0], ahead);
+                                prefetch_both(&unit2.codes[at_body0][0][0], ahead);
+                                prefetch_both(&unit2.codes[at_body0][1][0], ahead);
+                                prefetch_both(&unit2.codes[at_body0][2][0], ahead);
                                 let at_step0 = at_turn * 2;
                                 t = in_memory(t);
                                 let mut dot0_0_0 = lanes::splat_i(

@@ -4,8 +4,8 @@ use std::mem::offset_of;
 use crate::abi;
 use crate::bytemuck::{self, Pod, Zeroable};
 use crate::lanes::{
-    v256::pairs_i16 as lanes, Ahead, Order, TURN_BYTES, in_memory, prefetch,
-    prefetch_head, prefetch_turn, touch,
+    v256::pairs_i16 as lanes, Ahead, Order, TURN_BYTES, in_memory, prefetch_both,
+    prefetch_far, prefetch_head, prefetch_near, prefetch_turn, touch,
 };
 /// 256 weights of 16 rows.
 #[repr(C)]
@@ -50,29 +50,18 @@ pub const INT8_DIRECT_R32C1_BOTH_COUNTS: abi::Counts = abi::Counts {
     unit: abi::Operations {
         broadcasts: 97,
         loads: 356,
-        stores: 0,
         products: 768,
         floats: 72,
         converts: 100,
         integers: 864,
+        ..abi::Operations::NONE
     },
-    unpacking: abi::Operations {
-        broadcasts: 0,
-        loads: 0,
-        stores: 0,
-        products: 0,
-        floats: 0,
-        converts: 0,
-        integers: 0,
-    },
+    unpacking: abi::Operations::NONE,
     sums: abi::Operations {
-        broadcasts: 0,
         loads: 4,
         stores: 4,
-        products: 0,
         floats: 4,
-        converts: 0,
-        integers: 0,
+        ..abi::Operations::NONE
     },
 };
 /// 32 rows by 1 columns, class `int8`.
@@ -179,30 +168,12 @@ pub fn int8_direct_r32c1_both(
                                 {
                                     let part_of_step = 0;
                                     let at_body0 = at_step0;
-                                    prefetch::<
-                                        true,
-                                        true,
-                                    >((&unit0.codes[at_body0][0][0]).as_ptr(), ahead);
-                                    prefetch::<
-                                        true,
-                                        true,
-                                    >((&unit0.codes[at_body0][1][0]).as_ptr(), ahead);
-                                    prefetch::<
-                                        true,
-                                        true,
-                                    >((&unit0.codes[at_body0][2][0]).as_ptr(), ahead);
-                                    prefetch::<
-                                        true,
-                                        true,
-                                    >((&unit2.codes[at_body0][0][0]).as_ptr(), ahead);
-                                    prefetch::<
-                                        true,
-                                        true,
-                                    >((&unit2.codes[at_body0][1][0]).as_ptr(), ahead);
-                                    prefetch::<
-                                        true,
-                                        true,
-                                    >((&unit2.codes[at_body0][2][0]).as_ptr(), ahead);
+                                    prefetch_both(&unit0.codes[at_body0][0][0], ahead);
+                                    prefetch_both(&unit0.codes[at_body0][1][0], ahead);
+                                    prefetch_both(&unit0.codes[at_body0][2][0], ahead);
+                                    prefetch_both(&unit2.codes[at_body0][0][0], ahead);
+                                    prefetch_both(&unit2.codes[at_body0][1][0], ahead);
+                                    prefetch_both(&unit2.codes[at_body0][2][0], ahead);
                                     let mut pair0_0_0;
                                     let mut pair0_1_0;
                                     let mut pair0_2_0;

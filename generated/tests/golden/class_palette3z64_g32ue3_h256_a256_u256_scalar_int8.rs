@@ -4,8 +4,8 @@ use std::mem::offset_of;
 use crate::abi;
 use crate::bytemuck::{self, Pod, Zeroable};
 use crate::lanes::{
-    v32 as lanes, Ahead, Order, TURN_BYTES, in_memory, prefetch, prefetch_head,
-    prefetch_turn, touch,
+    v32 as lanes, Ahead, Order, TURN_BYTES, in_memory, prefetch_both, prefetch_far,
+    prefetch_head, prefetch_near, prefetch_turn, touch,
 };
 /// 256 weights of 16 rows.
 #[repr(C)]
@@ -50,29 +50,18 @@ pub const INT8_DIRECT_R16C1_COUNTS: abi::Counts = abi::Counts {
     unit: abi::Operations {
         broadcasts: 1168,
         loads: 528,
-        stores: 0,
         products: 4096,
         floats: 288,
         converts: 400,
         integers: 6528,
+        ..abi::Operations::NONE
     },
-    unpacking: abi::Operations {
-        broadcasts: 0,
-        loads: 0,
-        stores: 0,
-        products: 0,
-        floats: 0,
-        converts: 0,
-        integers: 0,
-    },
+    unpacking: abi::Operations::NONE,
     sums: abi::Operations {
-        broadcasts: 0,
         loads: 16,
         stores: 16,
-        products: 0,
         floats: 16,
-        converts: 0,
-        integers: 0,
+        ..abi::Operations::NONE
     },
 };
 /// 16 rows by 1 columns, class `int8`.

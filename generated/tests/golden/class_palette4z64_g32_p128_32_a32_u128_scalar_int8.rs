@@ -4,8 +4,8 @@ use std::mem::offset_of;
 use crate::abi;
 use crate::bytemuck::{self, Pod, Zeroable};
 use crate::lanes::{
-    v32 as lanes, Ahead, Order, TURN_BYTES, in_memory, prefetch, prefetch_head,
-    prefetch_turn, touch,
+    v32 as lanes, Ahead, Order, TURN_BYTES, in_memory, prefetch_both, prefetch_far,
+    prefetch_head, prefetch_near, prefetch_turn, touch,
 };
 /// 128 weights of 16 rows.
 #[repr(C)]
@@ -47,29 +47,18 @@ pub const INT8_DIRECT_R16C1_COUNTS: abi::Counts = abi::Counts {
     unit: abi::Operations {
         broadcasts: 640,
         loads: 320,
-        stores: 0,
         products: 2048,
         floats: 192,
         converts: 128,
         integers: 3136,
+        ..abi::Operations::NONE
     },
-    unpacking: abi::Operations {
-        broadcasts: 0,
-        loads: 0,
-        stores: 0,
-        products: 0,
-        floats: 0,
-        converts: 0,
-        integers: 0,
-    },
+    unpacking: abi::Operations::NONE,
     sums: abi::Operations {
-        broadcasts: 0,
         loads: 16,
         stores: 16,
-        products: 0,
         floats: 16,
-        converts: 0,
-        integers: 0,
+        ..abi::Operations::NONE
     },
 };
 /// 16 rows by 1 columns, class `int8`.

@@ -56,8 +56,7 @@ mod tests {
     use crate::tune::fake;
 
     const CACHES: Caches = Caches { l1d: 32 << 10, l2: 1 << 20, l3: 0, l3_sharers: 1 };
-    const NONE: Operations =
-        Operations { broadcasts: 0, loads: 0, stores: 0, products: 0, floats: 0, converts: 0, integers: 0 };
+    const NONE: Operations = Operations::NONE;
 
     /// A kernel of tiles of so many columns, with such counts.
     fn kernel(schedule: Schedule, cols: usize, unit: Operations, unpacking: Operations, sums: Operations) -> Kernel {

@@ -48,9 +48,16 @@ impl Operations {
         self.0[kind as usize] += count;
     }
 
+    /// It as text, without the kinds that there are none of.
     fn literal(self) -> TokenStream {
-        let (names, counts) = (Kind::ALL.map(|kind| format_ident!("{}", kind.name())), Kind::ALL.map(|kind| self.of(kind)));
-        quote!(abi::Operations { #(#names: #counts),* })
+        let present = Kind::ALL.into_iter().filter(|kind| self.of(*kind) > 0).collect::<Vec<_>>();
+        if present.is_empty() {
+            return quote!(abi::Operations::NONE);
+        }
+        let names = present.iter().map(|kind| format_ident!("{}", kind.name()));
+        let counts = present.iter().map(|kind| self.of(*kind));
+        let rest = (present.len() < Kind::ALL.len()).then(|| quote!(..abi::Operations::NONE));
+        quote!(abi::Operations { #(#names: #counts,)* #rest })
     }
 }
 
@@ -280,16 +287,9 @@ mod tests {
     fn kinds_lie_in_the_order_in_which_cards_have_them() {
         assert!(Kind::ALL.into_iter().enumerate().all(|(place, kind)| kind as usize == place));
         let text = of(&[(Broadcasts, 1), (Integers, 7)]).literal().to_string();
-        let wanted = quote!(abi::Operations {
-            broadcasts: 1usize,
-            loads: 0usize,
-            stores: 0usize,
-            products: 0usize,
-            floats: 0usize,
-            converts: 0usize,
-            integers: 7usize
-        });
+        let wanted = quote!(abi::Operations { broadcasts: 1usize, integers: 7usize, ..abi::Operations::NONE });
         assert_eq!(text, wanted.to_string());
+        assert_eq!(Operations::default().literal().to_string(), quote!(abi::Operations::NONE).to_string());
     }
 
     #[test]

@@ -206,7 +206,7 @@ fn kernels(variants: &[&Variant], class: &Class, isa: &Isa, numerics: Numerics, 
 
         use #support::abi;
         use #support::bytemuck::{self, Pod, Zeroable};
-        use #support::lanes::{#lanes as lanes, Ahead, Order, TURN_BYTES, in_memory, prefetch, prefetch_head, prefetch_turn, touch};
+        use #support::lanes::{#lanes as lanes, Ahead, Order, TURN_BYTES, in_memory, prefetch_both, prefetch_far, prefetch_head, prefetch_near, prefetch_turn, touch};
 
         #unit
         #(#columns)*

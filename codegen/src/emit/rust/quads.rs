@@ -52,8 +52,13 @@ impl Tile<'_> {
     /// One prefetch per line of memory: with narrow vectors, only where the first of them is read.
     pub fn prefetch_line(&self, vector: usize, line: &TokenStream) -> TokenStream {
         let begins_line = vector.is_multiple_of(self.width.parts());
-        let kind = prefetch_kind(self.prefetch);
-        if begins_line { self.first_turn(quote!(prefetch::<#kind>((#line).as_ptr(), ahead);)) } else { quote!() }
+        let word = match self.prefetch {
+            Prefetch::Far => quote!(prefetch_far),
+            Prefetch::Near => quote!(prefetch_near),
+            Prefetch::Both => quote!(prefetch_both),
+            Prefetch::None => return quote!(),
+        };
+        if begins_line { self.first_turn(quote!(#word(#line, ahead);)) } else { quote!() }
     }
 }
 
