@@ -75,18 +75,25 @@ pub fn launch(mut tables: impl Iterator<Item = &'static Table>, key: &Key) -> Op
     tables.find_map(|table| table.layer.launch(&key, launch_by_name))
 }
 
-/// What an entry chose, by the name of the kernel alone.
+/// What an entry chose, by the name of the kernel alone, if it was compared with the default of this processor.
 fn launch_by_name(entry: &Entry) -> Option<Launch> {
-    let Key { format, numerics, isa, batch, .. } = &entry.key;
+    let kernels = kernels_of(entry)?;
+    let default = crate::matmul::default(&kernels, entry.key.batch.first());
+    chosen(entry, &kernels).filter(|_| default.kernel.name == Launch::split(&entry.default).0)
+}
+
+/// What there was to choose from; `None` if this processor or this build has nothing of it.
+fn kernels_of(entry: &Entry) -> Option<Vec<&'static Kernel>> {
+    let Key { format, numerics, isa, .. } = &entry.key;
     let format = registry::format_by_name(format).ok()?;
     let of_class = |kernel: &&Kernel| kernel.numerics == *numerics && kernel.isa.name == isa && (kernel.isa.available)();
     let kernels = registry::kernels(format).iter().filter(of_class).collect::<Vec<_>>();
-    let default = (!kernels.is_empty()).then(|| crate::matmul::default(&kernels, batch.first()))?;
-    if default.kernel.name != Launch::split(&entry.default).0 {
-        return None;
-    }
+    (!kernels.is_empty()).then_some(kernels)
+}
+
+fn chosen(entry: &Entry, kernels: &[&'static Kernel]) -> Option<Launch> {
     let (name, arguments) = Launch::split(&entry.kernel);
-    Launch::parse(kernels.into_iter().find(|kernel| kernel.name == name)?, arguments).ok()
+    Launch::parse(kernels.iter().copied().find(|kernel| kernel.name == name)?, arguments).ok()
 }
 
 fn without_code(key: &Key) -> Key {
@@ -124,7 +131,10 @@ mod tests {
     fn every_choice_of_a_table_is_there() {
         for entry in tables().iter().flat_map(|table| table.layer.entries()) {
             if registry::isa_by_name(&entry.key.isa).is_ok_and(|isa| (isa.available)()) {
-                let launch = launch_by_name(entry).map(|launch| launch.to_string());
+                let kernels = kernels_of(entry).unwrap_or_default();
+                let launch = chosen(entry, &kernels).map(|launch| launch.to_string());
+                let default = Launch::split(&entry.default).0;
+                assert!(kernels.iter().any(|kernel| kernel.name == default), "{default}");
                 assert_eq!(launch.as_deref(), Some(&*entry.kernel), "{}", entry.key.format);
             }
         }
