@@ -223,7 +223,7 @@ fn processors_begin_with_what_is_built() {
     let text = |config: &Config| registry(&generate(config)).split_whitespace().collect::<String>();
     let start = format!(
         "starts:&[abi::Start{{isa:\"avx2\",numerics:abi::Numerics::Int8,schedule:abi::Schedule::Direct,tile:\"{tile}\",\
-         batch:&[1,4],far:Some(4096),near:None,}},],"
+         batch:&[1,4],bits:None,far:Some(4096),near:None,tiles:None,keep:false,}},],"
     );
     let all = text(&cards());
     for part in [

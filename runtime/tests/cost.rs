@@ -43,7 +43,7 @@ fn every_kernel_of_this_architecture_has_a_model() {
 fn models_that_are_wrong_are_not_read() {
     let model = |cost: &str| {
         format!(
-            "[[model]]\nisa = \"a\"\nnumerics = \"int8\"\nprocessor = \"\"\nmeasured = \"\"\nsamples = 1\nmedian = 0.1\np90 = 0.1\nerror = 0.1\n\
+            "[[model]]\nisa = \"a\"\nnumerics = \"int8\"\nprocessor = \"\"\ncard = \"\"\nmeasured = \"\"\nsamples = 1\nmedian = 0.1\np90 = 0.1\nerror = 0.1\n\
              nanoseconds = {{ streamed = {cost}, exposed = 0.0, broadcasts = 0.0, vectors = 0.0, products = 0.0, others = 0.0, \
              refetched = 0.0, prepared = 0.0, call = 0.0 }}\n"
         )

@@ -55,7 +55,7 @@ fn spills(instruction: &Decoded) -> bool {
 pub const SPILLS: [(&str, usize); 17] = [
     ("gemm.exact.avx2.r16c2", 20),
     ("gemm.int8.avx2.r16c2", 7),
-    ("gemm.int8.avx512.r32c4", 26),
+    ("gemm.int8.avx512.r32c4", 27),
     ("gemm.int8.avx512vnni.r32c5", 11),
     ("gemm.int8.avx512vnni.r32c6", 13),
     ("gemm.int8.avx512vnni.r32c8", 12),
@@ -64,7 +64,7 @@ pub const SPILLS: [(&str, usize); 17] = [
     ("gemv.exact.avx2.r16c1", 7),
     ("gemv.int8.avx2.r32c1", 9),
     ("gemv.int8.avx512.r64c1", 4),
-    ("gemv.int8.avx512vnni.r64c1", 13),
+    ("gemv.int8.avx512vnni.r64c1", 14),
     ("gemv.int8.avxvnni.r32c1", 6),
     ("panel.exact.avx2.r16c6", 3),
     ("panel.int8.avx2.r16c3", 3),
