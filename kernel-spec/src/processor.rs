@@ -98,8 +98,8 @@ pub struct Start {
     /// `batch`: a size or a list of sizes. The variant is the default for batches from each of them up, until another start of the same
     /// instruction set and numerics says a larger one.
     pub batch: Vec<usize>,
-    /// `bits`: for packed weights of at most so many bits each, scales included, and before a start that does not say it; at most 32.
-    /// Without it, for all.
+    /// `bits`: for packed weights of at most so many bits each, scales included, and before a start of the same batch for more; at most
+    /// 32. Without it, for all.
     pub bits: Option<f64>,
     /// `far`: how many bytes ahead weights are prefetched into the second-level cache. Without it, the distance that the variant has
     /// anywhere.

@@ -75,7 +75,7 @@ pub struct Start {
     pub tile: &'static str,
     /// It is the default from each of these batch sizes up, until another start's larger one.
     pub batch: &'static [usize],
-    /// It is for packed weights of at most so many bits each, scales included, and goes before one that is for all.
+    /// It is for packed weights of at most so many bits each, scales included, and goes before one for more.
     pub bits: Option<f64>,
     /// How many bytes ahead weights are prefetched into the second-level cache; `None`: as anywhere.
     pub far: Option<usize>,

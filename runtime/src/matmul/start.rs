@@ -17,9 +17,10 @@ fn default_on(card: Option<&'static Processor>, kernels: &[&'static Kernel], bat
     let started = starts(card, kernels[0].isa, kernels[0].numerics).filter_map(|start| {
         let from = start.batch.iter().filter(|from| **from <= batch).max()?;
         let kernel = kernels.iter().find(|kernel| suits(start, kernel))?;
-        Some((*from, start.bits.is_some(), launch(kernel, start)))
+        Some((*from, start.bits.unwrap_or(f64::INFINITY), launch(kernel, start)))
     });
-    if let Some((.., launch)) = started.max_by_key(|&(from, of_few_bits, _)| (from, of_few_bits)) {
+    // From the largest batch, for the fewest bits.
+    if let Some((.., launch)) = started.max_by(|one, other| one.0.cmp(&other.0).then(other.1.total_cmp(&one.1))) {
         return launch;
     }
     let from = |kernel: &&&Kernel| kernel.batch.iter().filter(|from| **from <= batch).max();
