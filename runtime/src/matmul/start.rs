@@ -134,10 +134,19 @@ mod tests {
             for kernels in families().into_iter().filter(own) {
                 let Kernel { counts, rows, .. } = kernels[0];
                 let bits = (8 * counts.bytes) as f64 / (rows * counts.weights) as f64;
+                let suits = |most: f64| bits <= most;
+                let fewer = card
+                    .starts
+                    .iter()
+                    .filter(of_bits)
+                    .filter(|other| (other.isa, other.numerics) == (start.isa, start.numerics) && other.bits < start.bits);
+                let is_fewest = !fewer.filter_map(|other| other.bits).any(suits);
                 let chosen = default_on(Some(card), &kernels, 1).kernel;
                 assert_eq!(
-                    start.bits.is_some_and(|most| bits <= most),
-                    (chosen.tile, chosen.schedule) == (start.tile, start.schedule)
+                    start.bits.is_some_and(suits) && is_fewest,
+                    (chosen.tile, chosen.schedule) == (start.tile, start.schedule),
+                    "{}",
+                    chosen.name
                 );
             }
         }

@@ -88,26 +88,12 @@ fn kernels_of(entry: &Entry) -> Option<Vec<&'static Kernel>> {
     let format = registry::format_by_name(format).ok()?;
     let of_class = |kernel: &&Kernel| kernel.numerics == *numerics && kernel.isa.name == isa && (kernel.isa.available)();
     let kernels = registry::kernels(format).iter().filter(of_class).collect::<Vec<_>>();
-<<<<<<< HEAD
     (!kernels.is_empty()).then_some(kernels)
 }
 
 fn chosen(entry: &Entry, kernels: &[&'static Kernel]) -> Option<Launch> {
     let (name, arguments) = Launch::split(&entry.kernel);
     Launch::parse(kernels.iter().copied().find(|kernel| kernel.name == name)?, arguments).ok()
-=======
-    let default = (!kernels.is_empty()).then(|| crate::matmul::default(&kernels, batch.first()))?;
-    if default.kernel.name != Launch::split(&entry.default).0 {
-        return None;
-    }
-    named(entry, &kernels)
-}
-
-/// What an entry chose, whatever it was compared with.
-fn named(entry: &Entry, kernels: &[&'static Kernel]) -> Option<Launch> {
-    let (name, arguments) = Launch::split(&entry.kernel);
-    Launch::parse(kernels.iter().find(|kernel| kernel.name == name)?, arguments).ok()
->>>>>>> processors
 }
 
 fn without_code(key: &Key) -> Key {
@@ -143,7 +129,6 @@ mod tests {
 
     #[test]
     fn every_choice_of_a_table_is_there() {
-<<<<<<< HEAD
         for entry in tables().iter().flat_map(|table| table.layer.entries()) {
             if registry::isa_by_name(&entry.key.isa).is_ok_and(|isa| (isa.available)()) {
                 let kernels = kernels_of(entry).unwrap_or_default();
@@ -151,15 +136,6 @@ mod tests {
                 let default = Launch::split(&entry.default).0;
                 assert!(kernels.iter().any(|kernel| kernel.name == default), "{default}");
                 assert_eq!(launch.as_deref(), Some(&*entry.kernel), "{}", entry.key.format);
-=======
-        for table in tables() {
-            for entry in table.layer.entries().filter(|entry| registry::isa_by_name(&entry.key.isa).is_ok()) {
-                let format = registry::format_by_name(&entry.key.format).unwrap();
-                let chosen = named(entry, &registry::kernels(format).iter().collect::<Vec<_>>()).unwrap();
-                assert_eq!(chosen.to_string(), entry.kernel);
-                // What it was compared with depends on the card of the processor.
-                assert!(launch_by_name(entry).is_some() || !table.is_for(place::environment()), "{chosen}");
->>>>>>> processors
             }
         }
     }

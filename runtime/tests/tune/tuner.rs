@@ -53,18 +53,11 @@ fn tuning_records_a_kernel_of_the_card_and_its_arguments() {
         let choices = Choices::new(Some(file));
         let outcome = Tuner::new(&choices).tune(&weights, batch, &Request::default(), Pool::global(), FOREVER).unwrap();
         let launches = outcome.timings.iter().map(|timing| timing.launch).collect::<Vec<_>>();
-<<<<<<< HEAD
-        // First each kernel once, with the arguments that it begins with, then the best of them with others.
-        let of_card = kernels(&weights).into_iter().map(|kernel| kernel.name).collect::<Vec<_>>();
-        let (first, second) = launches.split_at(of_card.len());
-        assert_eq!(first.iter().map(|launch| launch.kernel.name).collect::<Vec<_>>(), of_card);
-=======
         // First all kernels with the arguments of a card, then the best of them with others.
         let names = kernels(&weights).iter().map(|kernel| kernel.name).collect::<Vec<_>>();
         let (first, second) = launches.split_at(names.len());
         assert_eq!(first.iter().map(|launch| launch.kernel.name).collect::<Vec<_>>(), names);
         assert!(first.iter().all(|launch| *launch == Launch::of(launch.kernel) || is_begun(launch)));
->>>>>>> processors
         assert!(second.iter().all(|launch| std::ptr::eq(launch.kernel, outcome.launch.kernel) && !first.contains(launch)));
         assert!(batch == 1 || !second.is_empty(), "tiles may be read in turn");
         assert!(launches.contains(&outcome.launch) && first.contains(&outcome.default));
