@@ -292,7 +292,9 @@ impl<'a> Kernel<'a> {
         quote!(#clear #units #add)
     }
 
-    /// Without these the scales of each unit would be waited for: they are as far away as the codes.
+    /// Without these the scales of each unit would be waited for: they are as far away as the codes. Where nothing else is asked for, they
+    /// are as they are reached, so that a unit is read in the order of memory: scales and codes by turns make the processor's own
+    /// prefetchers lose their way.
     fn prefetch_heads(&self) -> TokenStream {
         // Where every weight is a root, they are asked for one by one.
         if self.tile.class.codes == Codes::None {
