@@ -16,6 +16,7 @@ use crate::weights::Weights;
 
 pub use dispatch::{candidates, candidates_of, select};
 pub use launch::Launch;
+pub use start::is_start;
 pub(crate) use start::{begun, changes, default};
 
 /// The name of the operation, as pins and the tuner's cache have it.

@@ -33,6 +33,12 @@ pub fn begun(kernel: &'static Kernel) -> Launch {
     start.map_or_else(|| Launch::of(kernel), |start| launch(kernel, start))
 }
 
+/// Whether the card of this processor begins with a kernel, at some batch size.
+#[must_use]
+pub fn is_start(kernel: &Kernel) -> bool {
+    starts(card(), kernel.isa, kernel.numerics).any(|start| suits(start, kernel))
+}
+
 /// Whether a start is for a kernel.
 fn suits(start: &Start, kernel: &Kernel) -> bool {
     let counts = &kernel.counts;

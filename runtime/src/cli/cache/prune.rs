@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::ptr;
 
 use quantloom::Error;
+use quantloom::matmul;
 use quantloom::registry::{self, Format, Kernel, kernels};
 use quantloom::tune::Entry;
 
@@ -60,7 +61,8 @@ fn needed(format: &'static Format, chosen: &BTreeSet<&str>) -> Vec<&'static Kern
         let falls_back = [registry::best_isa_of(format), registry::isas()[0]];
         let owns = |isa| ptr::eq(registry::kernel_isa(format, kernel.numerics, isa), kernel.isa);
         let beside = |other: &Kernel| is_chosen(other) && ptr::eq(other.isa, kernel.isa) && other.numerics == kernel.numerics;
-        !kernel.batch.is_empty() && (falls_back.into_iter().any(owns) || kernels(format).iter().any(beside))
+        let runs_unasked = !kernel.batch.is_empty() || matmul::is_start(kernel);
+        runs_unasked && (falls_back.into_iter().any(owns) || kernels(format).iter().any(beside))
     };
     kernels(format).iter().filter(|kernel| is_chosen(kernel) || is_default(kernel)).collect()
 }
