@@ -14,7 +14,7 @@ use quantloom_spec::isa::Isa;
 use quantloom_spec::kernels::{Numerics, Schedule};
 
 /// Largest file that a person is asked to read.
-const READABLE: usize = 320_000;
+const READABLE: usize = 360_000;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../generated/tests/golden")
