@@ -45,7 +45,8 @@ fn of(entries: &[Entry], ceilings: &Ceilings, pipes: &[Pipes]) -> Finding {
     let parts = entries.iter().filter_map(|entry| Some((entry, part(entry, ceilings, pipes)?)));
     let mut below = parts.filter(|(_, (part, _))| *part < FAR_BELOW).collect::<Vec<_>>();
     below.sort_by(|(_, (a, _)), (_, (b, _))| a.total_cmp(b));
-    let setting = format!("of {} choices for {} threads on {}", entries.len(), ceilings.threads, ceilings.isa);
+    let threads = if ceilings.threads == 1 { "1 thread".to_owned() } else { format!("{} threads", ceilings.threads) };
+    let setting = format!("of {} choices for {threads} on {}", entries.len(), ceilings.isa);
     let Some((Entry { key, kernel, measured, .. }, (part, by))) = below.first() else {
         return Finding::fine(NAME, format!("none {setting}"));
     };
