@@ -22,10 +22,10 @@ const MAX_COLS: u32 = 16;
 const MAX_STEPS: u32 = 4;
 
 /// Furthest prefetch, in bytes.
-pub(crate) const MAX_DISTANCE: u32 = 1 << 20;
+pub const MAX_DISTANCE: u32 = 1 << 20;
 
 /// Most tiles that are read in turn.
-pub(crate) const MAX_TILES: u32 = 1 << 10;
+pub const MAX_TILES: u32 = 1 << 10;
 
 /// Largest batch that a variant may be the default from.
 const MAX_BATCH: u32 = 1 << 20;

@@ -39,7 +39,8 @@ impl Buffer {
             return Ok(Self::lines(len));
         }
         // Linux lets a mapping begin at a large page if it has whole ones.
-        let mapping = MmapMut::map_anon(len.next_multiple_of(LARGE))?;
+        let pages = len.checked_next_multiple_of(LARGE).ok_or(io::ErrorKind::OutOfMemory)?;
+        let mapping = MmapMut::map_anon(pages)?;
         // The last page is a large one if it is filled by half: what is beyond would be memory that nobody uses.
         #[cfg(target_os = "linux")]
         let _ = mapping.advise_range(memmap2::Advice::HugePage, 0, (len + LARGE / 2) / LARGE * LARGE); // only a hint: some systems have none

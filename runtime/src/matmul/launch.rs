@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use quantloom_spec::kernels::{MAX_DISTANCE, MAX_TILES};
+
 use crate::registry::{Kernel, Schedule};
 
 /// Between the name of a kernel and its arguments.
@@ -9,12 +11,6 @@ const ARGUMENTS: char = '@';
 
 /// Between arguments: a comma is between pins.
 const AND: char = '+';
-
-/// Furthest prefetch, in bytes: beyond that nothing is found again before it is thrown out.
-const MOST_BYTES: usize = 1 << 20;
-
-/// Most tiles of a call.
-const MOST_TILES: usize = 1 << 10;
 
 /// A kernel and the arguments that it is run with: what changes its speed, and no bit of its result.
 ///
@@ -56,14 +52,14 @@ impl Launch {
         let mut launch = Self::of(kernel);
         for argument in arguments.split(AND).filter(|argument| !argument.is_empty()) {
             let (key, value) = argument.split_once('=').ok_or_else(|| format!("{argument:?} is not key=number"))?;
-            let number = |most: usize| {
-                let number = value.parse().ok().filter(|number| *number <= most);
+            let number = |most: u32| {
+                let number = value.parse().ok().filter(|number| *number <= most as usize);
                 number.ok_or_else(|| format!("`{key}` must be a number up to {most}, not {value:?}"))
             };
             match key {
-                "far" if kernel.prefetch.is_far() => launch.far = number(MOST_BYTES)?,
-                "near" if kernel.prefetch.is_near() => launch.near = number(MOST_BYTES)?,
-                "tiles" => launch.tiles = number(MOST_TILES)?,
+                "far" if kernel.prefetch.is_far() => launch.far = number(MAX_DISTANCE)?,
+                "near" if kernel.prefetch.is_near() => launch.near = number(MAX_DISTANCE)?,
+                "tiles" => launch.tiles = number(MAX_TILES)?,
                 "keep" if kernel.schedule == Schedule::Direct => launch.keep = number(1)? == 1,
                 _ => {
                     let takes = launch.arguments().map(|(key, _)| key).collect::<Vec<_>>().join(", ");
