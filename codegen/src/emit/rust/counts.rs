@@ -114,7 +114,7 @@ impl Counter {
             } else if is(&token, "lanes") {
                 // After two colons.
                 if let Some(TokenTree::Ident(word)) = tokens.nth(2) {
-                    let activation = matches!(tokens.peek(), Some(TokenTree::Group(of)) if mentions(of.stream(), "columns"));
+                    let activation = matches!(tokens.peek(), Some(TokenTree::Group(of)) if is_of_columns(of.stream()));
                     self.add(&word, activation, place);
                 }
             } else if let TokenTree::Group(group) = token {
@@ -184,6 +184,14 @@ fn instructions(word: &str, width: Width) -> &'static [(Kind, usize)] {
 
 fn is(token: &TokenTree, word: &str) -> bool {
     matches!(token, TokenTree::Ident(ident) if ident == word)
+}
+
+/// Whether something that a column has appears in some text: of the unit `columns`, or taken from there.
+fn is_of_columns(tokens: TokenStream) -> bool {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Group(group) => is_of_columns(group.stream()),
+        token => matches!(token, TokenTree::Ident(ident) if ident.to_string().starts_with("column")),
+    })
 }
 
 /// Whether a name appears in some text.

@@ -45,7 +45,7 @@ impl Tile<'_> {
                     (quote!(at_chunk * #chunk + #at), self.root(vector, "roots", &quote!(at_chunk * #chunk + #at), 1.0));
                 let starts_line = self.prefetch != Prefetch::None && (at * bytes).is_multiple_of(LINE);
                 let ahead =
-                    starts_line.then(|| self.prefetch_line(vector, &quote!(bytemuck::bytes_of(&#unit.roots[#index][#part]))));
+                    starts_line.then(|| self.prefetch_line(vector, &quote!(bytemuck::bytes_of(&#unit.roots[#index]#part))));
                 quote!(#ahead let #name = #value;)
             });
             let taken = take(at / 4, at % 4);
@@ -132,7 +132,7 @@ impl Tile<'_> {
                 let (step, group) = (class.step, class.root_group);
                 let root = self.root(vector, "min_roots", &quote!(at_step * #step / #group), sub.unit);
                 quote! {
-                    let mins = lanes::pairs(&#unit.mins[at_step / #steps * #pairs + at_step % #steps / 2][#part]);
+                    let mins = lanes::pairs(&#unit.mins[at_step / #steps * #pairs + at_step % #steps / 2]#part);
                     let sub_min = if at_step % #steps % 2 == 0 { lanes::low_half(mins) } else { lanes::high_half(mins) };
                     let #name = lanes::mul(#root, sub_min);
                 }
@@ -178,23 +178,23 @@ impl Tile<'_> {
                 self.exact_weights(&multiply, &self.after(source, "after_f", &last))
             }
             Source::Stage => {
-                let weights = (0..self.vectors).map(|vector| {
+                let weights = self.rows_of(&quote!(stage.weights[at_chunk][at]), |vector, row| {
                     let name = format_ident!("weight{vector}");
-                    quote!(let #name = lanes::floats(&stage.weights[at_chunk][at][#vector]);)
+                    quote!(let #name = lanes::floats(#row);)
                 });
                 let (multiply, after) = (self.multiply_exact(&quote!(at)), self.after(source, "after_f", &last));
-                each("at_chunk", unit / chunk, each("at", chunk, quote!(#(#weights)* #multiply #after)))
+                each("at_chunk", unit / chunk, each("at", chunk, quote!(#weights #multiply #after)))
             }
         }
     }
 
     fn multiply_exact(&self, at: &TokenStream) -> TokenStream {
-        self.columns(|column| {
+        self.columns(&quote!(columns.values[at_chunk][#at]), |column, value| {
             let sums = (0..self.vectors).map(|vector| {
                 let (sum, weight) = (cell("sum", vector, column), format_ident!("weight{vector}"));
                 quote!(#sum = lanes::fma(#weight, value, #sum);)
             });
-            quote!({ let value = lanes::splat_f(columns.values[at_chunk][#at][#column]); #(#sums)* })
+            quote!({ let value = lanes::splat_f(#value); #(#sums)* })
         })
     }
 }

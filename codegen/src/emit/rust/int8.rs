@@ -48,12 +48,12 @@ impl Tile<'_> {
     fn around_span(&self, source: Source) -> (TokenStream, TokenStream) {
         let clear = (self.class.span > self.class.step).then(|| self.clear("t"));
         let (roots, mins) = (self.span_roots(source), self.int8_mins(source));
-        let finish = self.columns(|column| {
+        let finish = self.columns(&quote!(columns.scales[span]), |column, scale| {
             let sums = (0..self.vectors).map(|vector| {
                 let (sum, t) = (self.sum("sum", vector, column), self.sum("t", vector, column));
                 quote!(#sum = lanes::fma(scale, #t, #sum);)
             });
-            quote!({ let scale = lanes::splat_f(columns.scales[span][#column]); #(#sums)* })
+            quote!({ let scale = lanes::splat_f(#scale); #(#sums)* })
         });
         (quote!(#clear #roots), quote!(#mins #finish))
     }
@@ -106,14 +106,14 @@ impl Tile<'_> {
         if self.matrix {
             return self.matrix_start(step, &at_step);
         }
-        self.columns(|column| {
-            let first = if unit::bias(self.class, self.width) == 0 {
-                quote!(lanes::zero_i())
-            } else {
-                quote!(lanes::splat_i(columns.bias[#at_step][#column]))
-            };
-            let dots = (0..self.vectors).map(|vector| dot(step, vector, column));
-            quote!(#(let mut #dots = #first;)*)
+        let dots = |column| (0..self.vectors).map(move |vector| dot(step, vector, column));
+        if unit::bias(self.class, self.width) == 0 {
+            let dots = (0..self.cols).flat_map(dots);
+            return quote!(#(let mut #dots = lanes::zero_i();)*);
+        }
+        self.columns(&quote!(columns.bias[#at_step]), |column, bias| {
+            let dots = dots(column);
+            quote!(#(let mut #dots = lanes::splat_i(#bias);)*)
         })
     }
 
@@ -197,20 +197,24 @@ impl Tile<'_> {
     /// are added in a row.
     fn quad_dots(&self, source: Source, step: usize, (body, quad): (usize, usize), row: (usize, usize)) -> TokenStream {
         let at_body = at_body(body);
-        let weights = (0..self.vectors).map(|vector| {
+        let weight = |vector, value: TokenStream| {
             let name = format_ident!("weight{vector}");
-            let value = match source {
-                Source::Packed => self.int8_quad(&lines_of(body, vector), quad),
-                Source::Stage => quote!(lanes::line(&stage.quads[#at_body][#quad][#vector])),
-            };
             quote!(let #name = #value;)
-        });
-        let products = self.columns(|column| {
+        };
+        let weights = match source {
+            Source::Packed => {
+                (0..self.vectors).map(|vector| weight(vector, self.int8_quad(&lines_of(body, vector), quad))).collect()
+            }
+            Source::Stage => {
+                self.rows_of(&quote!(stage.quads[#at_body][#quad]), |vector, row| weight(vector, quote!(lanes::line(#row))))
+            }
+        };
+        let products = self.columns(&quote!(columns.quants[#at_body][#quad]), |column, quants| {
             let products = (0..self.vectors).map(|vector| self.multiply(step, vector, column, row));
-            quote!({ let quants = lanes::quants(columns.quants[#at_body][#quad][#column]); #(#products)* })
+            quote!({ let quants = lanes::quants(#quants); #(#products)* })
         });
         let after = self.after(source, "after", &self.latest(step, row));
-        quote!({ #(#weights)* #products } #after)
+        quote!({ #weights #products } #after)
     }
 
     /// The 16-bit sums of a step that some instruction sets add to before they widen.

@@ -144,7 +144,7 @@ impl<'a> Kernel<'a> {
     /// The loops over segments and tiles.
     pub fn body(&self) -> TokenStream {
         let tile = &self.tile;
-        let (lanes, parts, cols) = (tile.width.lanes, tile.width.parts(), tile.cols);
+        let (rows, cols) = (tile.width.rows(&quote!(f32), tile.width.lanes), tile.cols);
         let (segment, panels) = (SEGMENT / tile.class.unit, self.variant.rows / PANEL_ROWS);
         let columns = unit::columns_name(self.variant.numerics, cols);
         let order = self.order();
@@ -166,7 +166,7 @@ impl<'a> Kernel<'a> {
         quote! {
             let tiles: &[Unit] = bytemuck::cast_slice(weights);
             let groups: &[#columns] = bytemuck::cast_slice(activations);
-            let outs: &mut [[[[[f32; #lanes]; #parts]; #panels]; #cols]] = bytemuck::cast_slice_mut(out);
+            let outs: &mut [[[#rows; #panels]; #cols]] = bytemuck::cast_slice_mut(out);
             let (tile_count, group_count) = (tiles.len() / (#panels * units), groups.len() / units);
             #palette
             #order
@@ -266,7 +266,7 @@ impl<'a> Kernel<'a> {
             |sum, vector, column| {
                 let (panel, part) = (tile.panel(vector), tile.part(vector));
                 quote! {
-                    let total = &mut out[#column][#panel][#part];
+                    let total = &mut out[#column][#panel]#part;
                     lanes::store_floats(total, lanes::add(lanes::floats(total), #sum));
                 }
             },

@@ -13,7 +13,7 @@ use super::unit;
 impl Tile<'_> {
     /// The dots of a step begin at their bias.
     pub fn matrix_start(&self, step: usize, at_step: &Ident) -> TokenStream {
-        self.columns(|column| {
+        let dots = (0..self.cols).map(|column| {
             let first = if unit::bias(self.class, self.width) == 0 {
                 quote!(lanes::zero_i())
             } else {
@@ -22,7 +22,8 @@ impl Tile<'_> {
             };
             let dots = (0..self.vectors).map(|vector| dot(step, vector, column));
             quote!(#(let mut #dots = #first;)*)
-        })
+        });
+        quote!(#(#dots)*)
     }
 
     /// The products of quads `quad` and `quad + 1` of a body with those of every column, added to the dots of `step`.

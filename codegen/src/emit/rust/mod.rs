@@ -55,6 +55,12 @@ impl Width {
         PANEL_ROWS / self.lanes
     }
 
+    /// The type of what a panel's rows have, `count` elements a vector.
+    fn rows(self, element: &TokenStream, count: usize) -> TokenStream {
+        let parts = self.parts();
+        if parts == 1 { quote!([#element; #count]) } else { quote!([[#element; #count]; #parts]) }
+    }
+
     /// The module of the vocabulary: that of the width, and in it that of the dot primitive, which has all of it.
     fn vocabulary(self) -> TokenStream {
         let width = format_ident!("v{}", 32 * self.lanes);

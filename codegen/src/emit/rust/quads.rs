@@ -46,7 +46,7 @@ impl Tile<'_> {
     /// A row vector's part of line `index`, counted from `codes[first]`.
     fn line(&self, vector: usize, codes: &TokenStream, first: &TokenStream, index: usize) -> TokenStream {
         let part = self.part(vector);
-        if first.to_string() == "0" { quote!(&#codes[#index][#part]) } else { quote!(&#codes[#first + #index][#part]) }
+        if first.to_string() == "0" { quote!(&#codes[#index]#part) } else { quote!(&#codes[#first + #index]#part) }
     }
 
     /// One prefetch per line of memory: with narrow vectors, only where the first of them is read.

@@ -24,7 +24,7 @@ impl Tile<'_> {
     /// The zero points of a group as f32.
     pub fn zeros(&self, vector: usize, index: &TokenStream) -> TokenStream {
         let (unit, part) = (format_ident!("unit{vector}"), self.part(vector));
-        quote!(lanes::to_float(lanes::signed(&#unit.zeros[#index][#part])))
+        quote!(lanes::to_float(lanes::signed(&#unit.zeros[#index]#part)))
     }
 
     /// `dot - zero * sum of quants`: all three are integers below 2^24, so that the f32 operation is exact.
@@ -55,7 +55,7 @@ impl Tile<'_> {
     /// `unit{vector}.{field}[index]` as f32, times a constant.
     pub fn root(&self, vector: usize, field: &str, index: &TokenStream, unit_value: f32) -> TokenStream {
         let (unit, field, part) = (format_ident!("unit{vector}"), format_ident!("{field}"), self.part(vector));
-        let place = quote!(&#unit.#field[#index][#part]);
+        let place = quote!(&#unit.#field[#index]#part);
         let load = match self.class.root {
             Root::F16 => quote!(lanes::halves(#place)),
             Root::Bf16 => quote!(lanes::bfloats(#place)),
@@ -113,7 +113,7 @@ impl Tile<'_> {
     fn sub_integer(&self, vector: usize, sub: Sub) -> TokenStream {
         let (unit, part) = (format_ident!("unit{vector}"), self.part(vector));
         let load = if sub.signed { quote!(signed) } else { quote!(unsigned) };
-        quote!(lanes::#load(&#unit.scales[at_step][#part]))
+        quote!(lanes::#load(&#unit.scales[at_step]#part))
     }
 
     /// The mins of a span, after its dots.
@@ -148,18 +148,18 @@ impl Tile<'_> {
         let mins = (0..self.vectors).map(|vector| {
             let (name, unit, part) = (format_ident!("mins{vector}"), format_ident!("unit{vector}"), self.part(vector));
             let load = match source {
-                Source::Packed => quote!(lanes::pairs(&#unit.mins[at_pair][#part])),
+                Source::Packed => quote!(lanes::pairs(&#unit.mins[at_pair]#part)),
                 Source::Stage => quote!(lanes::line(&stage.mins[at_pair][#vector])),
             };
             quote!(let #name = #load;)
         });
         let clear = self.cells(|dot, _, _| quote!(let mut #dot = lanes::zero_i();), "dot");
-        let add = self.columns(|column| {
+        let add = self.columns(&quote!(columns.sums[at_pair]), |column, sums| {
             let dots = (0..self.vectors).map(|vector| {
                 let (dot, mins) = (cell("dot", vector, column), format_ident!("mins{vector}"));
                 quote!(#dot = lanes::dot_pairs(#dot, #mins, sums);)
             });
-            quote!({ let sums = lanes::splat_i(columns.sums[at_pair][#column]); #(#dots)* })
+            quote!({ let sums = lanes::splat_i(#sums); #(#dots)* })
         });
         let loop_pairs = each("pair", pairs, quote!(let at_pair = span * #pairs + pair; #(#mins)* #add));
         let roots = (0..self.vectors).map(|vector| {

@@ -128,7 +128,7 @@ impl Tile<'_> {
         let store_roots = each("at", roots, quote!(#(#store_roots)*));
         let store_pairs = (0..self.vectors).map(|vector| {
             let (unit, part) = (format_ident!("unit{vector}"), self.part(vector));
-            quote!(lanes::store_line(&mut stage.mins[at][#vector], lanes::pairs(&#unit.mins[at][#part]));)
+            quote!(lanes::store_line(&mut stage.mins[at][#vector], lanes::pairs(&#unit.mins[at]#part));)
         });
         let store_pairs = (pairs > 0).then(|| each("at", pairs, quote!(#(#store_pairs)*)));
         quote!(#store_roots #store_pairs)

@@ -37,16 +37,18 @@ impl Tile<'_> {
         self.width.parts().div_ceil(self.vectors)
     }
 
-    /// Which part of a panel's rows a row vector has: an expression of the variable `part`, if it takes several turns.
+    /// The index of the part of a panel's rows that a row vector has: of the variable `part`, if it takes several turns. Nothing where a
+    /// vector has them all.
     pub fn part(&self, vector: usize) -> TokenStream {
         let (parts, vectors) = (self.width.parts(), self.vectors);
         match (self.turns(), vectors) {
+            (1, _) if parts == 1 => quote!(),
             (1, _) => {
                 let part = vector % parts;
-                quote!(#part)
+                quote!([#part])
             }
-            (_, 1) => quote!(part),
-            _ => quote!(part * #vectors + #vector),
+            (_, 1) => quote!([part]),
+            _ => quote!([part * #vectors + #vector]),
         }
     }
 
@@ -135,10 +137,20 @@ impl Tile<'_> {
         quote!(#(#cells)*)
     }
 
-    /// One piece of text per column.
-    pub fn columns(&self, text: impl Fn(usize) -> TokenStream) -> TokenStream {
-        let columns = (0..self.cols).map(text);
-        quote!(#(#columns)*)
+    /// What the columns have at a place, `let [column0, column1, ...] = place;`, and one piece of text per column. A pattern, because
+    /// rustc takes a tenth of a millisecond to look up what an index means.
+    pub fn columns(&self, place: &TokenStream, text: impl Fn(usize, &Ident) -> TokenStream) -> TokenStream {
+        let names = (0..self.cols).map(|column| format_ident!("column{column}")).collect::<Vec<_>>();
+        let columns = names.iter().enumerate().map(|(column, name)| text(column, name));
+        quote!(let [#(#names),*] = #place; #(#columns)*)
+    }
+
+    /// Where the row vectors of a stage have something, `let [row0, row1, ...] = &place;`, as [`Tile::columns`], and one piece of text per
+    /// vector.
+    pub fn rows_of(&self, place: &TokenStream, text: impl Fn(usize, &Ident) -> TokenStream) -> TokenStream {
+        let names = (0..self.vectors).map(|vector| format_ident!("row{vector}")).collect::<Vec<_>>();
+        let rows = names.iter().enumerate().map(|(vector, name)| text(vector, name));
+        quote!(let [#(#names),*] = &#place; #(#rows)*)
     }
 }
 

@@ -10,8 +10,10 @@ use crate::lower::class::{Class, Codes, PANEL_ROWS, Root, Sums};
 
 /// `struct Unit`: the parts of a unit in the order of the packed layout, each with its rows split into vectors.
 pub fn weights(class: &Class, width: Width) -> TokenStream {
-    let (lanes, parts) = (width.lanes, width.parts());
-    let per_row = |element: TokenStream, count: usize| quote!([[[#element; #lanes]; #parts]; #count]);
+    let per_row = |element: TokenStream, count: usize| {
+        let rows = width.rows(&element, width.lanes);
+        quote!([#rows; #count])
+    };
     let root = root_type(class.root);
     let field = |name: &str, doc: &str, count: usize, element: TokenStream| {
         let (name, ty) = (quote::format_ident!("{name}"), per_row(element, count));
@@ -25,11 +27,11 @@ pub fn weights(class: &Class, width: Width) -> TokenStream {
         field("scales", " Sub-scales, one a step.", subs, quote!(u8)),
         field("mins", " Sub-mins, two steps to a pair.", class.min_pairs(), quote!([u8; 2])),
     ];
-    let (bytes, lines, bodies) = (4 * lanes, class.body_lines(), class.unit / class.body());
+    let (line, lines, bodies) = (width.rows(&quote!(u8), 4 * width.lanes), class.body_lines(), class.unit / class.body());
     let codes = (lines > 0).then(|| {
         quote! {
             /// Code lines.
-            codes: [[[[u8; #bytes]; #parts]; #lines]; #bodies],
+            codes: [[#line; #lines]; #bodies],
         }
     });
     let pad = class.unit_bytes() - class.content_bytes();
