@@ -178,7 +178,7 @@ impl Tile<'_> {
                 self.exact_weights(&multiply, &self.after(source, "after_f", &last))
             }
             Source::Stage => {
-                let weights = self.rows_of(&quote!(stage.weights[at_chunk][at]), |vector, row| {
+                let weights = self.rows_of(&quote!(&stage.weights[at_chunk][at]), |vector, row| {
                     let name = format_ident!("weight{vector}");
                     quote!(let #name = lanes::floats(#row);)
                 });

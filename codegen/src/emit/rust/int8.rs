@@ -55,7 +55,8 @@ impl Tile<'_> {
             });
             quote!({ let scale = lanes::splat_f(#scale); #(#sums)* })
         });
-        (quote!(#clear #roots), quote!(#mins #finish))
+        let stored = ["sum", "t"].map(|name| self.stored_sums(name));
+        (quote!(#clear #roots), quote!(#mins #(#stored)* #finish))
     }
 
     /// Steps in flight: as many as the variant says, or fewer if those do not divide `steps`.
@@ -87,8 +88,8 @@ impl Tile<'_> {
             let keep = self.keep("t");
             quote!(let #name = #place; #keep #start #pairs #(#dots)* #end)
         });
-        let prefetch = self.prefetch(source, 0);
-        quote!(let at_body0 = at_turn; #prefetch #(#steps)*)
+        let (prefetch, quants) = (self.prefetch(source, 0), self.quants(0));
+        quote!(let at_body0 = at_turn; #prefetch #quants #(#steps)*)
     }
 
     /// The dots of the steps in flight begin: `at_step{step}` is where in the unit they are.
@@ -146,10 +147,10 @@ impl Tile<'_> {
         let (parts, quads) = (class.step / class.body(), class.body() / 4);
         let bodies = (0..flight).map(|step| {
             let (at_body, at_step) = (at_body(step), at_step(step));
-            let (prefetch, pairs) = (self.prefetch(source, step), self.pair_sums(step));
+            let (prefetch, quants, pairs) = (self.prefetch(source, step), self.quants(step), self.pair_sums(step));
             let first = scaled(&quote!(#at_step), parts);
             let place = if parts == 1 { first } else { quote!(#first + part_of_step) };
-            quote!(let #at_body = #place; #prefetch #pairs)
+            quote!(let #at_body = #place; #prefetch #quants #pairs)
         });
         let dots = (0..quads).step_by(self.quads_at_once()).flat_map(|quad| (0..flight).map(move |step| (quad, step)));
         let dots = dots.map(|(quad, step)| self.loaded_dots(source, step, (step, quad), (quad, quads)));
@@ -165,6 +166,12 @@ impl Tile<'_> {
         let lines = (0..self.vectors)
             .map(|vector| self.prefetch_lines(vector, &quote!(codes[#at_body]), &quote!(0), self.class.body_lines()));
         quote!(#(#lines)*)
+    }
+
+    /// Where the quants of each quad of body `at_body{body}` are: `columns{body}_{quad}`.
+    fn quants(&self, body: usize) -> TokenStream {
+        let (at_body, names) = (at_body(body), (0..self.class.body() / 4).map(|quad| quants_of(body, quad)));
+        quote!(let [#(#names),*] = &columns.quants[#at_body];)
     }
 
     /// Quads of a row that are multiplied at a time.
@@ -206,10 +213,11 @@ impl Tile<'_> {
                 (0..self.vectors).map(|vector| weight(vector, self.int8_quad(&lines_of(body, vector), quad))).collect()
             }
             Source::Stage => {
-                self.rows_of(&quote!(stage.quads[#at_body][#quad]), |vector, row| weight(vector, quote!(lanes::line(#row))))
+                self.rows_of(&quote!(&stage.quads[#at_body][#quad]), |vector, row| weight(vector, quote!(lanes::line(#row))))
             }
         };
-        let products = self.columns(&quote!(columns.quants[#at_body][#quad]), |column, quants| {
+        let quants = quants_of(body, quad);
+        let products = self.columns(&quote!(*#quants), |column, quants| {
             let products = (0..self.vectors).map(|vector| self.multiply(step, vector, column, row));
             quote!({ let quants = lanes::quants(#quants); #(#products)* })
         });
@@ -278,6 +286,11 @@ fn at_step(step: usize) -> Ident {
 /// Where in the unit the body is that a step in flight has come to.
 pub fn at_body(step: usize) -> Ident {
     format_ident!("at_body{step}")
+}
+
+/// Where the quants of a quad of a body are.
+pub fn quants_of(body: usize, quad: usize) -> Ident {
+    format_ident!("columns{body}_{quad}")
 }
 
 /// The dot of a step in flight, of one cell.

@@ -262,16 +262,7 @@ impl<'a> Kernel<'a> {
         };
         let refs = (source == Source::Packed).then(|| self.unit_refs());
         let heads = (source == Source::Packed).then(|| self.prefetch_heads());
-        let add = tile.sums(
-            |sum, vector, column| {
-                let (panel, part) = (tile.panel(vector), tile.part(vector));
-                quote! {
-                    let total = &mut out[#column][#panel]#part;
-                    lanes::store_floats(total, lanes::add(lanes::floats(total), #sum));
-                }
-            },
-            "sum",
-        );
+        let add = self.add_sums();
         let units = match source {
             Source::Packed => quote! {
                 for unit in first..last {
@@ -290,6 +281,28 @@ impl<'a> Kernel<'a> {
             },
         };
         quote!(#clear #units #add)
+    }
+
+    /// Adds the sums of a segment to the output.
+    fn add_sums(&self) -> TokenStream {
+        let tile = &self.tile;
+        let total = |panel, column| format_ident!("total{panel}_{column}");
+        let columns = (0..tile.cols).map(|column| {
+            let panels = (0..self.variant.rows / PANEL_ROWS).map(|panel| total(panel, column));
+            quote!([#(#panels),*])
+        });
+        let add = tile.sums(
+            |sum, vector, column| {
+                let (panel, part) = (total(tile.panel(vector), column), tile.part(vector));
+                let total = if part.is_empty() { quote!(#panel) } else { quote!(&mut #panel #part) };
+                quote! {
+                    let total = #total;
+                    lanes::store_floats(total, lanes::add(lanes::floats(total), #sum));
+                }
+            },
+            "sum",
+        );
+        quote!(let [#(#columns),*] = out; #add)
     }
 
     /// Without these the scales of each unit would be waited for: they are as far away as the codes. Where nothing else is asked for, they

@@ -6,7 +6,7 @@
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
-use super::int8::{Source, at_body, dot, lines_of};
+use super::int8::{Source, at_body, dot, lines_of, quants_of};
 use super::tile::Tile;
 use super::unit;
 
@@ -28,11 +28,11 @@ impl Tile<'_> {
 
     /// The products of quads `quad` and `quad + 1` of a body with those of every column, added to the dots of `step`.
     pub fn matrix_dots(&self, source: Source, step: usize, (body, quad): (usize, usize)) -> TokenStream {
-        let at_body = at_body(body);
         let quants = (0..self.cols).step_by(2).map(|column| {
             let (name, next) = (format_ident!("quants{column}"), column + 1);
             let [first, second] = [quad, quad + 1].map(|quad| {
-                quote!(lanes::first_two(columns.quants[#at_body][#quad][#column], columns.quants[#at_body][#quad][#next]))
+                let quants = quants_of(body, quad);
+                quote!(lanes::first_two(#quants[#column], #quants[#next]))
             });
             quote!(let #name = lanes::low_turns(#first, #second);)
         });

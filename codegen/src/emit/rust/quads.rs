@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quantloom_spec::kernels::Prefetch;
-use quote::{format_ident, quote};
+use quote::{ToTokens, format_ident, quote};
 
 use super::tile::Tile;
 use super::unit;
@@ -19,13 +19,11 @@ impl Tile<'_> {
         quad: usize,
         prefix: &str,
     ) -> TokenStream {
-        let unit = format_ident!("unit{vector}");
         let lines = if self.tight { self.class.lines_of(quad) } else { self.class.new_lines(quad) };
-        let loads = lines.into_iter().map(|index| {
-            let (line, place) = (format_ident!("{prefix}{index}"), self.line(vector, &quote!(#unit.#codes), first, index));
+        self.lines(vector, codes, first, &lines, |index, place| {
+            let line = format_ident!("{prefix}{index}");
             quote!(let #line = lanes::line(#place);)
-        });
-        quote!(#(#loads)*)
+        })
     }
 
     /// The bytes of quad `quad` of a body that `int8` multiplies.
@@ -36,29 +34,56 @@ impl Tile<'_> {
 
     /// Asks for `count` lines as far ahead from `unit{vector}.{codes}[first]` on, if the tile does.
     pub fn prefetch_lines(&self, vector: usize, codes: &TokenStream, first: &TokenStream, count: usize) -> TokenStream {
-        let count = if self.prefetch == Prefetch::None { 0 } else { count };
-        let unit = format_ident!("unit{vector}");
-        let codes = quote!(#unit.#codes);
-        let lines = (0..count).map(|index| self.prefetch_line(vector, &self.line(vector, &codes, first, index)));
-        quote!(#(#lines)*)
+        if self.prefetch == Prefetch::None || !self.begins_line(vector) {
+            return quote!();
+        }
+        let lines = (0..count).collect::<Vec<_>>();
+        self.lines(vector, codes, first, &lines, |_, place| self.prefetch_line(vector, place))
     }
 
-    /// A row vector's part of line `index`, counted from `codes[first]`.
-    fn line(&self, vector: usize, codes: &TokenStream, first: &TokenStream, index: usize) -> TokenStream {
-        let part = self.part(vector);
-        if first.to_string() == "0" { quote!(&#codes[#index]#part) } else { quote!(&#codes[#first + #index]#part) }
+    /// One piece of text for each of some lines, counted from `unit{vector}.{codes}[first]`, with where the row vector's part of it is. They
+    /// get names in one pattern if they are first, as [`Tile::columns`] do.
+    fn lines(
+        &self,
+        vector: usize,
+        codes: &TokenStream,
+        first: &TokenStream,
+        wanted: &[usize],
+        text: impl Fn(usize, &TokenStream) -> TokenStream,
+    ) -> TokenStream {
+        let (unit, part) = (format_ident!("unit{vector}"), self.part(vector));
+        let (is_first, name) = (first.to_string() == "0", |index| format_ident!("at{index}"));
+        let texts = wanted.iter().map(|&index| {
+            let name = name(index);
+            let place = match (is_first, part.is_empty()) {
+                (true, true) => quote!(#name),
+                (true, false) => quote!(&#name #part),
+                (false, _) => quote!(&#unit.#codes[#first + #index]#part),
+            };
+            text(index, &place)
+        });
+        let names = (0..self.class.body_lines()).map(|index| match wanted.contains(&index) {
+            true => name(index).into_token_stream(),
+            false => quote!(_),
+        });
+        let names = (is_first && !wanted.is_empty()).then(|| quote!(let [#(#names),*] = &#unit.#codes;));
+        quote!(#names #(#texts)*)
     }
 
     /// One prefetch per line of memory: with narrow vectors, only where the first of them is read.
     pub fn prefetch_line(&self, vector: usize, line: &TokenStream) -> TokenStream {
-        let begins_line = vector.is_multiple_of(self.width.parts());
         let word = match self.prefetch {
             Prefetch::Far => quote!(prefetch_far),
             Prefetch::Near => quote!(prefetch_near),
             Prefetch::Both => quote!(prefetch_both),
             Prefetch::None => return quote!(),
         };
-        if begins_line { self.first_turn(quote!(#word(#line, ahead);)) } else { quote!() }
+        if self.begins_line(vector) { self.first_turn(quote!(#word(#line, ahead);)) } else { quote!() }
+    }
+
+    /// Whether a row vector is the first of a panel's.
+    fn begins_line(&self, vector: usize) -> bool {
+        vector.is_multiple_of(self.width.parts())
     }
 }
 

@@ -66,11 +66,10 @@ impl Tile<'_> {
         self.exact_weights(
             &|quad, index| {
                 let at = quad * 4 + index;
-                let stores = (0..self.vectors).map(|vector| {
+                self.rows_of(&quote!(&mut stage.weights[at_chunk][#at]), |vector, row| {
                     let weight = format_ident!("weight{vector}");
-                    quote!(lanes::store_floats(&mut stage.weights[at_chunk][#at][#vector], #weight);)
-                });
-                quote!(#(#stores)*)
+                    quote!(lanes::store_floats(#row, #weight);)
+                })
             },
             &None,
         )
@@ -78,11 +77,19 @@ impl Tile<'_> {
 
     fn unpack_quads(&self) -> TokenStream {
         let class = self.class;
+        let place = |quad, vector| format_ident!("quad{quad}_{vector}");
+        let places = (0..class.body() / 4).map(|quad| {
+            let rows = (0..self.vectors).map(|vector| place(quad, vector));
+            quote!([#(#rows),*])
+        });
+        let places = quote!(let [#(#places),*] = &mut stage.quads[at_body];);
         let vectors = (0..self.vectors).map(|vector| {
             let stores = (0..class.body() / 4).step_by(self.quads_at_once()).map(|quad| {
                 let load = |quad| self.load_lines(vector, &quote!(codes[at_body]), &quote!(0), quad, "line");
-                let store =
-                    |quad, value: TokenStream| quote!(lanes::store_line(&mut stage.quads[at_body][#quad][#vector], #value););
+                let store = |quad, value: TokenStream| {
+                    let place = place(quad, vector);
+                    quote!(lanes::store_line(#place, #value);)
+                };
                 if !self.matrix {
                     let (load, store) = (load(quad), store(quad, self.int8_quad("line", quad)));
                     return quote!(#load #store);
@@ -94,7 +101,7 @@ impl Tile<'_> {
             });
             quote!({ #(#stores)* })
         });
-        each("at_body", class.unit / class.body(), quote!(#(#vectors)*))
+        each("at_body", class.unit / class.body(), quote!(#places #(#vectors)*))
     }
 
     fn unpack_scales(&self) -> TokenStream {

@@ -69,14 +69,22 @@ impl Tile<'_> {
 
     /// One piece of text per f32 sum, which is a variable or lies in memory; columns first.
     pub fn sums(&self, text: impl Fn(TokenStream, usize, usize) -> TokenStream, name: &str) -> TokenStream {
-        self.each_cell(|vector, column| text(self.sum(name, vector, column), vector, column))
+        let (stored, cells) =
+            (self.stored_sums(name), self.each_cell(|vector, column| text(self.sum(name, vector, column), vector, column)));
+        quote!(#stored #cells)
+    }
+
+    /// Names for the sums that lie in memory, which [`Tile::sum`] uses.
+    pub fn stored_sums(&self, name: &str) -> Option<TokenStream> {
+        let (array, places) = (format_ident!("{name}"), (0..self.stored).map(|place| format_ident!("{name}_at{place}")));
+        self.stores(name).then(|| quote!(let [#(#places),*] = &mut *#array;))
     }
 
     /// The f32 sum of one cell.
     pub fn sum(&self, name: &str, vector: usize, column: usize) -> TokenStream {
         if let Some(place) = self.stored_at(name, vector, column) {
-            let array = format_ident!("{name}");
-            return quote!(#array[#place]);
+            let place = format_ident!("{name}_at{place}");
+            return quote!(*#place);
         }
         let variable = cell(name, vector, column);
         quote!(#variable)
@@ -145,12 +153,11 @@ impl Tile<'_> {
         quote!(let [#(#names),*] = #place; #(#columns)*)
     }
 
-    /// Where the row vectors of a stage have something, `let [row0, row1, ...] = &place;`, as [`Tile::columns`], and one piece of text per
-    /// vector.
+    /// What the row vectors of a stage have, `let [row0, row1, ...] = place;`, as [`Tile::columns`], and one piece of text per vector.
     pub fn rows_of(&self, place: &TokenStream, text: impl Fn(usize, &Ident) -> TokenStream) -> TokenStream {
         let names = (0..self.vectors).map(|vector| format_ident!("row{vector}")).collect::<Vec<_>>();
         let rows = names.iter().enumerate().map(|(vector, name)| text(vector, name));
-        quote!(let [#(#names),*] = &#place; #(#rows)*)
+        quote!(let [#(#names),*] = #place; #(#rows)*)
     }
 }
 
