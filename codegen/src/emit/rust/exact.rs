@@ -189,7 +189,7 @@ impl Tile<'_> {
     }
 
     fn multiply_exact(&self, at: &TokenStream) -> TokenStream {
-        self.columns(&quote!(columns.values[at_chunk][#at]), |column, value| {
+        self.columns(&quote!(&columns.values[at_chunk][#at]), |column, value| {
             let sums = (0..self.vectors).map(|vector| {
                 let (sum, weight) = (cell("sum", vector, column), format_ident!("weight{vector}"));
                 quote!(#sum = lanes::fma(#weight, value, #sum);)

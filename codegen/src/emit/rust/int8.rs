@@ -48,7 +48,7 @@ impl Tile<'_> {
     fn around_span(&self, source: Source) -> (TokenStream, TokenStream) {
         let clear = (self.class.span > self.class.step).then(|| self.clear("t"));
         let (roots, mins) = (self.span_roots(source), self.int8_mins(source));
-        let finish = self.columns(&quote!(columns.scales[span]), |column, scale| {
+        let finish = self.columns(&quote!(&columns.scales[span]), |column, scale| {
             let sums = (0..self.vectors).map(|vector| {
                 let (sum, t) = (self.sum("sum", vector, column), self.sum("t", vector, column));
                 quote!(#sum = lanes::fma(scale, #t, #sum);)
@@ -112,7 +112,7 @@ impl Tile<'_> {
             let dots = (0..self.cols).flat_map(dots);
             return quote!(#(let mut #dots = lanes::zero_i();)*);
         }
-        self.columns(&quote!(columns.bias[#at_step]), |column, bias| {
+        self.columns(&quote!(&columns.bias[#at_step]), |column, bias| {
             let dots = dots(column);
             quote!(#(let mut #dots = lanes::splat_i(#bias);)*)
         })
@@ -217,7 +217,7 @@ impl Tile<'_> {
             }
         };
         let quants = quants_of(body, quad);
-        let products = self.columns(&quote!(*#quants), |column, quants| {
+        let products = self.columns(&quote!(#quants), |column, quants| {
             let products = (0..self.vectors).map(|vector| self.multiply(step, vector, column, row));
             quote!({ let quants = lanes::quants(#quants); #(#products)* })
         });

@@ -154,7 +154,7 @@ impl Tile<'_> {
             quote!(let #name = #load;)
         });
         let clear = self.cells(|dot, _, _| quote!(let mut #dot = lanes::zero_i();), "dot");
-        let add = self.columns(&quote!(columns.sums[at_pair]), |column, sums| {
+        let add = self.columns(&quote!(&columns.sums[at_pair]), |column, sums| {
             let dots = (0..self.vectors).map(|vector| {
                 let (dot, mins) = (cell("dot", vector, column), format_ident!("mins{vector}"));
                 quote!(#dot = lanes::dot_pairs(#dot, #mins, sums);)

@@ -147,9 +147,9 @@ impl Tile<'_> {
 
     /// What the columns have at a place, `let [column0, column1, ...] = place;`, and one piece of text per column. A pattern, because
     /// rustc takes a tenth of a millisecond to look up what an index means.
-    pub fn columns(&self, place: &TokenStream, text: impl Fn(usize, &Ident) -> TokenStream) -> TokenStream {
+    pub fn columns(&self, place: &TokenStream, text: impl Fn(usize, &TokenStream) -> TokenStream) -> TokenStream {
         let names = (0..self.cols).map(|column| format_ident!("column{column}")).collect::<Vec<_>>();
-        let columns = names.iter().enumerate().map(|(column, name)| text(column, name));
+        let columns = names.iter().enumerate().map(|(column, name)| text(column, &quote!(*#name)));
         quote!(let [#(#names),*] = #place; #(#columns)*)
     }
 
