@@ -43,8 +43,8 @@ macro_rules! quads {
 #[cfg(target_arch = "aarch64")]
 macro_rules! products {
     ($lanes:ident, $start:ident, $codes:ident, $quants:ident) => {{
-        let low = $lanes::products($lanes::mask::<127>($codes), $quants);
-        let half = $lanes::products($lanes::mask::<64>($lanes::shr::<1>($codes)), $quants);
+        let low = $lanes::products($lanes::mask($codes, 127), $quants);
+        let half = $lanes::products($lanes::mask($lanes::shr::<1>($codes), 64), $quants);
         let dot = $lanes::widen($lanes::widen($start, low), $lanes::add_products(half, half));
         (dot, Some($lanes::widen($start, $lanes::products($lanes::less_128($codes), $quants))))
     }};
@@ -54,8 +54,8 @@ macro_rules! products {
 #[cfg(target_arch = "aarch64")]
 macro_rules! signed_quads {
     ($lanes:ident, $start:ident, $codes:ident, $quants:ident) => {{
-        let half = $lanes::mask::<64>($lanes::shr::<1>($codes));
-        let low = $lanes::dot($start, $lanes::mask::<127>($codes), $quants);
+        let half = $lanes::mask($lanes::shr::<1>($codes), 64);
+        let low = $lanes::dot($start, $lanes::mask($codes, 127), $quants);
         let dot = $lanes::dot($lanes::dot(low, half, $quants), half, $quants);
         (dot, Some($lanes::dot($start, $lanes::less_128($codes), $quants)))
     }};
@@ -65,9 +65,9 @@ macro_rules! signed_quads {
 #[cfg(target_arch = "x86_64")]
 macro_rules! pairs {
     ($lanes:ident, $start:ident, $codes:ident, $quants:ident) => {{
-        let low = $lanes::products($lanes::mask::<63>($codes), $quants);
-        let middle = $lanes::products($lanes::mask::<64>($codes), $quants);
-        let high = $lanes::products($lanes::mask::<128>($codes), $quants);
+        let low = $lanes::products($lanes::mask($codes, 63), $quants);
+        let middle = $lanes::products($lanes::mask($codes, 64), $quants);
+        let high = $lanes::products($lanes::mask($codes, 128), $quants);
         let dot = $lanes::widen($lanes::widen($start, $lanes::add_products(low, middle)), high);
         (dot, Some($lanes::widen($start, $lanes::signed_products($lanes::less_128($codes), $quants))))
     }};

@@ -39,8 +39,8 @@ macro_rules! results {
             let codes = lanes::line(quads);
             let (table, sixteen, all) = (lanes::table(&floats), lanes::palette(&bytes), lanes::palette_32(&bytes));
             vec![
-                integers(lanes::look_up(sixteen, lanes::mask::<15>(codes))),
-                integers(lanes::look_up_32(all, lanes::mask::<31>(codes))),
+                integers(lanes::look_up(sixteen, lanes::mask(codes, 15))),
+                integers(lanes::look_up_32(all, lanes::mask(codes, 31))),
                 numbers(lanes::pick::<0>(table, codes)),
                 numbers(lanes::pick::<8>(table, codes)),
                 numbers(lanes::pick::<24>(table, codes)),
@@ -59,8 +59,8 @@ macro_rules! results {
                 integers(lanes::unsigned(few)),
                 integers(lanes::signed(few)),
                 integers(lanes::pairs(&few.map(|byte| [byte, !byte]))),
-                integers(lanes::mask::<0x70>(lanes::shl::<4>(codes))),
-                integers(lanes::mask::<3>(lanes::shr::<6>(codes))),
+                integers(lanes::mask(lanes::shl::<4>(codes), 0x70)),
+                integers(lanes::mask(lanes::shr::<6>(codes), 3)),
                 numbers(lanes::sub_product(lanes::floats(&[1.5; $lanes]), lanes::pick::<0>(table, codes), lanes::splat_f(0.1))),
             ]
         }

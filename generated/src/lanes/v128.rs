@@ -49,8 +49,8 @@ super::vocabulary! { "neon":
     fn lane_0(value: i32) -> I { vsetq_lane_u32::<0>(value.cast_unsigned(), zero_i()) }
     /// One f32 in all lanes.
     fn splat_f(value: f32) -> F { vdupq_n_f32(value) }
-    /// The bits of `MASK` of every byte.
-    fn mask<const MASK: u8>(a: I) -> I { vreinterpretq_u32_u8(vandq_u8(vreinterpretq_u8_u32(a), vdupq_n_u8(MASK))) }
+    /// The given bits of every byte.
+    fn mask(a: I, bits: u8) -> I { vreinterpretq_u32_u8(vandq_u8(vreinterpretq_u8_u32(a), vdupq_n_u8(bits))) }
     /// Every byte shifted right.
     fn shr<const BITS: i32>(a: I) -> I { vreinterpretq_u32_u8(vshrq_n_u8::<BITS>(vreinterpretq_u8_u32(a))) }
     /// Every byte shifted left.

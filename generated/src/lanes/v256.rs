@@ -31,8 +31,8 @@ super::vocabulary! { "avx2,fma,f16c":
     fn quants(four: i32) -> I { splat_i(four) }
     /// One f32 in all lanes.
     fn splat_f(value: f32) -> F { _mm256_set1_ps(value) }
-    /// The bits of `MASK` of every byte.
-    fn mask<const MASK: u8>(a: I) -> I { _mm256_and_si256(a, _mm256_set1_epi8(MASK as i8)) }
+    /// The given bits of every byte.
+    fn mask(a: I, bits: u8) -> I { _mm256_and_si256(a, _mm256_set1_epi8(bits as i8)) }
     /// Every byte shifted right, where the bits that come in from its neighbour are masked away next.
     fn shr<const BITS: i32>(a: I) -> I { _mm256_srli_epi16::<BITS>(a) }
     /// Every byte shifted left, where the bits that come in from its neighbour are masked away next.

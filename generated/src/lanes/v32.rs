@@ -57,10 +57,10 @@ pub fn splat_f(value: f32) -> F {
     value
 }
 
-/// The bits of `MASK` of every byte.
+/// The given bits of every byte.
 #[inline]
-pub fn mask<const MASK: u8>(a: I) -> I {
-    a & u32::from_ne_bytes([MASK; 4])
+pub fn mask(a: I, bits: u8) -> I {
+    a & u32::from_ne_bytes([bits; 4])
 }
 
 /// Every byte shifted right, where the bits that come in from its neighbour are masked away next.

@@ -141,22 +141,30 @@ pub fn int8_direct_r16c1_both(
                                 {
                                     let part_of_step = 0;
                                     let at_body0 = at_step0;
-                                    prefetch_both(&unit0.codes[at_body0][0][0], ahead);
+                                    let [at0] = &unit0.codes[at_body0];
+                                    prefetch_both(&at0[0], ahead);
+                                    let [columns0_0, columns0_1, columns0_2, columns0_3] = &columns
+                                        .quants[at_body0];
                                     let mut pair0_0_0;
                                     let mut pair0_1_0;
                                     let mut pair0_2_0;
                                     let mut pair0_3_0;
-                                    let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
-                                    let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][1]);
-                                    let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][2]);
-                                    let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][3]);
+                                    let [at0] = &unit0.codes[at_body0];
+                                    let line0_0_0 = lanes::line(&at0[0]);
+                                    let [at0] = &unit1.codes[at_body0];
+                                    let line0_1_0 = lanes::line(&at0[1]);
+                                    let [at0] = &unit2.codes[at_body0];
+                                    let line0_2_0 = lanes::line(&at0[2]);
+                                    let [at0] = &unit3.codes[at_body0];
+                                    let line0_3_0 = lanes::line(&at0[3]);
                                     {
-                                        let weight0 = lanes::mask::<3>(line0_0_0);
-                                        let weight1 = lanes::mask::<3>(line0_1_0);
-                                        let weight2 = lanes::mask::<3>(line0_2_0);
-                                        let weight3 = lanes::mask::<3>(line0_3_0);
+                                        let weight0 = lanes::mask(line0_0_0, 3);
+                                        let weight1 = lanes::mask(line0_1_0, 3);
+                                        let weight2 = lanes::mask(line0_2_0, 3);
+                                        let weight3 = lanes::mask(line0_3_0, 3);
+                                        let [column0] = columns0_0;
                                         {
-                                            let quants = lanes::quants(columns.quants[at_body0][0][0]);
+                                            let quants = lanes::quants(*column0);
                                             pair0_0_0 = lanes::products(weight0, quants);
                                             pair0_1_0 = lanes::products(weight1, quants);
                                             pair0_2_0 = lanes::products(weight2, quants);
@@ -164,12 +172,13 @@ pub fn int8_direct_r16c1_both(
                                         }
                                     }
                                     {
-                                        let weight0 = lanes::mask::<3>(lanes::shr::<2>(line0_0_0));
-                                        let weight1 = lanes::mask::<3>(lanes::shr::<2>(line0_1_0));
-                                        let weight2 = lanes::mask::<3>(lanes::shr::<2>(line0_2_0));
-                                        let weight3 = lanes::mask::<3>(lanes::shr::<2>(line0_3_0));
+                                        let weight0 = lanes::mask(lanes::shr::<2>(line0_0_0), 3);
+                                        let weight1 = lanes::mask(lanes::shr::<2>(line0_1_0), 3);
+                                        let weight2 = lanes::mask(lanes::shr::<2>(line0_2_0), 3);
+                                        let weight3 = lanes::mask(lanes::shr::<2>(line0_3_0), 3);
+                                        let [column0] = columns0_1;
                                         {
-                                            let quants = lanes::quants(columns.quants[at_body0][1][0]);
+                                            let quants = lanes::quants(*column0);
                                             pair0_0_0 = lanes::add_products(
                                                 pair0_0_0,
                                                 lanes::products(weight0, quants),
@@ -189,12 +198,13 @@ pub fn int8_direct_r16c1_both(
                                         }
                                     }
                                     {
-                                        let weight0 = lanes::mask::<3>(lanes::shr::<4>(line0_0_0));
-                                        let weight1 = lanes::mask::<3>(lanes::shr::<4>(line0_1_0));
-                                        let weight2 = lanes::mask::<3>(lanes::shr::<4>(line0_2_0));
-                                        let weight3 = lanes::mask::<3>(lanes::shr::<4>(line0_3_0));
+                                        let weight0 = lanes::mask(lanes::shr::<4>(line0_0_0), 3);
+                                        let weight1 = lanes::mask(lanes::shr::<4>(line0_1_0), 3);
+                                        let weight2 = lanes::mask(lanes::shr::<4>(line0_2_0), 3);
+                                        let weight3 = lanes::mask(lanes::shr::<4>(line0_3_0), 3);
+                                        let [column0] = columns0_2;
                                         {
-                                            let quants = lanes::quants(columns.quants[at_body0][2][0]);
+                                            let quants = lanes::quants(*column0);
                                             pair0_0_0 = lanes::add_products(
                                                 pair0_0_0,
                                                 lanes::products(weight0, quants),
@@ -214,12 +224,13 @@ pub fn int8_direct_r16c1_both(
                                         }
                                     }
                                     {
-                                        let weight0 = lanes::mask::<3>(lanes::shr::<6>(line0_0_0));
-                                        let weight1 = lanes::mask::<3>(lanes::shr::<6>(line0_1_0));
-                                        let weight2 = lanes::mask::<3>(lanes::shr::<6>(line0_2_0));
-                                        let weight3 = lanes::mask::<3>(lanes::shr::<6>(line0_3_0));
+                                        let weight0 = lanes::mask(lanes::shr::<6>(line0_0_0), 3);
+                                        let weight1 = lanes::mask(lanes::shr::<6>(line0_1_0), 3);
+                                        let weight2 = lanes::mask(lanes::shr::<6>(line0_2_0), 3);
+                                        let weight3 = lanes::mask(lanes::shr::<6>(line0_3_0), 3);
+                                        let [column0] = columns0_3;
                                         {
-                                            let quants = lanes::quants(columns.quants[at_body0][3][0]);
+                                            let quants = lanes::quants(*column0);
                                             pair0_0_0 = lanes::add_products(
                                                 pair0_0_0,
                                                 lanes::products(weight0, quants),
@@ -276,8 +287,9 @@ pub fn int8_direct_r16c1_both(
                                     let mins1 = lanes::pairs(&unit1.mins[at_pair][1]);
                                     let mins2 = lanes::pairs(&unit2.mins[at_pair][2]);
                                     let mins3 = lanes::pairs(&unit3.mins[at_pair][3]);
+                                    let [column0] = &columns.sums[at_pair];
                                     {
-                                        let sums = lanes::splat_i(columns.sums[at_pair][0]);
+                                        let sums = lanes::splat_i(*column0);
                                         dot0_0 = lanes::dot_pairs(dot0_0, mins0, sums);
                                         dot1_0 = lanes::dot_pairs(dot1_0, mins1, sums);
                                         dot2_0 = lanes::dot_pairs(dot2_0, mins2, sums);
@@ -305,8 +317,9 @@ pub fn int8_direct_r16c1_both(
                                 t2_0 = lanes::fma(scale2, lanes::to_float(dot2_0), t2_0);
                                 t3_0 = lanes::fma(scale3, lanes::to_float(dot3_0), t3_0);
                             }
+                            let [column0] = &columns.scales[span];
                             {
-                                let scale = lanes::splat_f(columns.scales[span][0]);
+                                let scale = lanes::splat_f(*column0);
                                 sum0_0 = lanes::fma(scale, t0_0, sum0_0);
                                 sum1_0 = lanes::fma(scale, t1_0, sum1_0);
                                 sum2_0 = lanes::fma(scale, t2_0, sum2_0);
@@ -314,13 +327,14 @@ pub fn int8_direct_r16c1_both(
                             }
                         }
                     }
-                    let total = &mut out[0][0][0];
+                    let [[total0_0]] = out;
+                    let total = &mut total0_0[0];
                     lanes::store_floats(total, lanes::add(lanes::floats(total), sum0_0));
-                    let total = &mut out[0][0][1];
+                    let total = &mut total0_0[1];
                     lanes::store_floats(total, lanes::add(lanes::floats(total), sum1_0));
-                    let total = &mut out[0][0][2];
+                    let total = &mut total0_0[2];
                     lanes::store_floats(total, lanes::add(lanes::floats(total), sum2_0));
-                    let total = &mut out[0][0][3];
+                    let total = &mut total0_0[3];
                     lanes::store_floats(total, lanes::add(lanes::floats(total), sum3_0));
                 }
             }

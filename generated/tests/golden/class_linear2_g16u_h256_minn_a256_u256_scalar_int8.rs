@@ -122,34 +122,39 @@ pub fn int8_direct_r16c1(
                                     {
                                         let part_of_step = 0;
                                         let at_body0 = at_step0;
-                                        let line0_0_0 = lanes::line(
-                                            &unit0.codes[at_body0][0][part],
-                                        );
+                                        let [columns0_0, columns0_1, columns0_2, columns0_3] = &columns
+                                            .quants[at_body0];
+                                        let [at0] = &unit0.codes[at_body0];
+                                        let line0_0_0 = lanes::line(&at0[part]);
                                         {
-                                            let weight0 = lanes::mask::<3>(line0_0_0);
+                                            let weight0 = lanes::mask(line0_0_0, 3);
+                                            let [column0] = columns0_0;
                                             {
-                                                let quants = lanes::quants(columns.quants[at_body0][0][0]);
+                                                let quants = lanes::quants(*column0);
                                                 dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                             }
                                         }
                                         {
-                                            let weight0 = lanes::mask::<3>(lanes::shr::<2>(line0_0_0));
+                                            let weight0 = lanes::mask(lanes::shr::<2>(line0_0_0), 3);
+                                            let [column0] = columns0_1;
                                             {
-                                                let quants = lanes::quants(columns.quants[at_body0][1][0]);
+                                                let quants = lanes::quants(*column0);
                                                 dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                             }
                                         }
                                         {
-                                            let weight0 = lanes::mask::<3>(lanes::shr::<4>(line0_0_0));
+                                            let weight0 = lanes::mask(lanes::shr::<4>(line0_0_0), 3);
+                                            let [column0] = columns0_2;
                                             {
-                                                let quants = lanes::quants(columns.quants[at_body0][2][0]);
+                                                let quants = lanes::quants(*column0);
                                                 dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                             }
                                         }
                                         {
-                                            let weight0 = lanes::mask::<3>(lanes::shr::<6>(line0_0_0));
+                                            let weight0 = lanes::mask(lanes::shr::<6>(line0_0_0), 3);
+                                            let [column0] = columns0_3;
                                             {
-                                                let quants = lanes::quants(columns.quants[at_body0][3][0]);
+                                                let quants = lanes::quants(*column0);
                                                 dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                             }
                                         }
@@ -168,8 +173,9 @@ pub fn int8_direct_r16c1(
                                     for pair in 0..8 {
                                         let at_pair = span * 8 + pair;
                                         let mins0 = lanes::pairs(&unit0.mins[at_pair][part]);
+                                        let [column0] = &columns.sums[at_pair];
                                         {
-                                            let sums = lanes::splat_i(columns.sums[at_pair][0]);
+                                            let sums = lanes::splat_i(*column0);
                                             dot0_0 = lanes::dot_pairs(dot0_0, mins0, sums);
                                         }
                                     }
@@ -179,13 +185,15 @@ pub fn int8_direct_r16c1(
                                     );
                                     t0_0 = lanes::fma(scale0, lanes::to_float(dot0_0), t0_0);
                                 }
+                                let [column0] = &columns.scales[span];
                                 {
-                                    let scale = lanes::splat_f(columns.scales[span][0]);
+                                    let scale = lanes::splat_f(*column0);
                                     sum0_0 = lanes::fma(scale, t0_0, sum0_0);
                                 }
                             }
                         }
-                        let total = &mut out[0][0][part];
+                        let [[total0_0]] = out;
+                        let total = &mut total0_0[part];
                         lanes::store_floats(
                             total,
                             lanes::add(lanes::floats(total), sum0_0),

@@ -102,10 +102,11 @@ pub fn int8_direct_r32c1_both(
                 for group in 0..group_count {
                     let group_columns = &groups[group * units..][..units];
                     let out = &mut outs[tile * group_count + group];
-                    sum[0] = lanes::zero_f();
-                    sum[1] = lanes::zero_f();
-                    sum[2] = lanes::zero_f();
-                    sum[3] = lanes::zero_f();
+                    let [sum_at0, sum_at1, sum_at2, sum_at3] = &mut *sum;
+                    *sum_at0 = lanes::zero_f();
+                    *sum_at1 = lanes::zero_f();
+                    *sum_at2 = lanes::zero_f();
+                    *sum_at3 = lanes::zero_f();
                     for unit in first..last {
                         let columns = &group_columns[unit];
                         touch(group_columns, unit, stride);
@@ -124,32 +125,43 @@ pub fn int8_direct_r32c1_both(
                         for at_turn in 0..4 {
                             sum = in_memory(sum);
                             let at_step0 = at_turn;
-                            let mut dot0_0_0 = lanes::splat_i(columns.bias[at_step0][0]);
-                            let mut dot0_1_0 = lanes::splat_i(columns.bias[at_step0][0]);
-                            let mut dot0_2_0 = lanes::splat_i(columns.bias[at_step0][0]);
-                            let mut dot0_3_0 = lanes::splat_i(columns.bias[at_step0][0]);
+                            let [column0] = &columns.bias[at_step0];
+                            let mut dot0_0_0 = lanes::splat_i(*column0);
+                            let mut dot0_1_0 = lanes::splat_i(*column0);
+                            let mut dot0_2_0 = lanes::splat_i(*column0);
+                            let mut dot0_3_0 = lanes::splat_i(*column0);
                             {
                                 let part_of_step = 0;
                                 let at_body0 = at_step0;
-                                prefetch_both(&unit0.codes[at_body0][0][0], ahead);
-                                prefetch_both(&unit0.codes[at_body0][1][0], ahead);
-                                prefetch_both(&unit2.codes[at_body0][0][0], ahead);
-                                prefetch_both(&unit2.codes[at_body0][1][0], ahead);
+                                let [at0, at1] = &unit0.codes[at_body0];
+                                prefetch_both(&at0[0], ahead);
+                                prefetch_both(&at1[0], ahead);
+                                let [at0, at1] = &unit2.codes[at_body0];
+                                prefetch_both(&at0[0], ahead);
+                                prefetch_both(&at1[0], ahead);
+                                let [columns0_0, columns0_1, columns0_2, columns0_3,
+                                columns0_4, columns0_5, columns0_6, columns0_7] = &columns
+                                    .quants[at_body0];
                                 let mut pair0_0_0;
                                 let mut pair0_1_0;
                                 let mut pair0_2_0;
                                 let mut pair0_3_0;
-                                let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
-                                let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][1]);
-                                let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][0]);
-                                let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][1]);
+                                let [at0, _] = &unit0.codes[at_body0];
+                                let line0_0_0 = lanes::line(&at0[0]);
+                                let [at0, _] = &unit1.codes[at_body0];
+                                let line0_1_0 = lanes::line(&at0[1]);
+                                let [at0, _] = &unit2.codes[at_body0];
+                                let line0_2_0 = lanes::line(&at0[0]);
+                                let [at0, _] = &unit3.codes[at_body0];
+                                let line0_3_0 = lanes::line(&at0[1]);
                                 {
-                                    let weight0 = lanes::mask::<3>(line0_0_0);
-                                    let weight1 = lanes::mask::<3>(line0_1_0);
-                                    let weight2 = lanes::mask::<3>(line0_2_0);
-                                    let weight3 = lanes::mask::<3>(line0_3_0);
+                                    let weight0 = lanes::mask(line0_0_0, 3);
+                                    let weight1 = lanes::mask(line0_1_0, 3);
+                                    let weight2 = lanes::mask(line0_2_0, 3);
+                                    let weight3 = lanes::mask(line0_3_0, 3);
+                                    let [column0] = columns0_0;
                                     {
-                                        let quants = lanes::quants(columns.quants[at_body0][0][0]);
+                                        let quants = lanes::quants(*column0);
                                         pair0_0_0 = lanes::products(weight0, quants);
                                         pair0_1_0 = lanes::products(weight1, quants);
                                         pair0_2_0 = lanes::products(weight2, quants);
@@ -160,17 +172,22 @@ pub fn int8_direct_r32c1_both(
                                 let unit1 = lanes::after(unit1, pair0_3_0);
                                 let unit2 = lanes::after(unit2, pair0_3_0);
                                 let unit3 = lanes::after(unit3, pair0_3_0);
-                                let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
-                                let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][1]);
-                                let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][0]);
-                                let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][1]);
+                                let [at0, _] = &unit0.codes[at_body0];
+                                let line0_0_0 = lanes::line(&at0[0]);
+                                let [at0, _] = &unit1.codes[at_body0];
+                                let line0_1_0 = lanes::line(&at0[1]);
+                                let [at0, _] = &unit2.codes[at_body0];
+                                let line0_2_0 = lanes::line(&at0[0]);
+                                let [at0, _] = &unit3.codes[at_body0];
+                                let line0_3_0 = lanes::line(&at0[1]);
                                 {
-                                    let weight0 = lanes::mask::<3>(lanes::shr::<2>(line0_0_0));
-                                    let weight1 = lanes::mask::<3>(lanes::shr::<2>(line0_1_0));
-                                    let weight2 = lanes::mask::<3>(lanes::shr::<2>(line0_2_0));
-                                    let weight3 = lanes::mask::<3>(lanes::shr::<2>(line0_3_0));
+                                    let weight0 = lanes::mask(lanes::shr::<2>(line0_0_0), 3);
+                                    let weight1 = lanes::mask(lanes::shr::<2>(line0_1_0), 3);
+                                    let weight2 = lanes::mask(lanes::shr::<2>(line0_2_0), 3);
+                                    let weight3 = lanes::mask(lanes::shr::<2>(line0_3_0), 3);
+                                    let [column0] = columns0_1;
                                     {
-                                        let quants = lanes::quants(columns.quants[at_body0][1][0]);
+                                        let quants = lanes::quants(*column0);
                                         pair0_0_0 = lanes::add_products(
                                             pair0_0_0,
                                             lanes::products(weight0, quants),
@@ -193,17 +210,22 @@ pub fn int8_direct_r32c1_both(
                                 let unit1 = lanes::after(unit1, pair0_3_0);
                                 let unit2 = lanes::after(unit2, pair0_3_0);
                                 let unit3 = lanes::after(unit3, pair0_3_0);
-                                let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
-                                let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][1]);
-                                let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][0]);
-                                let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][1]);
+                                let [at0, _] = &unit0.codes[at_body0];
+                                let line0_0_0 = lanes::line(&at0[0]);
+                                let [at0, _] = &unit1.codes[at_body0];
+                                let line0_1_0 = lanes::line(&at0[1]);
+                                let [at0, _] = &unit2.codes[at_body0];
+                                let line0_2_0 = lanes::line(&at0[0]);
+                                let [at0, _] = &unit3.codes[at_body0];
+                                let line0_3_0 = lanes::line(&at0[1]);
                                 {
-                                    let weight0 = lanes::mask::<3>(lanes::shr::<4>(line0_0_0));
-                                    let weight1 = lanes::mask::<3>(lanes::shr::<4>(line0_1_0));
-                                    let weight2 = lanes::mask::<3>(lanes::shr::<4>(line0_2_0));
-                                    let weight3 = lanes::mask::<3>(lanes::shr::<4>(line0_3_0));
+                                    let weight0 = lanes::mask(lanes::shr::<4>(line0_0_0), 3);
+                                    let weight1 = lanes::mask(lanes::shr::<4>(line0_1_0), 3);
+                                    let weight2 = lanes::mask(lanes::shr::<4>(line0_2_0), 3);
+                                    let weight3 = lanes::mask(lanes::shr::<4>(line0_3_0), 3);
+                                    let [column0] = columns0_2;
                                     {
-                                        let quants = lanes::quants(columns.quants[at_body0][2][0]);
+                                        let quants = lanes::quants(*column0);
                                         pair0_0_0 = lanes::add_products(
                                             pair0_0_0,
                                             lanes::products(weight0, quants),
@@ -226,17 +248,22 @@ pub fn int8_direct_r32c1_both(
                                 let unit1 = lanes::after(unit1, pair0_3_0);
                                 let unit2 = lanes::after(unit2, pair0_3_0);
                                 let unit3 = lanes::after(unit3, pair0_3_0);
-                                let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
-                                let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][1]);
-                                let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][0]);
-                                let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][1]);
+                                let [at0, _] = &unit0.codes[at_body0];
+                                let line0_0_0 = lanes::line(&at0[0]);
+                                let [at0, _] = &unit1.codes[at_body0];
+                                let line0_1_0 = lanes::line(&at0[1]);
+                                let [at0, _] = &unit2.codes[at_body0];
+                                let line0_2_0 = lanes::line(&at0[0]);
+                                let [at0, _] = &unit3.codes[at_body0];
+                                let line0_3_0 = lanes::line(&at0[1]);
                                 {
-                                    let weight0 = lanes::mask::<3>(lanes::shr::<6>(line0_0_0));
-                                    let weight1 = lanes::mask::<3>(lanes::shr::<6>(line0_1_0));
-                                    let weight2 = lanes::mask::<3>(lanes::shr::<6>(line0_2_0));
-                                    let weight3 = lanes::mask::<3>(lanes::shr::<6>(line0_3_0));
+                                    let weight0 = lanes::mask(lanes::shr::<6>(line0_0_0), 3);
+                                    let weight1 = lanes::mask(lanes::shr::<6>(line0_1_0), 3);
+                                    let weight2 = lanes::mask(lanes::shr::<6>(line0_2_0), 3);
+                                    let weight3 = lanes::mask(lanes::shr::<6>(line0_3_0), 3);
+                                    let [column0] = columns0_3;
                                     {
-                                        let quants = lanes::quants(columns.quants[at_body0][3][0]);
+                                        let quants = lanes::quants(*column0);
                                         pair0_0_0 = lanes::add_products(
                                             pair0_0_0,
                                             lanes::products(weight0, quants),
@@ -259,17 +286,22 @@ pub fn int8_direct_r32c1_both(
                                 let unit1 = lanes::after(unit1, pair0_3_0);
                                 let unit2 = lanes::after(unit2, pair0_3_0);
                                 let unit3 = lanes::after(unit3, pair0_3_0);
-                                let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
-                                let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][1]);
-                                let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][0]);
-                                let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][1]);
+                                let [_, at1] = &unit0.codes[at_body0];
+                                let line0_0_1 = lanes::line(&at1[0]);
+                                let [_, at1] = &unit1.codes[at_body0];
+                                let line0_1_1 = lanes::line(&at1[1]);
+                                let [_, at1] = &unit2.codes[at_body0];
+                                let line0_2_1 = lanes::line(&at1[0]);
+                                let [_, at1] = &unit3.codes[at_body0];
+                                let line0_3_1 = lanes::line(&at1[1]);
                                 {
-                                    let weight0 = lanes::mask::<3>(line0_0_1);
-                                    let weight1 = lanes::mask::<3>(line0_1_1);
-                                    let weight2 = lanes::mask::<3>(line0_2_1);
-                                    let weight3 = lanes::mask::<3>(line0_3_1);
+                                    let weight0 = lanes::mask(line0_0_1, 3);
+                                    let weight1 = lanes::mask(line0_1_1, 3);
+                                    let weight2 = lanes::mask(line0_2_1, 3);
+                                    let weight3 = lanes::mask(line0_3_1, 3);
+                                    let [column0] = columns0_4;
                                     {
-                                        let quants = lanes::quants(columns.quants[at_body0][4][0]);
+                                        let quants = lanes::quants(*column0);
                                         pair0_0_0 = lanes::add_products(
                                             pair0_0_0,
                                             lanes::products(weight0, quants),
@@ -292,17 +324,22 @@ pub fn int8_direct_r32c1_both(
                                 let unit1 = lanes::after(unit1, pair0_3_0);
                                 let unit2 = lanes::after(unit2, pair0_3_0);
                                 let unit3 = lanes::after(unit3, pair0_3_0);
-                                let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
-                                let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][1]);
-                                let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][0]);
-                                let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][1]);
+                                let [_, at1] = &unit0.codes[at_body0];
+                                let line0_0_1 = lanes::line(&at1[0]);
+                                let [_, at1] = &unit1.codes[at_body0];
+                                let line0_1_1 = lanes::line(&at1[1]);
+                                let [_, at1] = &unit2.codes[at_body0];
+                                let line0_2_1 = lanes::line(&at1[0]);
+                                let [_, at1] = &unit3.codes[at_body0];
+                                let line0_3_1 = lanes::line(&at1[1]);
                                 {
-                                    let weight0 = lanes::mask::<3>(lanes::shr::<2>(line0_0_1));
-                                    let weight1 = lanes::mask::<3>(lanes::shr::<2>(line0_1_1));
-                                    let weight2 = lanes::mask::<3>(lanes::shr::<2>(line0_2_1));
-                                    let weight3 = lanes::mask::<3>(lanes::shr::<2>(line0_3_1));
+                                    let weight0 = lanes::mask(lanes::shr::<2>(line0_0_1), 3);
+                                    let weight1 = lanes::mask(lanes::shr::<2>(line0_1_1), 3);
+                                    let weight2 = lanes::mask(lanes::shr::<2>(line0_2_1), 3);
+                                    let weight3 = lanes::mask(lanes::shr::<2>(line0_3_1), 3);
+                                    let [column0] = columns0_5;
                                     {
-                                        let quants = lanes::quants(columns.quants[at_body0][5][0]);
+                                        let quants = lanes::quants(*column0);
                                         pair0_0_0 = lanes::add_products(
                                             pair0_0_0,
                                             lanes::products(weight0, quants),
@@ -325,17 +362,22 @@ pub fn int8_direct_r32c1_both(
                                 let unit1 = lanes::after(unit1, pair0_3_0);
                                 let unit2 = lanes::after(unit2, pair0_3_0);
                                 let unit3 = lanes::after(unit3, pair0_3_0);
-                                let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
-                                let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][1]);
-                                let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][0]);
-                                let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][1]);
+                                let [_, at1] = &unit0.codes[at_body0];
+                                let line0_0_1 = lanes::line(&at1[0]);
+                                let [_, at1] = &unit1.codes[at_body0];
+                                let line0_1_1 = lanes::line(&at1[1]);
+                                let [_, at1] = &unit2.codes[at_body0];
+                                let line0_2_1 = lanes::line(&at1[0]);
+                                let [_, at1] = &unit3.codes[at_body0];
+                                let line0_3_1 = lanes::line(&at1[1]);
                                 {
-                                    let weight0 = lanes::mask::<3>(lanes::shr::<4>(line0_0_1));
-                                    let weight1 = lanes::mask::<3>(lanes::shr::<4>(line0_1_1));
-                                    let weight2 = lanes::mask::<3>(lanes::shr::<4>(line0_2_1));
-                                    let weight3 = lanes::mask::<3>(lanes::shr::<4>(line0_3_1));
+                                    let weight0 = lanes::mask(lanes::shr::<4>(line0_0_1), 3);
+                                    let weight1 = lanes::mask(lanes::shr::<4>(line0_1_1), 3);
+                                    let weight2 = lanes::mask(lanes::shr::<4>(line0_2_1), 3);
+                                    let weight3 = lanes::mask(lanes::shr::<4>(line0_3_1), 3);
+                                    let [column0] = columns0_6;
                                     {
-                                        let quants = lanes::quants(columns.quants[at_body0][6][0]);
+                                        let quants = lanes::quants(*column0);
                                         pair0_0_0 = lanes::add_products(
                                             pair0_0_0,
                                             lanes::products(weight0, quants),
@@ -358,17 +400,22 @@ pub fn int8_direct_r32c1_both(
                                 let unit1 = lanes::after(unit1, pair0_3_0);
                                 let unit2 = lanes::after(unit2, pair0_3_0);
                                 let unit3 = lanes::after(unit3, pair0_3_0);
-                                let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
-                                let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][1]);
-                                let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][0]);
-                                let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][1]);
+                                let [_, at1] = &unit0.codes[at_body0];
+                                let line0_0_1 = lanes::line(&at1[0]);
+                                let [_, at1] = &unit1.codes[at_body0];
+                                let line0_1_1 = lanes::line(&at1[1]);
+                                let [_, at1] = &unit2.codes[at_body0];
+                                let line0_2_1 = lanes::line(&at1[0]);
+                                let [_, at1] = &unit3.codes[at_body0];
+                                let line0_3_1 = lanes::line(&at1[1]);
                                 {
-                                    let weight0 = lanes::mask::<3>(lanes::shr::<6>(line0_0_1));
-                                    let weight1 = lanes::mask::<3>(lanes::shr::<6>(line0_1_1));
-                                    let weight2 = lanes::mask::<3>(lanes::shr::<6>(line0_2_1));
-                                    let weight3 = lanes::mask::<3>(lanes::shr::<6>(line0_3_1));
+                                    let weight0 = lanes::mask(lanes::shr::<6>(line0_0_1), 3);
+                                    let weight1 = lanes::mask(lanes::shr::<6>(line0_1_1), 3);
+                                    let weight2 = lanes::mask(lanes::shr::<6>(line0_2_1), 3);
+                                    let weight3 = lanes::mask(lanes::shr::<6>(line0_3_1), 3);
+                                    let [column0] = columns0_7;
                                     {
-                                        let quants = lanes::quants(columns.quants[at_body0][7][0]);
+                                        let quants = lanes::quants(*column0);
                                         pair0_0_0 = lanes::add_products(
                                             pair0_0_0,
                                             lanes::products(weight0, quants),
@@ -427,24 +474,40 @@ pub fn int8_direct_r32c1_both(
                                     scale3,
                                     lanes::to_float(dot0_3_0),
                                 );
+                                let [sum_at0, sum_at1, sum_at2, sum_at3] = &mut *sum;
+                                let [column0] = &columns.scales[span];
                                 {
-                                    let scale = lanes::splat_f(columns.scales[span][0]);
-                                    sum[0] = lanes::fma(scale, t0_0, sum[0]);
-                                    sum[1] = lanes::fma(scale, t1_0, sum[1]);
-                                    sum[2] = lanes::fma(scale, t2_0, sum[2]);
-                                    sum[3] = lanes::fma(scale, t3_0, sum[3]);
+                                    let scale = lanes::splat_f(*column0);
+                                    *sum_at0 = lanes::fma(scale, t0_0, *sum_at0);
+                                    *sum_at1 = lanes::fma(scale, t1_0, *sum_at1);
+                                    *sum_at2 = lanes::fma(scale, t2_0, *sum_at2);
+                                    *sum_at3 = lanes::fma(scale, t3_0, *sum_at3);
                                 }
                             }
                         }
                     }
-                    let total = &mut out[0][0][0];
-                    lanes::store_floats(total, lanes::add(lanes::floats(total), sum[0]));
-                    let total = &mut out[0][0][1];
-                    lanes::store_floats(total, lanes::add(lanes::floats(total), sum[1]));
-                    let total = &mut out[0][1][0];
-                    lanes::store_floats(total, lanes::add(lanes::floats(total), sum[2]));
-                    let total = &mut out[0][1][1];
-                    lanes::store_floats(total, lanes::add(lanes::floats(total), sum[3]));
+                    let [[total0_0, total1_0]] = out;
+                    let [sum_at0, sum_at1, sum_at2, sum_at3] = &mut *sum;
+                    let total = &mut total0_0[0];
+                    lanes::store_floats(
+                        total,
+                        lanes::add(lanes::floats(total), *sum_at0),
+                    );
+                    let total = &mut total0_0[1];
+                    lanes::store_floats(
+                        total,
+                        lanes::add(lanes::floats(total), *sum_at1),
+                    );
+                    let total = &mut total1_0[0];
+                    lanes::store_floats(
+                        total,
+                        lanes::add(lanes::floats(total), *sum_at2),
+                    );
+                    let total = &mut total1_0[1];
+                    lanes::store_floats(
+                        total,
+                        lanes::add(lanes::floats(total), *sum_at3),
+                    );
                 }
             }
         }

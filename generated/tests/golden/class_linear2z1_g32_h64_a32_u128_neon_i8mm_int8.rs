@@ -117,26 +117,36 @@ pub fn int8_direct_r16c1_both(
                         >(bytemuck::bytes_of(unit0), 64, ahead);
                         for at_turn in 0..4 {
                             let at_step0 = at_turn;
-                            let mut dot0_0_0 = lanes::splat_i(columns.bias[at_step0][0]);
-                            let mut dot0_1_0 = lanes::splat_i(columns.bias[at_step0][0]);
-                            let mut dot0_2_0 = lanes::splat_i(columns.bias[at_step0][0]);
-                            let mut dot0_3_0 = lanes::splat_i(columns.bias[at_step0][0]);
+                            let [column0] = &columns.bias[at_step0];
+                            let mut dot0_0_0 = lanes::splat_i(*column0);
+                            let mut dot0_1_0 = lanes::splat_i(*column0);
+                            let mut dot0_2_0 = lanes::splat_i(*column0);
+                            let mut dot0_3_0 = lanes::splat_i(*column0);
                             {
                                 let part_of_step = 0;
                                 let at_body0 = at_step0;
-                                prefetch_both(&unit0.codes[at_body0][0][0], ahead);
-                                prefetch_both(&unit0.codes[at_body0][1][0], ahead);
-                                let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
-                                let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][1]);
-                                let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][2]);
-                                let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][3]);
+                                let [at0, at1] = &unit0.codes[at_body0];
+                                prefetch_both(&at0[0], ahead);
+                                prefetch_both(&at1[0], ahead);
+                                let [columns0_0, columns0_1, columns0_2, columns0_3,
+                                columns0_4, columns0_5, columns0_6, columns0_7] = &columns
+                                    .quants[at_body0];
+                                let [at0, _] = &unit0.codes[at_body0];
+                                let line0_0_0 = lanes::line(&at0[0]);
+                                let [at0, _] = &unit1.codes[at_body0];
+                                let line0_1_0 = lanes::line(&at0[1]);
+                                let [at0, _] = &unit2.codes[at_body0];
+                                let line0_2_0 = lanes::line(&at0[2]);
+                                let [at0, _] = &unit3.codes[at_body0];
+                                let line0_3_0 = lanes::line(&at0[3]);
                                 {
-                                    let weight0 = lanes::mask::<3>(line0_0_0);
-                                    let weight1 = lanes::mask::<3>(line0_1_0);
-                                    let weight2 = lanes::mask::<3>(line0_2_0);
-                                    let weight3 = lanes::mask::<3>(line0_3_0);
+                                    let weight0 = lanes::mask(line0_0_0, 3);
+                                    let weight1 = lanes::mask(line0_1_0, 3);
+                                    let weight2 = lanes::mask(line0_2_0, 3);
+                                    let weight3 = lanes::mask(line0_3_0, 3);
+                                    let [column0] = columns0_0;
                                     {
-                                        let quants = lanes::quants(columns.quants[at_body0][0][0]);
+                                        let quants = lanes::quants(*column0);
                                         dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
                                         dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
@@ -144,12 +154,13 @@ pub fn int8_direct_r16c1_both(
                                     }
                                 }
                                 {
-                                    let weight0 = lanes::mask::<3>(lanes::shr::<2>(line0_0_0));
-                                    let weight1 = lanes::mask::<3>(lanes::shr::<2>(line0_1_0));
-                                    let weight2 = lanes::mask::<3>(lanes::shr::<2>(line0_2_0));
-                                    let weight3 = lanes::mask::<3>(lanes::shr::<2>(line0_3_0));
+                                    let weight0 = lanes::mask(lanes::shr::<2>(line0_0_0), 3);
+                                    let weight1 = lanes::mask(lanes::shr::<2>(line0_1_0), 3);
+                                    let weight2 = lanes::mask(lanes::shr::<2>(line0_2_0), 3);
+                                    let weight3 = lanes::mask(lanes::shr::<2>(line0_3_0), 3);
+                                    let [column0] = columns0_1;
                                     {
-                                        let quants = lanes::quants(columns.quants[at_body0][1][0]);
+                                        let quants = lanes::quants(*column0);
                                         dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
                                         dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
@@ -157,12 +168,13 @@ pub fn int8_direct_r16c1_both(
                                     }
                                 }
                                 {
-                                    let weight0 = lanes::mask::<3>(lanes::shr::<4>(line0_0_0));
-                                    let weight1 = lanes::mask::<3>(lanes::shr::<4>(line0_1_0));
-                                    let weight2 = lanes::mask::<3>(lanes::shr::<4>(line0_2_0));
-                                    let weight3 = lanes::mask::<3>(lanes::shr::<4>(line0_3_0));
+                                    let weight0 = lanes::mask(lanes::shr::<4>(line0_0_0), 3);
+                                    let weight1 = lanes::mask(lanes::shr::<4>(line0_1_0), 3);
+                                    let weight2 = lanes::mask(lanes::shr::<4>(line0_2_0), 3);
+                                    let weight3 = lanes::mask(lanes::shr::<4>(line0_3_0), 3);
+                                    let [column0] = columns0_2;
                                     {
-                                        let quants = lanes::quants(columns.quants[at_body0][2][0]);
+                                        let quants = lanes::quants(*column0);
                                         dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
                                         dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
@@ -170,42 +182,35 @@ pub fn int8_direct_r16c1_both(
                                     }
                                 }
                                 {
-                                    let weight0 = lanes::mask::<3>(lanes::shr::<6>(line0_0_0));
-                                    let weight1 = lanes::mask::<3>(lanes::shr::<6>(line0_1_0));
-                                    let weight2 = lanes::mask::<3>(lanes::shr::<6>(line0_2_0));
-                                    let weight3 = lanes::mask::<3>(lanes::shr::<6>(line0_3_0));
+                                    let weight0 = lanes::mask(lanes::shr::<6>(line0_0_0), 3);
+                                    let weight1 = lanes::mask(lanes::shr::<6>(line0_1_0), 3);
+                                    let weight2 = lanes::mask(lanes::shr::<6>(line0_2_0), 3);
+                                    let weight3 = lanes::mask(lanes::shr::<6>(line0_3_0), 3);
+                                    let [column0] = columns0_3;
                                     {
-                                        let quants = lanes::quants(columns.quants[at_body0][3][0]);
+                                        let quants = lanes::quants(*column0);
                                         dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
                                         dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
                                         dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                     }
                                 }
-                                let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
-                                let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][1]);
-                                let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][2]);
-                                let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][3]);
+                                let [_, at1] = &unit0.codes[at_body0];
+                                let line0_0_1 = lanes::line(&at1[0]);
+                                let [_, at1] = &unit1.codes[at_body0];
+                                let line0_1_1 = lanes::line(&at1[1]);
+                                let [_, at1] = &unit2.codes[at_body0];
+                                let line0_2_1 = lanes::line(&at1[2]);
+                                let [_, at1] = &unit3.codes[at_body0];
+                                let line0_3_1 = lanes::line(&at1[3]);
                                 {
-                                    let weight0 = lanes::mask::<3>(line0_0_1);
-                                    let weight1 = lanes::mask::<3>(line0_1_1);
-                                    let weight2 = lanes::mask::<3>(line0_2_1);
-                                    let weight3 = lanes::mask::<3>(line0_3_1);
+                                    let weight0 = lanes::mask(line0_0_1, 3);
+                                    let weight1 = lanes::mask(line0_1_1, 3);
+                                    let weight2 = lanes::mask(line0_2_1, 3);
+                                    let weight3 = lanes::mask(line0_3_1, 3);
+                                    let [column0] = columns0_4;
                                     {
-                                        let quants = lanes::quants(columns.quants[at_body0][4][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
-                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
-                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
-                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
-                                    }
-                                }
-                                {
-                                    let weight0 = lanes::mask::<3>(lanes::shr::<2>(line0_0_1));
-                                    let weight1 = lanes::mask::<3>(lanes::shr::<2>(line0_1_1));
-                                    let weight2 = lanes::mask::<3>(lanes::shr::<2>(line0_2_1));
-                                    let weight3 = lanes::mask::<3>(lanes::shr::<2>(line0_3_1));
-                                    {
-                                        let quants = lanes::quants(columns.quants[at_body0][5][0]);
+                                        let quants = lanes::quants(*column0);
                                         dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
                                         dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
@@ -213,12 +218,13 @@ pub fn int8_direct_r16c1_both(
                                     }
                                 }
                                 {
-                                    let weight0 = lanes::mask::<3>(lanes::shr::<4>(line0_0_1));
-                                    let weight1 = lanes::mask::<3>(lanes::shr::<4>(line0_1_1));
-                                    let weight2 = lanes::mask::<3>(lanes::shr::<4>(line0_2_1));
-                                    let weight3 = lanes::mask::<3>(lanes::shr::<4>(line0_3_1));
+                                    let weight0 = lanes::mask(lanes::shr::<2>(line0_0_1), 3);
+                                    let weight1 = lanes::mask(lanes::shr::<2>(line0_1_1), 3);
+                                    let weight2 = lanes::mask(lanes::shr::<2>(line0_2_1), 3);
+                                    let weight3 = lanes::mask(lanes::shr::<2>(line0_3_1), 3);
+                                    let [column0] = columns0_5;
                                     {
-                                        let quants = lanes::quants(columns.quants[at_body0][6][0]);
+                                        let quants = lanes::quants(*column0);
                                         dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
                                         dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
@@ -226,12 +232,27 @@ pub fn int8_direct_r16c1_both(
                                     }
                                 }
                                 {
-                                    let weight0 = lanes::mask::<3>(lanes::shr::<6>(line0_0_1));
-                                    let weight1 = lanes::mask::<3>(lanes::shr::<6>(line0_1_1));
-                                    let weight2 = lanes::mask::<3>(lanes::shr::<6>(line0_2_1));
-                                    let weight3 = lanes::mask::<3>(lanes::shr::<6>(line0_3_1));
+                                    let weight0 = lanes::mask(lanes::shr::<4>(line0_0_1), 3);
+                                    let weight1 = lanes::mask(lanes::shr::<4>(line0_1_1), 3);
+                                    let weight2 = lanes::mask(lanes::shr::<4>(line0_2_1), 3);
+                                    let weight3 = lanes::mask(lanes::shr::<4>(line0_3_1), 3);
+                                    let [column0] = columns0_6;
                                     {
-                                        let quants = lanes::quants(columns.quants[at_body0][7][0]);
+                                        let quants = lanes::quants(*column0);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
+                                    }
+                                }
+                                {
+                                    let weight0 = lanes::mask(lanes::shr::<6>(line0_0_1), 3);
+                                    let weight1 = lanes::mask(lanes::shr::<6>(line0_1_1), 3);
+                                    let weight2 = lanes::mask(lanes::shr::<6>(line0_2_1), 3);
+                                    let weight3 = lanes::mask(lanes::shr::<6>(line0_3_1), 3);
+                                    let [column0] = columns0_7;
+                                    {
+                                        let quants = lanes::quants(*column0);
                                         dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
                                         dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
@@ -270,8 +291,9 @@ pub fn int8_direct_r16c1_both(
                                     scale3,
                                     lanes::to_float(dot0_3_0),
                                 );
+                                let [column0] = &columns.scales[span];
                                 {
-                                    let scale = lanes::splat_f(columns.scales[span][0]);
+                                    let scale = lanes::splat_f(*column0);
                                     sum0_0 = lanes::fma(scale, t0_0, sum0_0);
                                     sum1_0 = lanes::fma(scale, t1_0, sum1_0);
                                     sum2_0 = lanes::fma(scale, t2_0, sum2_0);
@@ -280,13 +302,14 @@ pub fn int8_direct_r16c1_both(
                             }
                         }
                     }
-                    let total = &mut out[0][0][0];
+                    let [[total0_0]] = out;
+                    let total = &mut total0_0[0];
                     lanes::store_floats(total, lanes::add(lanes::floats(total), sum0_0));
-                    let total = &mut out[0][0][1];
+                    let total = &mut total0_0[1];
                     lanes::store_floats(total, lanes::add(lanes::floats(total), sum1_0));
-                    let total = &mut out[0][0][2];
+                    let total = &mut total0_0[2];
                     lanes::store_floats(total, lanes::add(lanes::floats(total), sum2_0));
-                    let total = &mut out[0][0][3];
+                    let total = &mut total0_0[3];
                     lanes::store_floats(total, lanes::add(lanes::floats(total), sum3_0));
                 }
             }

@@ -13,11 +13,11 @@ use crate::lanes::{
 #[bytemuck(crate = "bytemuck")]
 struct Unit {
     /// Root scales.
-    roots: [[[u16; 16]; 1]; 2],
+    roots: [[u16; 16]; 2],
     /// Root mins.
-    min_roots: [[[u16; 16]; 1]; 2],
+    min_roots: [[u16; 16]; 2],
     /// Code lines.
-    codes: [[[[u8; 64]; 1]; 4]; 2],
+    codes: [[[u8; 64]; 4]; 2],
 }
 /// 64 activations of each of 1 columns.
 #[repr(C)]
@@ -76,7 +76,7 @@ pub fn int8_direct_r64c1_both(
 ) {
     let tiles: &[Unit] = bytemuck::cast_slice(weights);
     let groups: &[Quants1] = bytemuck::cast_slice(activations);
-    let outs: &mut [[[[[f32; 16]; 1]; 4]; 1]] = bytemuck::cast_slice_mut(out);
+    let outs: &mut [[[[f32; 16]; 4]; 1]] = bytemuck::cast_slice_mut(out);
     let (tile_count, group_count) = (tiles.len() / (4 * units), groups.len() / units);
     let order = Order {
         tiles: arguments.tiles,
@@ -141,33 +141,45 @@ pub fn int8_direct_r64c1_both(
                             {
                                 let part_of_step = 0;
                                 let at_body0 = at_step0;
-                                prefetch_both(&unit0.codes[at_body0][0][0], ahead);
-                                prefetch_both(&unit0.codes[at_body0][1][0], ahead);
-                                prefetch_both(&unit0.codes[at_body0][2][0], ahead);
-                                prefetch_both(&unit0.codes[at_body0][3][0], ahead);
-                                prefetch_both(&unit1.codes[at_body0][0][0], ahead);
-                                prefetch_both(&unit1.codes[at_body0][1][0], ahead);
-                                prefetch_both(&unit1.codes[at_body0][2][0], ahead);
-                                prefetch_both(&unit1.codes[at_body0][3][0], ahead);
-                                prefetch_both(&unit2.codes[at_body0][0][0], ahead);
-                                prefetch_both(&unit2.codes[at_body0][1][0], ahead);
-                                prefetch_both(&unit2.codes[at_body0][2][0], ahead);
-                                prefetch_both(&unit2.codes[at_body0][3][0], ahead);
-                                prefetch_both(&unit3.codes[at_body0][0][0], ahead);
-                                prefetch_both(&unit3.codes[at_body0][1][0], ahead);
-                                prefetch_both(&unit3.codes[at_body0][2][0], ahead);
-                                prefetch_both(&unit3.codes[at_body0][3][0], ahead);
-                                let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
-                                let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][0]);
-                                let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][0]);
-                                let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][0]);
+                                let [at0, at1, at2, at3] = &unit0.codes[at_body0];
+                                prefetch_both(at0, ahead);
+                                prefetch_both(at1, ahead);
+                                prefetch_both(at2, ahead);
+                                prefetch_both(at3, ahead);
+                                let [at0, at1, at2, at3] = &unit1.codes[at_body0];
+                                prefetch_both(at0, ahead);
+                                prefetch_both(at1, ahead);
+                                prefetch_both(at2, ahead);
+                                prefetch_both(at3, ahead);
+                                let [at0, at1, at2, at3] = &unit2.codes[at_body0];
+                                prefetch_both(at0, ahead);
+                                prefetch_both(at1, ahead);
+                                prefetch_both(at2, ahead);
+                                prefetch_both(at3, ahead);
+                                let [at0, at1, at2, at3] = &unit3.codes[at_body0];
+                                prefetch_both(at0, ahead);
+                                prefetch_both(at1, ahead);
+                                prefetch_both(at2, ahead);
+                                prefetch_both(at3, ahead);
+                                let [columns0_0, columns0_1, columns0_2, columns0_3,
+                                columns0_4, columns0_5, columns0_6, columns0_7] = &columns
+                                    .quants[at_body0];
+                                let [at0, _, _, _] = &unit0.codes[at_body0];
+                                let line0_0_0 = lanes::line(at0);
+                                let [at0, _, _, _] = &unit1.codes[at_body0];
+                                let line0_1_0 = lanes::line(at0);
+                                let [at0, _, _, _] = &unit2.codes[at_body0];
+                                let line0_2_0 = lanes::line(at0);
+                                let [at0, _, _, _] = &unit3.codes[at_body0];
+                                let line0_3_0 = lanes::line(at0);
                                 {
-                                    let weight0 = lanes::mask::<15>(line0_0_0);
-                                    let weight1 = lanes::mask::<15>(line0_1_0);
-                                    let weight2 = lanes::mask::<15>(line0_2_0);
-                                    let weight3 = lanes::mask::<15>(line0_3_0);
+                                    let weight0 = lanes::mask(line0_0_0, 15);
+                                    let weight1 = lanes::mask(line0_1_0, 15);
+                                    let weight2 = lanes::mask(line0_2_0, 15);
+                                    let weight3 = lanes::mask(line0_3_0, 15);
+                                    let [column0] = columns0_0;
                                     {
-                                        let quants = lanes::quants(columns.quants[at_body0][0][0]);
+                                        let quants = lanes::quants(*column0);
                                         dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
                                         dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
@@ -175,59 +187,35 @@ pub fn int8_direct_r64c1_both(
                                     }
                                 }
                                 {
-                                    let weight0 = lanes::mask::<15>(lanes::shr::<4>(line0_0_0));
-                                    let weight1 = lanes::mask::<15>(lanes::shr::<4>(line0_1_0));
-                                    let weight2 = lanes::mask::<15>(lanes::shr::<4>(line0_2_0));
-                                    let weight3 = lanes::mask::<15>(lanes::shr::<4>(line0_3_0));
+                                    let weight0 = lanes::mask(lanes::shr::<4>(line0_0_0), 15);
+                                    let weight1 = lanes::mask(lanes::shr::<4>(line0_1_0), 15);
+                                    let weight2 = lanes::mask(lanes::shr::<4>(line0_2_0), 15);
+                                    let weight3 = lanes::mask(lanes::shr::<4>(line0_3_0), 15);
+                                    let [column0] = columns0_1;
                                     {
-                                        let quants = lanes::quants(columns.quants[at_body0][1][0]);
+                                        let quants = lanes::quants(*column0);
                                         dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
                                         dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
                                         dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                     }
                                 }
-                                let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
-                                let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][0]);
-                                let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][0]);
-                                let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][0]);
+                                let [_, at1, _, _] = &unit0.codes[at_body0];
+                                let line0_0_1 = lanes::line(at1);
+                                let [_, at1, _, _] = &unit1.codes[at_body0];
+                                let line0_1_1 = lanes::line(at1);
+                                let [_, at1, _, _] = &unit2.codes[at_body0];
+                                let line0_2_1 = lanes::line(at1);
+                                let [_, at1, _, _] = &unit3.codes[at_body0];
+                                let line0_3_1 = lanes::line(at1);
                                 {
-                                    let weight0 = lanes::mask::<15>(line0_0_1);
-                                    let weight1 = lanes::mask::<15>(line0_1_1);
-                                    let weight2 = lanes::mask::<15>(line0_2_1);
-                                    let weight3 = lanes::mask::<15>(line0_3_1);
+                                    let weight0 = lanes::mask(line0_0_1, 15);
+                                    let weight1 = lanes::mask(line0_1_1, 15);
+                                    let weight2 = lanes::mask(line0_2_1, 15);
+                                    let weight3 = lanes::mask(line0_3_1, 15);
+                                    let [column0] = columns0_2;
                                     {
-                                        let quants = lanes::quants(columns.quants[at_body0][2][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
-                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
-                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
-                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
-                                    }
-                                }
-                                {
-                                    let weight0 = lanes::mask::<15>(lanes::shr::<4>(line0_0_1));
-                                    let weight1 = lanes::mask::<15>(lanes::shr::<4>(line0_1_1));
-                                    let weight2 = lanes::mask::<15>(lanes::shr::<4>(line0_2_1));
-                                    let weight3 = lanes::mask::<15>(lanes::shr::<4>(line0_3_1));
-                                    {
-                                        let quants = lanes::quants(columns.quants[at_body0][3][0]);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
-                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
-                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
-                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
-                                    }
-                                }
-                                let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
-                                let line0_1_2 = lanes::line(&unit1.codes[at_body0][2][0]);
-                                let line0_2_2 = lanes::line(&unit2.codes[at_body0][2][0]);
-                                let line0_3_2 = lanes::line(&unit3.codes[at_body0][2][0]);
-                                {
-                                    let weight0 = lanes::mask::<15>(line0_0_2);
-                                    let weight1 = lanes::mask::<15>(line0_1_2);
-                                    let weight2 = lanes::mask::<15>(line0_2_2);
-                                    let weight3 = lanes::mask::<15>(line0_3_2);
-                                    {
-                                        let quants = lanes::quants(columns.quants[at_body0][4][0]);
+                                        let quants = lanes::quants(*column0);
                                         dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
                                         dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
@@ -235,29 +223,35 @@ pub fn int8_direct_r64c1_both(
                                     }
                                 }
                                 {
-                                    let weight0 = lanes::mask::<15>(lanes::shr::<4>(line0_0_2));
-                                    let weight1 = lanes::mask::<15>(lanes::shr::<4>(line0_1_2));
-                                    let weight2 = lanes::mask::<15>(lanes::shr::<4>(line0_2_2));
-                                    let weight3 = lanes::mask::<15>(lanes::shr::<4>(line0_3_2));
+                                    let weight0 = lanes::mask(lanes::shr::<4>(line0_0_1), 15);
+                                    let weight1 = lanes::mask(lanes::shr::<4>(line0_1_1), 15);
+                                    let weight2 = lanes::mask(lanes::shr::<4>(line0_2_1), 15);
+                                    let weight3 = lanes::mask(lanes::shr::<4>(line0_3_1), 15);
+                                    let [column0] = columns0_3;
                                     {
-                                        let quants = lanes::quants(columns.quants[at_body0][5][0]);
+                                        let quants = lanes::quants(*column0);
                                         dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
                                         dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
                                         dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                     }
                                 }
-                                let line0_0_3 = lanes::line(&unit0.codes[at_body0][3][0]);
-                                let line0_1_3 = lanes::line(&unit1.codes[at_body0][3][0]);
-                                let line0_2_3 = lanes::line(&unit2.codes[at_body0][3][0]);
-                                let line0_3_3 = lanes::line(&unit3.codes[at_body0][3][0]);
+                                let [_, _, at2, _] = &unit0.codes[at_body0];
+                                let line0_0_2 = lanes::line(at2);
+                                let [_, _, at2, _] = &unit1.codes[at_body0];
+                                let line0_1_2 = lanes::line(at2);
+                                let [_, _, at2, _] = &unit2.codes[at_body0];
+                                let line0_2_2 = lanes::line(at2);
+                                let [_, _, at2, _] = &unit3.codes[at_body0];
+                                let line0_3_2 = lanes::line(at2);
                                 {
-                                    let weight0 = lanes::mask::<15>(line0_0_3);
-                                    let weight1 = lanes::mask::<15>(line0_1_3);
-                                    let weight2 = lanes::mask::<15>(line0_2_3);
-                                    let weight3 = lanes::mask::<15>(line0_3_3);
+                                    let weight0 = lanes::mask(line0_0_2, 15);
+                                    let weight1 = lanes::mask(line0_1_2, 15);
+                                    let weight2 = lanes::mask(line0_2_2, 15);
+                                    let weight3 = lanes::mask(line0_3_2, 15);
+                                    let [column0] = columns0_4;
                                     {
-                                        let quants = lanes::quants(columns.quants[at_body0][6][0]);
+                                        let quants = lanes::quants(*column0);
                                         dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
                                         dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
@@ -265,12 +259,49 @@ pub fn int8_direct_r64c1_both(
                                     }
                                 }
                                 {
-                                    let weight0 = lanes::mask::<15>(lanes::shr::<4>(line0_0_3));
-                                    let weight1 = lanes::mask::<15>(lanes::shr::<4>(line0_1_3));
-                                    let weight2 = lanes::mask::<15>(lanes::shr::<4>(line0_2_3));
-                                    let weight3 = lanes::mask::<15>(lanes::shr::<4>(line0_3_3));
+                                    let weight0 = lanes::mask(lanes::shr::<4>(line0_0_2), 15);
+                                    let weight1 = lanes::mask(lanes::shr::<4>(line0_1_2), 15);
+                                    let weight2 = lanes::mask(lanes::shr::<4>(line0_2_2), 15);
+                                    let weight3 = lanes::mask(lanes::shr::<4>(line0_3_2), 15);
+                                    let [column0] = columns0_5;
                                     {
-                                        let quants = lanes::quants(columns.quants[at_body0][7][0]);
+                                        let quants = lanes::quants(*column0);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
+                                    }
+                                }
+                                let [_, _, _, at3] = &unit0.codes[at_body0];
+                                let line0_0_3 = lanes::line(at3);
+                                let [_, _, _, at3] = &unit1.codes[at_body0];
+                                let line0_1_3 = lanes::line(at3);
+                                let [_, _, _, at3] = &unit2.codes[at_body0];
+                                let line0_2_3 = lanes::line(at3);
+                                let [_, _, _, at3] = &unit3.codes[at_body0];
+                                let line0_3_3 = lanes::line(at3);
+                                {
+                                    let weight0 = lanes::mask(line0_0_3, 15);
+                                    let weight1 = lanes::mask(line0_1_3, 15);
+                                    let weight2 = lanes::mask(line0_2_3, 15);
+                                    let weight3 = lanes::mask(line0_3_3, 15);
+                                    let [column0] = columns0_6;
+                                    {
+                                        let quants = lanes::quants(*column0);
+                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
+                                    }
+                                }
+                                {
+                                    let weight0 = lanes::mask(lanes::shr::<4>(line0_0_3), 15);
+                                    let weight1 = lanes::mask(lanes::shr::<4>(line0_1_3), 15);
+                                    let weight2 = lanes::mask(lanes::shr::<4>(line0_2_3), 15);
+                                    let weight3 = lanes::mask(lanes::shr::<4>(line0_3_3), 15);
+                                    let [column0] = columns0_7;
+                                    {
+                                        let quants = lanes::quants(*column0);
                                         dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
                                         dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
@@ -281,18 +312,10 @@ pub fn int8_direct_r64c1_both(
                             {
                                 let span = at_turn;
                                 let at_step = at_step0;
-                                let scale0 = lanes::halves(
-                                    &unit0.roots[at_step * 32 / 32][0],
-                                );
-                                let scale1 = lanes::halves(
-                                    &unit1.roots[at_step * 32 / 32][0],
-                                );
-                                let scale2 = lanes::halves(
-                                    &unit2.roots[at_step * 32 / 32][0],
-                                );
-                                let scale3 = lanes::halves(
-                                    &unit3.roots[at_step * 32 / 32][0],
-                                );
+                                let scale0 = lanes::halves(&unit0.roots[at_step * 32 / 32]);
+                                let scale1 = lanes::halves(&unit1.roots[at_step * 32 / 32]);
+                                let scale2 = lanes::halves(&unit2.roots[at_step * 32 / 32]);
+                                let scale3 = lanes::halves(&unit3.roots[at_step * 32 / 32]);
                                 let mut t0_0 = lanes::first_product(
                                     scale0,
                                     lanes::to_float(dot0_0_0),
@@ -313,28 +336,29 @@ pub fn int8_direct_r64c1_both(
                                     let step = 0;
                                     let at_step = span * 1 + step;
                                     t0_0 = lanes::fma(
-                                        lanes::halves(&unit0.min_roots[at_step * 32 / 32][0]),
+                                        lanes::halves(&unit0.min_roots[at_step * 32 / 32]),
                                         lanes::to_float(lanes::splat_i(columns.sums[at_step][0])),
                                         t0_0,
                                     );
                                     t1_0 = lanes::fma(
-                                        lanes::halves(&unit1.min_roots[at_step * 32 / 32][0]),
+                                        lanes::halves(&unit1.min_roots[at_step * 32 / 32]),
                                         lanes::to_float(lanes::splat_i(columns.sums[at_step][0])),
                                         t1_0,
                                     );
                                     t2_0 = lanes::fma(
-                                        lanes::halves(&unit2.min_roots[at_step * 32 / 32][0]),
+                                        lanes::halves(&unit2.min_roots[at_step * 32 / 32]),
                                         lanes::to_float(lanes::splat_i(columns.sums[at_step][0])),
                                         t2_0,
                                     );
                                     t3_0 = lanes::fma(
-                                        lanes::halves(&unit3.min_roots[at_step * 32 / 32][0]),
+                                        lanes::halves(&unit3.min_roots[at_step * 32 / 32]),
                                         lanes::to_float(lanes::splat_i(columns.sums[at_step][0])),
                                         t3_0,
                                     );
                                 }
+                                let [column0] = &columns.scales[span];
                                 {
-                                    let scale = lanes::splat_f(columns.scales[span][0]);
+                                    let scale = lanes::splat_f(*column0);
                                     sum0_0 = lanes::fma(scale, t0_0, sum0_0);
                                     sum1_0 = lanes::fma(scale, t1_0, sum1_0);
                                     sum2_0 = lanes::fma(scale, t2_0, sum2_0);
@@ -343,13 +367,14 @@ pub fn int8_direct_r64c1_both(
                             }
                         }
                     }
-                    let total = &mut out[0][0][0];
+                    let [[total0_0, total1_0, total2_0, total3_0]] = out;
+                    let total = total0_0;
                     lanes::store_floats(total, lanes::add(lanes::floats(total), sum0_0));
-                    let total = &mut out[0][1][0];
+                    let total = total1_0;
                     lanes::store_floats(total, lanes::add(lanes::floats(total), sum1_0));
-                    let total = &mut out[0][2][0];
+                    let total = total2_0;
                     lanes::store_floats(total, lanes::add(lanes::floats(total), sum2_0));
-                    let total = &mut out[0][3][0];
+                    let total = total3_0;
                     lanes::store_floats(total, lanes::add(lanes::floats(total), sum3_0));
                 }
             }

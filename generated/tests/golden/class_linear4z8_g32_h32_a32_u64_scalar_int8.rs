@@ -101,77 +101,83 @@ pub fn int8_direct_r16c1(
                             }
                             for at_turn in 0..2 {
                                 let at_step0 = at_turn;
-                                let mut dot0_0_0 = lanes::splat_i(
-                                    columns.bias[at_step0][0],
-                                );
+                                let [column0] = &columns.bias[at_step0];
+                                let mut dot0_0_0 = lanes::splat_i(*column0);
                                 {
                                     let part_of_step = 0;
                                     let at_body0 = at_step0;
-                                    let line0_0_0 = lanes::line(
-                                        &unit0.codes[at_body0][0][part],
-                                    );
+                                    let [columns0_0, columns0_1, columns0_2, columns0_3,
+                                    columns0_4, columns0_5, columns0_6, columns0_7] = &columns
+                                        .quants[at_body0];
+                                    let [at0, _, _, _] = &unit0.codes[at_body0];
+                                    let line0_0_0 = lanes::line(&at0[part]);
                                     {
-                                        let weight0 = lanes::mask::<15>(line0_0_0);
+                                        let weight0 = lanes::mask(line0_0_0, 15);
+                                        let [column0] = columns0_0;
                                         {
-                                            let quants = lanes::quants(columns.quants[at_body0][0][0]);
+                                            let quants = lanes::quants(*column0);
                                             dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         }
                                     }
                                     {
-                                        let weight0 = lanes::mask::<15>(lanes::shr::<4>(line0_0_0));
+                                        let weight0 = lanes::mask(lanes::shr::<4>(line0_0_0), 15);
+                                        let [column0] = columns0_1;
                                         {
-                                            let quants = lanes::quants(columns.quants[at_body0][1][0]);
+                                            let quants = lanes::quants(*column0);
                                             dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         }
                                     }
-                                    let line0_0_1 = lanes::line(
-                                        &unit0.codes[at_body0][1][part],
-                                    );
+                                    let [_, at1, _, _] = &unit0.codes[at_body0];
+                                    let line0_0_1 = lanes::line(&at1[part]);
                                     {
-                                        let weight0 = lanes::mask::<15>(line0_0_1);
+                                        let weight0 = lanes::mask(line0_0_1, 15);
+                                        let [column0] = columns0_2;
                                         {
-                                            let quants = lanes::quants(columns.quants[at_body0][2][0]);
-                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
-                                        }
-                                    }
-                                    {
-                                        let weight0 = lanes::mask::<15>(lanes::shr::<4>(line0_0_1));
-                                        {
-                                            let quants = lanes::quants(columns.quants[at_body0][3][0]);
-                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
-                                        }
-                                    }
-                                    let line0_0_2 = lanes::line(
-                                        &unit0.codes[at_body0][2][part],
-                                    );
-                                    {
-                                        let weight0 = lanes::mask::<15>(line0_0_2);
-                                        {
-                                            let quants = lanes::quants(columns.quants[at_body0][4][0]);
+                                            let quants = lanes::quants(*column0);
                                             dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         }
                                     }
                                     {
-                                        let weight0 = lanes::mask::<15>(lanes::shr::<4>(line0_0_2));
+                                        let weight0 = lanes::mask(lanes::shr::<4>(line0_0_1), 15);
+                                        let [column0] = columns0_3;
                                         {
-                                            let quants = lanes::quants(columns.quants[at_body0][5][0]);
+                                            let quants = lanes::quants(*column0);
                                             dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         }
                                     }
-                                    let line0_0_3 = lanes::line(
-                                        &unit0.codes[at_body0][3][part],
-                                    );
+                                    let [_, _, at2, _] = &unit0.codes[at_body0];
+                                    let line0_0_2 = lanes::line(&at2[part]);
                                     {
-                                        let weight0 = lanes::mask::<15>(line0_0_3);
+                                        let weight0 = lanes::mask(line0_0_2, 15);
+                                        let [column0] = columns0_4;
                                         {
-                                            let quants = lanes::quants(columns.quants[at_body0][6][0]);
+                                            let quants = lanes::quants(*column0);
                                             dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         }
                                     }
                                     {
-                                        let weight0 = lanes::mask::<15>(lanes::shr::<4>(line0_0_3));
+                                        let weight0 = lanes::mask(lanes::shr::<4>(line0_0_2), 15);
+                                        let [column0] = columns0_5;
                                         {
-                                            let quants = lanes::quants(columns.quants[at_body0][7][0]);
+                                            let quants = lanes::quants(*column0);
+                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                        }
+                                    }
+                                    let [_, _, _, at3] = &unit0.codes[at_body0];
+                                    let line0_0_3 = lanes::line(&at3[part]);
+                                    {
+                                        let weight0 = lanes::mask(line0_0_3, 15);
+                                        let [column0] = columns0_6;
+                                        {
+                                            let quants = lanes::quants(*column0);
+                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                        }
+                                    }
+                                    {
+                                        let weight0 = lanes::mask(lanes::shr::<4>(line0_0_3), 15);
+                                        let [column0] = columns0_7;
+                                        {
+                                            let quants = lanes::quants(*column0);
                                             dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         }
                                     }
@@ -186,14 +192,16 @@ pub fn int8_direct_r16c1(
                                         scale0,
                                         lanes::to_float(dot0_0_0),
                                     );
+                                    let [column0] = &columns.scales[span];
                                     {
-                                        let scale = lanes::splat_f(columns.scales[span][0]);
+                                        let scale = lanes::splat_f(*column0);
                                         sum0_0 = lanes::fma(scale, t0_0, sum0_0);
                                     }
                                 }
                             }
                         }
-                        let total = &mut out[0][0][part];
+                        let [[total0_0]] = out;
+                        let total = &mut total0_0[part];
                         lanes::store_floats(
                             total,
                             lanes::add(lanes::floats(total), sum0_0),

@@ -109,10 +109,11 @@ pub fn int8_direct_r32c1_both(
                 for group in 0..group_count {
                     let group_columns = &groups[group * units..][..units];
                     let out = &mut outs[tile * group_count + group];
-                    sum[0] = lanes::zero_f();
-                    sum[1] = lanes::zero_f();
-                    sum[2] = lanes::zero_f();
-                    sum[3] = lanes::zero_f();
+                    let [sum_at0, sum_at1, sum_at2, sum_at3] = &mut *sum;
+                    *sum_at0 = lanes::zero_f();
+                    *sum_at1 = lanes::zero_f();
+                    *sum_at2 = lanes::zero_f();
+                    *sum_at3 = lanes::zero_f();
                     for unit in first..last {
                         let columns = &group_columns[unit];
                         touch(group_columns, unit, stride);
@@ -131,10 +132,11 @@ pub fn int8_direct_r32c1_both(
                         {
                             let span = 0;
                             sum = in_memory(sum);
-                            t[0] = lanes::zero_f();
-                            t[1] = lanes::zero_f();
-                            t[2] = lanes::zero_f();
-                            t[3] = lanes::zero_f();
+                            let [t_at0, t_at1, t_at2, t_at3] = &mut *t;
+                            *t_at0 = lanes::zero_f();
+                            *t_at1 = lanes::zero_f();
+                            *t_at2 = lanes::zero_f();
+                            *t_at3 = lanes::zero_f();
                             let root0 = lanes::halves(&unit0.roots[span * 256 / 256][0]);
                             let root1 = lanes::halves(&unit1.roots[span * 256 / 256][1]);
                             let root2 = lanes::halves(&unit2.roots[span * 256 / 256][0]);
@@ -150,31 +152,41 @@ pub fn int8_direct_r32c1_both(
                                 {
                                     let part_of_step = 0;
                                     let at_body0 = at_step0;
-                                    prefetch_both(&unit0.codes[at_body0][0][0], ahead);
-                                    prefetch_both(&unit0.codes[at_body0][1][0], ahead);
-                                    prefetch_both(&unit0.codes[at_body0][2][0], ahead);
-                                    prefetch_both(&unit0.codes[at_body0][3][0], ahead);
-                                    prefetch_both(&unit0.codes[at_body0][4][0], ahead);
-                                    prefetch_both(&unit2.codes[at_body0][0][0], ahead);
-                                    prefetch_both(&unit2.codes[at_body0][1][0], ahead);
-                                    prefetch_both(&unit2.codes[at_body0][2][0], ahead);
-                                    prefetch_both(&unit2.codes[at_body0][3][0], ahead);
-                                    prefetch_both(&unit2.codes[at_body0][4][0], ahead);
+                                    let [at0, at1, at2, at3, at4] = &unit0.codes[at_body0];
+                                    prefetch_both(&at0[0], ahead);
+                                    prefetch_both(&at1[0], ahead);
+                                    prefetch_both(&at2[0], ahead);
+                                    prefetch_both(&at3[0], ahead);
+                                    prefetch_both(&at4[0], ahead);
+                                    let [at0, at1, at2, at3, at4] = &unit2.codes[at_body0];
+                                    prefetch_both(&at0[0], ahead);
+                                    prefetch_both(&at1[0], ahead);
+                                    prefetch_both(&at2[0], ahead);
+                                    prefetch_both(&at3[0], ahead);
+                                    prefetch_both(&at4[0], ahead);
+                                    let [columns0_0, columns0_1, columns0_2, columns0_3,
+                                    columns0_4, columns0_5, columns0_6, columns0_7] = &columns
+                                        .quants[at_body0];
                                     let mut pair0_0_0;
                                     let mut pair0_1_0;
                                     let mut pair0_2_0;
                                     let mut pair0_3_0;
-                                    let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
-                                    let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][1]);
-                                    let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][0]);
-                                    let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][1]);
+                                    let [at0, _, _, _, _] = &unit0.codes[at_body0];
+                                    let line0_0_0 = lanes::line(&at0[0]);
+                                    let [at0, _, _, _, _] = &unit1.codes[at_body0];
+                                    let line0_1_0 = lanes::line(&at0[1]);
+                                    let [at0, _, _, _, _] = &unit2.codes[at_body0];
+                                    let line0_2_0 = lanes::line(&at0[0]);
+                                    let [at0, _, _, _, _] = &unit3.codes[at_body0];
+                                    let line0_3_0 = lanes::line(&at0[1]);
                                     {
-                                        let weight0 = lanes::mask::<31>(line0_0_0);
-                                        let weight1 = lanes::mask::<31>(line0_1_0);
-                                        let weight2 = lanes::mask::<31>(line0_2_0);
-                                        let weight3 = lanes::mask::<31>(line0_3_0);
+                                        let weight0 = lanes::mask(line0_0_0, 31);
+                                        let weight1 = lanes::mask(line0_1_0, 31);
+                                        let weight2 = lanes::mask(line0_2_0, 31);
+                                        let weight3 = lanes::mask(line0_3_0, 31);
+                                        let [column0] = columns0_0;
                                         {
-                                            let quants = lanes::quants(columns.quants[at_body0][0][0]);
+                                            let quants = lanes::quants(*column0);
                                             pair0_0_0 = lanes::products(weight0, quants);
                                             pair0_1_0 = lanes::products(weight1, quants);
                                             pair0_2_0 = lanes::products(weight2, quants);
@@ -185,17 +197,22 @@ pub fn int8_direct_r32c1_both(
                                     let unit1 = lanes::after(unit1, pair0_3_0);
                                     let unit2 = lanes::after(unit2, pair0_3_0);
                                     let unit3 = lanes::after(unit3, pair0_3_0);
-                                    let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
-                                    let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][1]);
-                                    let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][0]);
-                                    let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][1]);
+                                    let [_, at1, _, _, _] = &unit0.codes[at_body0];
+                                    let line0_0_1 = lanes::line(&at1[0]);
+                                    let [_, at1, _, _, _] = &unit1.codes[at_body0];
+                                    let line0_1_1 = lanes::line(&at1[1]);
+                                    let [_, at1, _, _, _] = &unit2.codes[at_body0];
+                                    let line0_2_1 = lanes::line(&at1[0]);
+                                    let [_, at1, _, _, _] = &unit3.codes[at_body0];
+                                    let line0_3_1 = lanes::line(&at1[1]);
                                     {
-                                        let weight0 = lanes::mask::<31>(line0_0_1);
-                                        let weight1 = lanes::mask::<31>(line0_1_1);
-                                        let weight2 = lanes::mask::<31>(line0_2_1);
-                                        let weight3 = lanes::mask::<31>(line0_3_1);
+                                        let weight0 = lanes::mask(line0_0_1, 31);
+                                        let weight1 = lanes::mask(line0_1_1, 31);
+                                        let weight2 = lanes::mask(line0_2_1, 31);
+                                        let weight3 = lanes::mask(line0_3_1, 31);
+                                        let [column0] = columns0_1;
                                         {
-                                            let quants = lanes::quants(columns.quants[at_body0][1][0]);
+                                            let quants = lanes::quants(*column0);
                                             pair0_0_0 = lanes::add_products(
                                                 pair0_0_0,
                                                 lanes::products(weight0, quants),
@@ -218,33 +235,38 @@ pub fn int8_direct_r32c1_both(
                                     let unit1 = lanes::after(unit1, pair0_3_0);
                                     let unit2 = lanes::after(unit2, pair0_3_0);
                                     let unit3 = lanes::after(unit3, pair0_3_0);
-                                    let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
-                                    let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
-                                    let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][1]);
-                                    let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][1]);
-                                    let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][0]);
-                                    let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][0]);
-                                    let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][1]);
-                                    let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][1]);
+                                    let [at0, at1, _, _, _] = &unit0.codes[at_body0];
+                                    let line0_0_0 = lanes::line(&at0[0]);
+                                    let line0_0_1 = lanes::line(&at1[0]);
+                                    let [at0, at1, _, _, _] = &unit1.codes[at_body0];
+                                    let line0_1_0 = lanes::line(&at0[1]);
+                                    let line0_1_1 = lanes::line(&at1[1]);
+                                    let [at0, at1, _, _, _] = &unit2.codes[at_body0];
+                                    let line0_2_0 = lanes::line(&at0[0]);
+                                    let line0_2_1 = lanes::line(&at1[0]);
+                                    let [at0, at1, _, _, _] = &unit3.codes[at_body0];
+                                    let line0_3_0 = lanes::line(&at0[1]);
+                                    let line0_3_1 = lanes::line(&at1[1]);
                                     {
                                         let weight0 = lanes::or(
-                                            lanes::mask::<7>(lanes::shr::<5>(line0_0_0)),
-                                            lanes::mask::<24>(lanes::shr::<2>(line0_0_1)),
+                                            lanes::mask(lanes::shr::<5>(line0_0_0), 7),
+                                            lanes::mask(lanes::shr::<2>(line0_0_1), 24),
                                         );
                                         let weight1 = lanes::or(
-                                            lanes::mask::<7>(lanes::shr::<5>(line0_1_0)),
-                                            lanes::mask::<24>(lanes::shr::<2>(line0_1_1)),
+                                            lanes::mask(lanes::shr::<5>(line0_1_0), 7),
+                                            lanes::mask(lanes::shr::<2>(line0_1_1), 24),
                                         );
                                         let weight2 = lanes::or(
-                                            lanes::mask::<7>(lanes::shr::<5>(line0_2_0)),
-                                            lanes::mask::<24>(lanes::shr::<2>(line0_2_1)),
+                                            lanes::mask(lanes::shr::<5>(line0_2_0), 7),
+                                            lanes::mask(lanes::shr::<2>(line0_2_1), 24),
                                         );
                                         let weight3 = lanes::or(
-                                            lanes::mask::<7>(lanes::shr::<5>(line0_3_0)),
-                                            lanes::mask::<24>(lanes::shr::<2>(line0_3_1)),
+                                            lanes::mask(lanes::shr::<5>(line0_3_0), 7),
+                                            lanes::mask(lanes::shr::<2>(line0_3_1), 24),
                                         );
+                                        let [column0] = columns0_2;
                                         {
-                                            let quants = lanes::quants(columns.quants[at_body0][2][0]);
+                                            let quants = lanes::quants(*column0);
                                             pair0_0_0 = lanes::add_products(
                                                 pair0_0_0,
                                                 lanes::products(weight0, quants),
@@ -267,17 +289,22 @@ pub fn int8_direct_r32c1_both(
                                     let unit1 = lanes::after(unit1, pair0_3_0);
                                     let unit2 = lanes::after(unit2, pair0_3_0);
                                     let unit3 = lanes::after(unit3, pair0_3_0);
-                                    let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
-                                    let line0_1_2 = lanes::line(&unit1.codes[at_body0][2][1]);
-                                    let line0_2_2 = lanes::line(&unit2.codes[at_body0][2][0]);
-                                    let line0_3_2 = lanes::line(&unit3.codes[at_body0][2][1]);
+                                    let [_, _, at2, _, _] = &unit0.codes[at_body0];
+                                    let line0_0_2 = lanes::line(&at2[0]);
+                                    let [_, _, at2, _, _] = &unit1.codes[at_body0];
+                                    let line0_1_2 = lanes::line(&at2[1]);
+                                    let [_, _, at2, _, _] = &unit2.codes[at_body0];
+                                    let line0_2_2 = lanes::line(&at2[0]);
+                                    let [_, _, at2, _, _] = &unit3.codes[at_body0];
+                                    let line0_3_2 = lanes::line(&at2[1]);
                                     {
-                                        let weight0 = lanes::mask::<31>(line0_0_2);
-                                        let weight1 = lanes::mask::<31>(line0_1_2);
-                                        let weight2 = lanes::mask::<31>(line0_2_2);
-                                        let weight3 = lanes::mask::<31>(line0_3_2);
+                                        let weight0 = lanes::mask(line0_0_2, 31);
+                                        let weight1 = lanes::mask(line0_1_2, 31);
+                                        let weight2 = lanes::mask(line0_2_2, 31);
+                                        let weight3 = lanes::mask(line0_3_2, 31);
+                                        let [column0] = columns0_3;
                                         {
-                                            let quants = lanes::quants(columns.quants[at_body0][3][0]);
+                                            let quants = lanes::quants(*column0);
                                             pair0_0_0 = lanes::add_products(
                                                 pair0_0_0,
                                                 lanes::products(weight0, quants),
@@ -304,17 +331,22 @@ pub fn int8_direct_r32c1_both(
                                     let unit1 = lanes::after(unit1, dot0_3_0);
                                     let unit2 = lanes::after(unit2, dot0_3_0);
                                     let unit3 = lanes::after(unit3, dot0_3_0);
-                                    let line0_0_3 = lanes::line(&unit0.codes[at_body0][3][0]);
-                                    let line0_1_3 = lanes::line(&unit1.codes[at_body0][3][1]);
-                                    let line0_2_3 = lanes::line(&unit2.codes[at_body0][3][0]);
-                                    let line0_3_3 = lanes::line(&unit3.codes[at_body0][3][1]);
+                                    let [_, _, _, at3, _] = &unit0.codes[at_body0];
+                                    let line0_0_3 = lanes::line(&at3[0]);
+                                    let [_, _, _, at3, _] = &unit1.codes[at_body0];
+                                    let line0_1_3 = lanes::line(&at3[1]);
+                                    let [_, _, _, at3, _] = &unit2.codes[at_body0];
+                                    let line0_2_3 = lanes::line(&at3[0]);
+                                    let [_, _, _, at3, _] = &unit3.codes[at_body0];
+                                    let line0_3_3 = lanes::line(&at3[1]);
                                     {
-                                        let weight0 = lanes::mask::<31>(line0_0_3);
-                                        let weight1 = lanes::mask::<31>(line0_1_3);
-                                        let weight2 = lanes::mask::<31>(line0_2_3);
-                                        let weight3 = lanes::mask::<31>(line0_3_3);
+                                        let weight0 = lanes::mask(line0_0_3, 31);
+                                        let weight1 = lanes::mask(line0_1_3, 31);
+                                        let weight2 = lanes::mask(line0_2_3, 31);
+                                        let weight3 = lanes::mask(line0_3_3, 31);
+                                        let [column0] = columns0_4;
                                         {
-                                            let quants = lanes::quants(columns.quants[at_body0][4][0]);
+                                            let quants = lanes::quants(*column0);
                                             pair0_0_0 = lanes::products(weight0, quants);
                                             pair0_1_0 = lanes::products(weight1, quants);
                                             pair0_2_0 = lanes::products(weight2, quants);
@@ -325,49 +357,54 @@ pub fn int8_direct_r32c1_both(
                                     let unit1 = lanes::after(unit1, pair0_3_0);
                                     let unit2 = lanes::after(unit2, pair0_3_0);
                                     let unit3 = lanes::after(unit3, pair0_3_0);
-                                    let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
-                                    let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
-                                    let line0_0_3 = lanes::line(&unit0.codes[at_body0][3][0]);
-                                    let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][1]);
-                                    let line0_1_2 = lanes::line(&unit1.codes[at_body0][2][1]);
-                                    let line0_1_3 = lanes::line(&unit1.codes[at_body0][3][1]);
-                                    let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][0]);
-                                    let line0_2_2 = lanes::line(&unit2.codes[at_body0][2][0]);
-                                    let line0_2_3 = lanes::line(&unit2.codes[at_body0][3][0]);
-                                    let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][1]);
-                                    let line0_3_2 = lanes::line(&unit3.codes[at_body0][2][1]);
-                                    let line0_3_3 = lanes::line(&unit3.codes[at_body0][3][1]);
+                                    let [_, at1, at2, at3, _] = &unit0.codes[at_body0];
+                                    let line0_0_1 = lanes::line(&at1[0]);
+                                    let line0_0_2 = lanes::line(&at2[0]);
+                                    let line0_0_3 = lanes::line(&at3[0]);
+                                    let [_, at1, at2, at3, _] = &unit1.codes[at_body0];
+                                    let line0_1_1 = lanes::line(&at1[1]);
+                                    let line0_1_2 = lanes::line(&at2[1]);
+                                    let line0_1_3 = lanes::line(&at3[1]);
+                                    let [_, at1, at2, at3, _] = &unit2.codes[at_body0];
+                                    let line0_2_1 = lanes::line(&at1[0]);
+                                    let line0_2_2 = lanes::line(&at2[0]);
+                                    let line0_2_3 = lanes::line(&at3[0]);
+                                    let [_, at1, at2, at3, _] = &unit3.codes[at_body0];
+                                    let line0_3_1 = lanes::line(&at1[1]);
+                                    let line0_3_2 = lanes::line(&at2[1]);
+                                    let line0_3_3 = lanes::line(&at3[1]);
                                     {
                                         let weight0 = lanes::or(
                                             lanes::or(
-                                                lanes::mask::<1>(lanes::shr::<7>(line0_0_1)),
-                                                lanes::mask::<14>(lanes::shr::<4>(line0_0_2)),
+                                                lanes::mask(lanes::shr::<7>(line0_0_1), 1),
+                                                lanes::mask(lanes::shr::<4>(line0_0_2), 14),
                                             ),
-                                            lanes::mask::<16>(lanes::shr::<1>(line0_0_3)),
+                                            lanes::mask(lanes::shr::<1>(line0_0_3), 16),
                                         );
                                         let weight1 = lanes::or(
                                             lanes::or(
-                                                lanes::mask::<1>(lanes::shr::<7>(line0_1_1)),
-                                                lanes::mask::<14>(lanes::shr::<4>(line0_1_2)),
+                                                lanes::mask(lanes::shr::<7>(line0_1_1), 1),
+                                                lanes::mask(lanes::shr::<4>(line0_1_2), 14),
                                             ),
-                                            lanes::mask::<16>(lanes::shr::<1>(line0_1_3)),
+                                            lanes::mask(lanes::shr::<1>(line0_1_3), 16),
                                         );
                                         let weight2 = lanes::or(
                                             lanes::or(
-                                                lanes::mask::<1>(lanes::shr::<7>(line0_2_1)),
-                                                lanes::mask::<14>(lanes::shr::<4>(line0_2_2)),
+                                                lanes::mask(lanes::shr::<7>(line0_2_1), 1),
+                                                lanes::mask(lanes::shr::<4>(line0_2_2), 14),
                                             ),
-                                            lanes::mask::<16>(lanes::shr::<1>(line0_2_3)),
+                                            lanes::mask(lanes::shr::<1>(line0_2_3), 16),
                                         );
                                         let weight3 = lanes::or(
                                             lanes::or(
-                                                lanes::mask::<1>(lanes::shr::<7>(line0_3_1)),
-                                                lanes::mask::<14>(lanes::shr::<4>(line0_3_2)),
+                                                lanes::mask(lanes::shr::<7>(line0_3_1), 1),
+                                                lanes::mask(lanes::shr::<4>(line0_3_2), 14),
                                             ),
-                                            lanes::mask::<16>(lanes::shr::<1>(line0_3_3)),
+                                            lanes::mask(lanes::shr::<1>(line0_3_3), 16),
                                         );
+                                        let [column0] = columns0_5;
                                         {
-                                            let quants = lanes::quants(columns.quants[at_body0][5][0]);
+                                            let quants = lanes::quants(*column0);
                                             pair0_0_0 = lanes::add_products(
                                                 pair0_0_0,
                                                 lanes::products(weight0, quants),
@@ -390,17 +427,22 @@ pub fn int8_direct_r32c1_both(
                                     let unit1 = lanes::after(unit1, pair0_3_0);
                                     let unit2 = lanes::after(unit2, pair0_3_0);
                                     let unit3 = lanes::after(unit3, pair0_3_0);
-                                    let line0_0_4 = lanes::line(&unit0.codes[at_body0][4][0]);
-                                    let line0_1_4 = lanes::line(&unit1.codes[at_body0][4][1]);
-                                    let line0_2_4 = lanes::line(&unit2.codes[at_body0][4][0]);
-                                    let line0_3_4 = lanes::line(&unit3.codes[at_body0][4][1]);
+                                    let [_, _, _, _, at4] = &unit0.codes[at_body0];
+                                    let line0_0_4 = lanes::line(&at4[0]);
+                                    let [_, _, _, _, at4] = &unit1.codes[at_body0];
+                                    let line0_1_4 = lanes::line(&at4[1]);
+                                    let [_, _, _, _, at4] = &unit2.codes[at_body0];
+                                    let line0_2_4 = lanes::line(&at4[0]);
+                                    let [_, _, _, _, at4] = &unit3.codes[at_body0];
+                                    let line0_3_4 = lanes::line(&at4[1]);
                                     {
-                                        let weight0 = lanes::mask::<31>(line0_0_4);
-                                        let weight1 = lanes::mask::<31>(line0_1_4);
-                                        let weight2 = lanes::mask::<31>(line0_2_4);
-                                        let weight3 = lanes::mask::<31>(line0_3_4);
+                                        let weight0 = lanes::mask(line0_0_4, 31);
+                                        let weight1 = lanes::mask(line0_1_4, 31);
+                                        let weight2 = lanes::mask(line0_2_4, 31);
+                                        let weight3 = lanes::mask(line0_3_4, 31);
+                                        let [column0] = columns0_6;
                                         {
-                                            let quants = lanes::quants(columns.quants[at_body0][6][0]);
+                                            let quants = lanes::quants(*column0);
                                             pair0_0_0 = lanes::add_products(
                                                 pair0_0_0,
                                                 lanes::products(weight0, quants),
@@ -423,33 +465,38 @@ pub fn int8_direct_r32c1_both(
                                     let unit1 = lanes::after(unit1, pair0_3_0);
                                     let unit2 = lanes::after(unit2, pair0_3_0);
                                     let unit3 = lanes::after(unit3, pair0_3_0);
-                                    let line0_0_3 = lanes::line(&unit0.codes[at_body0][3][0]);
-                                    let line0_0_4 = lanes::line(&unit0.codes[at_body0][4][0]);
-                                    let line0_1_3 = lanes::line(&unit1.codes[at_body0][3][1]);
-                                    let line0_1_4 = lanes::line(&unit1.codes[at_body0][4][1]);
-                                    let line0_2_3 = lanes::line(&unit2.codes[at_body0][3][0]);
-                                    let line0_2_4 = lanes::line(&unit2.codes[at_body0][4][0]);
-                                    let line0_3_3 = lanes::line(&unit3.codes[at_body0][3][1]);
-                                    let line0_3_4 = lanes::line(&unit3.codes[at_body0][4][1]);
+                                    let [_, _, _, at3, at4] = &unit0.codes[at_body0];
+                                    let line0_0_3 = lanes::line(&at3[0]);
+                                    let line0_0_4 = lanes::line(&at4[0]);
+                                    let [_, _, _, at3, at4] = &unit1.codes[at_body0];
+                                    let line0_1_3 = lanes::line(&at3[1]);
+                                    let line0_1_4 = lanes::line(&at4[1]);
+                                    let [_, _, _, at3, at4] = &unit2.codes[at_body0];
+                                    let line0_2_3 = lanes::line(&at3[0]);
+                                    let line0_2_4 = lanes::line(&at4[0]);
+                                    let [_, _, _, at3, at4] = &unit3.codes[at_body0];
+                                    let line0_3_3 = lanes::line(&at3[1]);
+                                    let line0_3_4 = lanes::line(&at4[1]);
                                     {
                                         let weight0 = lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<6>(line0_0_3)),
-                                            lanes::mask::<28>(lanes::shr::<3>(line0_0_4)),
+                                            lanes::mask(lanes::shr::<6>(line0_0_3), 3),
+                                            lanes::mask(lanes::shr::<3>(line0_0_4), 28),
                                         );
                                         let weight1 = lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<6>(line0_1_3)),
-                                            lanes::mask::<28>(lanes::shr::<3>(line0_1_4)),
+                                            lanes::mask(lanes::shr::<6>(line0_1_3), 3),
+                                            lanes::mask(lanes::shr::<3>(line0_1_4), 28),
                                         );
                                         let weight2 = lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<6>(line0_2_3)),
-                                            lanes::mask::<28>(lanes::shr::<3>(line0_2_4)),
+                                            lanes::mask(lanes::shr::<6>(line0_2_3), 3),
+                                            lanes::mask(lanes::shr::<3>(line0_2_4), 28),
                                         );
                                         let weight3 = lanes::or(
-                                            lanes::mask::<3>(lanes::shr::<6>(line0_3_3)),
-                                            lanes::mask::<28>(lanes::shr::<3>(line0_3_4)),
+                                            lanes::mask(lanes::shr::<6>(line0_3_3), 3),
+                                            lanes::mask(lanes::shr::<3>(line0_3_4), 28),
                                         );
+                                        let [column0] = columns0_7;
                                         {
-                                            let quants = lanes::quants(columns.quants[at_body0][7][0]);
+                                            let quants = lanes::quants(*column0);
                                             pair0_0_0 = lanes::add_products(
                                                 pair0_0_0,
                                                 lanes::products(weight0, quants),
@@ -494,10 +541,27 @@ pub fn int8_direct_r32c1_both(
                                     root3,
                                     lanes::to_float(lanes::unsigned(&unit3.scales[at_step][1])),
                                 );
-                                t[0] = lanes::fma(scale0, lanes::to_float(dot0_0_0), t[0]);
-                                t[1] = lanes::fma(scale1, lanes::to_float(dot0_1_0), t[1]);
-                                t[2] = lanes::fma(scale2, lanes::to_float(dot0_2_0), t[2]);
-                                t[3] = lanes::fma(scale3, lanes::to_float(dot0_3_0), t[3]);
+                                let [t_at0, t_at1, t_at2, t_at3] = &mut *t;
+                                *t_at0 = lanes::fma(
+                                    scale0,
+                                    lanes::to_float(dot0_0_0),
+                                    *t_at0,
+                                );
+                                *t_at1 = lanes::fma(
+                                    scale1,
+                                    lanes::to_float(dot0_1_0),
+                                    *t_at1,
+                                );
+                                *t_at2 = lanes::fma(
+                                    scale2,
+                                    lanes::to_float(dot0_2_0),
+                                    *t_at2,
+                                );
+                                *t_at3 = lanes::fma(
+                                    scale3,
+                                    lanes::to_float(dot0_3_0),
+                                    *t_at3,
+                                );
                             }
                             {
                                 let mut dot0_0 = lanes::zero_i();
@@ -510,8 +574,9 @@ pub fn int8_direct_r32c1_both(
                                     let mins1 = lanes::pairs(&unit1.mins[at_pair][1]);
                                     let mins2 = lanes::pairs(&unit2.mins[at_pair][0]);
                                     let mins3 = lanes::pairs(&unit3.mins[at_pair][1]);
+                                    let [column0] = &columns.sums[at_pair];
                                     {
-                                        let sums = lanes::splat_i(columns.sums[at_pair][0]);
+                                        let sums = lanes::splat_i(*column0);
                                         dot0_0 = lanes::dot_pairs(dot0_0, mins0, sums);
                                         dot1_0 = lanes::dot_pairs(dot1_0, mins1, sums);
                                         dot2_0 = lanes::dot_pairs(dot2_0, mins2, sums);
@@ -534,28 +599,62 @@ pub fn int8_direct_r32c1_both(
                                     lanes::halves(&unit3.min_roots[span * 256 / 256][1]),
                                     lanes::splat_f(-1f32),
                                 );
-                                t[0] = lanes::fma(scale0, lanes::to_float(dot0_0), t[0]);
-                                t[1] = lanes::fma(scale1, lanes::to_float(dot1_0), t[1]);
-                                t[2] = lanes::fma(scale2, lanes::to_float(dot2_0), t[2]);
-                                t[3] = lanes::fma(scale3, lanes::to_float(dot3_0), t[3]);
+                                let [t_at0, t_at1, t_at2, t_at3] = &mut *t;
+                                *t_at0 = lanes::fma(
+                                    scale0,
+                                    lanes::to_float(dot0_0),
+                                    *t_at0,
+                                );
+                                *t_at1 = lanes::fma(
+                                    scale1,
+                                    lanes::to_float(dot1_0),
+                                    *t_at1,
+                                );
+                                *t_at2 = lanes::fma(
+                                    scale2,
+                                    lanes::to_float(dot2_0),
+                                    *t_at2,
+                                );
+                                *t_at3 = lanes::fma(
+                                    scale3,
+                                    lanes::to_float(dot3_0),
+                                    *t_at3,
+                                );
                             }
+                            let [sum_at0, sum_at1, sum_at2, sum_at3] = &mut *sum;
+                            let [t_at0, t_at1, t_at2, t_at3] = &mut *t;
+                            let [column0] = &columns.scales[span];
                             {
-                                let scale = lanes::splat_f(columns.scales[span][0]);
-                                sum[0] = lanes::fma(scale, t[0], sum[0]);
-                                sum[1] = lanes::fma(scale, t[1], sum[1]);
-                                sum[2] = lanes::fma(scale, t[2], sum[2]);
-                                sum[3] = lanes::fma(scale, t[3], sum[3]);
+                                let scale = lanes::splat_f(*column0);
+                                *sum_at0 = lanes::fma(scale, *t_at0, *sum_at0);
+                                *sum_at1 = lanes::fma(scale, *t_at1, *sum_at1);
+                                *sum_at2 = lanes::fma(scale, *t_at2, *sum_at2);
+                                *sum_at3 = lanes::fma(scale, *t_at3, *sum_at3);
                             }
                         }
                     }
-                    let total = &mut out[0][0][0];
-                    lanes::store_floats(total, lanes::add(lanes::floats(total), sum[0]));
-                    let total = &mut out[0][0][1];
-                    lanes::store_floats(total, lanes::add(lanes::floats(total), sum[1]));
-                    let total = &mut out[0][1][0];
-                    lanes::store_floats(total, lanes::add(lanes::floats(total), sum[2]));
-                    let total = &mut out[0][1][1];
-                    lanes::store_floats(total, lanes::add(lanes::floats(total), sum[3]));
+                    let [[total0_0, total1_0]] = out;
+                    let [sum_at0, sum_at1, sum_at2, sum_at3] = &mut *sum;
+                    let total = &mut total0_0[0];
+                    lanes::store_floats(
+                        total,
+                        lanes::add(lanes::floats(total), *sum_at0),
+                    );
+                    let total = &mut total0_0[1];
+                    lanes::store_floats(
+                        total,
+                        lanes::add(lanes::floats(total), *sum_at1),
+                    );
+                    let total = &mut total1_0[0];
+                    lanes::store_floats(
+                        total,
+                        lanes::add(lanes::floats(total), *sum_at2),
+                    );
+                    let total = &mut total1_0[1];
+                    lanes::store_floats(
+                        total,
+                        lanes::add(lanes::floats(total), *sum_at3),
+                    );
                 }
             }
         }

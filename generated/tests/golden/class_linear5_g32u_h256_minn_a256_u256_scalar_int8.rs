@@ -122,86 +122,92 @@ pub fn int8_direct_r16c1(
                                     {
                                         let part_of_step = 0;
                                         let at_body0 = at_step0;
-                                        let line0_0_0 = lanes::line(
-                                            &unit0.codes[at_body0][0][part],
-                                        );
+                                        let [columns0_0, columns0_1, columns0_2, columns0_3,
+                                        columns0_4, columns0_5, columns0_6, columns0_7] = &columns
+                                            .quants[at_body0];
+                                        let [at0, _, _, _, _] = &unit0.codes[at_body0];
+                                        let line0_0_0 = lanes::line(&at0[part]);
                                         {
-                                            let weight0 = lanes::mask::<31>(line0_0_0);
+                                            let weight0 = lanes::mask(line0_0_0, 31);
+                                            let [column0] = columns0_0;
                                             {
-                                                let quants = lanes::quants(columns.quants[at_body0][0][0]);
+                                                let quants = lanes::quants(*column0);
                                                 dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                             }
                                         }
-                                        let line0_0_1 = lanes::line(
-                                            &unit0.codes[at_body0][1][part],
-                                        );
+                                        let [_, at1, _, _, _] = &unit0.codes[at_body0];
+                                        let line0_0_1 = lanes::line(&at1[part]);
                                         {
-                                            let weight0 = lanes::mask::<31>(line0_0_1);
+                                            let weight0 = lanes::mask(line0_0_1, 31);
+                                            let [column0] = columns0_1;
                                             {
-                                                let quants = lanes::quants(columns.quants[at_body0][1][0]);
+                                                let quants = lanes::quants(*column0);
                                                 dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                             }
                                         }
                                         {
                                             let weight0 = lanes::or(
-                                                lanes::mask::<7>(lanes::shr::<5>(line0_0_0)),
-                                                lanes::mask::<24>(lanes::shr::<2>(line0_0_1)),
+                                                lanes::mask(lanes::shr::<5>(line0_0_0), 7),
+                                                lanes::mask(lanes::shr::<2>(line0_0_1), 24),
                                             );
+                                            let [column0] = columns0_2;
                                             {
-                                                let quants = lanes::quants(columns.quants[at_body0][2][0]);
+                                                let quants = lanes::quants(*column0);
                                                 dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                             }
                                         }
-                                        let line0_0_2 = lanes::line(
-                                            &unit0.codes[at_body0][2][part],
-                                        );
+                                        let [_, _, at2, _, _] = &unit0.codes[at_body0];
+                                        let line0_0_2 = lanes::line(&at2[part]);
                                         {
-                                            let weight0 = lanes::mask::<31>(line0_0_2);
+                                            let weight0 = lanes::mask(line0_0_2, 31);
+                                            let [column0] = columns0_3;
                                             {
-                                                let quants = lanes::quants(columns.quants[at_body0][3][0]);
+                                                let quants = lanes::quants(*column0);
                                                 dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                             }
                                         }
-                                        let line0_0_3 = lanes::line(
-                                            &unit0.codes[at_body0][3][part],
-                                        );
+                                        let [_, _, _, at3, _] = &unit0.codes[at_body0];
+                                        let line0_0_3 = lanes::line(&at3[part]);
                                         {
-                                            let weight0 = lanes::mask::<31>(line0_0_3);
+                                            let weight0 = lanes::mask(line0_0_3, 31);
+                                            let [column0] = columns0_4;
                                             {
-                                                let quants = lanes::quants(columns.quants[at_body0][4][0]);
+                                                let quants = lanes::quants(*column0);
                                                 dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                             }
                                         }
                                         {
                                             let weight0 = lanes::or(
                                                 lanes::or(
-                                                    lanes::mask::<1>(lanes::shr::<7>(line0_0_1)),
-                                                    lanes::mask::<14>(lanes::shr::<4>(line0_0_2)),
+                                                    lanes::mask(lanes::shr::<7>(line0_0_1), 1),
+                                                    lanes::mask(lanes::shr::<4>(line0_0_2), 14),
                                                 ),
-                                                lanes::mask::<16>(lanes::shr::<1>(line0_0_3)),
+                                                lanes::mask(lanes::shr::<1>(line0_0_3), 16),
                                             );
+                                            let [column0] = columns0_5;
                                             {
-                                                let quants = lanes::quants(columns.quants[at_body0][5][0]);
+                                                let quants = lanes::quants(*column0);
                                                 dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                             }
                                         }
-                                        let line0_0_4 = lanes::line(
-                                            &unit0.codes[at_body0][4][part],
-                                        );
+                                        let [_, _, _, _, at4] = &unit0.codes[at_body0];
+                                        let line0_0_4 = lanes::line(&at4[part]);
                                         {
-                                            let weight0 = lanes::mask::<31>(line0_0_4);
+                                            let weight0 = lanes::mask(line0_0_4, 31);
+                                            let [column0] = columns0_6;
                                             {
-                                                let quants = lanes::quants(columns.quants[at_body0][6][0]);
+                                                let quants = lanes::quants(*column0);
                                                 dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                             }
                                         }
                                         {
                                             let weight0 = lanes::or(
-                                                lanes::mask::<3>(lanes::shr::<6>(line0_0_3)),
-                                                lanes::mask::<28>(lanes::shr::<3>(line0_0_4)),
+                                                lanes::mask(lanes::shr::<6>(line0_0_3), 3),
+                                                lanes::mask(lanes::shr::<3>(line0_0_4), 28),
                                             );
+                                            let [column0] = columns0_7;
                                             {
-                                                let quants = lanes::quants(columns.quants[at_body0][7][0]);
+                                                let quants = lanes::quants(*column0);
                                                 dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                             }
                                         }
@@ -220,8 +226,9 @@ pub fn int8_direct_r16c1(
                                     for pair in 0..4 {
                                         let at_pair = span * 4 + pair;
                                         let mins0 = lanes::pairs(&unit0.mins[at_pair][part]);
+                                        let [column0] = &columns.sums[at_pair];
                                         {
-                                            let sums = lanes::splat_i(columns.sums[at_pair][0]);
+                                            let sums = lanes::splat_i(*column0);
                                             dot0_0 = lanes::dot_pairs(dot0_0, mins0, sums);
                                         }
                                     }
@@ -231,13 +238,15 @@ pub fn int8_direct_r16c1(
                                     );
                                     t0_0 = lanes::fma(scale0, lanes::to_float(dot0_0), t0_0);
                                 }
+                                let [column0] = &columns.scales[span];
                                 {
-                                    let scale = lanes::splat_f(columns.scales[span][0]);
+                                    let scale = lanes::splat_f(*column0);
                                     sum0_0 = lanes::fma(scale, t0_0, sum0_0);
                                 }
                             }
                         }
-                        let total = &mut out[0][0][part];
+                        let [[total0_0]] = out;
+                        let total = &mut total0_0[part];
                         lanes::store_floats(
                             total,
                             lanes::add(lanes::floats(total), sum0_0),

@@ -100,10 +100,11 @@ pub fn int8_direct_r32c1_both(
                 for group in 0..group_count {
                     let group_columns = &groups[group * units..][..units];
                     let out = &mut outs[tile * group_count + group];
-                    sum[0] = lanes::zero_f();
-                    sum[1] = lanes::zero_f();
-                    sum[2] = lanes::zero_f();
-                    sum[3] = lanes::zero_f();
+                    let [sum_at0, sum_at1, sum_at2, sum_at3] = &mut *sum;
+                    *sum_at0 = lanes::zero_f();
+                    *sum_at1 = lanes::zero_f();
+                    *sum_at2 = lanes::zero_f();
+                    *sum_at3 = lanes::zero_f();
                     for unit in first..last {
                         let columns = &group_columns[unit];
                         touch(group_columns, unit, stride);
@@ -128,37 +129,49 @@ pub fn int8_direct_r32c1_both(
                             let mut dot0_3_0 = lanes::zero_i();
                             for part_of_step in 0..8 {
                                 let at_body0 = at_step0 * 8 + part_of_step;
-                                prefetch_both(&unit0.codes[at_body0][0][0], ahead);
-                                prefetch_both(&unit0.codes[at_body0][1][0], ahead);
-                                prefetch_both(&unit0.codes[at_body0][2][0], ahead);
-                                prefetch_both(&unit0.codes[at_body0][3][0], ahead);
-                                prefetch_both(&unit0.codes[at_body0][4][0], ahead);
-                                prefetch_both(&unit0.codes[at_body0][5][0], ahead);
-                                prefetch_both(&unit0.codes[at_body0][6][0], ahead);
-                                prefetch_both(&unit0.codes[at_body0][7][0], ahead);
-                                prefetch_both(&unit2.codes[at_body0][0][0], ahead);
-                                prefetch_both(&unit2.codes[at_body0][1][0], ahead);
-                                prefetch_both(&unit2.codes[at_body0][2][0], ahead);
-                                prefetch_both(&unit2.codes[at_body0][3][0], ahead);
-                                prefetch_both(&unit2.codes[at_body0][4][0], ahead);
-                                prefetch_both(&unit2.codes[at_body0][5][0], ahead);
-                                prefetch_both(&unit2.codes[at_body0][6][0], ahead);
-                                prefetch_both(&unit2.codes[at_body0][7][0], ahead);
+                                let [at0, at1, at2, at3, at4, at5, at6, at7] = &unit0
+                                    .codes[at_body0];
+                                prefetch_both(&at0[0], ahead);
+                                prefetch_both(&at1[0], ahead);
+                                prefetch_both(&at2[0], ahead);
+                                prefetch_both(&at3[0], ahead);
+                                prefetch_both(&at4[0], ahead);
+                                prefetch_both(&at5[0], ahead);
+                                prefetch_both(&at6[0], ahead);
+                                prefetch_both(&at7[0], ahead);
+                                let [at0, at1, at2, at3, at4, at5, at6, at7] = &unit2
+                                    .codes[at_body0];
+                                prefetch_both(&at0[0], ahead);
+                                prefetch_both(&at1[0], ahead);
+                                prefetch_both(&at2[0], ahead);
+                                prefetch_both(&at3[0], ahead);
+                                prefetch_both(&at4[0], ahead);
+                                prefetch_both(&at5[0], ahead);
+                                prefetch_both(&at6[0], ahead);
+                                prefetch_both(&at7[0], ahead);
+                                let [columns0_0, columns0_1, columns0_2, columns0_3,
+                                columns0_4, columns0_5, columns0_6, columns0_7] = &columns
+                                    .quants[at_body0];
                                 let mut pair0_0_0;
                                 let mut pair0_1_0;
                                 let mut pair0_2_0;
                                 let mut pair0_3_0;
-                                let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
-                                let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][1]);
-                                let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][0]);
-                                let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][1]);
+                                let [at0, _, _, _, _, _, _, _] = &unit0.codes[at_body0];
+                                let line0_0_0 = lanes::line(&at0[0]);
+                                let [at0, _, _, _, _, _, _, _] = &unit1.codes[at_body0];
+                                let line0_1_0 = lanes::line(&at0[1]);
+                                let [at0, _, _, _, _, _, _, _] = &unit2.codes[at_body0];
+                                let line0_2_0 = lanes::line(&at0[0]);
+                                let [at0, _, _, _, _, _, _, _] = &unit3.codes[at_body0];
+                                let line0_3_0 = lanes::line(&at0[1]);
                                 {
                                     let weight0 = lanes::less_128(line0_0_0);
                                     let weight1 = lanes::less_128(line0_1_0);
                                     let weight2 = lanes::less_128(line0_2_0);
                                     let weight3 = lanes::less_128(line0_3_0);
+                                    let [column0] = columns0_0;
                                     {
-                                        let quants = lanes::quants(columns.quants[at_body0][0][0]);
+                                        let quants = lanes::quants(*column0);
                                         pair0_0_0 = lanes::signed_products(weight0, quants);
                                         dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
                                         pair0_1_0 = lanes::signed_products(weight1, quants);
@@ -173,17 +186,22 @@ pub fn int8_direct_r32c1_both(
                                 let unit1 = lanes::after(unit1, dot0_3_0);
                                 let unit2 = lanes::after(unit2, dot0_3_0);
                                 let unit3 = lanes::after(unit3, dot0_3_0);
-                                let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
-                                let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][1]);
-                                let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][0]);
-                                let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][1]);
+                                let [_, at1, _, _, _, _, _, _] = &unit0.codes[at_body0];
+                                let line0_0_1 = lanes::line(&at1[0]);
+                                let [_, at1, _, _, _, _, _, _] = &unit1.codes[at_body0];
+                                let line0_1_1 = lanes::line(&at1[1]);
+                                let [_, at1, _, _, _, _, _, _] = &unit2.codes[at_body0];
+                                let line0_2_1 = lanes::line(&at1[0]);
+                                let [_, at1, _, _, _, _, _, _] = &unit3.codes[at_body0];
+                                let line0_3_1 = lanes::line(&at1[1]);
                                 {
                                     let weight0 = lanes::less_128(line0_0_1);
                                     let weight1 = lanes::less_128(line0_1_1);
                                     let weight2 = lanes::less_128(line0_2_1);
                                     let weight3 = lanes::less_128(line0_3_1);
+                                    let [column0] = columns0_1;
                                     {
-                                        let quants = lanes::quants(columns.quants[at_body0][1][0]);
+                                        let quants = lanes::quants(*column0);
                                         pair0_0_0 = lanes::signed_products(weight0, quants);
                                         dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
                                         pair0_1_0 = lanes::signed_products(weight1, quants);
@@ -198,17 +216,22 @@ pub fn int8_direct_r32c1_both(
                                 let unit1 = lanes::after(unit1, dot0_3_0);
                                 let unit2 = lanes::after(unit2, dot0_3_0);
                                 let unit3 = lanes::after(unit3, dot0_3_0);
-                                let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
-                                let line0_1_2 = lanes::line(&unit1.codes[at_body0][2][1]);
-                                let line0_2_2 = lanes::line(&unit2.codes[at_body0][2][0]);
-                                let line0_3_2 = lanes::line(&unit3.codes[at_body0][2][1]);
+                                let [_, _, at2, _, _, _, _, _] = &unit0.codes[at_body0];
+                                let line0_0_2 = lanes::line(&at2[0]);
+                                let [_, _, at2, _, _, _, _, _] = &unit1.codes[at_body0];
+                                let line0_1_2 = lanes::line(&at2[1]);
+                                let [_, _, at2, _, _, _, _, _] = &unit2.codes[at_body0];
+                                let line0_2_2 = lanes::line(&at2[0]);
+                                let [_, _, at2, _, _, _, _, _] = &unit3.codes[at_body0];
+                                let line0_3_2 = lanes::line(&at2[1]);
                                 {
                                     let weight0 = lanes::less_128(line0_0_2);
                                     let weight1 = lanes::less_128(line0_1_2);
                                     let weight2 = lanes::less_128(line0_2_2);
                                     let weight3 = lanes::less_128(line0_3_2);
+                                    let [column0] = columns0_2;
                                     {
-                                        let quants = lanes::quants(columns.quants[at_body0][2][0]);
+                                        let quants = lanes::quants(*column0);
                                         pair0_0_0 = lanes::signed_products(weight0, quants);
                                         dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
                                         pair0_1_0 = lanes::signed_products(weight1, quants);
@@ -223,17 +246,22 @@ pub fn int8_direct_r32c1_both(
                                 let unit1 = lanes::after(unit1, dot0_3_0);
                                 let unit2 = lanes::after(unit2, dot0_3_0);
                                 let unit3 = lanes::after(unit3, dot0_3_0);
-                                let line0_0_3 = lanes::line(&unit0.codes[at_body0][3][0]);
-                                let line0_1_3 = lanes::line(&unit1.codes[at_body0][3][1]);
-                                let line0_2_3 = lanes::line(&unit2.codes[at_body0][3][0]);
-                                let line0_3_3 = lanes::line(&unit3.codes[at_body0][3][1]);
+                                let [_, _, _, at3, _, _, _, _] = &unit0.codes[at_body0];
+                                let line0_0_3 = lanes::line(&at3[0]);
+                                let [_, _, _, at3, _, _, _, _] = &unit1.codes[at_body0];
+                                let line0_1_3 = lanes::line(&at3[1]);
+                                let [_, _, _, at3, _, _, _, _] = &unit2.codes[at_body0];
+                                let line0_2_3 = lanes::line(&at3[0]);
+                                let [_, _, _, at3, _, _, _, _] = &unit3.codes[at_body0];
+                                let line0_3_3 = lanes::line(&at3[1]);
                                 {
                                     let weight0 = lanes::less_128(line0_0_3);
                                     let weight1 = lanes::less_128(line0_1_3);
                                     let weight2 = lanes::less_128(line0_2_3);
                                     let weight3 = lanes::less_128(line0_3_3);
+                                    let [column0] = columns0_3;
                                     {
-                                        let quants = lanes::quants(columns.quants[at_body0][3][0]);
+                                        let quants = lanes::quants(*column0);
                                         pair0_0_0 = lanes::signed_products(weight0, quants);
                                         dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
                                         pair0_1_0 = lanes::signed_products(weight1, quants);
@@ -248,17 +276,22 @@ pub fn int8_direct_r32c1_both(
                                 let unit1 = lanes::after(unit1, dot0_3_0);
                                 let unit2 = lanes::after(unit2, dot0_3_0);
                                 let unit3 = lanes::after(unit3, dot0_3_0);
-                                let line0_0_4 = lanes::line(&unit0.codes[at_body0][4][0]);
-                                let line0_1_4 = lanes::line(&unit1.codes[at_body0][4][1]);
-                                let line0_2_4 = lanes::line(&unit2.codes[at_body0][4][0]);
-                                let line0_3_4 = lanes::line(&unit3.codes[at_body0][4][1]);
+                                let [_, _, _, _, at4, _, _, _] = &unit0.codes[at_body0];
+                                let line0_0_4 = lanes::line(&at4[0]);
+                                let [_, _, _, _, at4, _, _, _] = &unit1.codes[at_body0];
+                                let line0_1_4 = lanes::line(&at4[1]);
+                                let [_, _, _, _, at4, _, _, _] = &unit2.codes[at_body0];
+                                let line0_2_4 = lanes::line(&at4[0]);
+                                let [_, _, _, _, at4, _, _, _] = &unit3.codes[at_body0];
+                                let line0_3_4 = lanes::line(&at4[1]);
                                 {
                                     let weight0 = lanes::less_128(line0_0_4);
                                     let weight1 = lanes::less_128(line0_1_4);
                                     let weight2 = lanes::less_128(line0_2_4);
                                     let weight3 = lanes::less_128(line0_3_4);
+                                    let [column0] = columns0_4;
                                     {
-                                        let quants = lanes::quants(columns.quants[at_body0][4][0]);
+                                        let quants = lanes::quants(*column0);
                                         pair0_0_0 = lanes::signed_products(weight0, quants);
                                         dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
                                         pair0_1_0 = lanes::signed_products(weight1, quants);
@@ -273,17 +306,22 @@ pub fn int8_direct_r32c1_both(
                                 let unit1 = lanes::after(unit1, dot0_3_0);
                                 let unit2 = lanes::after(unit2, dot0_3_0);
                                 let unit3 = lanes::after(unit3, dot0_3_0);
-                                let line0_0_5 = lanes::line(&unit0.codes[at_body0][5][0]);
-                                let line0_1_5 = lanes::line(&unit1.codes[at_body0][5][1]);
-                                let line0_2_5 = lanes::line(&unit2.codes[at_body0][5][0]);
-                                let line0_3_5 = lanes::line(&unit3.codes[at_body0][5][1]);
+                                let [_, _, _, _, _, at5, _, _] = &unit0.codes[at_body0];
+                                let line0_0_5 = lanes::line(&at5[0]);
+                                let [_, _, _, _, _, at5, _, _] = &unit1.codes[at_body0];
+                                let line0_1_5 = lanes::line(&at5[1]);
+                                let [_, _, _, _, _, at5, _, _] = &unit2.codes[at_body0];
+                                let line0_2_5 = lanes::line(&at5[0]);
+                                let [_, _, _, _, _, at5, _, _] = &unit3.codes[at_body0];
+                                let line0_3_5 = lanes::line(&at5[1]);
                                 {
                                     let weight0 = lanes::less_128(line0_0_5);
                                     let weight1 = lanes::less_128(line0_1_5);
                                     let weight2 = lanes::less_128(line0_2_5);
                                     let weight3 = lanes::less_128(line0_3_5);
+                                    let [column0] = columns0_5;
                                     {
-                                        let quants = lanes::quants(columns.quants[at_body0][5][0]);
+                                        let quants = lanes::quants(*column0);
                                         pair0_0_0 = lanes::signed_products(weight0, quants);
                                         dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
                                         pair0_1_0 = lanes::signed_products(weight1, quants);
@@ -298,17 +336,22 @@ pub fn int8_direct_r32c1_both(
                                 let unit1 = lanes::after(unit1, dot0_3_0);
                                 let unit2 = lanes::after(unit2, dot0_3_0);
                                 let unit3 = lanes::after(unit3, dot0_3_0);
-                                let line0_0_6 = lanes::line(&unit0.codes[at_body0][6][0]);
-                                let line0_1_6 = lanes::line(&unit1.codes[at_body0][6][1]);
-                                let line0_2_6 = lanes::line(&unit2.codes[at_body0][6][0]);
-                                let line0_3_6 = lanes::line(&unit3.codes[at_body0][6][1]);
+                                let [_, _, _, _, _, _, at6, _] = &unit0.codes[at_body0];
+                                let line0_0_6 = lanes::line(&at6[0]);
+                                let [_, _, _, _, _, _, at6, _] = &unit1.codes[at_body0];
+                                let line0_1_6 = lanes::line(&at6[1]);
+                                let [_, _, _, _, _, _, at6, _] = &unit2.codes[at_body0];
+                                let line0_2_6 = lanes::line(&at6[0]);
+                                let [_, _, _, _, _, _, at6, _] = &unit3.codes[at_body0];
+                                let line0_3_6 = lanes::line(&at6[1]);
                                 {
                                     let weight0 = lanes::less_128(line0_0_6);
                                     let weight1 = lanes::less_128(line0_1_6);
                                     let weight2 = lanes::less_128(line0_2_6);
                                     let weight3 = lanes::less_128(line0_3_6);
+                                    let [column0] = columns0_6;
                                     {
-                                        let quants = lanes::quants(columns.quants[at_body0][6][0]);
+                                        let quants = lanes::quants(*column0);
                                         pair0_0_0 = lanes::signed_products(weight0, quants);
                                         dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
                                         pair0_1_0 = lanes::signed_products(weight1, quants);
@@ -323,17 +366,22 @@ pub fn int8_direct_r32c1_both(
                                 let unit1 = lanes::after(unit1, dot0_3_0);
                                 let unit2 = lanes::after(unit2, dot0_3_0);
                                 let unit3 = lanes::after(unit3, dot0_3_0);
-                                let line0_0_7 = lanes::line(&unit0.codes[at_body0][7][0]);
-                                let line0_1_7 = lanes::line(&unit1.codes[at_body0][7][1]);
-                                let line0_2_7 = lanes::line(&unit2.codes[at_body0][7][0]);
-                                let line0_3_7 = lanes::line(&unit3.codes[at_body0][7][1]);
+                                let [_, _, _, _, _, _, _, at7] = &unit0.codes[at_body0];
+                                let line0_0_7 = lanes::line(&at7[0]);
+                                let [_, _, _, _, _, _, _, at7] = &unit1.codes[at_body0];
+                                let line0_1_7 = lanes::line(&at7[1]);
+                                let [_, _, _, _, _, _, _, at7] = &unit2.codes[at_body0];
+                                let line0_2_7 = lanes::line(&at7[0]);
+                                let [_, _, _, _, _, _, _, at7] = &unit3.codes[at_body0];
+                                let line0_3_7 = lanes::line(&at7[1]);
                                 {
                                     let weight0 = lanes::less_128(line0_0_7);
                                     let weight1 = lanes::less_128(line0_1_7);
                                     let weight2 = lanes::less_128(line0_2_7);
                                     let weight3 = lanes::less_128(line0_3_7);
+                                    let [column0] = columns0_7;
                                     {
-                                        let quants = lanes::quants(columns.quants[at_body0][7][0]);
+                                        let quants = lanes::quants(*column0);
                                         pair0_0_0 = lanes::signed_products(weight0, quants);
                                         dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
                                         pair0_1_0 = lanes::signed_products(weight1, quants);
@@ -380,24 +428,40 @@ pub fn int8_direct_r32c1_both(
                                     scale3,
                                     lanes::to_float(dot0_3_0),
                                 );
+                                let [sum_at0, sum_at1, sum_at2, sum_at3] = &mut *sum;
+                                let [column0] = &columns.scales[span];
                                 {
-                                    let scale = lanes::splat_f(columns.scales[span][0]);
-                                    sum[0] = lanes::fma(scale, t0_0, sum[0]);
-                                    sum[1] = lanes::fma(scale, t1_0, sum[1]);
-                                    sum[2] = lanes::fma(scale, t2_0, sum[2]);
-                                    sum[3] = lanes::fma(scale, t3_0, sum[3]);
+                                    let scale = lanes::splat_f(*column0);
+                                    *sum_at0 = lanes::fma(scale, t0_0, *sum_at0);
+                                    *sum_at1 = lanes::fma(scale, t1_0, *sum_at1);
+                                    *sum_at2 = lanes::fma(scale, t2_0, *sum_at2);
+                                    *sum_at3 = lanes::fma(scale, t3_0, *sum_at3);
                                 }
                             }
                         }
                     }
-                    let total = &mut out[0][0][0];
-                    lanes::store_floats(total, lanes::add(lanes::floats(total), sum[0]));
-                    let total = &mut out[0][0][1];
-                    lanes::store_floats(total, lanes::add(lanes::floats(total), sum[1]));
-                    let total = &mut out[0][1][0];
-                    lanes::store_floats(total, lanes::add(lanes::floats(total), sum[2]));
-                    let total = &mut out[0][1][1];
-                    lanes::store_floats(total, lanes::add(lanes::floats(total), sum[3]));
+                    let [[total0_0, total1_0]] = out;
+                    let [sum_at0, sum_at1, sum_at2, sum_at3] = &mut *sum;
+                    let total = &mut total0_0[0];
+                    lanes::store_floats(
+                        total,
+                        lanes::add(lanes::floats(total), *sum_at0),
+                    );
+                    let total = &mut total0_0[1];
+                    lanes::store_floats(
+                        total,
+                        lanes::add(lanes::floats(total), *sum_at1),
+                    );
+                    let total = &mut total1_0[0];
+                    lanes::store_floats(
+                        total,
+                        lanes::add(lanes::floats(total), *sum_at2),
+                    );
+                    let total = &mut total1_0[1];
+                    lanes::store_floats(
+                        total,
+                        lanes::add(lanes::floats(total), *sum_at3),
+                    );
                 }
             }
         }

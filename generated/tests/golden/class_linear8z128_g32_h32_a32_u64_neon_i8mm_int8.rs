@@ -116,151 +116,197 @@ pub fn int8_direct_r16c1_both(
                         >(bytemuck::bytes_of(unit0), 64, ahead);
                         for at_turn in 0..2 {
                             let at_step0 = at_turn;
-                            let mut dot0_0_0 = lanes::splat_i(columns.bias[at_step0][0]);
-                            let mut dot0_1_0 = lanes::splat_i(columns.bias[at_step0][0]);
-                            let mut dot0_2_0 = lanes::splat_i(columns.bias[at_step0][0]);
-                            let mut dot0_3_0 = lanes::splat_i(columns.bias[at_step0][0]);
+                            let [column0] = &columns.bias[at_step0];
+                            let mut dot0_0_0 = lanes::splat_i(*column0);
+                            let mut dot0_1_0 = lanes::splat_i(*column0);
+                            let mut dot0_2_0 = lanes::splat_i(*column0);
+                            let mut dot0_3_0 = lanes::splat_i(*column0);
                             {
                                 let part_of_step = 0;
                                 let at_body0 = at_step0;
-                                prefetch_both(&unit0.codes[at_body0][0][0], ahead);
-                                prefetch_both(&unit0.codes[at_body0][1][0], ahead);
-                                prefetch_both(&unit0.codes[at_body0][2][0], ahead);
-                                prefetch_both(&unit0.codes[at_body0][3][0], ahead);
-                                prefetch_both(&unit0.codes[at_body0][4][0], ahead);
-                                prefetch_both(&unit0.codes[at_body0][5][0], ahead);
-                                prefetch_both(&unit0.codes[at_body0][6][0], ahead);
-                                prefetch_both(&unit0.codes[at_body0][7][0], ahead);
-                                let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
-                                let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][1]);
-                                let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][2]);
-                                let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][3]);
+                                let [at0, at1, at2, at3, at4, at5, at6, at7] = &unit0
+                                    .codes[at_body0];
+                                prefetch_both(&at0[0], ahead);
+                                prefetch_both(&at1[0], ahead);
+                                prefetch_both(&at2[0], ahead);
+                                prefetch_both(&at3[0], ahead);
+                                prefetch_both(&at4[0], ahead);
+                                prefetch_both(&at5[0], ahead);
+                                prefetch_both(&at6[0], ahead);
+                                prefetch_both(&at7[0], ahead);
+                                let [columns0_0, columns0_1, columns0_2, columns0_3,
+                                columns0_4, columns0_5, columns0_6, columns0_7] = &columns
+                                    .quants[at_body0];
+                                let [at0, _, _, _, _, _, _, _] = &unit0.codes[at_body0];
+                                let line0_0_0 = lanes::line(&at0[0]);
+                                let [at0, _, _, _, _, _, _, _] = &unit1.codes[at_body0];
+                                let line0_1_0 = lanes::line(&at0[1]);
+                                let [at0, _, _, _, _, _, _, _] = &unit2.codes[at_body0];
+                                let line0_2_0 = lanes::line(&at0[2]);
+                                let [at0, _, _, _, _, _, _, _] = &unit3.codes[at_body0];
+                                let line0_3_0 = lanes::line(&at0[3]);
                                 {
                                     let weight0 = line0_0_0;
                                     let weight1 = line0_1_0;
                                     let weight2 = line0_2_0;
                                     let weight3 = line0_3_0;
+                                    let [column0] = columns0_0;
                                     {
-                                        let quants = lanes::quants(columns.quants[at_body0][0][0]);
+                                        let quants = lanes::quants(*column0);
                                         dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
                                         dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
                                         dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                     }
                                 }
-                                let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
-                                let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][1]);
-                                let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][2]);
-                                let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][3]);
+                                let [_, at1, _, _, _, _, _, _] = &unit0.codes[at_body0];
+                                let line0_0_1 = lanes::line(&at1[0]);
+                                let [_, at1, _, _, _, _, _, _] = &unit1.codes[at_body0];
+                                let line0_1_1 = lanes::line(&at1[1]);
+                                let [_, at1, _, _, _, _, _, _] = &unit2.codes[at_body0];
+                                let line0_2_1 = lanes::line(&at1[2]);
+                                let [_, at1, _, _, _, _, _, _] = &unit3.codes[at_body0];
+                                let line0_3_1 = lanes::line(&at1[3]);
                                 {
                                     let weight0 = line0_0_1;
                                     let weight1 = line0_1_1;
                                     let weight2 = line0_2_1;
                                     let weight3 = line0_3_1;
+                                    let [column0] = columns0_1;
                                     {
-                                        let quants = lanes::quants(columns.quants[at_body0][1][0]);
+                                        let quants = lanes::quants(*column0);
                                         dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
                                         dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
                                         dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                     }
                                 }
-                                let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
-                                let line0_1_2 = lanes::line(&unit1.codes[at_body0][2][1]);
-                                let line0_2_2 = lanes::line(&unit2.codes[at_body0][2][2]);
-                                let line0_3_2 = lanes::line(&unit3.codes[at_body0][2][3]);
+                                let [_, _, at2, _, _, _, _, _] = &unit0.codes[at_body0];
+                                let line0_0_2 = lanes::line(&at2[0]);
+                                let [_, _, at2, _, _, _, _, _] = &unit1.codes[at_body0];
+                                let line0_1_2 = lanes::line(&at2[1]);
+                                let [_, _, at2, _, _, _, _, _] = &unit2.codes[at_body0];
+                                let line0_2_2 = lanes::line(&at2[2]);
+                                let [_, _, at2, _, _, _, _, _] = &unit3.codes[at_body0];
+                                let line0_3_2 = lanes::line(&at2[3]);
                                 {
                                     let weight0 = line0_0_2;
                                     let weight1 = line0_1_2;
                                     let weight2 = line0_2_2;
                                     let weight3 = line0_3_2;
+                                    let [column0] = columns0_2;
                                     {
-                                        let quants = lanes::quants(columns.quants[at_body0][2][0]);
+                                        let quants = lanes::quants(*column0);
                                         dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
                                         dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
                                         dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                     }
                                 }
-                                let line0_0_3 = lanes::line(&unit0.codes[at_body0][3][0]);
-                                let line0_1_3 = lanes::line(&unit1.codes[at_body0][3][1]);
-                                let line0_2_3 = lanes::line(&unit2.codes[at_body0][3][2]);
-                                let line0_3_3 = lanes::line(&unit3.codes[at_body0][3][3]);
+                                let [_, _, _, at3, _, _, _, _] = &unit0.codes[at_body0];
+                                let line0_0_3 = lanes::line(&at3[0]);
+                                let [_, _, _, at3, _, _, _, _] = &unit1.codes[at_body0];
+                                let line0_1_3 = lanes::line(&at3[1]);
+                                let [_, _, _, at3, _, _, _, _] = &unit2.codes[at_body0];
+                                let line0_2_3 = lanes::line(&at3[2]);
+                                let [_, _, _, at3, _, _, _, _] = &unit3.codes[at_body0];
+                                let line0_3_3 = lanes::line(&at3[3]);
                                 {
                                     let weight0 = line0_0_3;
                                     let weight1 = line0_1_3;
                                     let weight2 = line0_2_3;
                                     let weight3 = line0_3_3;
+                                    let [column0] = columns0_3;
                                     {
-                                        let quants = lanes::quants(columns.quants[at_body0][3][0]);
+                                        let quants = lanes::quants(*column0);
                                         dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
                                         dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
                                         dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                     }
                                 }
-                                let line0_0_4 = lanes::line(&unit0.codes[at_body0][4][0]);
-                                let line0_1_4 = lanes::line(&unit1.codes[at_body0][4][1]);
-                                let line0_2_4 = lanes::line(&unit2.codes[at_body0][4][2]);
-                                let line0_3_4 = lanes::line(&unit3.codes[at_body0][4][3]);
+                                let [_, _, _, _, at4, _, _, _] = &unit0.codes[at_body0];
+                                let line0_0_4 = lanes::line(&at4[0]);
+                                let [_, _, _, _, at4, _, _, _] = &unit1.codes[at_body0];
+                                let line0_1_4 = lanes::line(&at4[1]);
+                                let [_, _, _, _, at4, _, _, _] = &unit2.codes[at_body0];
+                                let line0_2_4 = lanes::line(&at4[2]);
+                                let [_, _, _, _, at4, _, _, _] = &unit3.codes[at_body0];
+                                let line0_3_4 = lanes::line(&at4[3]);
                                 {
                                     let weight0 = line0_0_4;
                                     let weight1 = line0_1_4;
                                     let weight2 = line0_2_4;
                                     let weight3 = line0_3_4;
+                                    let [column0] = columns0_4;
                                     {
-                                        let quants = lanes::quants(columns.quants[at_body0][4][0]);
+                                        let quants = lanes::quants(*column0);
                                         dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
                                         dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
                                         dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                     }
                                 }
-                                let line0_0_5 = lanes::line(&unit0.codes[at_body0][5][0]);
-                                let line0_1_5 = lanes::line(&unit1.codes[at_body0][5][1]);
-                                let line0_2_5 = lanes::line(&unit2.codes[at_body0][5][2]);
-                                let line0_3_5 = lanes::line(&unit3.codes[at_body0][5][3]);
+                                let [_, _, _, _, _, at5, _, _] = &unit0.codes[at_body0];
+                                let line0_0_5 = lanes::line(&at5[0]);
+                                let [_, _, _, _, _, at5, _, _] = &unit1.codes[at_body0];
+                                let line0_1_5 = lanes::line(&at5[1]);
+                                let [_, _, _, _, _, at5, _, _] = &unit2.codes[at_body0];
+                                let line0_2_5 = lanes::line(&at5[2]);
+                                let [_, _, _, _, _, at5, _, _] = &unit3.codes[at_body0];
+                                let line0_3_5 = lanes::line(&at5[3]);
                                 {
                                     let weight0 = line0_0_5;
                                     let weight1 = line0_1_5;
                                     let weight2 = line0_2_5;
                                     let weight3 = line0_3_5;
+                                    let [column0] = columns0_5;
                                     {
-                                        let quants = lanes::quants(columns.quants[at_body0][5][0]);
+                                        let quants = lanes::quants(*column0);
                                         dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
                                         dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
                                         dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                     }
                                 }
-                                let line0_0_6 = lanes::line(&unit0.codes[at_body0][6][0]);
-                                let line0_1_6 = lanes::line(&unit1.codes[at_body0][6][1]);
-                                let line0_2_6 = lanes::line(&unit2.codes[at_body0][6][2]);
-                                let line0_3_6 = lanes::line(&unit3.codes[at_body0][6][3]);
+                                let [_, _, _, _, _, _, at6, _] = &unit0.codes[at_body0];
+                                let line0_0_6 = lanes::line(&at6[0]);
+                                let [_, _, _, _, _, _, at6, _] = &unit1.codes[at_body0];
+                                let line0_1_6 = lanes::line(&at6[1]);
+                                let [_, _, _, _, _, _, at6, _] = &unit2.codes[at_body0];
+                                let line0_2_6 = lanes::line(&at6[2]);
+                                let [_, _, _, _, _, _, at6, _] = &unit3.codes[at_body0];
+                                let line0_3_6 = lanes::line(&at6[3]);
                                 {
                                     let weight0 = line0_0_6;
                                     let weight1 = line0_1_6;
                                     let weight2 = line0_2_6;
                                     let weight3 = line0_3_6;
+                                    let [column0] = columns0_6;
                                     {
-                                        let quants = lanes::quants(columns.quants[at_body0][6][0]);
+                                        let quants = lanes::quants(*column0);
                                         dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
                                         dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
                                         dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                     }
                                 }
-                                let line0_0_7 = lanes::line(&unit0.codes[at_body0][7][0]);
-                                let line0_1_7 = lanes::line(&unit1.codes[at_body0][7][1]);
-                                let line0_2_7 = lanes::line(&unit2.codes[at_body0][7][2]);
-                                let line0_3_7 = lanes::line(&unit3.codes[at_body0][7][3]);
+                                let [_, _, _, _, _, _, _, at7] = &unit0.codes[at_body0];
+                                let line0_0_7 = lanes::line(&at7[0]);
+                                let [_, _, _, _, _, _, _, at7] = &unit1.codes[at_body0];
+                                let line0_1_7 = lanes::line(&at7[1]);
+                                let [_, _, _, _, _, _, _, at7] = &unit2.codes[at_body0];
+                                let line0_2_7 = lanes::line(&at7[2]);
+                                let [_, _, _, _, _, _, _, at7] = &unit3.codes[at_body0];
+                                let line0_3_7 = lanes::line(&at7[3]);
                                 {
                                     let weight0 = line0_0_7;
                                     let weight1 = line0_1_7;
                                     let weight2 = line0_2_7;
                                     let weight3 = line0_3_7;
+                                    let [column0] = columns0_7;
                                     {
-                                        let quants = lanes::quants(columns.quants[at_body0][7][0]);
+                                        let quants = lanes::quants(*column0);
                                         dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
                                         dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
@@ -299,8 +345,9 @@ pub fn int8_direct_r16c1_both(
                                     scale3,
                                     lanes::to_float(dot0_3_0),
                                 );
+                                let [column0] = &columns.scales[span];
                                 {
-                                    let scale = lanes::splat_f(columns.scales[span][0]);
+                                    let scale = lanes::splat_f(*column0);
                                     sum0_0 = lanes::fma(scale, t0_0, sum0_0);
                                     sum1_0 = lanes::fma(scale, t1_0, sum1_0);
                                     sum2_0 = lanes::fma(scale, t2_0, sum2_0);
@@ -309,13 +356,14 @@ pub fn int8_direct_r16c1_both(
                             }
                         }
                     }
-                    let total = &mut out[0][0][0];
+                    let [[total0_0]] = out;
+                    let total = &mut total0_0[0];
                     lanes::store_floats(total, lanes::add(lanes::floats(total), sum0_0));
-                    let total = &mut out[0][0][1];
+                    let total = &mut total0_0[1];
                     lanes::store_floats(total, lanes::add(lanes::floats(total), sum1_0));
-                    let total = &mut out[0][0][2];
+                    let total = &mut total0_0[2];
                     lanes::store_floats(total, lanes::add(lanes::floats(total), sum2_0));
-                    let total = &mut out[0][0][3];
+                    let total = &mut total0_0[3];
                     lanes::store_floats(total, lanes::add(lanes::floats(total), sum3_0));
                 }
             }

@@ -117,53 +117,57 @@ pub fn int8_direct_r16c1(
                                 for turn in 0..8 {
                                     let at_turn = span * 8 + turn;
                                     let at_body0 = at_turn;
+                                    let [columns0_0, columns0_1, columns0_2, columns0_3,
+                                    columns0_4, columns0_5, columns0_6, columns0_7] = &columns
+                                        .quants[at_body0];
                                     let at_step0 = at_turn * 2;
-                                    let mut dot0_0_0 = lanes::splat_i(
-                                        columns.bias[at_step0][0],
-                                    );
-                                    let line0_0_0 = lanes::line(
-                                        &unit0.codes[at_body0][0][part],
-                                    );
+                                    let [column0] = &columns.bias[at_step0];
+                                    let mut dot0_0_0 = lanes::splat_i(*column0);
+                                    let [at0, _, _] = &unit0.codes[at_body0];
+                                    let line0_0_0 = lanes::line(&at0[part]);
                                     {
                                         let weight0 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<7>(line0_0_0),
+                                            lanes::mask(line0_0_0, 7),
                                         );
+                                        let [column0] = columns0_0;
                                         {
-                                            let quants = lanes::quants(columns.quants[at_body0][0][0]);
+                                            let quants = lanes::quants(*column0);
                                             dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         }
                                     }
                                     {
                                         let weight0 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<7>(lanes::shr::<3>(line0_0_0)),
+                                            lanes::mask(lanes::shr::<3>(line0_0_0), 7),
                                         );
+                                        let [column0] = columns0_1;
                                         {
-                                            let quants = lanes::quants(columns.quants[at_body0][1][0]);
+                                            let quants = lanes::quants(*column0);
                                             dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         }
                                     }
-                                    let line0_0_1 = lanes::line(
-                                        &unit0.codes[at_body0][1][part],
-                                    );
+                                    let [_, at1, _] = &unit0.codes[at_body0];
+                                    let line0_0_1 = lanes::line(&at1[part]);
                                     {
                                         let weight0 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<7>(line0_0_1),
+                                            lanes::mask(line0_0_1, 7),
                                         );
+                                        let [column0] = columns0_2;
                                         {
-                                            let quants = lanes::quants(columns.quants[at_body0][2][0]);
+                                            let quants = lanes::quants(*column0);
                                             dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         }
                                     }
                                     {
                                         let weight0 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<7>(lanes::shr::<3>(line0_0_1)),
+                                            lanes::mask(lanes::shr::<3>(line0_0_1), 7),
                                         );
+                                        let [column0] = columns0_3;
                                         {
-                                            let quants = lanes::quants(columns.quants[at_body0][3][0]);
+                                            let quants = lanes::quants(*column0);
                                             dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                         }
                                     }
@@ -176,42 +180,43 @@ pub fn int8_direct_r16c1(
                                     );
                                     t0_0 = lanes::fma(scale0, lanes::to_float(dot0_0_0), t0_0);
                                     let at_step1 = at_turn * 2 + 1;
-                                    let mut dot1_0_0 = lanes::splat_i(
-                                        columns.bias[at_step1][0],
-                                    );
+                                    let [column0] = &columns.bias[at_step1];
+                                    let mut dot1_0_0 = lanes::splat_i(*column0);
                                     {
                                         let weight0 = lanes::look_up(
                                             palette,
                                             lanes::or(
-                                                lanes::mask::<3>(lanes::shr::<6>(line0_0_0)),
-                                                lanes::mask::<4>(lanes::shr::<4>(line0_0_1)),
+                                                lanes::mask(lanes::shr::<6>(line0_0_0), 3),
+                                                lanes::mask(lanes::shr::<4>(line0_0_1), 4),
                                             ),
                                         );
+                                        let [column0] = columns0_4;
                                         {
-                                            let quants = lanes::quants(columns.quants[at_body0][4][0]);
+                                            let quants = lanes::quants(*column0);
                                             dot1_0_0 = lanes::dot(dot1_0_0, weight0, quants);
                                         }
                                     }
-                                    let line0_0_2 = lanes::line(
-                                        &unit0.codes[at_body0][2][part],
-                                    );
+                                    let [_, _, at2] = &unit0.codes[at_body0];
+                                    let line0_0_2 = lanes::line(&at2[part]);
                                     {
                                         let weight0 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<7>(line0_0_2),
+                                            lanes::mask(line0_0_2, 7),
                                         );
+                                        let [column0] = columns0_5;
                                         {
-                                            let quants = lanes::quants(columns.quants[at_body0][5][0]);
+                                            let quants = lanes::quants(*column0);
                                             dot1_0_0 = lanes::dot(dot1_0_0, weight0, quants);
                                         }
                                     }
                                     {
                                         let weight0 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<7>(lanes::shr::<3>(line0_0_2)),
+                                            lanes::mask(lanes::shr::<3>(line0_0_2), 7),
                                         );
+                                        let [column0] = columns0_6;
                                         {
-                                            let quants = lanes::quants(columns.quants[at_body0][6][0]);
+                                            let quants = lanes::quants(*column0);
                                             dot1_0_0 = lanes::dot(dot1_0_0, weight0, quants);
                                         }
                                     }
@@ -219,12 +224,13 @@ pub fn int8_direct_r16c1(
                                         let weight0 = lanes::look_up(
                                             palette,
                                             lanes::or(
-                                                lanes::mask::<1>(lanes::shr::<7>(line0_0_1)),
-                                                lanes::mask::<6>(lanes::shr::<5>(line0_0_2)),
+                                                lanes::mask(lanes::shr::<7>(line0_0_1), 1),
+                                                lanes::mask(lanes::shr::<5>(line0_0_2), 6),
                                             ),
                                         );
+                                        let [column0] = columns0_7;
                                         {
-                                            let quants = lanes::quants(columns.quants[at_body0][7][0]);
+                                            let quants = lanes::quants(*column0);
                                             dot1_0_0 = lanes::dot(dot1_0_0, weight0, quants);
                                         }
                                     }
@@ -237,13 +243,15 @@ pub fn int8_direct_r16c1(
                                     );
                                     t0_0 = lanes::fma(scale0, lanes::to_float(dot1_0_0), t0_0);
                                 }
+                                let [column0] = &columns.scales[span];
                                 {
-                                    let scale = lanes::splat_f(columns.scales[span][0]);
+                                    let scale = lanes::splat_f(*column0);
                                     sum0_0 = lanes::fma(scale, t0_0, sum0_0);
                                 }
                             }
                         }
-                        let total = &mut out[0][0][part];
+                        let [[total0_0]] = out;
+                        let total = &mut total0_0[part];
                         lanes::store_floats(
                             total,
                             lanes::add(lanes::floats(total), sum0_0),

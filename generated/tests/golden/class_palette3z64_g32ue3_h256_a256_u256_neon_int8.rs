@@ -104,10 +104,11 @@ pub fn int8_direct_r16c1_both(
                 for group in 0..group_count {
                     let group_columns = &groups[group * units..][..units];
                     let out = &mut outs[tile * group_count + group];
+                    let [sum_at0, sum_at1] = &mut *sum;
                     let mut sum0_0 = lanes::zero_f();
                     let mut sum1_0 = lanes::zero_f();
-                    sum[0] = lanes::zero_f();
-                    sum[1] = lanes::zero_f();
+                    *sum_at0 = lanes::zero_f();
+                    *sum_at1 = lanes::zero_f();
                     for unit in first..last {
                         let columns = &group_columns[unit];
                         touch(group_columns, unit, stride);
@@ -122,10 +123,11 @@ pub fn int8_direct_r16c1_both(
                         {
                             let span = 0;
                             sum = in_memory(sum);
+                            let [t_at0, t_at1] = &mut *t;
                             let mut t0_0 = lanes::zero_f();
                             let mut t1_0 = lanes::zero_f();
-                            t[0] = lanes::zero_f();
-                            t[1] = lanes::zero_f();
+                            *t_at0 = lanes::zero_f();
+                            *t_at1 = lanes::zero_f();
                             let root0 = lanes::mul(
                                 lanes::halves(&unit0.roots[span * 256 / 256][0]),
                                 lanes::splat_f(0.125f32),
@@ -153,36 +155,45 @@ pub fn int8_direct_r16c1_both(
                                 {
                                     let part_of_step = 0;
                                     let at_body0 = at_step0;
-                                    prefetch_both(&unit0.codes[at_body0][0][0], ahead);
-                                    prefetch_both(&unit0.codes[at_body0][1][0], ahead);
-                                    prefetch_both(&unit0.codes[at_body0][2][0], ahead);
+                                    let [at0, at1, at2] = &unit0.codes[at_body0];
+                                    prefetch_both(&at0[0], ahead);
+                                    prefetch_both(&at1[0], ahead);
+                                    prefetch_both(&at2[0], ahead);
+                                    let [columns0_0, columns0_1, columns0_2, columns0_3,
+                                    columns0_4, columns0_5, columns0_6, columns0_7] = &columns
+                                        .quants[at_body0];
                                     let mut pair0_0_0;
                                     let mut pair0_1_0;
                                     let mut pair0_2_0;
                                     let mut pair0_3_0;
-                                    let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
-                                    let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][1]);
-                                    let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][2]);
-                                    let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][3]);
+                                    let [at0, _, _] = &unit0.codes[at_body0];
+                                    let line0_0_0 = lanes::line(&at0[0]);
+                                    let [at0, _, _] = &unit1.codes[at_body0];
+                                    let line0_1_0 = lanes::line(&at0[1]);
+                                    let [at0, _, _] = &unit2.codes[at_body0];
+                                    let line0_2_0 = lanes::line(&at0[2]);
+                                    let [at0, _, _] = &unit3.codes[at_body0];
+                                    let line0_3_0 = lanes::line(&at0[3]);
                                     {
                                         let weight0 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<7>(line0_0_0),
+                                            lanes::mask(line0_0_0, 7),
                                         );
                                         let weight1 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<7>(line0_1_0),
+                                            lanes::mask(line0_1_0, 7),
                                         );
                                         let weight2 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<7>(line0_2_0),
+                                            lanes::mask(line0_2_0, 7),
                                         );
                                         let weight3 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<7>(line0_3_0),
+                                            lanes::mask(line0_3_0, 7),
                                         );
+                                        let [column0] = columns0_0;
                                         {
-                                            let quants = lanes::quants(columns.quants[at_body0][0][0]);
+                                            let quants = lanes::quants(*column0);
                                             pair0_0_0 = lanes::products(weight0, quants);
                                             pair0_1_0 = lanes::products(weight1, quants);
                                             pair0_2_0 = lanes::products(weight2, quants);
@@ -192,22 +203,23 @@ pub fn int8_direct_r16c1_both(
                                     {
                                         let weight0 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<7>(lanes::shr::<3>(line0_0_0)),
+                                            lanes::mask(lanes::shr::<3>(line0_0_0), 7),
                                         );
                                         let weight1 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<7>(lanes::shr::<3>(line0_1_0)),
+                                            lanes::mask(lanes::shr::<3>(line0_1_0), 7),
                                         );
                                         let weight2 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<7>(lanes::shr::<3>(line0_2_0)),
+                                            lanes::mask(lanes::shr::<3>(line0_2_0), 7),
                                         );
                                         let weight3 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<7>(lanes::shr::<3>(line0_3_0)),
+                                            lanes::mask(lanes::shr::<3>(line0_3_0), 7),
                                         );
+                                        let [column0] = columns0_1;
                                         {
-                                            let quants = lanes::quants(columns.quants[at_body0][1][0]);
+                                            let quants = lanes::quants(*column0);
                                             pair0_0_0 = lanes::add_products(
                                                 pair0_0_0,
                                                 lanes::products(weight0, quants),
@@ -226,29 +238,34 @@ pub fn int8_direct_r16c1_both(
                                             );
                                         }
                                     }
-                                    let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
-                                    let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][1]);
-                                    let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][2]);
-                                    let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][3]);
+                                    let [_, at1, _] = &unit0.codes[at_body0];
+                                    let line0_0_1 = lanes::line(&at1[0]);
+                                    let [_, at1, _] = &unit1.codes[at_body0];
+                                    let line0_1_1 = lanes::line(&at1[1]);
+                                    let [_, at1, _] = &unit2.codes[at_body0];
+                                    let line0_2_1 = lanes::line(&at1[2]);
+                                    let [_, at1, _] = &unit3.codes[at_body0];
+                                    let line0_3_1 = lanes::line(&at1[3]);
                                     {
                                         let weight0 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<7>(line0_0_1),
+                                            lanes::mask(line0_0_1, 7),
                                         );
                                         let weight1 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<7>(line0_1_1),
+                                            lanes::mask(line0_1_1, 7),
                                         );
                                         let weight2 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<7>(line0_2_1),
+                                            lanes::mask(line0_2_1, 7),
                                         );
                                         let weight3 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<7>(line0_3_1),
+                                            lanes::mask(line0_3_1, 7),
                                         );
+                                        let [column0] = columns0_2;
                                         {
-                                            let quants = lanes::quants(columns.quants[at_body0][2][0]);
+                                            let quants = lanes::quants(*column0);
                                             pair0_0_0 = lanes::add_products(
                                                 pair0_0_0,
                                                 lanes::products(weight0, quants),
@@ -270,22 +287,23 @@ pub fn int8_direct_r16c1_both(
                                     {
                                         let weight0 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<7>(lanes::shr::<3>(line0_0_1)),
+                                            lanes::mask(lanes::shr::<3>(line0_0_1), 7),
                                         );
                                         let weight1 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<7>(lanes::shr::<3>(line0_1_1)),
+                                            lanes::mask(lanes::shr::<3>(line0_1_1), 7),
                                         );
                                         let weight2 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<7>(lanes::shr::<3>(line0_2_1)),
+                                            lanes::mask(lanes::shr::<3>(line0_2_1), 7),
                                         );
                                         let weight3 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<7>(lanes::shr::<3>(line0_3_1)),
+                                            lanes::mask(lanes::shr::<3>(line0_3_1), 7),
                                         );
+                                        let [column0] = columns0_3;
                                         {
-                                            let quants = lanes::quants(columns.quants[at_body0][3][0]);
+                                            let quants = lanes::quants(*column0);
                                             pair0_0_0 = lanes::add_products(
                                                 pair0_0_0,
                                                 lanes::products(weight0, quants),
@@ -312,62 +330,68 @@ pub fn int8_direct_r16c1_both(
                                         let weight0 = lanes::look_up(
                                             palette,
                                             lanes::or(
-                                                lanes::mask::<3>(lanes::shr::<6>(line0_0_0)),
-                                                lanes::mask::<4>(lanes::shr::<4>(line0_0_1)),
+                                                lanes::mask(lanes::shr::<6>(line0_0_0), 3),
+                                                lanes::mask(lanes::shr::<4>(line0_0_1), 4),
                                             ),
                                         );
                                         let weight1 = lanes::look_up(
                                             palette,
                                             lanes::or(
-                                                lanes::mask::<3>(lanes::shr::<6>(line0_1_0)),
-                                                lanes::mask::<4>(lanes::shr::<4>(line0_1_1)),
+                                                lanes::mask(lanes::shr::<6>(line0_1_0), 3),
+                                                lanes::mask(lanes::shr::<4>(line0_1_1), 4),
                                             ),
                                         );
                                         let weight2 = lanes::look_up(
                                             palette,
                                             lanes::or(
-                                                lanes::mask::<3>(lanes::shr::<6>(line0_2_0)),
-                                                lanes::mask::<4>(lanes::shr::<4>(line0_2_1)),
+                                                lanes::mask(lanes::shr::<6>(line0_2_0), 3),
+                                                lanes::mask(lanes::shr::<4>(line0_2_1), 4),
                                             ),
                                         );
                                         let weight3 = lanes::look_up(
                                             palette,
                                             lanes::or(
-                                                lanes::mask::<3>(lanes::shr::<6>(line0_3_0)),
-                                                lanes::mask::<4>(lanes::shr::<4>(line0_3_1)),
+                                                lanes::mask(lanes::shr::<6>(line0_3_0), 3),
+                                                lanes::mask(lanes::shr::<4>(line0_3_1), 4),
                                             ),
                                         );
+                                        let [column0] = columns0_4;
                                         {
-                                            let quants = lanes::quants(columns.quants[at_body0][4][0]);
+                                            let quants = lanes::quants(*column0);
                                             pair0_0_0 = lanes::products(weight0, quants);
                                             pair0_1_0 = lanes::products(weight1, quants);
                                             pair0_2_0 = lanes::products(weight2, quants);
                                             pair0_3_0 = lanes::products(weight3, quants);
                                         }
                                     }
-                                    let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
-                                    let line0_1_2 = lanes::line(&unit1.codes[at_body0][2][1]);
-                                    let line0_2_2 = lanes::line(&unit2.codes[at_body0][2][2]);
-                                    let line0_3_2 = lanes::line(&unit3.codes[at_body0][2][3]);
+                                    let [_, _, at2] = &unit0.codes[at_body0];
+                                    let line0_0_2 = lanes::line(&at2[0]);
+                                    let [_, _, at2] = &unit1.codes[at_body0];
+                                    let line0_1_2 = lanes::line(&at2[1]);
+                                    let [_, _, at2] = &unit2.codes[at_body0];
+                                    let line0_2_2 = lanes::line(&at2[2]);
+                                    let [_, _, at2] = &unit3.codes[at_body0];
+                                    let line0_3_2 = lanes::line(&at2[3]);
                                     {
                                         let weight0 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<7>(line0_0_2),
+                                            lanes::mask(line0_0_2, 7),
                                         );
                                         let weight1 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<7>(line0_1_2),
+                                            lanes::mask(line0_1_2, 7),
                                         );
                                         let weight2 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<7>(line0_2_2),
+                                            lanes::mask(line0_2_2, 7),
                                         );
                                         let weight3 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<7>(line0_3_2),
+                                            lanes::mask(line0_3_2, 7),
                                         );
+                                        let [column0] = columns0_5;
                                         {
-                                            let quants = lanes::quants(columns.quants[at_body0][5][0]);
+                                            let quants = lanes::quants(*column0);
                                             pair0_0_0 = lanes::add_products(
                                                 pair0_0_0,
                                                 lanes::products(weight0, quants),
@@ -389,22 +413,23 @@ pub fn int8_direct_r16c1_both(
                                     {
                                         let weight0 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<7>(lanes::shr::<3>(line0_0_2)),
+                                            lanes::mask(lanes::shr::<3>(line0_0_2), 7),
                                         );
                                         let weight1 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<7>(lanes::shr::<3>(line0_1_2)),
+                                            lanes::mask(lanes::shr::<3>(line0_1_2), 7),
                                         );
                                         let weight2 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<7>(lanes::shr::<3>(line0_2_2)),
+                                            lanes::mask(lanes::shr::<3>(line0_2_2), 7),
                                         );
                                         let weight3 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<7>(lanes::shr::<3>(line0_3_2)),
+                                            lanes::mask(lanes::shr::<3>(line0_3_2), 7),
                                         );
+                                        let [column0] = columns0_6;
                                         {
-                                            let quants = lanes::quants(columns.quants[at_body0][6][0]);
+                                            let quants = lanes::quants(*column0);
                                             pair0_0_0 = lanes::add_products(
                                                 pair0_0_0,
                                                 lanes::products(weight0, quants),
@@ -427,33 +452,34 @@ pub fn int8_direct_r16c1_both(
                                         let weight0 = lanes::look_up(
                                             palette,
                                             lanes::or(
-                                                lanes::mask::<1>(lanes::shr::<7>(line0_0_1)),
-                                                lanes::mask::<6>(lanes::shr::<5>(line0_0_2)),
+                                                lanes::mask(lanes::shr::<7>(line0_0_1), 1),
+                                                lanes::mask(lanes::shr::<5>(line0_0_2), 6),
                                             ),
                                         );
                                         let weight1 = lanes::look_up(
                                             palette,
                                             lanes::or(
-                                                lanes::mask::<1>(lanes::shr::<7>(line0_1_1)),
-                                                lanes::mask::<6>(lanes::shr::<5>(line0_1_2)),
+                                                lanes::mask(lanes::shr::<7>(line0_1_1), 1),
+                                                lanes::mask(lanes::shr::<5>(line0_1_2), 6),
                                             ),
                                         );
                                         let weight2 = lanes::look_up(
                                             palette,
                                             lanes::or(
-                                                lanes::mask::<1>(lanes::shr::<7>(line0_2_1)),
-                                                lanes::mask::<6>(lanes::shr::<5>(line0_2_2)),
+                                                lanes::mask(lanes::shr::<7>(line0_2_1), 1),
+                                                lanes::mask(lanes::shr::<5>(line0_2_2), 6),
                                             ),
                                         );
                                         let weight3 = lanes::look_up(
                                             palette,
                                             lanes::or(
-                                                lanes::mask::<1>(lanes::shr::<7>(line0_3_1)),
-                                                lanes::mask::<6>(lanes::shr::<5>(line0_3_2)),
+                                                lanes::mask(lanes::shr::<7>(line0_3_1), 1),
+                                                lanes::mask(lanes::shr::<5>(line0_3_2), 6),
                                             ),
                                         );
+                                        let [column0] = columns0_7;
                                         {
-                                            let quants = lanes::quants(columns.quants[at_body0][7][0]);
+                                            let quants = lanes::quants(*column0);
                                             pair0_0_0 = lanes::add_products(
                                                 pair0_0_0,
                                                 lanes::products(weight0, quants),
@@ -494,28 +520,48 @@ pub fn int8_direct_r16c1_both(
                                     root3,
                                     lanes::to_float(lanes::unsigned(&unit3.scales[at_step][3])),
                                 );
+                                let [t_at0, t_at1] = &mut *t;
                                 t0_0 = lanes::fma(scale0, lanes::to_float(dot0_0_0), t0_0);
                                 t1_0 = lanes::fma(scale1, lanes::to_float(dot0_1_0), t1_0);
-                                t[0] = lanes::fma(scale2, lanes::to_float(dot0_2_0), t[0]);
-                                t[1] = lanes::fma(scale3, lanes::to_float(dot0_3_0), t[1]);
+                                *t_at0 = lanes::fma(
+                                    scale2,
+                                    lanes::to_float(dot0_2_0),
+                                    *t_at0,
+                                );
+                                *t_at1 = lanes::fma(
+                                    scale3,
+                                    lanes::to_float(dot0_3_0),
+                                    *t_at1,
+                                );
                             }
+                            let [sum_at0, sum_at1] = &mut *sum;
+                            let [t_at0, t_at1] = &mut *t;
+                            let [column0] = &columns.scales[span];
                             {
-                                let scale = lanes::splat_f(columns.scales[span][0]);
+                                let scale = lanes::splat_f(*column0);
                                 sum0_0 = lanes::fma(scale, t0_0, sum0_0);
                                 sum1_0 = lanes::fma(scale, t1_0, sum1_0);
-                                sum[0] = lanes::fma(scale, t[0], sum[0]);
-                                sum[1] = lanes::fma(scale, t[1], sum[1]);
+                                *sum_at0 = lanes::fma(scale, *t_at0, *sum_at0);
+                                *sum_at1 = lanes::fma(scale, *t_at1, *sum_at1);
                             }
                         }
                     }
-                    let total = &mut out[0][0][0];
+                    let [[total0_0]] = out;
+                    let [sum_at0, sum_at1] = &mut *sum;
+                    let total = &mut total0_0[0];
                     lanes::store_floats(total, lanes::add(lanes::floats(total), sum0_0));
-                    let total = &mut out[0][0][1];
+                    let total = &mut total0_0[1];
                     lanes::store_floats(total, lanes::add(lanes::floats(total), sum1_0));
-                    let total = &mut out[0][0][2];
-                    lanes::store_floats(total, lanes::add(lanes::floats(total), sum[0]));
-                    let total = &mut out[0][0][3];
-                    lanes::store_floats(total, lanes::add(lanes::floats(total), sum[1]));
+                    let total = &mut total0_0[2];
+                    lanes::store_floats(
+                        total,
+                        lanes::add(lanes::floats(total), *sum_at0),
+                    );
+                    let total = &mut total0_0[3];
+                    lanes::store_floats(
+                        total,
+                        lanes::add(lanes::floats(total), *sum_at1),
+                    );
                 }
             }
         }

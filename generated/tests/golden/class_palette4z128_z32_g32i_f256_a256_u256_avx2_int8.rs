@@ -108,10 +108,11 @@ pub fn int8_direct_r32c1_both(
                 for group in 0..group_count {
                     let group_columns = &groups[group * units..][..units];
                     let out = &mut outs[tile * group_count + group];
-                    sum[0] = lanes::zero_f();
-                    sum[1] = lanes::zero_f();
-                    sum[2] = lanes::zero_f();
-                    sum[3] = lanes::zero_f();
+                    let [sum_at0, sum_at1, sum_at2, sum_at3] = &mut *sum;
+                    *sum_at0 = lanes::zero_f();
+                    *sum_at1 = lanes::zero_f();
+                    *sum_at2 = lanes::zero_f();
+                    *sum_at3 = lanes::zero_f();
                     for unit in first..last {
                         let columns = &group_columns[unit];
                         touch(group_columns, unit, stride);
@@ -130,10 +131,11 @@ pub fn int8_direct_r32c1_both(
                         {
                             let span = 0;
                             sum = in_memory(sum);
-                            t[0] = lanes::zero_f();
-                            t[1] = lanes::zero_f();
-                            t[2] = lanes::zero_f();
-                            t[3] = lanes::zero_f();
+                            let [t_at0, t_at1, t_at2, t_at3] = &mut *t;
+                            *t_at0 = lanes::zero_f();
+                            *t_at1 = lanes::zero_f();
+                            *t_at2 = lanes::zero_f();
+                            *t_at3 = lanes::zero_f();
                             let root0 = lanes::floats(&unit0.roots[span * 256 / 256][0]);
                             let root1 = lanes::floats(&unit1.roots[span * 256 / 256][1]);
                             let root2 = lanes::floats(&unit2.roots[span * 256 / 256][0]);
@@ -149,41 +151,51 @@ pub fn int8_direct_r32c1_both(
                                 {
                                     let part_of_step = 0;
                                     let at_body0 = at_step0;
-                                    prefetch_both(&unit0.codes[at_body0][0][0], ahead);
-                                    prefetch_both(&unit0.codes[at_body0][1][0], ahead);
-                                    prefetch_both(&unit0.codes[at_body0][2][0], ahead);
-                                    prefetch_both(&unit0.codes[at_body0][3][0], ahead);
-                                    prefetch_both(&unit2.codes[at_body0][0][0], ahead);
-                                    prefetch_both(&unit2.codes[at_body0][1][0], ahead);
-                                    prefetch_both(&unit2.codes[at_body0][2][0], ahead);
-                                    prefetch_both(&unit2.codes[at_body0][3][0], ahead);
+                                    let [at0, at1, at2, at3] = &unit0.codes[at_body0];
+                                    prefetch_both(&at0[0], ahead);
+                                    prefetch_both(&at1[0], ahead);
+                                    prefetch_both(&at2[0], ahead);
+                                    prefetch_both(&at3[0], ahead);
+                                    let [at0, at1, at2, at3] = &unit2.codes[at_body0];
+                                    prefetch_both(&at0[0], ahead);
+                                    prefetch_both(&at1[0], ahead);
+                                    prefetch_both(&at2[0], ahead);
+                                    prefetch_both(&at3[0], ahead);
+                                    let [columns0_0, columns0_1, columns0_2, columns0_3,
+                                    columns0_4, columns0_5, columns0_6, columns0_7] = &columns
+                                        .quants[at_body0];
                                     let mut pair0_0_0;
                                     let mut pair0_1_0;
                                     let mut pair0_2_0;
                                     let mut pair0_3_0;
-                                    let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
-                                    let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][1]);
-                                    let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][0]);
-                                    let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][1]);
+                                    let [at0, _, _, _] = &unit0.codes[at_body0];
+                                    let line0_0_0 = lanes::line(&at0[0]);
+                                    let [at0, _, _, _] = &unit1.codes[at_body0];
+                                    let line0_1_0 = lanes::line(&at0[1]);
+                                    let [at0, _, _, _] = &unit2.codes[at_body0];
+                                    let line0_2_0 = lanes::line(&at0[0]);
+                                    let [at0, _, _, _] = &unit3.codes[at_body0];
+                                    let line0_3_0 = lanes::line(&at0[1]);
                                     {
                                         let weight0 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(line0_0_0),
+                                            lanes::mask(line0_0_0, 15),
                                         );
                                         let weight1 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(line0_1_0),
+                                            lanes::mask(line0_1_0, 15),
                                         );
                                         let weight2 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(line0_2_0),
+                                            lanes::mask(line0_2_0, 15),
                                         );
                                         let weight3 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(line0_3_0),
+                                            lanes::mask(line0_3_0, 15),
                                         );
+                                        let [column0] = columns0_0;
                                         {
-                                            let quants = lanes::quants(columns.quants[at_body0][0][0]);
+                                            let quants = lanes::quants(*column0);
                                             pair0_0_0 = lanes::signed_products(weight0, quants);
                                             dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
                                             pair0_1_0 = lanes::signed_products(weight1, quants);
@@ -198,29 +210,34 @@ pub fn int8_direct_r32c1_both(
                                     let unit1 = lanes::after(unit1, dot0_3_0);
                                     let unit2 = lanes::after(unit2, dot0_3_0);
                                     let unit3 = lanes::after(unit3, dot0_3_0);
-                                    let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
-                                    let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][1]);
-                                    let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][0]);
-                                    let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][1]);
+                                    let [at0, _, _, _] = &unit0.codes[at_body0];
+                                    let line0_0_0 = lanes::line(&at0[0]);
+                                    let [at0, _, _, _] = &unit1.codes[at_body0];
+                                    let line0_1_0 = lanes::line(&at0[1]);
+                                    let [at0, _, _, _] = &unit2.codes[at_body0];
+                                    let line0_2_0 = lanes::line(&at0[0]);
+                                    let [at0, _, _, _] = &unit3.codes[at_body0];
+                                    let line0_3_0 = lanes::line(&at0[1]);
                                     {
                                         let weight0 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(lanes::shr::<4>(line0_0_0)),
+                                            lanes::mask(lanes::shr::<4>(line0_0_0), 15),
                                         );
                                         let weight1 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(lanes::shr::<4>(line0_1_0)),
+                                            lanes::mask(lanes::shr::<4>(line0_1_0), 15),
                                         );
                                         let weight2 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(lanes::shr::<4>(line0_2_0)),
+                                            lanes::mask(lanes::shr::<4>(line0_2_0), 15),
                                         );
                                         let weight3 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(lanes::shr::<4>(line0_3_0)),
+                                            lanes::mask(lanes::shr::<4>(line0_3_0), 15),
                                         );
+                                        let [column0] = columns0_1;
                                         {
-                                            let quants = lanes::quants(columns.quants[at_body0][1][0]);
+                                            let quants = lanes::quants(*column0);
                                             pair0_0_0 = lanes::signed_products(weight0, quants);
                                             dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
                                             pair0_1_0 = lanes::signed_products(weight1, quants);
@@ -235,29 +252,34 @@ pub fn int8_direct_r32c1_both(
                                     let unit1 = lanes::after(unit1, dot0_3_0);
                                     let unit2 = lanes::after(unit2, dot0_3_0);
                                     let unit3 = lanes::after(unit3, dot0_3_0);
-                                    let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
-                                    let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][1]);
-                                    let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][0]);
-                                    let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][1]);
+                                    let [_, at1, _, _] = &unit0.codes[at_body0];
+                                    let line0_0_1 = lanes::line(&at1[0]);
+                                    let [_, at1, _, _] = &unit1.codes[at_body0];
+                                    let line0_1_1 = lanes::line(&at1[1]);
+                                    let [_, at1, _, _] = &unit2.codes[at_body0];
+                                    let line0_2_1 = lanes::line(&at1[0]);
+                                    let [_, at1, _, _] = &unit3.codes[at_body0];
+                                    let line0_3_1 = lanes::line(&at1[1]);
                                     {
                                         let weight0 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(line0_0_1),
+                                            lanes::mask(line0_0_1, 15),
                                         );
                                         let weight1 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(line0_1_1),
+                                            lanes::mask(line0_1_1, 15),
                                         );
                                         let weight2 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(line0_2_1),
+                                            lanes::mask(line0_2_1, 15),
                                         );
                                         let weight3 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(line0_3_1),
+                                            lanes::mask(line0_3_1, 15),
                                         );
+                                        let [column0] = columns0_2;
                                         {
-                                            let quants = lanes::quants(columns.quants[at_body0][2][0]);
+                                            let quants = lanes::quants(*column0);
                                             pair0_0_0 = lanes::signed_products(weight0, quants);
                                             dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
                                             pair0_1_0 = lanes::signed_products(weight1, quants);
@@ -272,29 +294,34 @@ pub fn int8_direct_r32c1_both(
                                     let unit1 = lanes::after(unit1, dot0_3_0);
                                     let unit2 = lanes::after(unit2, dot0_3_0);
                                     let unit3 = lanes::after(unit3, dot0_3_0);
-                                    let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
-                                    let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][1]);
-                                    let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][0]);
-                                    let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][1]);
+                                    let [_, at1, _, _] = &unit0.codes[at_body0];
+                                    let line0_0_1 = lanes::line(&at1[0]);
+                                    let [_, at1, _, _] = &unit1.codes[at_body0];
+                                    let line0_1_1 = lanes::line(&at1[1]);
+                                    let [_, at1, _, _] = &unit2.codes[at_body0];
+                                    let line0_2_1 = lanes::line(&at1[0]);
+                                    let [_, at1, _, _] = &unit3.codes[at_body0];
+                                    let line0_3_1 = lanes::line(&at1[1]);
                                     {
                                         let weight0 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(lanes::shr::<4>(line0_0_1)),
+                                            lanes::mask(lanes::shr::<4>(line0_0_1), 15),
                                         );
                                         let weight1 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(lanes::shr::<4>(line0_1_1)),
+                                            lanes::mask(lanes::shr::<4>(line0_1_1), 15),
                                         );
                                         let weight2 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(lanes::shr::<4>(line0_2_1)),
+                                            lanes::mask(lanes::shr::<4>(line0_2_1), 15),
                                         );
                                         let weight3 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(lanes::shr::<4>(line0_3_1)),
+                                            lanes::mask(lanes::shr::<4>(line0_3_1), 15),
                                         );
+                                        let [column0] = columns0_3;
                                         {
-                                            let quants = lanes::quants(columns.quants[at_body0][3][0]);
+                                            let quants = lanes::quants(*column0);
                                             pair0_0_0 = lanes::signed_products(weight0, quants);
                                             dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
                                             pair0_1_0 = lanes::signed_products(weight1, quants);
@@ -309,29 +336,34 @@ pub fn int8_direct_r32c1_both(
                                     let unit1 = lanes::after(unit1, dot0_3_0);
                                     let unit2 = lanes::after(unit2, dot0_3_0);
                                     let unit3 = lanes::after(unit3, dot0_3_0);
-                                    let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
-                                    let line0_1_2 = lanes::line(&unit1.codes[at_body0][2][1]);
-                                    let line0_2_2 = lanes::line(&unit2.codes[at_body0][2][0]);
-                                    let line0_3_2 = lanes::line(&unit3.codes[at_body0][2][1]);
+                                    let [_, _, at2, _] = &unit0.codes[at_body0];
+                                    let line0_0_2 = lanes::line(&at2[0]);
+                                    let [_, _, at2, _] = &unit1.codes[at_body0];
+                                    let line0_1_2 = lanes::line(&at2[1]);
+                                    let [_, _, at2, _] = &unit2.codes[at_body0];
+                                    let line0_2_2 = lanes::line(&at2[0]);
+                                    let [_, _, at2, _] = &unit3.codes[at_body0];
+                                    let line0_3_2 = lanes::line(&at2[1]);
                                     {
                                         let weight0 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(line0_0_2),
+                                            lanes::mask(line0_0_2, 15),
                                         );
                                         let weight1 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(line0_1_2),
+                                            lanes::mask(line0_1_2, 15),
                                         );
                                         let weight2 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(line0_2_2),
+                                            lanes::mask(line0_2_2, 15),
                                         );
                                         let weight3 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(line0_3_2),
+                                            lanes::mask(line0_3_2, 15),
                                         );
+                                        let [column0] = columns0_4;
                                         {
-                                            let quants = lanes::quants(columns.quants[at_body0][4][0]);
+                                            let quants = lanes::quants(*column0);
                                             pair0_0_0 = lanes::signed_products(weight0, quants);
                                             dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
                                             pair0_1_0 = lanes::signed_products(weight1, quants);
@@ -346,29 +378,34 @@ pub fn int8_direct_r32c1_both(
                                     let unit1 = lanes::after(unit1, dot0_3_0);
                                     let unit2 = lanes::after(unit2, dot0_3_0);
                                     let unit3 = lanes::after(unit3, dot0_3_0);
-                                    let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
-                                    let line0_1_2 = lanes::line(&unit1.codes[at_body0][2][1]);
-                                    let line0_2_2 = lanes::line(&unit2.codes[at_body0][2][0]);
-                                    let line0_3_2 = lanes::line(&unit3.codes[at_body0][2][1]);
+                                    let [_, _, at2, _] = &unit0.codes[at_body0];
+                                    let line0_0_2 = lanes::line(&at2[0]);
+                                    let [_, _, at2, _] = &unit1.codes[at_body0];
+                                    let line0_1_2 = lanes::line(&at2[1]);
+                                    let [_, _, at2, _] = &unit2.codes[at_body0];
+                                    let line0_2_2 = lanes::line(&at2[0]);
+                                    let [_, _, at2, _] = &unit3.codes[at_body0];
+                                    let line0_3_2 = lanes::line(&at2[1]);
                                     {
                                         let weight0 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(lanes::shr::<4>(line0_0_2)),
+                                            lanes::mask(lanes::shr::<4>(line0_0_2), 15),
                                         );
                                         let weight1 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(lanes::shr::<4>(line0_1_2)),
+                                            lanes::mask(lanes::shr::<4>(line0_1_2), 15),
                                         );
                                         let weight2 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(lanes::shr::<4>(line0_2_2)),
+                                            lanes::mask(lanes::shr::<4>(line0_2_2), 15),
                                         );
                                         let weight3 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(lanes::shr::<4>(line0_3_2)),
+                                            lanes::mask(lanes::shr::<4>(line0_3_2), 15),
                                         );
+                                        let [column0] = columns0_5;
                                         {
-                                            let quants = lanes::quants(columns.quants[at_body0][5][0]);
+                                            let quants = lanes::quants(*column0);
                                             pair0_0_0 = lanes::signed_products(weight0, quants);
                                             dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
                                             pair0_1_0 = lanes::signed_products(weight1, quants);
@@ -383,29 +420,34 @@ pub fn int8_direct_r32c1_both(
                                     let unit1 = lanes::after(unit1, dot0_3_0);
                                     let unit2 = lanes::after(unit2, dot0_3_0);
                                     let unit3 = lanes::after(unit3, dot0_3_0);
-                                    let line0_0_3 = lanes::line(&unit0.codes[at_body0][3][0]);
-                                    let line0_1_3 = lanes::line(&unit1.codes[at_body0][3][1]);
-                                    let line0_2_3 = lanes::line(&unit2.codes[at_body0][3][0]);
-                                    let line0_3_3 = lanes::line(&unit3.codes[at_body0][3][1]);
+                                    let [_, _, _, at3] = &unit0.codes[at_body0];
+                                    let line0_0_3 = lanes::line(&at3[0]);
+                                    let [_, _, _, at3] = &unit1.codes[at_body0];
+                                    let line0_1_3 = lanes::line(&at3[1]);
+                                    let [_, _, _, at3] = &unit2.codes[at_body0];
+                                    let line0_2_3 = lanes::line(&at3[0]);
+                                    let [_, _, _, at3] = &unit3.codes[at_body0];
+                                    let line0_3_3 = lanes::line(&at3[1]);
                                     {
                                         let weight0 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(line0_0_3),
+                                            lanes::mask(line0_0_3, 15),
                                         );
                                         let weight1 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(line0_1_3),
+                                            lanes::mask(line0_1_3, 15),
                                         );
                                         let weight2 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(line0_2_3),
+                                            lanes::mask(line0_2_3, 15),
                                         );
                                         let weight3 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(line0_3_3),
+                                            lanes::mask(line0_3_3, 15),
                                         );
+                                        let [column0] = columns0_6;
                                         {
-                                            let quants = lanes::quants(columns.quants[at_body0][6][0]);
+                                            let quants = lanes::quants(*column0);
                                             pair0_0_0 = lanes::signed_products(weight0, quants);
                                             dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
                                             pair0_1_0 = lanes::signed_products(weight1, quants);
@@ -420,29 +462,34 @@ pub fn int8_direct_r32c1_both(
                                     let unit1 = lanes::after(unit1, dot0_3_0);
                                     let unit2 = lanes::after(unit2, dot0_3_0);
                                     let unit3 = lanes::after(unit3, dot0_3_0);
-                                    let line0_0_3 = lanes::line(&unit0.codes[at_body0][3][0]);
-                                    let line0_1_3 = lanes::line(&unit1.codes[at_body0][3][1]);
-                                    let line0_2_3 = lanes::line(&unit2.codes[at_body0][3][0]);
-                                    let line0_3_3 = lanes::line(&unit3.codes[at_body0][3][1]);
+                                    let [_, _, _, at3] = &unit0.codes[at_body0];
+                                    let line0_0_3 = lanes::line(&at3[0]);
+                                    let [_, _, _, at3] = &unit1.codes[at_body0];
+                                    let line0_1_3 = lanes::line(&at3[1]);
+                                    let [_, _, _, at3] = &unit2.codes[at_body0];
+                                    let line0_2_3 = lanes::line(&at3[0]);
+                                    let [_, _, _, at3] = &unit3.codes[at_body0];
+                                    let line0_3_3 = lanes::line(&at3[1]);
                                     {
                                         let weight0 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(lanes::shr::<4>(line0_0_3)),
+                                            lanes::mask(lanes::shr::<4>(line0_0_3), 15),
                                         );
                                         let weight1 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(lanes::shr::<4>(line0_1_3)),
+                                            lanes::mask(lanes::shr::<4>(line0_1_3), 15),
                                         );
                                         let weight2 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(lanes::shr::<4>(line0_2_3)),
+                                            lanes::mask(lanes::shr::<4>(line0_2_3), 15),
                                         );
                                         let weight3 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(lanes::shr::<4>(line0_3_3)),
+                                            lanes::mask(lanes::shr::<4>(line0_3_3), 15),
                                         );
+                                        let [column0] = columns0_7;
                                         {
-                                            let quants = lanes::quants(columns.quants[at_body0][7][0]);
+                                            let quants = lanes::quants(*column0);
                                             pair0_0_0 = lanes::signed_products(weight0, quants);
                                             dot0_0_0 = lanes::widen(dot0_0_0, pair0_0_0);
                                             pair0_1_0 = lanes::signed_products(weight1, quants);
@@ -487,60 +534,78 @@ pub fn int8_direct_r32c1_both(
                                 let zeros3 = lanes::to_float(
                                     lanes::signed(&unit3.zeros[at_step * 32 / 32][1]),
                                 );
-                                t[0] = lanes::fma(
+                                let [t_at0, t_at1, t_at2, t_at3] = &mut *t;
+                                *t_at0 = lanes::fma(
                                     scale0,
                                     lanes::sub_product(
                                         lanes::to_float(dot0_0_0),
                                         zeros0,
                                         lanes::to_float(lanes::splat_i(columns.sums[at_step][0])),
                                     ),
-                                    t[0],
+                                    *t_at0,
                                 );
-                                t[1] = lanes::fma(
+                                *t_at1 = lanes::fma(
                                     scale1,
                                     lanes::sub_product(
                                         lanes::to_float(dot0_1_0),
                                         zeros1,
                                         lanes::to_float(lanes::splat_i(columns.sums[at_step][0])),
                                     ),
-                                    t[1],
+                                    *t_at1,
                                 );
-                                t[2] = lanes::fma(
+                                *t_at2 = lanes::fma(
                                     scale2,
                                     lanes::sub_product(
                                         lanes::to_float(dot0_2_0),
                                         zeros2,
                                         lanes::to_float(lanes::splat_i(columns.sums[at_step][0])),
                                     ),
-                                    t[2],
+                                    *t_at2,
                                 );
-                                t[3] = lanes::fma(
+                                *t_at3 = lanes::fma(
                                     scale3,
                                     lanes::sub_product(
                                         lanes::to_float(dot0_3_0),
                                         zeros3,
                                         lanes::to_float(lanes::splat_i(columns.sums[at_step][0])),
                                     ),
-                                    t[3],
+                                    *t_at3,
                                 );
                             }
+                            let [sum_at0, sum_at1, sum_at2, sum_at3] = &mut *sum;
+                            let [t_at0, t_at1, t_at2, t_at3] = &mut *t;
+                            let [column0] = &columns.scales[span];
                             {
-                                let scale = lanes::splat_f(columns.scales[span][0]);
-                                sum[0] = lanes::fma(scale, t[0], sum[0]);
-                                sum[1] = lanes::fma(scale, t[1], sum[1]);
-                                sum[2] = lanes::fma(scale, t[2], sum[2]);
-                                sum[3] = lanes::fma(scale, t[3], sum[3]);
+                                let scale = lanes::splat_f(*column0);
+                                *sum_at0 = lanes::fma(scale, *t_at0, *sum_at0);
+                                *sum_at1 = lanes::fma(scale, *t_at1, *sum_at1);
+                                *sum_at2 = lanes::fma(scale, *t_at2, *sum_at2);
+                                *sum_at3 = lanes::fma(scale, *t_at3, *sum_at3);
                             }
                         }
                     }
-                    let total = &mut out[0][0][0];
-                    lanes::store_floats(total, lanes::add(lanes::floats(total), sum[0]));
-                    let total = &mut out[0][0][1];
-                    lanes::store_floats(total, lanes::add(lanes::floats(total), sum[1]));
-                    let total = &mut out[0][1][0];
-                    lanes::store_floats(total, lanes::add(lanes::floats(total), sum[2]));
-                    let total = &mut out[0][1][1];
-                    lanes::store_floats(total, lanes::add(lanes::floats(total), sum[3]));
+                    let [[total0_0, total1_0]] = out;
+                    let [sum_at0, sum_at1, sum_at2, sum_at3] = &mut *sum;
+                    let total = &mut total0_0[0];
+                    lanes::store_floats(
+                        total,
+                        lanes::add(lanes::floats(total), *sum_at0),
+                    );
+                    let total = &mut total0_0[1];
+                    lanes::store_floats(
+                        total,
+                        lanes::add(lanes::floats(total), *sum_at1),
+                    );
+                    let total = &mut total1_0[0];
+                    lanes::store_floats(
+                        total,
+                        lanes::add(lanes::floats(total), *sum_at2),
+                    );
+                    let total = &mut total1_0[1];
+                    lanes::store_floats(
+                        total,
+                        lanes::add(lanes::floats(total), *sum_at3),
+                    );
                 }
             }
         }

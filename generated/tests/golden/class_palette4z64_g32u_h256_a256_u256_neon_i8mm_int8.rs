@@ -132,48 +132,50 @@ pub fn int8_direct_r16c1_both(
                             for turn in 0..8 {
                                 let at_turn = span * 8 + turn;
                                 let at_step0 = at_turn;
-                                let mut dot0_0_0 = lanes::splat_i(
-                                    columns.bias[at_step0][0],
-                                );
-                                let mut dot0_1_0 = lanes::splat_i(
-                                    columns.bias[at_step0][0],
-                                );
-                                let mut dot0_2_0 = lanes::splat_i(
-                                    columns.bias[at_step0][0],
-                                );
-                                let mut dot0_3_0 = lanes::splat_i(
-                                    columns.bias[at_step0][0],
-                                );
+                                let [column0] = &columns.bias[at_step0];
+                                let mut dot0_0_0 = lanes::splat_i(*column0);
+                                let mut dot0_1_0 = lanes::splat_i(*column0);
+                                let mut dot0_2_0 = lanes::splat_i(*column0);
+                                let mut dot0_3_0 = lanes::splat_i(*column0);
                                 {
                                     let part_of_step = 0;
                                     let at_body0 = at_step0;
-                                    prefetch_both(&unit0.codes[at_body0][0][0], ahead);
-                                    prefetch_both(&unit0.codes[at_body0][1][0], ahead);
-                                    prefetch_both(&unit0.codes[at_body0][2][0], ahead);
-                                    prefetch_both(&unit0.codes[at_body0][3][0], ahead);
-                                    let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
-                                    let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][1]);
-                                    let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][2]);
-                                    let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][3]);
+                                    let [at0, at1, at2, at3] = &unit0.codes[at_body0];
+                                    prefetch_both(&at0[0], ahead);
+                                    prefetch_both(&at1[0], ahead);
+                                    prefetch_both(&at2[0], ahead);
+                                    prefetch_both(&at3[0], ahead);
+                                    let [columns0_0, columns0_1, columns0_2, columns0_3,
+                                    columns0_4, columns0_5, columns0_6, columns0_7] = &columns
+                                        .quants[at_body0];
+                                    let [at0, _, _, _] = &unit0.codes[at_body0];
+                                    let line0_0_0 = lanes::line(&at0[0]);
+                                    let [at0, _, _, _] = &unit1.codes[at_body0];
+                                    let line0_1_0 = lanes::line(&at0[1]);
+                                    let [at0, _, _, _] = &unit2.codes[at_body0];
+                                    let line0_2_0 = lanes::line(&at0[2]);
+                                    let [at0, _, _, _] = &unit3.codes[at_body0];
+                                    let line0_3_0 = lanes::line(&at0[3]);
                                     {
                                         let weight0 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(line0_0_0),
+                                            lanes::mask(line0_0_0, 15),
                                         );
                                         let weight1 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(line0_1_0),
+                                            lanes::mask(line0_1_0, 15),
                                         );
                                         let weight2 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(line0_2_0),
+                                            lanes::mask(line0_2_0, 15),
                                         );
                                         let weight3 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(line0_3_0),
+                                            lanes::mask(line0_3_0, 15),
                                         );
+                                        let [column0] = columns0_0;
                                         {
-                                            let quants = lanes::quants(columns.quants[at_body0][0][0]);
+                                            let quants = lanes::quants(*column0);
                                             dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                             dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
                                             dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
@@ -183,105 +185,57 @@ pub fn int8_direct_r16c1_both(
                                     {
                                         let weight0 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(lanes::shr::<4>(line0_0_0)),
+                                            lanes::mask(lanes::shr::<4>(line0_0_0), 15),
                                         );
                                         let weight1 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(lanes::shr::<4>(line0_1_0)),
+                                            lanes::mask(lanes::shr::<4>(line0_1_0), 15),
                                         );
                                         let weight2 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(lanes::shr::<4>(line0_2_0)),
+                                            lanes::mask(lanes::shr::<4>(line0_2_0), 15),
                                         );
                                         let weight3 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(lanes::shr::<4>(line0_3_0)),
+                                            lanes::mask(lanes::shr::<4>(line0_3_0), 15),
                                         );
+                                        let [column0] = columns0_1;
                                         {
-                                            let quants = lanes::quants(columns.quants[at_body0][1][0]);
+                                            let quants = lanes::quants(*column0);
                                             dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                             dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
                                             dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
                                             dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                         }
                                     }
-                                    let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
-                                    let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][1]);
-                                    let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][2]);
-                                    let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][3]);
+                                    let [_, at1, _, _] = &unit0.codes[at_body0];
+                                    let line0_0_1 = lanes::line(&at1[0]);
+                                    let [_, at1, _, _] = &unit1.codes[at_body0];
+                                    let line0_1_1 = lanes::line(&at1[1]);
+                                    let [_, at1, _, _] = &unit2.codes[at_body0];
+                                    let line0_2_1 = lanes::line(&at1[2]);
+                                    let [_, at1, _, _] = &unit3.codes[at_body0];
+                                    let line0_3_1 = lanes::line(&at1[3]);
                                     {
                                         let weight0 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(line0_0_1),
+                                            lanes::mask(line0_0_1, 15),
                                         );
                                         let weight1 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(line0_1_1),
+                                            lanes::mask(line0_1_1, 15),
                                         );
                                         let weight2 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(line0_2_1),
+                                            lanes::mask(line0_2_1, 15),
                                         );
                                         let weight3 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(line0_3_1),
+                                            lanes::mask(line0_3_1, 15),
                                         );
+                                        let [column0] = columns0_2;
                                         {
-                                            let quants = lanes::quants(columns.quants[at_body0][2][0]);
-                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
-                                            dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
-                                            dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
-                                            dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
-                                        }
-                                    }
-                                    {
-                                        let weight0 = lanes::look_up(
-                                            palette,
-                                            lanes::mask::<15>(lanes::shr::<4>(line0_0_1)),
-                                        );
-                                        let weight1 = lanes::look_up(
-                                            palette,
-                                            lanes::mask::<15>(lanes::shr::<4>(line0_1_1)),
-                                        );
-                                        let weight2 = lanes::look_up(
-                                            palette,
-                                            lanes::mask::<15>(lanes::shr::<4>(line0_2_1)),
-                                        );
-                                        let weight3 = lanes::look_up(
-                                            palette,
-                                            lanes::mask::<15>(lanes::shr::<4>(line0_3_1)),
-                                        );
-                                        {
-                                            let quants = lanes::quants(columns.quants[at_body0][3][0]);
-                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
-                                            dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
-                                            dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
-                                            dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
-                                        }
-                                    }
-                                    let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
-                                    let line0_1_2 = lanes::line(&unit1.codes[at_body0][2][1]);
-                                    let line0_2_2 = lanes::line(&unit2.codes[at_body0][2][2]);
-                                    let line0_3_2 = lanes::line(&unit3.codes[at_body0][2][3]);
-                                    {
-                                        let weight0 = lanes::look_up(
-                                            palette,
-                                            lanes::mask::<15>(line0_0_2),
-                                        );
-                                        let weight1 = lanes::look_up(
-                                            palette,
-                                            lanes::mask::<15>(line0_1_2),
-                                        );
-                                        let weight2 = lanes::look_up(
-                                            palette,
-                                            lanes::mask::<15>(line0_2_2),
-                                        );
-                                        let weight3 = lanes::look_up(
-                                            palette,
-                                            lanes::mask::<15>(line0_3_2),
-                                        );
-                                        {
-                                            let quants = lanes::quants(columns.quants[at_body0][4][0]);
+                                            let quants = lanes::quants(*column0);
                                             dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                             dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
                                             dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
@@ -291,51 +245,57 @@ pub fn int8_direct_r16c1_both(
                                     {
                                         let weight0 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(lanes::shr::<4>(line0_0_2)),
+                                            lanes::mask(lanes::shr::<4>(line0_0_1), 15),
                                         );
                                         let weight1 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(lanes::shr::<4>(line0_1_2)),
+                                            lanes::mask(lanes::shr::<4>(line0_1_1), 15),
                                         );
                                         let weight2 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(lanes::shr::<4>(line0_2_2)),
+                                            lanes::mask(lanes::shr::<4>(line0_2_1), 15),
                                         );
                                         let weight3 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(lanes::shr::<4>(line0_3_2)),
+                                            lanes::mask(lanes::shr::<4>(line0_3_1), 15),
                                         );
+                                        let [column0] = columns0_3;
                                         {
-                                            let quants = lanes::quants(columns.quants[at_body0][5][0]);
+                                            let quants = lanes::quants(*column0);
                                             dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                             dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
                                             dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
                                             dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                         }
                                     }
-                                    let line0_0_3 = lanes::line(&unit0.codes[at_body0][3][0]);
-                                    let line0_1_3 = lanes::line(&unit1.codes[at_body0][3][1]);
-                                    let line0_2_3 = lanes::line(&unit2.codes[at_body0][3][2]);
-                                    let line0_3_3 = lanes::line(&unit3.codes[at_body0][3][3]);
+                                    let [_, _, at2, _] = &unit0.codes[at_body0];
+                                    let line0_0_2 = lanes::line(&at2[0]);
+                                    let [_, _, at2, _] = &unit1.codes[at_body0];
+                                    let line0_1_2 = lanes::line(&at2[1]);
+                                    let [_, _, at2, _] = &unit2.codes[at_body0];
+                                    let line0_2_2 = lanes::line(&at2[2]);
+                                    let [_, _, at2, _] = &unit3.codes[at_body0];
+                                    let line0_3_2 = lanes::line(&at2[3]);
                                     {
                                         let weight0 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(line0_0_3),
+                                            lanes::mask(line0_0_2, 15),
                                         );
                                         let weight1 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(line0_1_3),
+                                            lanes::mask(line0_1_2, 15),
                                         );
                                         let weight2 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(line0_2_3),
+                                            lanes::mask(line0_2_2, 15),
                                         );
                                         let weight3 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(line0_3_3),
+                                            lanes::mask(line0_3_2, 15),
                                         );
+                                        let [column0] = columns0_4;
                                         {
-                                            let quants = lanes::quants(columns.quants[at_body0][6][0]);
+                                            let quants = lanes::quants(*column0);
                                             dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                             dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
                                             dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
@@ -345,22 +305,83 @@ pub fn int8_direct_r16c1_both(
                                     {
                                         let weight0 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(lanes::shr::<4>(line0_0_3)),
+                                            lanes::mask(lanes::shr::<4>(line0_0_2), 15),
                                         );
                                         let weight1 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(lanes::shr::<4>(line0_1_3)),
+                                            lanes::mask(lanes::shr::<4>(line0_1_2), 15),
                                         );
                                         let weight2 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(lanes::shr::<4>(line0_2_3)),
+                                            lanes::mask(lanes::shr::<4>(line0_2_2), 15),
                                         );
                                         let weight3 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(lanes::shr::<4>(line0_3_3)),
+                                            lanes::mask(lanes::shr::<4>(line0_3_2), 15),
                                         );
+                                        let [column0] = columns0_5;
                                         {
-                                            let quants = lanes::quants(columns.quants[at_body0][7][0]);
+                                            let quants = lanes::quants(*column0);
+                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                            dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                            dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                            dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
+                                        }
+                                    }
+                                    let [_, _, _, at3] = &unit0.codes[at_body0];
+                                    let line0_0_3 = lanes::line(&at3[0]);
+                                    let [_, _, _, at3] = &unit1.codes[at_body0];
+                                    let line0_1_3 = lanes::line(&at3[1]);
+                                    let [_, _, _, at3] = &unit2.codes[at_body0];
+                                    let line0_2_3 = lanes::line(&at3[2]);
+                                    let [_, _, _, at3] = &unit3.codes[at_body0];
+                                    let line0_3_3 = lanes::line(&at3[3]);
+                                    {
+                                        let weight0 = lanes::look_up(
+                                            palette,
+                                            lanes::mask(line0_0_3, 15),
+                                        );
+                                        let weight1 = lanes::look_up(
+                                            palette,
+                                            lanes::mask(line0_1_3, 15),
+                                        );
+                                        let weight2 = lanes::look_up(
+                                            palette,
+                                            lanes::mask(line0_2_3, 15),
+                                        );
+                                        let weight3 = lanes::look_up(
+                                            palette,
+                                            lanes::mask(line0_3_3, 15),
+                                        );
+                                        let [column0] = columns0_6;
+                                        {
+                                            let quants = lanes::quants(*column0);
+                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                            dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                            dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                            dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
+                                        }
+                                    }
+                                    {
+                                        let weight0 = lanes::look_up(
+                                            palette,
+                                            lanes::mask(lanes::shr::<4>(line0_0_3), 15),
+                                        );
+                                        let weight1 = lanes::look_up(
+                                            palette,
+                                            lanes::mask(lanes::shr::<4>(line0_1_3), 15),
+                                        );
+                                        let weight2 = lanes::look_up(
+                                            palette,
+                                            lanes::mask(lanes::shr::<4>(line0_2_3), 15),
+                                        );
+                                        let weight3 = lanes::look_up(
+                                            palette,
+                                            lanes::mask(lanes::shr::<4>(line0_3_3), 15),
+                                        );
+                                        let [column0] = columns0_7;
+                                        {
+                                            let quants = lanes::quants(*column0);
                                             dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                             dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
                                             dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
@@ -390,8 +411,9 @@ pub fn int8_direct_r16c1_both(
                                 t2_0 = lanes::fma(scale2, lanes::to_float(dot0_2_0), t2_0);
                                 t3_0 = lanes::fma(scale3, lanes::to_float(dot0_3_0), t3_0);
                             }
+                            let [column0] = &columns.scales[span];
                             {
-                                let scale = lanes::splat_f(columns.scales[span][0]);
+                                let scale = lanes::splat_f(*column0);
                                 sum0_0 = lanes::fma(scale, t0_0, sum0_0);
                                 sum1_0 = lanes::fma(scale, t1_0, sum1_0);
                                 sum2_0 = lanes::fma(scale, t2_0, sum2_0);
@@ -399,13 +421,14 @@ pub fn int8_direct_r16c1_both(
                             }
                         }
                     }
-                    let total = &mut out[0][0][0];
+                    let [[total0_0]] = out;
+                    let total = &mut total0_0[0];
                     lanes::store_floats(total, lanes::add(lanes::floats(total), sum0_0));
-                    let total = &mut out[0][0][1];
+                    let total = &mut total0_0[1];
                     lanes::store_floats(total, lanes::add(lanes::floats(total), sum1_0));
-                    let total = &mut out[0][0][2];
+                    let total = &mut total0_0[2];
                     lanes::store_floats(total, lanes::add(lanes::floats(total), sum2_0));
-                    let total = &mut out[0][0][3];
+                    let total = &mut total0_0[3];
                     lanes::store_floats(total, lanes::add(lanes::floats(total), sum3_0));
                 }
             }

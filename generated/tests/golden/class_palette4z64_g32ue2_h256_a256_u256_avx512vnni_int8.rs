@@ -13,11 +13,11 @@ use crate::lanes::{
 #[bytemuck(crate = "bytemuck")]
 struct Unit {
     /// Root scales.
-    roots: [[[u16; 16]; 1]; 1],
+    roots: [[u16; 16]; 1],
     /// Sub-scales, one a step.
-    scales: [[[u8; 16]; 1]; 8],
+    scales: [[u8; 16]; 8],
     /// Code lines.
-    codes: [[[[u8; 64]; 1]; 4]; 8],
+    codes: [[[u8; 64]; 4]; 8],
     _pad: [u8; 32],
 }
 /// 256 activations of each of 1 columns.
@@ -77,7 +77,7 @@ pub fn int8_direct_r64c1_both(
 ) {
     let tiles: &[Unit] = bytemuck::cast_slice(weights);
     let groups: &[Quants1] = bytemuck::cast_slice(activations);
-    let outs: &mut [[[[[f32; 16]; 1]; 4]; 1]] = bytemuck::cast_slice_mut(out);
+    let outs: &mut [[[[f32; 16]; 4]; 1]] = bytemuck::cast_slice_mut(out);
     let (tile_count, group_count) = (tiles.len() / (4 * units), groups.len() / units);
     let palette = lanes::palette(&palette.bytes);
     let order = Order {
@@ -141,78 +141,83 @@ pub fn int8_direct_r64c1_both(
                             let mut t2_0 = lanes::zero_f();
                             let mut t3_0 = lanes::zero_f();
                             let root0 = lanes::mul(
-                                lanes::halves(&unit0.roots[span * 256 / 256][0]),
+                                lanes::halves(&unit0.roots[span * 256 / 256]),
                                 lanes::splat_f(0.25f32),
                             );
                             let root1 = lanes::mul(
-                                lanes::halves(&unit1.roots[span * 256 / 256][0]),
+                                lanes::halves(&unit1.roots[span * 256 / 256]),
                                 lanes::splat_f(0.25f32),
                             );
                             let root2 = lanes::mul(
-                                lanes::halves(&unit2.roots[span * 256 / 256][0]),
+                                lanes::halves(&unit2.roots[span * 256 / 256]),
                                 lanes::splat_f(0.25f32),
                             );
                             let root3 = lanes::mul(
-                                lanes::halves(&unit3.roots[span * 256 / 256][0]),
+                                lanes::halves(&unit3.roots[span * 256 / 256]),
                                 lanes::splat_f(0.25f32),
                             );
                             for turn in 0..8 {
                                 let at_turn = span * 8 + turn;
                                 let at_step0 = at_turn;
-                                let mut dot0_0_0 = lanes::splat_i(
-                                    columns.bias[at_step0][0],
-                                );
-                                let mut dot0_1_0 = lanes::splat_i(
-                                    columns.bias[at_step0][0],
-                                );
-                                let mut dot0_2_0 = lanes::splat_i(
-                                    columns.bias[at_step0][0],
-                                );
-                                let mut dot0_3_0 = lanes::splat_i(
-                                    columns.bias[at_step0][0],
-                                );
+                                let [column0] = &columns.bias[at_step0];
+                                let mut dot0_0_0 = lanes::splat_i(*column0);
+                                let mut dot0_1_0 = lanes::splat_i(*column0);
+                                let mut dot0_2_0 = lanes::splat_i(*column0);
+                                let mut dot0_3_0 = lanes::splat_i(*column0);
                                 {
                                     let part_of_step = 0;
                                     let at_body0 = at_step0;
-                                    prefetch_both(&unit0.codes[at_body0][0][0], ahead);
-                                    prefetch_both(&unit0.codes[at_body0][1][0], ahead);
-                                    prefetch_both(&unit0.codes[at_body0][2][0], ahead);
-                                    prefetch_both(&unit0.codes[at_body0][3][0], ahead);
-                                    prefetch_both(&unit1.codes[at_body0][0][0], ahead);
-                                    prefetch_both(&unit1.codes[at_body0][1][0], ahead);
-                                    prefetch_both(&unit1.codes[at_body0][2][0], ahead);
-                                    prefetch_both(&unit1.codes[at_body0][3][0], ahead);
-                                    prefetch_both(&unit2.codes[at_body0][0][0], ahead);
-                                    prefetch_both(&unit2.codes[at_body0][1][0], ahead);
-                                    prefetch_both(&unit2.codes[at_body0][2][0], ahead);
-                                    prefetch_both(&unit2.codes[at_body0][3][0], ahead);
-                                    prefetch_both(&unit3.codes[at_body0][0][0], ahead);
-                                    prefetch_both(&unit3.codes[at_body0][1][0], ahead);
-                                    prefetch_both(&unit3.codes[at_body0][2][0], ahead);
-                                    prefetch_both(&unit3.codes[at_body0][3][0], ahead);
-                                    let line0_0_0 = lanes::line(&unit0.codes[at_body0][0][0]);
-                                    let line0_1_0 = lanes::line(&unit1.codes[at_body0][0][0]);
-                                    let line0_2_0 = lanes::line(&unit2.codes[at_body0][0][0]);
-                                    let line0_3_0 = lanes::line(&unit3.codes[at_body0][0][0]);
+                                    let [at0, at1, at2, at3] = &unit0.codes[at_body0];
+                                    prefetch_both(at0, ahead);
+                                    prefetch_both(at1, ahead);
+                                    prefetch_both(at2, ahead);
+                                    prefetch_both(at3, ahead);
+                                    let [at0, at1, at2, at3] = &unit1.codes[at_body0];
+                                    prefetch_both(at0, ahead);
+                                    prefetch_both(at1, ahead);
+                                    prefetch_both(at2, ahead);
+                                    prefetch_both(at3, ahead);
+                                    let [at0, at1, at2, at3] = &unit2.codes[at_body0];
+                                    prefetch_both(at0, ahead);
+                                    prefetch_both(at1, ahead);
+                                    prefetch_both(at2, ahead);
+                                    prefetch_both(at3, ahead);
+                                    let [at0, at1, at2, at3] = &unit3.codes[at_body0];
+                                    prefetch_both(at0, ahead);
+                                    prefetch_both(at1, ahead);
+                                    prefetch_both(at2, ahead);
+                                    prefetch_both(at3, ahead);
+                                    let [columns0_0, columns0_1, columns0_2, columns0_3,
+                                    columns0_4, columns0_5, columns0_6, columns0_7] = &columns
+                                        .quants[at_body0];
+                                    let [at0, _, _, _] = &unit0.codes[at_body0];
+                                    let line0_0_0 = lanes::line(at0);
+                                    let [at0, _, _, _] = &unit1.codes[at_body0];
+                                    let line0_1_0 = lanes::line(at0);
+                                    let [at0, _, _, _] = &unit2.codes[at_body0];
+                                    let line0_2_0 = lanes::line(at0);
+                                    let [at0, _, _, _] = &unit3.codes[at_body0];
+                                    let line0_3_0 = lanes::line(at0);
                                     {
                                         let weight0 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(line0_0_0),
+                                            lanes::mask(line0_0_0, 15),
                                         );
                                         let weight1 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(line0_1_0),
+                                            lanes::mask(line0_1_0, 15),
                                         );
                                         let weight2 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(line0_2_0),
+                                            lanes::mask(line0_2_0, 15),
                                         );
                                         let weight3 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(line0_3_0),
+                                            lanes::mask(line0_3_0, 15),
                                         );
+                                        let [column0] = columns0_0;
                                         {
-                                            let quants = lanes::quants(columns.quants[at_body0][0][0]);
+                                            let quants = lanes::quants(*column0);
                                             dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                             dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
                                             dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
@@ -222,105 +227,57 @@ pub fn int8_direct_r64c1_both(
                                     {
                                         let weight0 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(lanes::shr::<4>(line0_0_0)),
+                                            lanes::mask(lanes::shr::<4>(line0_0_0), 15),
                                         );
                                         let weight1 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(lanes::shr::<4>(line0_1_0)),
+                                            lanes::mask(lanes::shr::<4>(line0_1_0), 15),
                                         );
                                         let weight2 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(lanes::shr::<4>(line0_2_0)),
+                                            lanes::mask(lanes::shr::<4>(line0_2_0), 15),
                                         );
                                         let weight3 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(lanes::shr::<4>(line0_3_0)),
+                                            lanes::mask(lanes::shr::<4>(line0_3_0), 15),
                                         );
+                                        let [column0] = columns0_1;
                                         {
-                                            let quants = lanes::quants(columns.quants[at_body0][1][0]);
+                                            let quants = lanes::quants(*column0);
                                             dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                             dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
                                             dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
                                             dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                         }
                                     }
-                                    let line0_0_1 = lanes::line(&unit0.codes[at_body0][1][0]);
-                                    let line0_1_1 = lanes::line(&unit1.codes[at_body0][1][0]);
-                                    let line0_2_1 = lanes::line(&unit2.codes[at_body0][1][0]);
-                                    let line0_3_1 = lanes::line(&unit3.codes[at_body0][1][0]);
+                                    let [_, at1, _, _] = &unit0.codes[at_body0];
+                                    let line0_0_1 = lanes::line(at1);
+                                    let [_, at1, _, _] = &unit1.codes[at_body0];
+                                    let line0_1_1 = lanes::line(at1);
+                                    let [_, at1, _, _] = &unit2.codes[at_body0];
+                                    let line0_2_1 = lanes::line(at1);
+                                    let [_, at1, _, _] = &unit3.codes[at_body0];
+                                    let line0_3_1 = lanes::line(at1);
                                     {
                                         let weight0 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(line0_0_1),
+                                            lanes::mask(line0_0_1, 15),
                                         );
                                         let weight1 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(line0_1_1),
+                                            lanes::mask(line0_1_1, 15),
                                         );
                                         let weight2 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(line0_2_1),
+                                            lanes::mask(line0_2_1, 15),
                                         );
                                         let weight3 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(line0_3_1),
+                                            lanes::mask(line0_3_1, 15),
                                         );
+                                        let [column0] = columns0_2;
                                         {
-                                            let quants = lanes::quants(columns.quants[at_body0][2][0]);
-                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
-                                            dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
-                                            dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
-                                            dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
-                                        }
-                                    }
-                                    {
-                                        let weight0 = lanes::look_up(
-                                            palette,
-                                            lanes::mask::<15>(lanes::shr::<4>(line0_0_1)),
-                                        );
-                                        let weight1 = lanes::look_up(
-                                            palette,
-                                            lanes::mask::<15>(lanes::shr::<4>(line0_1_1)),
-                                        );
-                                        let weight2 = lanes::look_up(
-                                            palette,
-                                            lanes::mask::<15>(lanes::shr::<4>(line0_2_1)),
-                                        );
-                                        let weight3 = lanes::look_up(
-                                            palette,
-                                            lanes::mask::<15>(lanes::shr::<4>(line0_3_1)),
-                                        );
-                                        {
-                                            let quants = lanes::quants(columns.quants[at_body0][3][0]);
-                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
-                                            dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
-                                            dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
-                                            dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
-                                        }
-                                    }
-                                    let line0_0_2 = lanes::line(&unit0.codes[at_body0][2][0]);
-                                    let line0_1_2 = lanes::line(&unit1.codes[at_body0][2][0]);
-                                    let line0_2_2 = lanes::line(&unit2.codes[at_body0][2][0]);
-                                    let line0_3_2 = lanes::line(&unit3.codes[at_body0][2][0]);
-                                    {
-                                        let weight0 = lanes::look_up(
-                                            palette,
-                                            lanes::mask::<15>(line0_0_2),
-                                        );
-                                        let weight1 = lanes::look_up(
-                                            palette,
-                                            lanes::mask::<15>(line0_1_2),
-                                        );
-                                        let weight2 = lanes::look_up(
-                                            palette,
-                                            lanes::mask::<15>(line0_2_2),
-                                        );
-                                        let weight3 = lanes::look_up(
-                                            palette,
-                                            lanes::mask::<15>(line0_3_2),
-                                        );
-                                        {
-                                            let quants = lanes::quants(columns.quants[at_body0][4][0]);
+                                            let quants = lanes::quants(*column0);
                                             dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                             dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
                                             dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
@@ -330,51 +287,57 @@ pub fn int8_direct_r64c1_both(
                                     {
                                         let weight0 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(lanes::shr::<4>(line0_0_2)),
+                                            lanes::mask(lanes::shr::<4>(line0_0_1), 15),
                                         );
                                         let weight1 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(lanes::shr::<4>(line0_1_2)),
+                                            lanes::mask(lanes::shr::<4>(line0_1_1), 15),
                                         );
                                         let weight2 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(lanes::shr::<4>(line0_2_2)),
+                                            lanes::mask(lanes::shr::<4>(line0_2_1), 15),
                                         );
                                         let weight3 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(lanes::shr::<4>(line0_3_2)),
+                                            lanes::mask(lanes::shr::<4>(line0_3_1), 15),
                                         );
+                                        let [column0] = columns0_3;
                                         {
-                                            let quants = lanes::quants(columns.quants[at_body0][5][0]);
+                                            let quants = lanes::quants(*column0);
                                             dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                             dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
                                             dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
                                             dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
                                         }
                                     }
-                                    let line0_0_3 = lanes::line(&unit0.codes[at_body0][3][0]);
-                                    let line0_1_3 = lanes::line(&unit1.codes[at_body0][3][0]);
-                                    let line0_2_3 = lanes::line(&unit2.codes[at_body0][3][0]);
-                                    let line0_3_3 = lanes::line(&unit3.codes[at_body0][3][0]);
+                                    let [_, _, at2, _] = &unit0.codes[at_body0];
+                                    let line0_0_2 = lanes::line(at2);
+                                    let [_, _, at2, _] = &unit1.codes[at_body0];
+                                    let line0_1_2 = lanes::line(at2);
+                                    let [_, _, at2, _] = &unit2.codes[at_body0];
+                                    let line0_2_2 = lanes::line(at2);
+                                    let [_, _, at2, _] = &unit3.codes[at_body0];
+                                    let line0_3_2 = lanes::line(at2);
                                     {
                                         let weight0 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(line0_0_3),
+                                            lanes::mask(line0_0_2, 15),
                                         );
                                         let weight1 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(line0_1_3),
+                                            lanes::mask(line0_1_2, 15),
                                         );
                                         let weight2 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(line0_2_3),
+                                            lanes::mask(line0_2_2, 15),
                                         );
                                         let weight3 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(line0_3_3),
+                                            lanes::mask(line0_3_2, 15),
                                         );
+                                        let [column0] = columns0_4;
                                         {
-                                            let quants = lanes::quants(columns.quants[at_body0][6][0]);
+                                            let quants = lanes::quants(*column0);
                                             dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                             dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
                                             dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
@@ -384,22 +347,83 @@ pub fn int8_direct_r64c1_both(
                                     {
                                         let weight0 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(lanes::shr::<4>(line0_0_3)),
+                                            lanes::mask(lanes::shr::<4>(line0_0_2), 15),
                                         );
                                         let weight1 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(lanes::shr::<4>(line0_1_3)),
+                                            lanes::mask(lanes::shr::<4>(line0_1_2), 15),
                                         );
                                         let weight2 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(lanes::shr::<4>(line0_2_3)),
+                                            lanes::mask(lanes::shr::<4>(line0_2_2), 15),
                                         );
                                         let weight3 = lanes::look_up(
                                             palette,
-                                            lanes::mask::<15>(lanes::shr::<4>(line0_3_3)),
+                                            lanes::mask(lanes::shr::<4>(line0_3_2), 15),
                                         );
+                                        let [column0] = columns0_5;
                                         {
-                                            let quants = lanes::quants(columns.quants[at_body0][7][0]);
+                                            let quants = lanes::quants(*column0);
+                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                            dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                            dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                            dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
+                                        }
+                                    }
+                                    let [_, _, _, at3] = &unit0.codes[at_body0];
+                                    let line0_0_3 = lanes::line(at3);
+                                    let [_, _, _, at3] = &unit1.codes[at_body0];
+                                    let line0_1_3 = lanes::line(at3);
+                                    let [_, _, _, at3] = &unit2.codes[at_body0];
+                                    let line0_2_3 = lanes::line(at3);
+                                    let [_, _, _, at3] = &unit3.codes[at_body0];
+                                    let line0_3_3 = lanes::line(at3);
+                                    {
+                                        let weight0 = lanes::look_up(
+                                            palette,
+                                            lanes::mask(line0_0_3, 15),
+                                        );
+                                        let weight1 = lanes::look_up(
+                                            palette,
+                                            lanes::mask(line0_1_3, 15),
+                                        );
+                                        let weight2 = lanes::look_up(
+                                            palette,
+                                            lanes::mask(line0_2_3, 15),
+                                        );
+                                        let weight3 = lanes::look_up(
+                                            palette,
+                                            lanes::mask(line0_3_3, 15),
+                                        );
+                                        let [column0] = columns0_6;
+                                        {
+                                            let quants = lanes::quants(*column0);
+                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
+                                            dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
+                                            dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
+                                            dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
+                                        }
+                                    }
+                                    {
+                                        let weight0 = lanes::look_up(
+                                            palette,
+                                            lanes::mask(lanes::shr::<4>(line0_0_3), 15),
+                                        );
+                                        let weight1 = lanes::look_up(
+                                            palette,
+                                            lanes::mask(lanes::shr::<4>(line0_1_3), 15),
+                                        );
+                                        let weight2 = lanes::look_up(
+                                            palette,
+                                            lanes::mask(lanes::shr::<4>(line0_2_3), 15),
+                                        );
+                                        let weight3 = lanes::look_up(
+                                            palette,
+                                            lanes::mask(lanes::shr::<4>(line0_3_3), 15),
+                                        );
+                                        let [column0] = columns0_7;
+                                        {
+                                            let quants = lanes::quants(*column0);
                                             dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
                                             dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
                                             dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
@@ -410,27 +434,28 @@ pub fn int8_direct_r64c1_both(
                                 let at_step = at_step0;
                                 let scale0 = lanes::mul(
                                     root0,
-                                    lanes::to_float(lanes::unsigned(&unit0.scales[at_step][0])),
+                                    lanes::to_float(lanes::unsigned(&unit0.scales[at_step])),
                                 );
                                 let scale1 = lanes::mul(
                                     root1,
-                                    lanes::to_float(lanes::unsigned(&unit1.scales[at_step][0])),
+                                    lanes::to_float(lanes::unsigned(&unit1.scales[at_step])),
                                 );
                                 let scale2 = lanes::mul(
                                     root2,
-                                    lanes::to_float(lanes::unsigned(&unit2.scales[at_step][0])),
+                                    lanes::to_float(lanes::unsigned(&unit2.scales[at_step])),
                                 );
                                 let scale3 = lanes::mul(
                                     root3,
-                                    lanes::to_float(lanes::unsigned(&unit3.scales[at_step][0])),
+                                    lanes::to_float(lanes::unsigned(&unit3.scales[at_step])),
                                 );
                                 t0_0 = lanes::fma(scale0, lanes::to_float(dot0_0_0), t0_0);
                                 t1_0 = lanes::fma(scale1, lanes::to_float(dot0_1_0), t1_0);
                                 t2_0 = lanes::fma(scale2, lanes::to_float(dot0_2_0), t2_0);
                                 t3_0 = lanes::fma(scale3, lanes::to_float(dot0_3_0), t3_0);
                             }
+                            let [column0] = &columns.scales[span];
                             {
-                                let scale = lanes::splat_f(columns.scales[span][0]);
+                                let scale = lanes::splat_f(*column0);
                                 sum0_0 = lanes::fma(scale, t0_0, sum0_0);
                                 sum1_0 = lanes::fma(scale, t1_0, sum1_0);
                                 sum2_0 = lanes::fma(scale, t2_0, sum2_0);
@@ -438,13 +463,14 @@ pub fn int8_direct_r64c1_both(
                             }
                         }
                     }
-                    let total = &mut out[0][0][0];
+                    let [[total0_0, total1_0, total2_0, total3_0]] = out;
+                    let total = total0_0;
                     lanes::store_floats(total, lanes::add(lanes::floats(total), sum0_0));
-                    let total = &mut out[0][1][0];
+                    let total = total1_0;
                     lanes::store_floats(total, lanes::add(lanes::floats(total), sum1_0));
-                    let total = &mut out[0][2][0];
+                    let total = total2_0;
                     lanes::store_floats(total, lanes::add(lanes::floats(total), sum2_0));
-                    let total = &mut out[0][3][0];
+                    let total = total3_0;
                     lanes::store_floats(total, lanes::add(lanes::floats(total), sum3_0));
                 }
             }

@@ -134,8 +134,8 @@ fn field(line: &TokenStream, bits: u32, from: u32, to: u32) -> TokenStream {
     let mask = proc_macro2::Literal::u32_unsuffixed((((1_u32 << bits) - 1) << to) & 0xff);
     let shift = proc_macro2::Literal::u32_unsuffixed(from.abs_diff(to));
     match from.cmp(&to) {
-        std::cmp::Ordering::Equal => quote!(lanes::mask::<#mask>(#line)),
-        std::cmp::Ordering::Greater => quote!(lanes::mask::<#mask>(lanes::shr::<#shift>(#line))),
-        std::cmp::Ordering::Less => quote!(lanes::mask::<#mask>(lanes::shl::<#shift>(#line))),
+        std::cmp::Ordering::Equal => quote!(lanes::mask(#line, #mask)),
+        std::cmp::Ordering::Greater => quote!(lanes::mask(lanes::shr::<#shift>(#line), #mask)),
+        std::cmp::Ordering::Less => quote!(lanes::mask(lanes::shl::<#shift>(#line), #mask)),
     }
 }
