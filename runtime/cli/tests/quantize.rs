@@ -8,7 +8,7 @@ use std::process::Output;
 use quantloom::gguf::{BlockShape, Gguf, Value};
 use quantloom::registry;
 use serde_json::Value as Json;
-use support::{Writer, array, kind, program, string, value};
+use support::{Writer, array, kind, string, value};
 use tempfile::TempDir;
 
 const F16: u32 = 1;
@@ -18,7 +18,7 @@ const Q4_K: u32 = 12;
 const Q6_K: u32 = 14;
 
 fn quantize(args: &[&str]) -> Output {
-    program::quantloom().arg("quantize").args(args).output().expect("the binary runs")
+    support::quantloom().arg("quantize").args(args).output().expect("the binary runs")
 }
 
 fn done(args: &[&str]) -> String {

@@ -2,7 +2,7 @@
 
 mod support;
 
-#[path = "tune/support.rs"]
+#[path = "../../tests/tune/support.rs"]
 #[allow(dead_code, reason = "this file uses its part of it")]
 mod made;
 
@@ -17,7 +17,6 @@ use quantloom::matmul::{Launch, Request, candidates};
 use quantloom::registry::{self, Kernel};
 use quantloom::tune::{self, CacheFile, Digest, Effort, Entry, Key, Origin, State, Time, Variant, VariantId};
 use quantloom_codegen::{Config, cards_dir};
-use support::program;
 use support::sandbox::Sandbox;
 
 /// An environment that no machine has.
@@ -119,7 +118,7 @@ fn files_from_elsewhere_can_be_looked_at() {
     let text = sandbox.done(&["cache", "show", "--cache", &path]);
     assert!(text.ends_with("1 entries are torn or edited, and count for nothing\n"), "{text}");
 
-    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/defaults.toml");
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/demo.toml");
     assert!(sandbox.refused(&["cache", "show", "--cache", model]).contains("is no cache of the tuner"));
     assert!(sandbox.refused(&["cache", "show", "--cache", &sandbox.path("none")]).contains("cannot be read"));
     fs::write(&path, "schema = 999\nenvironment = 'x'\n").unwrap();
@@ -336,7 +335,7 @@ fn doctor_tells_which_processor_card_is_gone_by() {
     let card = |name: &str| {
         let args = ["doctor", "--budget", "0", "--json"];
         let output =
-            program::quantloom().args(args).env("QUANTLOOM_CACHE", Sandbox::new().cache()).env(VARIABLE, name).output();
+            support::quantloom().args(args).env("QUANTLOOM_CACHE", Sandbox::new().cache()).env(VARIABLE, name).output();
         let output = output.unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         finding(&serde_json::from_slice(&output.stdout).unwrap(), "processor card")
