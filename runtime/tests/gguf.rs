@@ -1,10 +1,13 @@
-//! The GGUF reader on right files, and what it says of wrong ones.
+//! The GGUF reader on right files, and what it says of wrong ones; the writer.
 
 mod support;
 
+use std::fs;
+
 use quantloom::Error;
-use quantloom::gguf::{Array, BlockShape, Gguf, Value};
+use quantloom::gguf::{Array, BlockShape, Gguf, GgufWriter, NewTensor, Value};
 use support::{Writer, array, files, kind, sample, string, value};
+use tempfile::TempDir;
 
 fn open(bytes: Vec<u8>) -> Result<Gguf, Error> {
     Gguf::from_bytes("file.gguf", bytes)
@@ -233,4 +236,44 @@ fn models_are_whole() {
         assert_eq!(norm.len(), 256);
         assert!(norm.iter().all(|v| v.is_finite()));
     }
+}
+
+#[test]
+fn what_is_written_is_what_was_read() {
+    let bytes = sample();
+    let file = Gguf::from_bytes("sample", bytes.clone()).unwrap();
+    let shape = |kind: u32| if kind == kind::Q4_0 { BlockShape { header: 0, weights: 32, bytes: 18 } } else { BlockShape::F32 };
+    let data = file.tensors().iter().map(|tensor| file.bytes(tensor, shape(tensor.kind)).unwrap()).collect::<Vec<_>>();
+    let tensors = file.tensors().iter().zip(&data).map(|(tensor, data)| NewTensor {
+        name: tensor.name.clone(),
+        dims: tensor.dims.clone(),
+        kind: tensor.kind,
+        bytes: data.len(),
+    });
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("copy.gguf");
+    let mut writer = GgufWriter::create(&path, file.metadata(), &tensors.collect::<Vec<_>>()).unwrap();
+    for byte in data.concat() {
+        writer.write(&[byte]).unwrap();
+    }
+    assert!(!path.exists());
+    writer.finish().unwrap();
+    let copy = fs::read(&path).unwrap();
+    // The last tensor is padded too, as llama.cpp's writer does.
+    assert_eq!(copy[..bytes.len()], bytes);
+    assert_eq!(copy.len(), bytes.len().next_multiple_of(64));
+}
+
+#[test]
+fn a_file_without_all_its_bytes_is_none() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("a.gguf");
+    let tensor = NewTensor { name: "a".to_owned(), dims: vec![2], kind: kind::F32, bytes: 8 };
+    let mut writer = GgufWriter::create(&path, &[], std::slice::from_ref(&tensor)).unwrap();
+    writer.write(&[0; 7]).unwrap();
+    assert!(writer.finish().unwrap_err().to_string().contains("7 bytes given, 8 needed"));
+    let mut writer = GgufWriter::create(&path, &[], &[tensor]).unwrap();
+    assert!(writer.write(&[0; 9]).is_err());
+    drop(writer);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }

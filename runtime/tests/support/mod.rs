@@ -4,10 +4,9 @@
 
 pub mod products;
 pub mod program;
-pub mod sandbox;
 pub mod tensors;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Type numbers of metadata values.
 pub mod value {
@@ -134,7 +133,8 @@ pub fn sample() -> Vec<u8> {
 
 /// A folder of the repository's test data.
 pub fn testdata(folder: &str) -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "..", "testdata", folder].iter().collect()
+    let mut folders = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().map(|above| above.join("testdata"));
+    folders.find(|testdata| testdata.is_dir()).expect("the package is in the repository").join(folder)
 }
 
 /// The GGUF files of such a folder, sorted; there must be some.

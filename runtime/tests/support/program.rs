@@ -22,8 +22,3 @@ pub fn program(path: impl AsRef<OsStr>) -> Command {
     command.args(words).arg(path);
     command
 }
-
-/// The command line of quantloom.
-pub fn quantloom() -> Command {
-    program(env!("CARGO_BIN_EXE_quantloom"))
-}

@@ -12,11 +12,10 @@ use quantloom::Error;
 use quantloom::matmul::{Request, candidates};
 use quantloom::pool::Pool;
 use quantloom::registry;
-use quantloom::tune::{self, Outcome, State, Tuner, VariantId, isolated, serve};
+use quantloom::tune::{self, CacheFile, Choices, Outcome, State, Tuner, VariantId, isolated, serve};
 
 use crate::child::{child, done, part, parts};
 use crate::culprits::{self, Culprit, FAULT, HANG, ILLEGAL, PANIC, WRONG};
-use crate::program::quantloom;
 use crate::support::kernels;
 
 const FOREVER: Duration = Duration::MAX;
@@ -35,11 +34,10 @@ fn names<'a>(kernels: impl IntoIterator<Item = &'a &'static registry::Kernel>) -
     kernels.into_iter().map(|kernel| kernel.name).collect()
 }
 
-/// What `quantloom cache show` says of kernels that must not run.
-fn shown(cache: &Path) -> Vec<String> {
-    let output = quantloom().args(["cache", "show"]).env(tune::VARIABLE, cache).output().unwrap();
-    let lines = done(&output, 0);
-    lines.lines().filter(|line| line.starts_with("quarantined: ")).map(str::to_owned).collect()
+/// What is said of kernels that must not run, by who opens the cache now.
+fn quarantined(cache: &Path) -> Vec<String> {
+    let choices = Choices::new(Some(CacheFile::new(cache, tune::environment())));
+    choices.variants().quarantined().iter().map(|variant| format!("{}: {variant}", variant.id.kernel)).collect()
 }
 
 /// Is a child of [`isolated`].
@@ -77,18 +75,18 @@ fn a_deadly_kernel(test: &str, culprit: Culprit, signal: i32, how: &str) {
         None => {
             let folder = tempfile::tempdir().unwrap();
             let run = |part| child(test, folder.path(), part).output().unwrap();
-            assert_eq!(shown(folder.path()), [""; 0]);
+            assert_eq!(quarantined(folder.path()), [""; 0]);
             assert_eq!(run(0).status.signal(), Some(signal));
             done(&run(1), 1);
             assert_eq!(
-                shown(folder.path()),
-                [format!("quarantined: {name}: a process ended while it ran this kernel for the first time")]
+                quarantined(folder.path()),
+                [format!("{name}: a process ended while it ran this kernel for the first time")]
             );
             done(&run(2), 2);
             done(&run(3), 3);
-            let shown = shown(folder.path());
-            assert!(shown.len() == 1 && shown[0].starts_with(&format!("quarantined: {name}: crashed: ")), "{shown:?}");
-            assert!(shown[0].contains(how), "{shown:?}");
+            let found = quarantined(folder.path());
+            assert!(found.len() == 1 && found[0].starts_with(&format!("{name}: crashed: ")), "{found:?}");
+            assert!(found[0].contains(how), "{found:?}");
         }
     }
 }
@@ -149,8 +147,8 @@ fn a_wrong_last_bit() {
             let folder = tempfile::tempdir().unwrap();
             for part in 0..2 {
                 done(&child(test, folder.path(), part).output().unwrap(), part);
-                let wanted = format!("quarantined: {}: its bits differ from the reference's", WRONG.0);
-                assert_eq!(shown(folder.path()), [wanted]);
+                let wanted = format!("{}: its bits differ from the reference's", WRONG.0);
+                assert_eq!(quarantined(folder.path()), [wanted]);
             }
         }
     }

@@ -1,15 +1,14 @@
-//! Whole models: recipes, the writer, and the command.
+//! `quantloom quantize`: whole models.
 
 mod support;
 
 use std::fs;
 use std::process::Output;
 
-use quantloom::gguf::{BlockShape, Gguf, GgufWriter, NewTensor, Value};
-use quantloom::recipes::{Recipes, Target};
+use quantloom::gguf::{BlockShape, Gguf, Value};
 use quantloom::registry;
 use serde_json::Value as Json;
-use support::{Writer, array, kind, program, sample, string, testdata, value};
+use support::{Writer, array, kind, string, value};
 use tempfile::TempDir;
 
 const F16: u32 = 1;
@@ -19,7 +18,7 @@ const Q4_K: u32 = 12;
 const Q6_K: u32 = 14;
 
 fn quantize(args: &[&str]) -> Output {
-    program::quantloom().arg("quantize").args(args).output().expect("the binary runs")
+    support::quantloom().arg("quantize").args(args).output().expect("the binary runs")
 }
 
 fn done(args: &[&str]) -> String {
@@ -108,72 +107,6 @@ fn decoded(file: &Gguf, name: &str) -> Vec<f32> {
         }
     }
     values
-}
-
-#[test]
-fn what_is_written_is_what_was_read() {
-    let bytes = sample();
-    let file = Gguf::from_bytes("sample", bytes.clone()).unwrap();
-    let shape = |kind: u32| if kind == kind::Q4_0 { BlockShape { header: 0, weights: 32, bytes: 18 } } else { BlockShape::F32 };
-    let data = file.tensors().iter().map(|tensor| file.bytes(tensor, shape(tensor.kind)).unwrap()).collect::<Vec<_>>();
-    let tensors = file.tensors().iter().zip(&data).map(|(tensor, data)| NewTensor {
-        name: tensor.name.clone(),
-        dims: tensor.dims.clone(),
-        kind: tensor.kind,
-        bytes: data.len(),
-    });
-    let folder = TempDir::new().unwrap();
-    let path = folder.path().join("copy.gguf");
-    let mut writer = GgufWriter::create(&path, file.metadata(), &tensors.collect::<Vec<_>>()).unwrap();
-    for byte in data.concat() {
-        writer.write(&[byte]).unwrap();
-    }
-    assert!(!path.exists());
-    writer.finish().unwrap();
-    let copy = fs::read(&path).unwrap();
-    // The last tensor is padded too, as llama.cpp's writer does.
-    assert_eq!(copy[..bytes.len()], bytes);
-    assert_eq!(copy.len(), bytes.len().next_multiple_of(64));
-}
-
-#[test]
-fn a_file_without_all_its_bytes_is_none() {
-    let folder = TempDir::new().unwrap();
-    let path = folder.path().join("a.gguf");
-    let tensor = NewTensor { name: "a".to_owned(), dims: vec![2], kind: kind::F32, bytes: 8 };
-    let mut writer = GgufWriter::create(&path, &[], std::slice::from_ref(&tensor)).unwrap();
-    writer.write(&[0; 7]).unwrap();
-    assert!(writer.finish().unwrap_err().to_string().contains("7 bytes given, 8 needed"));
-    let mut writer = GgufWriter::create(&path, &[], &[tensor]).unwrap();
-    assert!(writer.write(&[0; 9]).is_err());
-    drop(writer);
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
-}
-
-/// The bundled model was made by llama.cpp's own quantiser.
-#[test]
-fn a_recipe_gives_what_llama_cpp_gives() {
-    let reference = Gguf::open(testdata("models").join("rustbook-Q4_K_M.gguf")).unwrap();
-    let mut plain = Writer::default().text("general.architecture", "llama");
-    for (key, value) in reference.metadata().iter().filter(|(key, _)| key.starts_with("llama.")) {
-        if let Value::U32(number) = value {
-            plain = plain.entry(key, value::U32, &number.to_le_bytes());
-        }
-    }
-    for tensor in reference.tensors() {
-        plain = plain.listed(&tensor.name, &tensor.dims, F16, 0);
-    }
-    let plain = Gguf::from_bytes("plain", plain.build()).unwrap();
-    let recipes = Recipes::shipped().unwrap();
-    let recipe = recipes.find("q4_k_m").unwrap();
-    let targets = recipe.assign(&plain, false).unwrap();
-    let found = targets.iter().map(|target| match target {
-        Target::Keep => panic!("nothing to keep here"),
-        Target::Plain => kind::F32,
-        Target::Blocks(format) => format.gguf.unwrap(),
-    });
-    assert_eq!(found.collect::<Vec<_>>(), reference.tensors().iter().map(|tensor| tensor.kind).collect::<Vec<_>>());
-    assert_eq!(Some(u64::from(recipe.file_type)), reference.value("general.file_type").unwrap().as_u64());
 }
 
 #[test]

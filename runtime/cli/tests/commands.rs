@@ -9,11 +9,11 @@ use std::process::{Output, Stdio};
 use quantloom::gguf::{BlockShape, Gguf};
 use quantloom::registry::{self, Numerics};
 use serde_json::Value as Json;
-use support::{Writer, files, kind, program, sample, testdata};
+use support::{Writer, files, kind, sample, testdata};
 use tempfile::TempDir;
 
 fn quantloom(args: &[&str]) -> Output {
-    program::quantloom().args(args).output().expect("the binary runs")
+    support::quantloom().args(args).output().expect("the binary runs")
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -319,7 +319,7 @@ fn inspect_lists_what_there_is() {
 #[test]
 fn a_reader_that_leaves_is_no_error() {
     let model = name_of(&files("models")[0]);
-    let mut child = program::quantloom()
+    let mut child = support::quantloom()
         .args(["inspect", &model, "--json"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -369,7 +369,7 @@ fn check_tells_right_cards_from_wrong_ones() {
 #[test]
 fn build_scripts_print_what_check_prints() {
     let folder = Folder::new();
-    let card = include_str!("../../examples/own-format/cards/tree3.toml").replace("lane = 3", "lane = 4");
+    let card = include_str!("../../../examples/own-format/cards/tree3.toml").replace("lane = 3", "lane = 4");
     let path = folder.file("wrong.toml", card.as_bytes());
     let printed = text(&quantloom(&["check", &path]).stderr);
     let error = quantloom_codegen::Config::new().formats(folder.0.path()).plan().unwrap_err();

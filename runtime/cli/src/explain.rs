@@ -1,7 +1,7 @@
 //! `quantloom explain`: a format, bit by bit.
 
+use quantloom::kernels::abi::PANEL_ROWS;
 use quantloom::registry::{self, Format, Numerics, Schedule, kernels};
-use quantloom_kernels::abi::PANEL_ROWS;
 
 use super::Failure;
 use super::failure::print;

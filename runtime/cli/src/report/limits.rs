@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use quantloom::machine::{Ceilings, ceilings};
 use quantloom::registry;
 
-use crate::cli::progress::bar;
+use crate::progress::bar;
 
 /// Threads, and the name of an instruction set.
 pub type Setting = (usize, &'static str);

@@ -13,7 +13,7 @@ use quantloom::tune::{self, CacheFile, Digest, Effort, Entry, Key, Origin, Time}
 use quantloom::weights::Weights;
 use tempfile::TempDir;
 
-use crate::program;
+use crate::shared::quantloom;
 
 /// A name that would be markup if it were not escaped.
 pub const HOSTILE: &str = "<script>document.title='owned'</script>\"><img src=x onerror=alert(1)>'&amp;";
@@ -33,7 +33,7 @@ impl Sandbox {
     }
 
     fn run(&self, args: &[&str]) -> Output {
-        let mut command = program::quantloom();
+        let mut command = quantloom();
         command.arg("report").args(args).env(tune::VARIABLE, self.0.path()).output().unwrap()
     }
 

@@ -7,7 +7,7 @@ use quantloom::tune::{self, CacheFile, Entry};
 use serde_json::Value as Json;
 use tempfile::TempDir;
 
-use super::program;
+use super::quantloom;
 
 /// A cache of its own for each test.
 pub struct Sandbox(TempDir);
@@ -18,7 +18,7 @@ impl Sandbox {
     }
 
     pub fn run(&self, args: &[&str]) -> Output {
-        let mut command = program::quantloom();
+        let mut command = quantloom();
         command.args(args).env("QUANTLOOM_CACHE", self.cache()).output().unwrap()
     }
 

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use quantloom::defaults::{Defaults, MODEL};
 use quantloom::gguf::Gguf;
 use quantloom::machine::{Ceilings, Facts, ceilings};
 use quantloom::matmul::{Request, Source};
@@ -15,6 +14,7 @@ use quantloom::tune::{self, Job, Outcome, Status, Tuner};
 use quantloom::weights::{Layout, Weights};
 
 use super::Failure;
+use super::defaults::{Demo, MODEL};
 use super::failure::{print, tell};
 use super::progress::bar;
 use super::table::{Align, Table};
@@ -28,7 +28,7 @@ const UNFUSED_ROWS: usize = 256;
 
 /// Tunes, measures and prints.
 pub fn run() -> Result<(), Failure> {
-    let defaults = Defaults::get().demo;
+    let demo = Demo::get();
     let pool = Pool::global();
     let facts = Facts::detect();
     let isa = registry::best_isa();
@@ -43,10 +43,10 @@ pub fn run() -> Result<(), Failure> {
     ))?;
 
     let mut problems = bundled(pool)?;
-    problems.extend(layers(&defaults, pool)?);
-    let outcomes = tune(&problems, &defaults.batches, pool)?;
+    problems.extend(layers(&demo, pool)?);
+    let outcomes = tune(&problems, &demo.batches, pool)?;
     print(&summary(&outcomes))?;
-    let table = measure(&problems, &defaults.batches, &ceilings, pool)?;
+    let table = measure(&problems, &demo.batches, &ceilings, pool)?;
     print(&format!("\n{table}\n{}", legend()))
 }
 
@@ -81,14 +81,14 @@ fn same_problem(one: &Weights, other: &Weights) -> bool {
 }
 
 /// The layer shapes of a larger model, with synthetic weights.
-fn layers(defaults: &quantloom::defaults::Demo, pool: &Pool) -> Result<Vec<Problem>, Failure> {
-    let format: &'static Format = registry::format_by_name(&defaults.format)?;
+fn layers(demo: &Demo, pool: &Pool) -> Result<Vec<Problem>, Failure> {
+    let format: &'static Format = registry::format_by_name(&demo.format)?;
     let problem = |&(n, k): &(usize, usize)| {
         let stored = synthetic(format, n, k)?;
         let weights = Weights::pack(format, n, k, &stored, pool)?;
         Ok(Problem { matrix: Matrix { name: "a layer".to_owned(), weights }, stored })
     };
-    defaults.shapes.iter().map(problem).collect()
+    demo.shapes.iter().map(problem).collect()
 }
 
 fn tune<'p>(problems: &'p [Problem], batches: &'p [usize], pool: &Pool) -> Result<Vec<Outcome>, Failure> {

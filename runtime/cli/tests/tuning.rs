@@ -11,7 +11,7 @@ use quantloom::registry;
 use quantloom::tune::{State, Variant, VariantId};
 use support::sandbox::Sandbox;
 
-const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../testdata/models/rustbook-Q4_K_M.gguf");
+const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/models/rustbook-Q4_K_M.gguf");
 
 #[test]
 fn bench_prints_one_result_per_format_shape_and_batch() {
@@ -134,7 +134,7 @@ fn kernels_are_tried_in_a_process_of_their_own_before_anything_is_measured() {
 fn what_is_probed_is_a_kernel_of_this_build() {
     let sandbox = Sandbox::new();
     assert!(!sandbox.done(&["--help"]).contains("probe"), "it is for the program itself");
-    let mut command = support::program::quantloom();
+    let mut command = support::quantloom();
     let mut child = command.arg("probe").stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(b"none 0123456789abcdef\n").unwrap();
     let output = child.wait_with_output().unwrap();
@@ -147,7 +147,7 @@ fn what_is_probed_is_a_kernel_of_this_build() {
 #[test]
 fn matmul_writes_the_same_bits_however_it_is_done() {
     let sandbox = Sandbox::new();
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../testdata/golden/q6_K.gguf");
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/golden/q6_K.gguf");
     let (x, y) = (sandbox.path("x.f32"), sandbox.path("y.f32"));
     let values = (0..32 * 512).map(|index| (index * 7919 % 1009) as f32 / 500.0 - 1.0).collect::<Vec<f32>>();
     let run = |batch: usize, more: &[&str]| {
@@ -247,7 +247,7 @@ fn a_wrong_list_is_refused_with_its_line() {
 #[test]
 fn the_list_of_the_8b_model_is_right() {
     let sandbox = Sandbox::new();
-    let list = concat!(env!("CARGO_MANIFEST_DIR"), "/../benches/shapes/llama-3.1-8b-q4_k_m.toml");
+    let list = concat!(env!("CARGO_MANIFEST_DIR"), "/../../benches/shapes/llama-3.1-8b-q4_k_m.toml");
     let document = sandbox.json(&["tune", list, "--budget", "0", "--json"]);
     let sources = sources(&document);
     assert_eq!(sources.len(), 7 * 4);

@@ -1,4 +1,4 @@
-//! What the command line offers, and which command does it.
+//! The command line of quantloom: what it offers, and which command does it; `quantloom --help` describes it.
 //!
 //! Exit status: 0 done, 1 the input is wrong (one line on standard error says which and where), 2 wrong usage.
 
@@ -7,6 +7,7 @@ mod bench;
 mod cache;
 mod check;
 mod decode;
+mod defaults;
 mod demo;
 mod doctor;
 mod explain;
@@ -29,9 +30,10 @@ mod stored;
 mod table;
 mod tune;
 
-use clap::{Parser, Subcommand};
+use std::process::ExitCode;
 
-pub use failure::Failure;
+use clap::{Parser, Subcommand};
+use failure::Failure;
 
 /// Fused kernels for quantised language models, generated from cards
 #[derive(Debug, Parser)]
@@ -42,7 +44,7 @@ pub use failure::Failure;
 
 Example: quantloom inspect model.gguf"
 )]
-pub struct Cli {
+struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -65,12 +67,17 @@ enum Command {
     Probe(probe::Args),
 }
 
+/// The program: does what its arguments ask for, and tells the user what stopped it.
+#[must_use]
+pub fn main() -> ExitCode {
+    match Cli::parse().run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
 impl Cli {
-    /// Does what the command line asks for.
-    ///
-    /// # Errors
-    /// What stopped it: [`Failure::report`] tells the user.
-    pub fn run(&self) -> Result<(), Failure> {
+    fn run(&self) -> Result<(), Failure> {
         match &self.command {
             None => demo::run(),
             Some(Command::Formats(args)) => formats::run(args),

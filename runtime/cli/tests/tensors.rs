@@ -8,13 +8,13 @@ use std::process::Output;
 use quantloom::safetensors::SafeTensors;
 use serde_json::Value as Json;
 use support::products::nmse;
-use support::{program, testdata};
+use support::testdata;
 use tempfile::TempDir;
 
 const PREFIX: &str = "model.layers.0.mlp.up_proj";
 
 fn quantloom(args: &[&str]) -> Output {
-    program::quantloom().args(args).output().unwrap()
+    support::quantloom().args(args).output().unwrap()
 }
 
 fn done(args: &[&str]) -> String {

@@ -2,20 +2,21 @@
 
 mod support;
 
-#[path = "tune/support.rs"]
+#[path = "../../tests/tune/support.rs"]
 #[allow(dead_code, reason = "this file uses its part of it")]
 mod made;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use made::{entries, entry, kernels, key, weights};
 use quantloom::machine::processor::{self, VARIABLE};
 use quantloom::matmul::{Launch, Request, candidates};
-use quantloom::registry;
-use quantloom::tune::{self, CacheFile, Digest, Effort, Entry, Key, Origin, Time};
+use quantloom::registry::{self, Kernel};
+use quantloom::tune::{self, CacheFile, Digest, Effort, Entry, Key, Origin, State, Time, Variant, VariantId};
 use quantloom_codegen::{Config, cards_dir};
-use support::program;
 use support::sandbox::Sandbox;
 
 /// An environment that no machine has.
@@ -45,6 +46,30 @@ fn show_prints_effort_origin_and_state() {
     let json = sandbox.json(&["cache", "show", "--json"]);
     assert_eq!(json["environment"], tune::environment());
     assert_eq!((json["entries"].as_array().unwrap().len(), &json["unreadable"]), (2, &0.into()));
+}
+
+#[test]
+fn show_says_which_kernels_must_not_run() {
+    let sandbox = Sandbox::new();
+    let weights = weights(16, 1);
+    let states = [State::Passed, State::Wrong, State::Crashed];
+    let variant = |(kernel, state): (&&'static Kernel, State)| Variant {
+        id: VariantId::of(kernel),
+        state,
+        detail: if state == State::Crashed { "signal: 4 (SIGILL)".to_owned() } else { String::new() },
+    };
+    let kernels = kernels(&weights);
+    let variants = kernels.iter().zip(states).map(variant).collect::<Vec<_>>();
+    sandbox.file().beside().merge(&variants, Duration::from_secs(9)).unwrap();
+    let text = sandbox.done(&["cache", "show"]);
+    let found = text.lines().filter_map(|line| line.strip_prefix("quarantined: ")).collect::<BTreeSet<_>>();
+    let wanted = [
+        format!("{}: its bits differ from the reference's", kernels[1].name),
+        format!("{}: crashed: signal: 4 (SIGILL)", kernels[2].name),
+    ];
+    assert_eq!(found, wanted.iter().map(String::as_str).collect());
+    let json = sandbox.json(&["cache", "show", "--json"]);
+    assert_eq!(json["quarantined"].as_array().unwrap().len(), 2);
 }
 
 #[test]
@@ -93,7 +118,7 @@ fn files_from_elsewhere_can_be_looked_at() {
     let text = sandbox.done(&["cache", "show", "--cache", &path]);
     assert!(text.ends_with("1 entries are torn or edited, and count for nothing\n"), "{text}");
 
-    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/defaults.toml");
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/demo.toml");
     assert!(sandbox.refused(&["cache", "show", "--cache", model]).contains("is no cache of the tuner"));
     assert!(sandbox.refused(&["cache", "show", "--cache", &sandbox.path("none")]).contains("cannot be read"));
     fs::write(&path, "schema = 999\nenvironment = 'x'\n").unwrap();
@@ -310,7 +335,7 @@ fn doctor_tells_which_processor_card_is_gone_by() {
     let card = |name: &str| {
         let args = ["doctor", "--budget", "0", "--json"];
         let output =
-            program::quantloom().args(args).env("QUANTLOOM_CACHE", Sandbox::new().cache()).env(VARIABLE, name).output();
+            support::quantloom().args(args).env("QUANTLOOM_CACHE", Sandbox::new().cache()).env(VARIABLE, name).output();
         let output = output.unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         finding(&serde_json::from_slice(&output.stdout).unwrap(), "processor card")

@@ -9,7 +9,7 @@ use quantloom::tune::{Entry, Key, Time};
 
 use super::limits::Limits;
 use super::numbers::median;
-use crate::cli::limit::work;
+use crate::limit::work;
 
 /// All of a page.
 #[derive(Debug)]

@@ -2,9 +2,8 @@
 
 mod chromium;
 mod looks;
-#[allow(dead_code, reason = "not every test asks whether it is emulated")]
-#[path = "../support/program.rs"]
-mod program;
+#[path = "../support/mod.rs"]
+mod shared;
 mod support;
 
 use std::fs;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use quantloom::gguf::BlockShape;
+use quantloom::kernels::abi::PANEL_ROWS;
 use quantloom::registry::{self, Format, Isa, Numerics, Packed, kernel_isa, kernels};
-use quantloom_kernels::abi::PANEL_ROWS;
 use serde_json::{Value as Json, json};
 
 use super::Failure;
