@@ -61,8 +61,8 @@ fn spills(mnemonic: &str, word: u32) -> bool {
 pub const SPILLS: [(&str, usize); 6] = [
     ("gemm.int8.neon-i8mm.r16c2", 5),
     ("gemm.int8.neon-i8mm.r16c4", 1),
-    ("gemm.int8.neon.r16c3", 33),
+    ("gemm.int8.neon.r16c3", 34),
     ("gemv.exact.neon.r16c1", 12),
     ("gemv.int8.neon.r16c1", 6),
-    ("panel.int8.neon.r16c3", 36),
+    ("panel.int8.neon.r16c3", 38),
 ];

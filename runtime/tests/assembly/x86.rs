@@ -63,7 +63,7 @@ pub const SPILLS: [(&str, usize); 17] = [
     ("gemm.int8.avxvnni.r16c4", 13),
     ("gemv.exact.avx2.r16c1", 7),
     ("gemv.int8.avx2.r32c1", 9),
-    ("gemv.int8.avx512.r64c1", 4),
+    ("gemv.int8.avx512.r64c1", 6),
     ("gemv.int8.avx512vnni.r64c1", 14),
     ("gemv.int8.avxvnni.r32c1", 6),
     ("panel.exact.avx2.r16c6", 3),
