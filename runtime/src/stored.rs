@@ -5,6 +5,7 @@ use std::ops::Range;
 pub use quantloom_kernels::stored::{Axis, Index, Spec, Storage, Tensor};
 
 use crate::error::{Error, Result};
+use crate::machine::StandardFloats;
 use crate::registry::Format;
 
 /// N rows of K weights as they are stored: rows of blocks, or separate tensors.
@@ -86,6 +87,7 @@ impl<'a> Stored<'a> {
         if out.len() != wanted {
             return Err(Error::Shape { what: "the decoded weights", unit: "values", found: out.len(), wanted });
         }
+        let _floats = StandardFloats::set();
         if self.k > 0 {
             for (row, out) in rows.zip(out.chunks_exact_mut(self.k)) {
                 (self.format.decode)(&self.tensors, row, out);

@@ -36,6 +36,7 @@ use std::sync::{Mutex, PoisonError};
 use quantloom_spec::model::{self, Number, Storage};
 
 use crate::error::{Error, Result};
+use crate::machine::StandardFloats;
 use crate::pool::Pool;
 use crate::registry::{self, Format};
 use chain::Chain;
@@ -133,6 +134,7 @@ impl Encoder {
             return Err(self.refusal("its parts are separate tensors, not rows of blocks"));
         };
         self.check(weights, k, importance)?;
+        let _floats = StandardFloats::set();
         let column_weights = importance.map(normal);
         let (length, unit_bytes) = rows.unit(k);
         let mut bytes = vec![0; weights.len() / length * unit_bytes];
@@ -177,6 +179,7 @@ impl Encoder {
             let wanted = n.saturating_mul(k);
             return Err(Error::Shape { what: "the weights", unit: "values", found: weights.len(), wanted });
         }
+        let _floats = StandardFloats::set();
         let column_weights = importance.map(normal);
         let filling = tensors.empty(n, k)?;
         let at_once = AT_ONCE.div_ceil(k);

@@ -6,6 +6,7 @@ mod arm;
 mod caches;
 pub mod ceilings;
 mod cores;
+mod floats;
 mod identity;
 mod memory;
 #[cfg(any(test, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
@@ -18,6 +19,7 @@ mod x86;
 
 pub use caches::Caches;
 pub use ceilings::Ceilings;
+pub(crate) use floats::StandardFloats;
 
 use std::num::NonZero;
 use std::thread;

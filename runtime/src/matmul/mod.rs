@@ -10,6 +10,7 @@ pub(crate) mod tiles;
 use std::fmt;
 
 use crate::error::{Error, Result};
+use crate::machine::StandardFloats;
 use crate::pool::Pool;
 use crate::registry::{self, Format, Isa, Numerics};
 use crate::weights::Weights;
@@ -112,6 +113,7 @@ pub struct Used {
 /// [`Error::Batch`] or [`Error::Shape`] if `x` or `y` has another size, [`Error::NoClass`] or [`Error::NoKernel`] if
 /// nothing on this processor does what was asked, [`Error::NotFinite`] if an activation cannot be quantised, [`Error::OutOfMemory`], [`Error::Setting`] as [`select`].
 pub fn matmul(weights: &Weights, x: &[f32], batch: usize, y: &mut [f32], request: &Request, pool: &Pool) -> Result<Used> {
+    let _floats = StandardFloats::set();
     let (n, k) = (weights.n(), weights.k());
     if batch.checked_mul(k) != Some(x.len()) {
         return Err(Error::Batch { found: x.len(), batch, k });

@@ -9,6 +9,10 @@
 //! that other threads are running at that moment. So a worker that is late, asleep or preempted costs its help and nothing else.
 //! Idle threads spin for at most 20 µs and then park: a busy process on the same core is not held up.
 //!
+//! # Floating-point mode
+//!
+//! Chunks run in the mode that Rust assumes on every thread, the caller's own included, which then has its own again.
+//!
 //! # Nesting
 //!
 //! A chunk may call `run` again, on the same pool or another, and any number of threads may call it at once. This cannot
@@ -16,7 +20,6 @@
 //! of that job; whoever runs one of those can in turn wait only for a job that is newer still. A chain of waits leads to ever
 //! newer jobs, so it never closes into a ring.
 
-mod float;
 mod job;
 mod queue;
 mod spin;
@@ -29,6 +32,8 @@ use std::thread::{self, JoinHandle};
 
 use job::Job;
 use queue::Queue;
+
+use crate::machine::StandardFloats;
 
 /// A set of worker threads that help their callers with loops. Dropping it joins them.
 pub struct Pool {
@@ -74,6 +79,7 @@ impl Pool {
     /// # Panics
     /// If `body` panics, as [`Pool::run`] does.
     pub fn run_limited<F: Fn(usize) + Sync>(&self, threads: usize, chunks: usize, body: F) {
+        let _floats = StandardFloats::set();
         let helpers = threads.min(self.threads()).min(chunks).saturating_sub(1);
         if helpers == 0 {
             (0..chunks).for_each(body);
@@ -87,7 +93,7 @@ impl Pool {
 fn spawn(number: usize, queue: &Arc<Queue>) -> io::Result<JoinHandle<()>> {
     let queue = Arc::clone(queue);
     thread::Builder::new().name(format!("quantloom-{number}")).spawn(move || {
-        float::reset();
+        let _floats = StandardFloats::set();
         queue.serve();
     })
 }
