@@ -1,4 +1,5 @@
-//! Files as other programs write them and as they come to harm: texts that are no texts, counts that no file can hold.
+//! Files as other programs write them and as they come to harm: texts that are no texts, counts that no file can hold, importance
+//! matrices of every shape.
 
 mod support;
 
@@ -7,6 +8,7 @@ use std::path::PathBuf;
 
 use quantloom::Error;
 use quantloom::gguf::{Array, Gguf, GgufWriter, Value};
+use quantloom::imatrix::Imatrix;
 use support::{Writer, array, string, value};
 use tempfile::TempDir;
 
@@ -74,4 +76,39 @@ fn counts_are_bounded_whatever_the_size_of_the_file() {
     let long = string(&"k".repeat(65_536));
     let refused = message(open(Writer::default().entry(std::str::from_utf8(&long[8..]).unwrap(), value::U8, &[0])));
     assert!(refused.contains("a name of 65536 bytes, more than 65535"), "{refused}");
+}
+
+/// An importance matrix of 2 stacked matrices of 3 columns.
+fn importance(tensors: &[(&str, &[u64], &[f32])]) -> Result<Vec<f32>, Error> {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("imatrix.gguf");
+    let add = |file: Writer, (name, dims, data): &(&str, &[u64], &[f32])| file.floats(name, dims, data);
+    fs::write(&path, tensors.iter().fold(Writer::default(), add).build()).unwrap();
+    let imatrix = Imatrix::open(&path)?;
+    assert!(imatrix.has("w") && !imatrix.has("v") && imatrix.names().eq(["w"]));
+    imatrix.importance("w", 3, 2).map(Option::unwrap)
+}
+
+#[test]
+fn stacked_matrices_may_share_a_count() {
+    let sums = [2.0, 4.0, 6.0, 8.0, 10.0, 12.0];
+    let shared = importance(&[("w.in_sum2", &[6, 1], &sums), ("w.counts", &[1, 1], &[2.0])]).unwrap();
+    assert_eq!(shared, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+    let own = importance(&[("w.in_sum2", &[3, 2], &sums), ("w.counts", &[1, 2], &[2.0, 4.0])]).unwrap();
+    assert_eq!(own, [1.0, 2.0, 3.0, 2.0, 2.5, 3.0]);
+    let three = importance(&[("w.in_sum2", &[3, 2], &sums), ("w.counts", &[1, 3], &[2.0; 3])]);
+    assert!(message(three).contains("6 sums and 3 counts for \"w\", which has 2 matrices of 3 columns"));
+}
+
+#[test]
+fn sums_and_counts_go_together() {
+    let sums: (&str, &[u64], &[f32]) = ("w.in_sum2", &[6, 1], &[1.0; 6]);
+    assert!(message(importance(&[sums])).contains("\"w.in_sum2\" is there and \"w.counts\" is not; make the file anew"));
+    assert!(
+        message(importance(&[sums, ("w.counts", &[1], &[1.0]), ("v.counts", &[1], &[1.0])])).contains("\"v.in_sum2\" is not")
+    );
+    for count in [f32::NAN, f32::INFINITY, -1.0] {
+        let wrong = message(importance(&[sums, ("w.counts", &[1], &[count])]));
+        assert!(wrong.contains(&format!("\"w\" has a count of {count}; make the file anew")), "{wrong}");
+    }
 }

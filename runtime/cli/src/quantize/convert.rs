@@ -65,9 +65,8 @@ impl<'c> Converter<'c> {
         let k = tensor.k();
         // Each of the matrices that are stacked in a tensor has importances of its own.
         let rows = tensor.dims.get(1).map_or(1, |rows| *rows as usize);
-        let stacked = tensor.rows().checked_div(rows).unwrap_or(0);
         let importance = match self.imatrix {
-            Some(imatrix) => imatrix.importance(&tensor.name, k, stacked)?,
+            Some(imatrix) => imatrix.importance(&tensor.name, k, step.stacked())?,
             None => None,
         };
         let row_bytes = from.header + k / from.weights * from.bytes;

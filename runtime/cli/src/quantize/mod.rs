@@ -1,6 +1,7 @@
 //! `quantloom quantize`: a model in other formats.
 
 mod convert;
+mod importance;
 mod plan;
 mod show;
 
@@ -102,6 +103,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let recipe = choose(&recipes, args)?;
     let imatrix = args.imatrix.as_ref().map(Imatrix::open).transpose()?;
     let steps = plan(file, &recipe, imatrix.is_some(), args.allow_requantize)?;
+    if let Some(imatrix) = &imatrix {
+        importance::check(imatrix, &steps)?;
+    }
 
     let tensors = steps.iter().map(|step| NewTensor {
         name: step.tensor.name.clone(),
