@@ -1,5 +1,5 @@
-//! Files as other programs write them and as they come to harm: texts that are no texts, counts that no file can hold, importance
-//! matrices of every shape.
+//! Files as other programs write them and as they come to harm: tensors in each other's bytes, types that no
+//! card describes, texts that are no texts, counts that no file can hold, importance matrices of every shape.
 
 mod support;
 
@@ -7,10 +7,21 @@ use std::fs::{self, File};
 use std::path::PathBuf;
 
 use quantloom::Error;
-use quantloom::gguf::{Array, Gguf, GgufWriter, Value};
+use quantloom::gguf::{Array, BlockShape, Gguf, GgufWriter, NewTensor, Value};
 use quantloom::imatrix::Imatrix;
-use support::{Writer, array, string, value};
+use quantloom::measure::synthetic;
+use quantloom::model::{Kind, Model};
+use quantloom::pool::Pool;
+use quantloom::recipes::{Recipes, Target};
+use quantloom::registry;
+use quantloom::weights::Layout;
+use support::{Writer, array, kind, string, value};
 use tempfile::TempDir;
+
+/// Type numbers of ggml.
+const I32: u32 = 26;
+const F64: u32 = 28;
+const GIVEN_UP: u32 = 31;
 
 fn open(file: Writer) -> Result<Gguf, Error> {
     Gguf::from_bytes("file.gguf", file.build())
@@ -23,6 +34,50 @@ fn message<T>(refused: Result<T, Error>) -> String {
     message
 }
 
+fn floats(file: &Gguf, name: &str) -> Vec<f32> {
+    let bytes = file.bytes(file.tensor(name).unwrap(), BlockShape::F32).unwrap();
+    bytes.as_chunks().0.iter().copied().map(f32::from_le_bytes).collect()
+}
+
+/// Bytes of a 4-bit matrix of 20 rows of 64 weights.
+fn blocks() -> Vec<u8> {
+    synthetic(registry::format_by_gguf(kind::Q4_0).unwrap(), 20, 64).unwrap()
+}
+
+#[test]
+fn a_tensor_that_reaches_into_the_next_is_refused() {
+    let refused =
+        message(open(Writer::default().tensor("a", &[64, 20], kind::Q4_0, &blocks()[..704]).floats("b", &[64], &[0.0; 64])));
+    assert_eq!(
+        refused,
+        "file.gguf: tensor \"a\": its 720 bytes from byte 128 on (type number 2) reach into tensor \"b\", which starts 704 bytes on, at \
+         byte 832; the file is damaged, or to the program that wrote it the type number means another format; fetch it again, or make it \
+         anew from the original model"
+    );
+    // Whatever the order in which they are listed, and whatever the type of the one that is reached into.
+    let listed = |kind: u32| Writer::default().listed("b", &[1], kind, 32).tensor("a", &[16], 0, &[0; 64]);
+    assert!(
+        message(open(listed(kind::NONE)))
+            .contains("\"a\": its 64 bytes from byte 96 on (type number 0) reach into tensor \"b\"")
+    );
+    let same = Writer::default().floats("a", &[8], &[0.0; 8]).listed("b", &[8], 0, 0);
+    assert!(message(open(same)).contains("tensor \"a\": it starts at byte 96, where tensor \"b\" starts too"));
+}
+
+#[test]
+fn a_tensor_that_reaches_past_the_end_is_refused_at_once() {
+    let short = Writer::default().tensor("a", &[64, 20], kind::Q4_0, &blocks()[..719]);
+    assert!(
+        message(open(short)).ends_with("720 bytes from byte 96 on, but the file ends at 815; it was cut short: fetch it again")
+    );
+}
+
+#[test]
+fn tensors_without_bytes_lie_nowhere() {
+    let file = Writer::default().listed("none", &[0, 4], 0, 0).floats("a", &[2], &[1.0, 2.0]).listed("no", &[0], 0, 0);
+    assert_eq!(floats(&open(file).unwrap(), "a"), [1.0, 2.0]);
+}
+
 #[test]
 fn an_alignment_that_no_machine_has_is_neither_read_nor_written() {
     for (alignment, fits) in [(8_u32, true), (1 << 21, true), (1 << 22, false), (1 << 31, false)] {
@@ -32,6 +87,53 @@ fn an_alignment_that_no_machine_has_is_neither_read_nor_written() {
         let metadata = [("general.alignment".to_owned(), Value::U32(alignment))];
         assert_eq!(GgufWriter::create(folder.path().join("new"), &metadata, &[]).is_ok(), fits, "{alignment}");
     }
+}
+
+/// A matrix among tensors that hold no weights.
+fn mixed() -> Writer {
+    Writer::default()
+        .tensor("position_ids", &[16], I32, &[7; 64])
+        .tensor("table.weight", &[3, 2], F64, &[9; 48])
+        .tensor("one", &[64, 20], kind::Q4_0, &blocks())
+        .tensor("old.weight", &[64, 1], GIVEN_UP, &[5; 36])
+}
+
+#[test]
+fn tensors_without_weights_leave_the_others_usable() {
+    let model = Model::new(open(mixed()).unwrap()).unwrap();
+    let tensor = |name: &str| model.file().tensor(name).unwrap();
+    assert!(matches!(model.kind(tensor("position_ids")).unwrap(), Kind::Items(items) if items.name == "I32"));
+    assert_eq!(["position_ids", "table.weight", "one"].map(|name| model.bytes(tensor(name)).unwrap()), [64, 48, 720]);
+    let matrices = model.matrices(Layout::Packed, Pool::global()).unwrap();
+    assert_eq!(matrices.iter().map(|matrix| matrix.name.as_str()).collect::<Vec<_>>(), ["one"]);
+
+    let weights = |name| message(model.weights(tensor(name), Layout::Packed, Pool::global()));
+    assert!(
+        weights("table.weight")
+            .ends_with("tensor \"table.weight\" has items of F64, which are not weights; name a tensor of weights")
+    );
+    let gone = weights("old.weight");
+    assert!(gone.ends_with("is Q4_0_4_4 (type number 31), which ggml gave up; fetch the Q4_0 file of the model"), "{gone}");
+
+    let targets = Recipes::shipped().unwrap().pure("Q8_0").unwrap().assign(model.file(), false).unwrap();
+    assert!(matches!(targets[..2], [Target::Keep, Target::Keep]), "{targets:?}");
+}
+
+#[test]
+fn tensors_without_weights_are_in_packed_copies() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("packed");
+    let packing = Model::new(open(mixed()).unwrap()).unwrap().pack(&path, Pool::global(), &mut |_| {}).unwrap();
+    assert_eq!((packing.packed, packing.copied), (1, 3));
+    let copy = Model::open(&path).unwrap();
+    let bytes = |name: &str, count: usize| {
+        let shape = BlockShape { header: 0, weights: 1, bytes: 1 };
+        let tensor = copy.file().tensor(name).unwrap();
+        copy.file().bytes(tensor, shape).unwrap()[..count].to_vec()
+    };
+    assert_eq!((bytes("position_ids", 16), bytes("old.weight", 36)), (vec![7; 16], vec![5; 36]));
+    assert_eq!(copy.file().tensor("table.weight").unwrap().kind, F64);
+    assert_eq!(copy.matrices(Layout::Packed, Pool::global()).unwrap().len(), 1);
 }
 
 #[test]
@@ -111,4 +213,24 @@ fn sums_and_counts_go_together() {
         let wrong = message(importance(&[sums, ("w.counts", &[1], &[count])]));
         assert!(wrong.contains(&format!("\"w\" has a count of {count}; make the file anew")), "{wrong}");
     }
+}
+
+#[test]
+fn a_packed_copy_names_each_format_once() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("packed");
+    Model::new(open(Writer::default().tensor("one", &[64, 20], kind::Q4_0, &blocks())).unwrap())
+        .and_then(|model| model.pack(&path, Pool::global(), &mut |_| {}))
+        .unwrap();
+    let mut metadata = Gguf::open(&path).unwrap().metadata().to_vec();
+    for (_, value) in &mut metadata {
+        match value {
+            Value::Array(Array::String(names)) => names.push(names[0].to_lowercase()),
+            Value::Array(Array::U64(layouts)) => layouts.push(layouts[0]),
+            _ => {}
+        }
+    }
+    let none: [NewTensor; 0] = [];
+    GgufWriter::create(&path, &metadata, &none).unwrap().finish().unwrap();
+    assert!(message(Model::open(&path)).contains("quantloom.packed.formats lists \"q4_0\" twice"));
 }

@@ -5,8 +5,14 @@ mod support;
 use std::fs;
 use std::path::Path;
 
-use support::Writer;
+use quantloom::gguf::{BlockShape, Gguf, Items};
+use quantloom::measure::synthetic;
+use quantloom::registry;
 use support::sandbox::Sandbox;
+use support::{Writer, array, kind, string, value};
+
+const I32: u32 = 26;
+const GIVEN_UP: u32 = 31;
 
 fn noise(count: usize) -> Vec<f32> {
     (0..count).map(|at| ((at * at) as f32 * 0.37).sin() * 0.1).collect()
@@ -14,6 +20,64 @@ fn noise(count: usize) -> Vec<f32> {
 
 fn write(path: &str, file: Writer) {
     fs::write(Path::new(path), file.build()).unwrap();
+}
+
+#[test]
+fn tensors_and_texts_that_nothing_reads_are_copied() {
+    let sandbox = Sandbox::new();
+    let [input, output] = ["in.gguf", "out.gguf"].map(|name| sandbox.path(name));
+    let ids = (0..16_i32).flat_map(i32::to_le_bytes).collect::<Vec<_>>();
+    let tokens = [string("ok"), vec![1, 0, 0, 0, 0, 0, 0, 0, 0xe9]].concat();
+    let file = Writer::default()
+        .text("general.architecture", "llama")
+        .entry("tokens", value::ARRAY, &array(value::STRING, 2, &tokens))
+        .floats("blk.0.attn_q.weight", &[256, 8], &noise(2048))
+        .tensor("position_ids", &[16], I32, &ids);
+    write(&input, file);
+    sandbox.done(&["quantize", &input, "--to", "Q8_0", "-o", &output]);
+    let copy = Gguf::open(&output).unwrap();
+    let tensor = copy.tensor("position_ids").unwrap();
+    assert_eq!((tensor.kind, copy.bytes(tensor, Items::of(I32).unwrap().shape()).unwrap()), (I32, &ids[..]));
+    assert_eq!(copy.tensor("blk.0.attn_q.weight").unwrap().kind, kind::Q8_0);
+    assert_eq!(copy.value("tokens"), Gguf::open(&input).unwrap().value("tokens"));
+
+    let text = sandbox.done(&["inspect", &output]);
+    assert!(text.contains(r#"2 values: "ok", "\xe9""#), "{text}");
+    assert!(text.contains("position_ids         I32"), "{text}");
+    let refused = sandbox.refused(&["decode", &output, "position_ids", "-o", &sandbox.path("x")]);
+    assert!(
+        refused.contains("\"position_ids\" has items of I32, which are not weights; name a tensor of weights"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn a_type_that_was_given_up_is_named() {
+    let sandbox = Sandbox::new();
+    let [input, output] = ["in.gguf", "out"].map(|name| sandbox.path(name));
+    let format = registry::format_by_gguf(kind::Q4_0).unwrap();
+    let blocks = synthetic(format, 20, 64).unwrap();
+    write(&input, Writer::default().tensor("old", &[32, 2], GIVEN_UP, &[0; 36]).tensor("new", &[64, 20], kind::Q4_0, &blocks));
+    let text = sandbox.done(&["inspect", &input]);
+    assert!(text.contains("Q4_0_4_4, given up") && text.contains("720"), "{text}");
+    for arguments in [&["decode", &input, "old"][..], &["quantize", &input, "--to", "Q8_0", "--allow-requantize"]] {
+        let refused = sandbox.refused(&[arguments, &["-o", &output]].concat());
+        assert!(
+            refused.contains("tensor \"old\" is Q4_0_4_4 (type number 31), which ggml gave up; fetch the Q4_0 file"),
+            "{refused}"
+        );
+    }
+    for arguments in [&["pack", &input, "-o", &output][..], &["tune", &input, "--budget", "0"]] {
+        let run = sandbox.run(arguments);
+        let told = String::from_utf8(run.stderr).unwrap();
+        assert!(run.status.success() && told.contains("warning: ") && told.contains("tensor \"old\" is Q4_0_4_4"), "{told}");
+    }
+    sandbox.done(&["decode", &input, "new", "-o", &output]);
+    let mut wanted = vec![0.0; 20 * 64];
+    let file = Gguf::open(&input).unwrap();
+    let bytes = file.bytes(file.tensor("new").unwrap(), BlockShape::of(format).unwrap()).unwrap();
+    quantloom::decode(format, 20, 64, bytes, &mut wanted).unwrap();
+    assert_eq!(fs::read(&output).unwrap(), wanted.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>());
 }
 
 #[test]

@@ -113,7 +113,7 @@ fn tensors(from: &mut Cursor, count: usize, alignment: u64) -> Result<Vec<Tensor
         let dims = dims(from).map_err(within)?;
         let kind = from.u32().map_err(within)?;
         let offset = offset(from, alignment).map_err(within)?;
-        tensors.push(TensorInfo { name: name.to_owned(), dims, kind, offset });
+        tensors.push(TensorInfo { name: name.to_owned(), dims, kind, offset, part: 0 });
     }
     Ok(tensors)
 }

@@ -9,7 +9,7 @@ use quantloom::imatrix::Imatrix;
 use quantloom::pool::Pool;
 use quantloom::{Error, Result};
 
-use super::super::stored::Stored;
+use super::super::stored::{Stored, not_weights};
 use super::plan::Step;
 
 /// Weights that are converted at a time, about.
@@ -93,6 +93,7 @@ impl<'c> Converter<'c> {
     fn encode(&mut self, to: Stored, x: &[f32], k: usize, importance: Option<&[f32]>) -> Result<Vec<u8>> {
         match to {
             Stored::Plain => Ok(x.iter().flat_map(|x| x.to_le_bytes()).collect()),
+            Stored::Items(items) => Err(not_weights(items)),
             Stored::Blocks(format, _) => {
                 let encoder = match self.encoders.entry(format.name) {
                     Entry::Occupied(known) => known.into_mut(),
