@@ -1,4 +1,4 @@
-//! Files as other programs write them and as they come to harm: tensors in each other's bytes, types that no
+//! Files as other programs write them and as they come to harm: tensors in each other's bytes, models in several files, types that no
 //! card describes, texts that are no texts, counts that no file can hold, importance matrices of every shape.
 
 mod support;
@@ -87,6 +87,100 @@ fn an_alignment_that_no_machine_has_is_neither_read_nor_written() {
         let metadata = [("general.alignment".to_owned(), Value::U32(alignment))];
         assert_eq!(GgufWriter::create(folder.path().join("new"), &metadata, &[]).is_ok(), fits, "{alignment}");
     }
+}
+
+/// A folder with the files of a model of `count` files: each has one tensor of 16 numbers, all of them its place.
+fn split(count: u16, name: impl Fn(u16) -> String) -> TempDir {
+    let folder = TempDir::new().unwrap();
+    for place in 0..count {
+        let first = |file: Writer| if place == 0 { file.text("general.architecture", "llama") } else { file };
+        let file = first(Writer::default())
+            .entry("split.no", 2, &place.to_le_bytes())
+            .entry("split.count", 2, &count.to_le_bytes())
+            .entry("split.tensors.count", 5, &i32::from(count).to_le_bytes())
+            .floats(&format!("t{place}"), &[16], &[f32::from(place); 16]);
+        fs::write(folder.path().join(name(place)), file.build()).unwrap();
+    }
+    folder
+}
+
+fn usual(place: u16) -> String {
+    format!("m-{:05}-of-00003.gguf", place + 1)
+}
+
+#[test]
+fn the_files_of_a_model_are_one_model() {
+    let folder = split(3, usual);
+    for named in 0..3 {
+        let file = Gguf::open(folder.path().join(usual(named))).unwrap();
+        assert_eq!(file.tensors().iter().map(|tensor| tensor.name.as_str()).collect::<Vec<_>>(), ["t0", "t1", "t2"]);
+        for place in 0..3_u16 {
+            assert_eq!(floats(&file, &format!("t{place}")), [f32::from(place); 16]);
+        }
+        assert_eq!(file.metadata(), [("general.architecture".to_owned(), Value::String("llama".to_owned()))]);
+        assert_eq!(file.paths().collect::<Vec<_>>(), (0..3).map(|place| folder.path().join(usual(place))).collect::<Vec<_>>());
+        assert!(file.path().ends_with(usual(named)));
+    }
+}
+
+#[test]
+fn files_that_are_not_all_of_a_model_are_refused() {
+    let folder = split(3, usual);
+    let path = |place| folder.path().join(usual(place));
+    let refused = |place| message(Gguf::open(path(place)));
+    let bytes = fs::read(path(0)).unwrap();
+    assert!(message(Gguf::from_bytes("x", bytes.clone())).contains("file 1 of the 3 that the model was split into"));
+
+    // A part under the name of another, and one of another model.
+    fs::copy(path(1), path(2)).unwrap();
+    let twice = refused(0);
+    assert!(
+        twice.contains("00003-of-00003.gguf: it is file 2 of the 3") && twice.contains("its name says file 3 of 3"),
+        "{twice}"
+    );
+    fs::write(path(2), Writer::default().build()).unwrap();
+    assert!(refused(0).contains("it is a whole model, but its name says file 3 of 3"));
+    fs::remove_file(path(2)).unwrap();
+    let missing = refused(1);
+    assert!(missing.contains("it is file 2 of the 3"), "{missing}");
+    assert!(missing.contains("\"m-00003-of-00003.gguf\" missing beside it: fetch what is missing, or merge"), "{missing}");
+
+    let other = folder.path().join("other.gguf");
+    fs::write(&other, bytes).unwrap();
+    assert!(
+        message(Gguf::open(other)).contains("it is not called NAME-00001-of-00003.gguf, so that the others cannot be found")
+    );
+}
+
+#[test]
+fn a_tensor_is_in_one_of_the_files() {
+    let folder = split(3, usual);
+    let part = |tensors: i32| {
+        Writer::default().entry("split.no", 2, &2_u16.to_le_bytes()).entry("split.count", 2, &3_u16.to_le_bytes()).entry(
+            "split.tensors.count",
+            5,
+            &tensors.to_le_bytes(),
+        )
+    };
+    let with = |last: Writer| {
+        fs::write(folder.path().join(usual(2)), last.build()).unwrap();
+        message(Gguf::open(folder.path().join(usual(0))))
+    };
+    assert!(with(part(3)).contains("2 tensors, but the model has 3 (split.tensors.count)"));
+    assert!(with(part(3).floats("t1", &[1], &[0.0])).contains("tensor \"t1\" is in two of the model's files"));
+    assert!(with(part(4).floats("t2", &[1], &[0.0])).contains("of the model that was opened; fetch that file again"));
+}
+
+#[test]
+fn a_model_in_one_file_may_say_so() {
+    let one = |tensors: i32| {
+        Writer::default()
+            .entry("split.count", 2, &1_u16.to_le_bytes())
+            .entry("split.tensors.count", 5, &tensors.to_le_bytes())
+            .floats("a", &[1], &[0.5])
+    };
+    assert!(open(one(1)).unwrap().metadata().is_empty());
+    assert!(message(open(one(2))).contains("1 tensors, but the model has 2"));
 }
 
 /// A matrix among tensors that hold no weights.

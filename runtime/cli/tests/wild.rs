@@ -14,12 +14,69 @@ use support::{Writer, array, kind, string, value};
 const I32: u32 = 26;
 const GIVEN_UP: u32 = 31;
 
+/// Layers of the model.
+const LAYERS: usize = 8;
+
 fn noise(count: usize) -> Vec<f32> {
     (0..count).map(|at| ((at * at) as f32 * 0.37).sin() * 0.1).collect()
 }
 
+/// The tensors `which` of a model, after what `file` has.
+fn tensors(file: Writer, which: std::ops::Range<usize>) -> Writer {
+    let mut names = vec!["token_embd.weight".to_owned()];
+    names.extend((0..LAYERS).flat_map(|layer| ["attn_v", "ffn_down"].map(|what| format!("blk.{layer}.{what}.weight"))));
+    names.push("output.weight".to_owned());
+    names[which].iter().fold(file, |file, name| file.floats(name, &[256, 16], &noise(256 * 16)))
+}
+
+fn head() -> Writer {
+    Writer::default().text("general.architecture", "llama").entry(
+        "llama.block_count",
+        value::U32,
+        &(LAYERS as u32).to_le_bytes(),
+    )
+}
+
+fn part(file: Writer, number: u16) -> Writer {
+    file.entry("split.no", 2, &number.to_le_bytes()).entry("split.count", 2, &2_u16.to_le_bytes()).entry(
+        "split.tensors.count",
+        5,
+        &18_i32.to_le_bytes(),
+    )
+}
+
 fn write(path: &str, file: Writer) {
     fs::write(Path::new(path), file.build()).unwrap();
+}
+
+/// Which tensors become what depends on how many layers there are, and on whether there is an output.
+#[test]
+fn a_model_in_two_files_is_quantised_as_the_same_in_one() {
+    let sandbox = Sandbox::new();
+    let [whole, one, two] = ["whole.gguf", "s-00001-of-00002.gguf", "s-00002-of-00002.gguf"].map(|name| sandbox.path(name));
+    write(&whole, tensors(head(), 0..18));
+    write(&one, tensors(part(head(), 0), 0..9));
+    write(&two, tensors(part(Writer::default(), 1), 9..18));
+    let [from_one, from_two] = ["one.gguf", "two.gguf"].map(|name| sandbox.path(name));
+    sandbox.done(&["quantize", &whole, "--to", "Q4_K_M", "-o", &from_one]);
+    for named in [&one, &two] {
+        sandbox.done(&["quantize", named, "--to", "Q4_K_M", "-o", &from_two]);
+        assert!(fs::read(&from_one).unwrap() == fs::read(&from_two).unwrap());
+    }
+    assert!(sandbox.done(&["inspect", &one]).contains("2 files, GGUF version 3"));
+    assert_eq!(sandbox.json(&["inspect", &one, "--json"])["files"], serde_json::json!([one, two]));
+
+    // None of the files is an output.
+    let before = fs::read(&two).unwrap();
+    for command in [&["quantize", "--to", "Q4_K_M"][..], &["pack"], &["decode"]] {
+        let tensor = if command == ["decode"] { &["output.weight"][..] } else { &[] };
+        let refused = sandbox.refused(&[command, &[&one], tensor, &["-o", &two]].concat());
+        assert!(refused.contains("would overwrite the input"), "{refused}");
+    }
+    assert!(fs::read(&two).unwrap() == before);
+    fs::remove_file(&two).unwrap();
+    let refused = sandbox.refused(&["quantize", &one, "--to", "Q4_K_M", "-o", &from_two]);
+    assert!(refused.contains("\"s-00002-of-00002.gguf\" missing beside it"), "{refused}");
 }
 
 #[test]

@@ -15,6 +15,7 @@
 mod cursor;
 mod parse;
 mod places;
+mod split;
 mod tensor;
 mod types;
 mod value;
@@ -59,31 +60,47 @@ struct Part {
 }
 
 impl Gguf {
-    /// Opens and maps the file at `path`, which must not be overwritten while it is open.
+    /// Opens and maps the file at `path`, which must not be overwritten while it is open. If it is one of the files that a model was
+    /// split into, the others are opened with it, and all together are the model.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be read, [`Error::Gguf`] if it is not a GGUF file of version 2 or 3, or is damaged.
+    /// [`Error::Io`] if it cannot be read, [`Error::Gguf`] if it is not a GGUF file of version 2 or 3, is damaged, or one of several
+    /// of which not all are there.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let (part, contents) = Part::open(path)?;
-        Self::new(path.to_owned(), vec![part], contents)
+        match split::Split::of(&contents).map_err(|detail| wrong(path, detail))? {
+            None => Self::new(path.to_owned(), vec![part], contents),
+            Some(split) => {
+                let (parts, contents) = split.gather(part, contents)?;
+                Self::new(path.to_owned(), parts, contents)
+            }
+        }
     }
 
     /// Reads a file that is already in memory; errors call it `path`.
     ///
     /// # Errors
-    /// [`Error::Gguf`] as for [`Gguf::open`].
+    /// [`Error::Gguf`] as for [`Gguf::open`], and for one of several files.
     pub fn from_bytes(path: impl Into<PathBuf>, bytes: Vec<u8>) -> Result<Self> {
         let path = path.into();
         let (part, contents) = Part::new(path.clone(), Storage::Memory(bytes))?;
-        Self::new(path, vec![part], contents)
+        match split::Split::of(&contents).map_err(|detail| wrong(&path, detail))? {
+            None => Self::new(path, vec![part], contents),
+            Some(split) => Err(wrong(&path, split.alone())),
+        }
     }
 
     fn new(path: PathBuf, parts: Vec<Part>, contents: parse::Contents) -> Result<Self> {
-        let parse::Contents { version, metadata, tensors, alignment, .. } = contents;
+        let parse::Contents { version, mut metadata, tensors, alignment, .. } = contents;
+        split::forget(&mut metadata);
         let name = |&place: &usize| tensors[place].name.as_str();
         let mut by_name: Vec<usize> = (0..tensors.len()).collect();
         by_name.sort_unstable_by(|a, b| name(a).cmp(name(b)));
+        if let Some(pair) = by_name.windows(2).find(|pair| name(&pair[0]) == name(&pair[1])) {
+            let detail = format!("tensor {} is in two of the model's files; {}", quoted(name(&pair[0])), cursor::DAMAGED);
+            return Err(wrong(&path, detail));
+        }
         let file = Self { path, parts, version, alignment, metadata, tensors, by_name };
         file.check_places(|tensor| types::shape(tensor.kind).and_then(|shape| tensor.byte_len(shape)), |misplaced| {
             if misplaced.cut_short {
@@ -161,7 +178,7 @@ impl Gguf {
         self.parts.iter().map(|part| part.storage.len()).sum()
     }
 
-    /// Keys and values in file order. No key is there twice.
+    /// Keys and values in file order. No key is there twice, and none says how the model was split.
     #[must_use]
     pub fn metadata(&self) -> &[(String, Value)] {
         &self.metadata

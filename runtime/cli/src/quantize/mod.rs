@@ -83,7 +83,8 @@ fn after_help() -> String {
         "NAME is a recipe for whole models:
 {}
 or a format that `quantloom formats` lists, which then all matrices get. Tensors of one axis stay f32, those of
-integers and doubles stay as they are, all metadata is kept, and the output appears only when it is complete.
+integers and doubles stay as they are, all metadata is kept, and the output appears only when it is complete. Of a model
+in several files, name one: the output is one file.
 
 Example: quantloom quantize model-f16.gguf --to NAME -o model.gguf",
         lines.join("\n")
