@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::gguf::{GivenUp, Items};
+
 /// A result of this library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -48,12 +50,8 @@ pub enum Error {
         hint: String,
     },
 
-    /// A tensor is stored in a format without a card.
-    #[error(
-        "{}: tensor {} has type number {kind}, which no card describes; `quantloom formats` lists the ones that exist",
-        path.display(),
-        quoted(tensor)
-    )]
+    /// A tensor is stored in a format without a card, or does not hold weights.
+    #[error("{}: tensor {} {}", path.display(), quoted(tensor), unknown_type(*kind))]
     UnknownTensorType {
         /// The file.
         path: PathBuf,
@@ -264,6 +262,15 @@ impl Error {
     pub fn io(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         |cause| Self::Io { path, cause }
+    }
+}
+
+/// What there is to say of a tensor with a type number that no card describes.
+fn unknown_type(kind: u32) -> String {
+    match (GivenUp::of(kind), Items::of(kind)) {
+        (Some(GivenUp { name, remedy, .. }), _) => format!("is {name} (type number {kind}), which ggml gave up; {remedy}"),
+        (_, Some(items)) => format!("has items of {}, which are not weights; name a tensor of weights", items.name),
+        _ => format!("has type number {kind}, which no card describes; convert it to a format that `quantloom formats` lists"),
     }
 }
 

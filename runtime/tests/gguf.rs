@@ -123,7 +123,6 @@ fn wrong_metadata_is_refused() {
     contains(entry(13, &[0; 8]), "type 13");
     contains(entry(value::BOOL, &[2]), "truth value of 2");
     contains(entry(value::STRING, &u64::MAX.to_le_bytes()), "room for");
-    contains(entry(value::STRING, &[2, 0, 0, 0, 0, 0, 0, 0, b'a', 0xff]), "not UTF-8");
     contains(entry(value::ARRAY, &array(12, 1 << 61, &[])), "room for");
     contains(entry(value::ARRAY, &array(99, 0, &[])), "type 99");
     let nested = (0..8).fold(array(value::U8, 0, &[]), |inner, _| array(value::ARRAY, 1, &inner));
@@ -138,7 +137,7 @@ fn a_wrong_alignment_is_refused() {
         let bytes = alignment.to_le_bytes();
         refused(Writer::default().entry("general.alignment", value::U32, &bytes))
     };
-    for alignment in [0, 1, 4, 24, 33] {
+    for alignment in [0, 1, 4, 24, 33, 1 << 31] {
         assert!(refused(alignment).contains("power of two"), "{alignment}");
     }
     let text = Writer::default().text("general.alignment", "32");
@@ -160,7 +159,7 @@ fn wrong_tensors_are_refused() {
 
 #[test]
 fn bytes_that_are_not_there_are_refused() {
-    let file = Writer::default().listed("large", &[32, 1 << 30], kind::Q8_0, 0).build();
+    let file = Writer::default().listed("large", &[32, 1 << 30], kind::NONE, 0).build();
     let file = open(file).unwrap();
     let large = file.tensor("large").unwrap();
     let message = |shape| file.bytes(large, shape).unwrap_err().to_string();

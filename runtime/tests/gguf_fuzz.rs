@@ -6,7 +6,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use proptest::prelude::*;
-use quantloom::gguf::{BlockShape, Gguf};
+use quantloom::gguf::{BlockShape, Gguf, Items};
 use support::{Writer, array, sample, string, value};
 
 /// Memory that the reader may hold at once: so many times the file, and some for messages.
@@ -69,6 +69,8 @@ fn exercise(bytes: Vec<u8>) {
 
 /// Exercises a file and measures.
 fn check(bytes: Vec<u8>) {
+    // What is read once for all files is not of this one.
+    assert!(Items::of(0).is_none());
     let limit = MULTIPLE * bytes.len() + MESSAGES;
     let peak = peak(|| exercise(bytes));
     assert!(peak <= limit, "held {peak} bytes, more than {limit}");

@@ -122,14 +122,30 @@ fn copies_for_other_builds_are_refused() {
     assert!(replaced(b"quantloom.packed.layouts", b"quantloom.packed.layoutz").contains("pack the model again"));
 }
 
-#[test]
-fn tensors_within_each_other_are_refused() {
-    let mut bytes = small_copy();
+/// Moves the tensor `two` of a packed copy.
+fn moved(mut copy: Vec<u8>, offset: u64) -> Vec<u8> {
     // After the name come the axes, the type, and then the offset.
     let name = [&3_u64.to_le_bytes()[..], b"two"].concat();
-    let at = bytes.windows(name.len()).position(|window| window == name).unwrap() + name.len() + 4 + 2 * 8 + 4;
-    bytes[at..at + 8].fill(0);
-    assert!(exercise(bytes).unwrap_err().contains("it lies in another tensor"));
+    let at = copy.windows(name.len()).position(|window| window == name).unwrap() + name.len() + 4 + 2 * 8 + 4;
+    copy[at..at + 8].copy_from_slice(&offset.to_le_bytes());
+    copy
+}
+
+#[test]
+fn tensors_within_each_other_are_refused() {
+    let same = exercise(moved(small_copy(), 0)).unwrap_err();
+    assert!(same.contains("where tensor \"two\" starts too; the file is damaged"), "{same}");
+
+    // How far a packed tensor reaches is known once its format is.
+    let bytes = synthetic(registry::format_by_gguf(kind::Q4_0).unwrap(), 64, 256).unwrap();
+    let file = Writer::default().tensor("one", &[256, 64], kind::Q4_0, &bytes).tensor("two", &[256, 64], kind::Q4_0, &bytes);
+    let folder = TempDir::new().unwrap();
+    let model = Model::new(Gguf::from_bytes("large.gguf", file.build()).unwrap()).unwrap();
+    let copy = fs::read(packed(&model, &folder)).unwrap();
+    assert_eq!(exercise(copy.clone()), Ok(2));
+    let within = exercise(moved(copy, 4096)).unwrap_err();
+    assert!(within.contains("reach into tensor \"two\", which starts 4096 bytes on"), "{within}");
+    assert!(within.ends_with("; the file is damaged: pack the model again"), "{within}");
 }
 
 #[test]

@@ -19,7 +19,7 @@ fn a_recipe_gives_what_llama_cpp_gives() {
         }
     }
     for tensor in reference.tensors() {
-        plain = plain.listed(&tensor.name, &tensor.dims, F16, 0);
+        plain = plain.tensor(&tensor.name, &tensor.dims, F16, &vec![0; 2 * tensor.k() * tensor.rows()]);
     }
     let plain = Gguf::from_bytes("plain", plain.build()).unwrap();
     let recipes = Recipes::shipped().unwrap();

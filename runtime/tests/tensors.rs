@@ -190,6 +190,16 @@ fn shapes_that_a_format_cannot_have_are_refused() {
     assert!(wrong.contains("has the shape 5280x1, but 32 rows of 320 weights in NF4 need 32x160"), "{wrong}");
     let blocks = message(words.matrix(format("Q8_0"), PREFIX, None));
     assert!(blocks.contains("Q8_0 is stored in blocks, not in separate tensors"), "{blocks}");
+    let vast = edited("gptq_4bit_g128.safetensors", |header, data| {
+        let tensors = header.as_object_mut().unwrap();
+        for tensor in tensors.values_mut().filter(|tensor| tensor.get("shape").is_some()) {
+            tensor["shape"] = [(1_u64 << 61) + 1, 0].into();
+            tensor["data_offsets"] = [0, 0].into();
+        }
+        data.clear();
+    });
+    let vast = message(vast.unwrap().matrix(format("GPTQ-4bit-g128"), PREFIX, None));
+    assert!(vast.contains("do not say how many rows and columns it has"), "{vast}");
     let few = message(Stored::from_tensors(format("NF4"), 2, 64, &[&[]]));
     assert_eq!(few, "stored weights: 1 tensors given, 2 needed; check the shape that goes with it");
 }
@@ -203,6 +213,32 @@ fn damaged_files_are_refused() {
     assert!(open(b"GGUF").contains("it is not a safetensors file"));
     assert!(open(&[&[0xff; 8][..], &whole[8..]].concat()).contains("it is not a safetensors file"));
     assert!(open(&[&whole[..8], b"?", &whole[9..]].concat()).contains("its header is wrong"));
+    let places = |name: &str, place: [u64; 2]| {
+        message(edited("nf4.safetensors", |header, _| header[name]["data_offsets"] = place.into()))
+    };
+    let header = |header: &Json, name: &str| header[name]["data_offsets"].clone();
+    let mut original = Json::Null;
+    edited("nf4.safetensors", |whole, _| original = whole.clone()).unwrap();
+    let (mut names, at) = (original.as_object().unwrap().keys().cloned().collect::<Vec<_>>(), |name: &str, side: usize| {
+        header(&original, name)[side].as_u64().unwrap()
+    });
+    names.retain(|name| name != "__metadata__");
+    names.sort_by_key(|name| at(name, 0));
+    let (first, second) = (&names[0], &names[1]);
+    let (start, end) = (at(second, 0), at(second, 1));
+    assert_eq!(
+        places(second, [start - 4, end - 4]),
+        format!(
+            "model.safetensors: tensor {second:?}: its bytes {} to {} of the data begin within tensor {first:?}, which has 0 to {start}; \
+             fetch or convert it again",
+            start - 4,
+            end - 4
+        )
+    );
+    assert!(
+        places(second, [start + 4, end + 4])
+            .contains(&format!("do not follow those of tensor {first:?}, which end at {start}"))
+    );
     let grown = message(edited("nf4.safetensors", |header, _| header["matmul"]["shape"] = [5, 34].into()));
     assert!(grown.contains("not as many as its type and shape ask for"), "{grown}");
 }

@@ -7,7 +7,7 @@ use quantloom::stored;
 
 use super::Failure;
 use super::failure::tell;
-use super::files::FloatWriter;
+use super::files::{FloatWriter, check_outputs};
 use super::progress::bar;
 use super::source::{Input, Source};
 use super::stored::Stored;
@@ -58,12 +58,16 @@ fn rows(args: &Args, stored: &stored::Stored<'_>) -> Result<(), Failure> {
 fn blocks(args: &Args, model: &Model) -> Result<(), Failure> {
     let file = model.file();
     let tensor = file.tensor(&args.source.tensor)?;
-    if let Kind::Packed(_) = model.kind(tensor)? {
-        let file = file.path().display();
-        return Err(Failure::input(format!(
-            "{file}: tensor {:?} is packed; decode the model that it was packed from",
-            tensor.name
-        )));
+    match model.kind(tensor)? {
+        Kind::Packed(_) => {
+            let file = file.path().display();
+            return Err(Failure::input(format!(
+                "{file}: tensor {:?} is packed; decode the model that it was packed from",
+                tensor.name
+            )));
+        }
+        Kind::Items(_) => return Err(model.unknown_type(tensor).into()),
+        Kind::Plain | Kind::Blocks(..) => {}
     }
     let stored = Stored::of(file, tensor)?;
     let bytes = file.bytes(tensor, stored.shape())?;
@@ -71,6 +75,7 @@ fn blocks(args: &Args, model: &Model) -> Result<(), Failure> {
     let (weights, unit) = stored.unit(tensor.k());
     let units = (AT_ONCE / weights.max(1)).max(1);
     let mut values = vec![0.0; units * weights];
+    check_outputs(&args.output, file)?;
     let mut out = FloatWriter::create(&args.output, &args.source.file)?;
     let progress = bar(bytes.len() as u64, "decoding");
     for part in bytes.chunks(units * unit) {

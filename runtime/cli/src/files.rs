@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use quantloom::Error;
+use quantloom::gguf::Gguf;
 
 use super::Failure;
 
@@ -27,6 +28,11 @@ pub fn check_output(output: &Path, input: &Path) -> Result<(), Failure> {
         }
         _ => Ok(()),
     }
+}
+
+/// As [`check_output`], for each of the files of a model.
+pub fn check_outputs(output: &Path, model: &Gguf) -> Result<(), Failure> {
+    model.paths().try_for_each(|input| check_output(output, input))
 }
 
 /// A file of f32 that is being written.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use quantloom::Error;
-use quantloom::gguf::{Gguf, TensorInfo};
+use quantloom::gguf::{Gguf, GivenUp, TensorInfo};
 use quantloom::model::{Kind, Model};
 use serde_json::{Map, Value as Json, json};
 
@@ -16,7 +16,7 @@ use super::metadata;
 use super::source::Input;
 use super::table::{Align, Table, shown};
 
-/// List the metadata and the tensors of a model; fails if the file is cut short
+/// List the metadata and the tensors of a model; fails if a file of it is cut short or missing
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: quantloom inspect model.gguf")]
 pub struct Args {
@@ -57,6 +57,7 @@ impl<'a> Row<'a> {
                 Kind::Plain => ("F32", false),
                 Kind::Blocks(format, _) => (format.name, false),
                 Kind::Packed(format) => (format.name, true),
+                Kind::Items(items) => (items.name.as_str(), false),
             },
         };
         Ok(Self { tensor, kind: Some(kind), packed, bytes: Some(model.bytes(tensor)?) })
@@ -64,7 +65,12 @@ impl<'a> Row<'a> {
 
     fn kind(&self) -> String {
         let packed = if self.packed { ", packed" } else { "" };
-        self.kind.map_or_else(|| format!("type {}", self.tensor.kind), |kind| format!("{kind}{packed}"))
+        let number = self.tensor.kind;
+        match (self.kind, GivenUp::of(number)) {
+            (Some(kind), _) => format!("{kind}{packed}"),
+            (None, Some(gone)) => format!("{}, given up", gone.name),
+            (None, None) => format!("type {number}"),
+        }
     }
 
     fn weights(&self) -> u128 {
@@ -75,8 +81,12 @@ impl<'a> Row<'a> {
 fn text(model: &Model, tensors: &[Row]) -> String {
     let file = model.file();
     let packed = if model.is_packed() { "packed copy, " } else { "" };
+    let files = match file.paths().len() {
+        1 => String::new(),
+        count => format!("{count} files, "),
+    };
     format!(
-        "{}: {packed}GGUF version {}, {} bytes, alignment {}\n\n{}\n{}\n{}",
+        "{}: {packed}{files}GGUF version {}, {} bytes, alignment {}\n\n{}\n{}\n{}",
         file.path().display(),
         file.version(),
         file.file_len(),
@@ -138,6 +148,7 @@ fn json_of(model: &Model, tensors: &[Row]) -> Json {
     let tensors: Vec<_> = tensors.iter().map(row_json).collect();
     json!({
         "file": file.path().display().to_string(),
+        "files": file.paths().map(|path| path.display().to_string()).collect::<Vec<_>>(),
         "version": file.version(),
         "bytes": file.file_len(),
         "alignment": file.alignment(),

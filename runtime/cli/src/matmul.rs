@@ -15,7 +15,7 @@ use quantloom::weights::{Layout, Weights};
 use super::Failure;
 use super::args::{Choice, Held};
 use super::failure::tell;
-use super::files::{FloatWriter, read_floats};
+use super::files::{FloatWriter, check_outputs, read_floats};
 use super::source::{Input, Source};
 
 /// Multiply activations by a tensor: Y = X * W^T
@@ -44,6 +44,9 @@ pub struct Args {
 /// Packs the tensor, multiplies, and says which kernel did it.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let input = args.source.open()?;
+    if let Input::Gguf(model) = &input {
+        check_outputs(&args.output, model.file())?;
+    }
     let matrix = Matrix::of(&input, &args.source)?;
     let request = args.choice.request(matrix.format())?;
     let x = read_batch(args, matrix.k())?;
@@ -77,6 +80,7 @@ impl<'f> Matrix<'f> {
         let tensor = model.file().tensor(&source.tensor)?;
         match model.kind(tensor)? {
             Kind::Blocks(format, _) | Kind::Packed(format) => Ok(Self::Tensor(model, tensor, format)),
+            Kind::Items(_) => Err(model.unknown_type(tensor).into()),
             Kind::Plain => Err(Failure::input(format!(
                 "{}: tensor {:?} is plain f32, which has no kernels; name a quantised tensor",
                 model.file().path().display(),

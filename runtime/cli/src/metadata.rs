@@ -24,6 +24,7 @@ pub fn json(value: &Value) -> Json {
         Value::U64(v) => Json::from(*v),
         Value::I64(v) => Json::from(*v),
         Value::F64(v) => Json::from(*v),
+        Value::Bytes(v) => escaped(v, str::to_owned).into(),
     }
 }
 
@@ -31,6 +32,7 @@ pub fn json(value: &Value) -> Json {
 pub fn brief(value: &Value) -> String {
     match value {
         Value::String(text) => shown(text),
+        Value::Bytes(bytes) => clipped(escaped(bytes, tamed).chars()),
         Value::Array(array) => brief_array(array),
         number => json(number).to_string(),
     }
@@ -43,7 +45,10 @@ fn brief_array(array: &Array) -> String {
         Json::Array(_) => "[..]".to_owned(),
         number => number.to_string(),
     };
-    let start: Vec<_> = elements(array, FIRST).iter().map(element).collect();
+    let start: Vec<_> = match array {
+        Array::Bytes(texts) => texts.iter().take(FIRST).map(|text| format!("\"{}\"", escaped(text, tamed))).collect(),
+        others => elements(others, FIRST).iter().map(element).collect(),
+    };
     let more = if array.len() > FIRST { ", .." } else { "" };
     clipped(format!("{} values: {}{more}", array.len(), start.join(", ")).chars())
 }
@@ -64,7 +69,23 @@ fn elements(array: &Array, count: usize) -> Vec<Json> {
         Array::U64(v) => first(v, count, |&v| v.into()),
         Array::I64(v) => first(v, count, |&v| v.into()),
         Array::F64(v) => first(v, count, |&v| v.into()),
+        Array::Bytes(v) => first(v, count, |v| escaped(v, str::to_owned).into()),
     }
+}
+
+/// Text that is not all UTF-8: the bytes that are not come as `\xNN`, the rest as `plain` makes it.
+fn escaped(bytes: &[u8], plain: impl Fn(&str) -> String) -> String {
+    let mut text = String::new();
+    for chunk in bytes.utf8_chunks() {
+        text += &plain(chunk.valid());
+        text.extend(chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")));
+    }
+    text
+}
+
+/// Text on one line, without control characters.
+fn tamed(text: &str) -> String {
+    text.escape_debug().to_string()
 }
 
 fn first<T>(values: &[T], count: usize, json: impl Fn(&T) -> Json) -> Vec<Json> {
@@ -103,5 +124,10 @@ mod tests {
     #[test]
     fn text_stays_on_its_line() {
         assert_eq!(brief(&Value::String("a\nb".into())), "a\\nb");
+        let bytes = b"caf\xe9\n".to_vec();
+        assert_eq!(brief(&Value::Bytes(bytes.clone())), r"caf\xe9\n");
+        assert_eq!(json(&Value::Bytes(bytes.clone())), Json::from("caf\\xe9\n"));
+        let array = Value::Array(Array::Bytes(vec![bytes, b"ok".to_vec()]));
+        assert_eq!(brief(&array), r#"2 values: "caf\xe9\n", "ok""#);
     }
 }

@@ -11,8 +11,9 @@ use serde_json::json;
 use super::Failure;
 use super::args::MAX_THREADS;
 use super::failure::print;
-use super::files::check_output;
+use super::files::check_outputs;
 use super::progress::bar;
+use super::stored::warn_of_unknown_types;
 
 /// Write a copy of a model with its weights packed, which opens at once on any processor
 #[derive(Debug, clap::Args)]
@@ -37,7 +38,8 @@ pub struct Args {
 /// Writes the copy, and prints what it came to.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let model = Model::open(&args.file)?;
-    check_output(&args.output, &args.file)?;
+    check_outputs(&args.output, model.file())?;
+    warn_of_unknown_types(&model);
     let all = || thread::available_parallelism().map_or(1, NonZero::get);
     let pool = Pool::new(args.threads.map_or_else(all, usize::from));
     let progress = bar(model.file().file_len() as u64, "packing");

@@ -1,8 +1,11 @@
-//! How a tensor of a file is stored: in a format with a card, or as plain f32.
+//! How a tensor of a file is stored: in a format with a card, as plain f32, or as items that are not weights.
 
-use quantloom::gguf::{BlockShape, Gguf, TensorInfo};
+use quantloom::gguf::{BlockShape, Gguf, Items, TensorInfo};
+use quantloom::model::Model;
 use quantloom::registry::{self, Format};
 use quantloom::{Error, Result};
+
+use super::failure::tell;
 
 /// The type number of plain f32, which needs no card.
 const PLAIN: u32 = 0;
@@ -14,6 +17,8 @@ pub enum Stored {
     Plain,
     /// Blocks of a format.
     Blocks(&'static Format, BlockShape),
+    /// Items that are not weights.
+    Items(&'static Items),
 }
 
 impl Stored {
@@ -22,7 +27,7 @@ impl Stored {
         if kind == PLAIN {
             return Some(Self::Plain);
         }
-        registry::format_by_gguf(kind).and_then(Self::blocks)
+        registry::format_by_gguf(kind).map_or_else(|| Items::of(kind).map(Self::Items), Self::blocks)
     }
 
     /// A format that GGUF files can hold: not one of separate tensors.
@@ -47,6 +52,7 @@ impl Stored {
         match self {
             Self::Plain => "F32",
             Self::Blocks(format, _) => format.name,
+            Self::Items(items) => &items.name,
         }
     }
 
@@ -55,6 +61,7 @@ impl Stored {
         match self {
             Self::Plain => Some(PLAIN),
             Self::Blocks(format, _) => format.gguf,
+            Self::Items(items) => Some(items.number),
         }
     }
 
@@ -63,6 +70,7 @@ impl Stored {
         match self {
             Self::Plain => BlockShape::F32,
             Self::Blocks(_, shape) => shape,
+            Self::Items(items) => items.shape(),
         }
     }
 
@@ -76,7 +84,7 @@ impl Stored {
     /// Decodes units of `k` weights to `values`, which has one place per weight.
     ///
     /// # Errors
-    /// As [`quantloom::decode`].
+    /// As [`quantloom::decode`]; [`Error::UnknownFormat`] for items that are not weights.
     pub fn decode(self, k: usize, bytes: &[u8], values: &mut [f32]) -> Result<()> {
         match self {
             Self::Plain => {
@@ -87,6 +95,19 @@ impl Stored {
                 Ok(())
             }
             Self::Blocks(format, _) => quantloom::decode(format, values.len().checked_div(k).unwrap_or(0), k, bytes, values),
+            Self::Items(items) => Err(not_weights(items)),
         }
     }
+}
+
+/// Warns of the first tensor that no card describes: nothing will multiply by it.
+pub fn warn_of_unknown_types(model: &Model) {
+    if let Some(unknown) = model.file().tensors().iter().find_map(|tensor| model.kind(tensor).err()) {
+        tell(&format!("warning: {unknown}"));
+    }
+}
+
+/// The error about items that are to be decoded or encoded.
+pub fn not_weights(items: &Items) -> Error {
+    Error::UnknownFormat { name: items.name.clone(), hint: "such items are not weights; name a tensor of weights".to_owned() }
 }

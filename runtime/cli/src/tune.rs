@@ -18,6 +18,7 @@ use super::Failure;
 use super::args::{MAX_THREADS, class, effort, seconds, threads};
 use super::failure::{print, tell};
 use super::progress::bar;
+use super::stored::warn_of_unknown_types;
 use super::table::{Align, Table};
 use super::{cache, probe};
 
@@ -91,7 +92,9 @@ type Done = (Vec<Outcome>, List, Pool, Duration);
 impl Plan<'_> {
     fn tune_model(&self, path: &Path) -> Result<Done, Failure> {
         let pool = Pool::new(threads(self.args.threads));
-        let matrices = Model::open(path)?.matrices(Layout::Packed, &pool)?;
+        let model = Model::open(path)?;
+        warn_of_unknown_types(&model);
+        let matrices = model.matrices(Layout::Packed, &pool)?;
         if matrices.is_empty() {
             return Err(Failure::input(format!("{}: no tensor has kernels to choose from", path.display())));
         }

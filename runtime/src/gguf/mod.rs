@@ -14,7 +14,10 @@
 
 mod cursor;
 mod parse;
+mod places;
+mod split;
 mod tensor;
+mod types;
 mod value;
 mod write;
 mod write_value;
@@ -24,6 +27,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use tensor::{BlockShape, TensorInfo};
+pub use types::{GivenUp, Items};
 pub use value::{Array, Value};
 pub use write::{GgufWriter, NewTensor};
 
@@ -31,46 +35,118 @@ use crate::error::{Error, Result, quoted, suggest};
 use crate::storage::Storage;
 use crate::weights::Shared;
 
-/// An open file: its metadata, its tensors, and their bytes.
+/// An open model: its metadata, its tensors, and their bytes. It is one file, or all the files that it was split into.
 #[derive(Debug)]
 pub struct Gguf {
+    /// The file that was named.
     path: PathBuf,
-    storage: Arc<Storage>,
-    contents: parse::Contents,
+    /// The files, in their order.
+    parts: Vec<Part>,
+    version: u32,
+    alignment: u64,
+    metadata: Vec<(String, Value)>,
+    tensors: Vec<TensorInfo>,
     /// Places in the list of tensors, in the order of their names.
     by_name: Vec<usize>,
 }
 
+/// A file of a model.
+#[derive(Debug)]
+struct Part {
+    path: PathBuf,
+    storage: Arc<Storage>,
+    /// Where its data starts.
+    data: u64,
+}
+
 impl Gguf {
-    /// Opens and maps the file at `path`, which must not be overwritten while it is open.
+    /// Opens and maps the file at `path`, which must not be overwritten while it is open. If it is one of the files that a model was
+    /// split into, the others are opened with it, and all together are the model.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be read, [`Error::Gguf`] if it is not a GGUF file of version 2 or 3, or damaged.
+    /// [`Error::Io`] if it cannot be read, [`Error::Gguf`] if it is not a GGUF file of version 2 or 3, is damaged, or one of several
+    /// of which not all are there.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let storage = Storage::map(path).map_err(Error::io(path))?;
-        Self::new(path.to_owned(), storage)
+        let (part, contents) = Part::open(path)?;
+        match split::Split::of(&contents).map_err(|detail| wrong(path, detail))? {
+            None => Self::new(path.to_owned(), vec![part], contents),
+            Some(split) => {
+                let (parts, contents) = split.gather(part, contents)?;
+                Self::new(path.to_owned(), parts, contents)
+            }
+        }
     }
 
     /// Reads a file that is already in memory; errors call it `path`.
     ///
     /// # Errors
-    /// [`Error::Gguf`] as for [`Gguf::open`].
+    /// [`Error::Gguf`] as for [`Gguf::open`], and for one of several files.
     pub fn from_bytes(path: impl Into<PathBuf>, bytes: Vec<u8>) -> Result<Self> {
-        Self::new(path.into(), Storage::Memory(bytes))
+        let path = path.into();
+        let (part, contents) = Part::new(path.clone(), Storage::Memory(bytes))?;
+        match split::Split::of(&contents).map_err(|detail| wrong(&path, detail))? {
+            None => Self::new(path, vec![part], contents),
+            Some(split) => Err(wrong(&path, split.alone())),
+        }
     }
 
-    fn new(path: PathBuf, storage: Storage) -> Result<Self> {
-        let contents = match parse::contents(&storage) {
-            Ok(contents) => contents,
-            Err(fault) => {
-                return Err(Error::Gguf { path, detail: fault.to_string() });
-            }
-        };
-        let name = |&place: &usize| contents.tensors[place].name.as_str();
-        let mut by_name: Vec<usize> = (0..contents.tensors.len()).collect();
+    fn new(path: PathBuf, parts: Vec<Part>, contents: parse::Contents) -> Result<Self> {
+        let parse::Contents { version, mut metadata, tensors, alignment, .. } = contents;
+        split::forget(&mut metadata);
+        let name = |&place: &usize| tensors[place].name.as_str();
+        let mut by_name: Vec<usize> = (0..tensors.len()).collect();
         by_name.sort_unstable_by(|a, b| name(a).cmp(name(b)));
-        Ok(Self { path, storage: Arc::new(storage), contents, by_name })
+        if let Some(pair) = by_name.windows(2).find(|pair| name(&pair[0]) == name(&pair[1])) {
+            let detail = format!("tensor {} is in two of the model's files; {}", quoted(name(&pair[0])), cursor::DAMAGED);
+            return Err(wrong(&path, detail));
+        }
+        let file = Self { path, parts, version, alignment, metadata, tensors, by_name };
+        file.check_places(|tensor| types::shape(tensor.kind).and_then(|shape| tensor.byte_len(shape)), |misplaced| {
+            if misplaced.cut_short {
+                return "it was cut short: fetch it again".to_owned();
+            }
+            "the file is damaged, or to the program that wrote it the type number means another format; fetch it again, or make it anew \
+             from the original model"
+                .to_owned()
+        })?;
+        Ok(file)
+    }
+
+    /// Checks that the bytes of each tensor lie in its file, and none in another's; `size` says how many they are, if that is known.
+    ///
+    /// # Errors
+    /// [`Error::Gguf`] with the remedy that `remedy` gives.
+    pub(crate) fn check_places(
+        &self,
+        size: impl Fn(&TensorInfo) -> Option<usize>,
+        remedy: impl Fn(&places::Misplaced<'_>) -> String,
+    ) -> Result<()> {
+        for (place, part) in self.parts.iter().enumerate() {
+            let checked = places::check(self.of_part(place), (part.data, part.storage.len() as u64), |tensor| {
+                size(tensor).map(|size| size as u64)
+            });
+            checked
+                .map_err(|misplaced| self.wrong(misplaced.tensor, &format!("{}; {}", misplaced.detail, remedy(&misplaced))))?;
+        }
+        Ok(())
+    }
+
+    /// For each tensor, the bytes that its file has from its start to the next tensor.
+    pub(crate) fn extents(&self) -> Vec<usize> {
+        let mut extents = Vec::with_capacity(self.tensors.len());
+        for (place, part) in self.parts.iter().enumerate() {
+            let bytes = (part.storage.len() as u64).saturating_sub(part.data);
+            extents.extend(places::extents(self.of_part(place), bytes).into_iter().map(|bytes| bytes as usize));
+        }
+        extents
+    }
+
+    /// The tensors of a file of the model: they are together, in the order of the files.
+    fn of_part(&self, place: usize) -> &[TensorInfo] {
+        let start = self.tensors.partition_point(|tensor| tensor.part < place);
+        let end = self.tensors.partition_point(|tensor| tensor.part <= place);
+        &self.tensors[start..end]
     }
 
     /// The path it was opened with.
@@ -79,28 +155,33 @@ impl Gguf {
         &self.path
     }
 
+    /// The paths of the model's files, in their order: one, unless the model was split.
+    pub fn paths(&self) -> impl ExactSizeIterator<Item = &Path> {
+        self.parts.iter().map(|part| part.path.as_path())
+    }
+
     /// The version of the file's layout: 2 or 3.
     #[must_use]
     pub fn version(&self) -> u32 {
-        self.contents.version
+        self.version
     }
 
     /// Bytes that tensors start at a multiple of.
     #[must_use]
     pub fn alignment(&self) -> u64 {
-        self.contents.alignment
+        self.alignment
     }
 
-    /// Bytes of the whole file.
+    /// Bytes of all its files.
     #[must_use]
     pub fn file_len(&self) -> usize {
-        self.storage.len()
+        self.parts.iter().map(|part| part.storage.len()).sum()
     }
 
-    /// Keys and values in file order. No key is there twice.
+    /// Keys and values in file order. No key is there twice, and none says how the model was split.
     #[must_use]
     pub fn metadata(&self) -> &[(String, Value)] {
-        &self.contents.metadata
+        &self.metadata
     }
 
     /// The value of a key.
@@ -112,7 +193,7 @@ impl Gguf {
     /// The tensors in file order. No name is there twice.
     #[must_use]
     pub fn tensors(&self) -> &[TensorInfo] {
-        &self.contents.tensors
+        &self.tensors
     }
 
     /// The tensor of that name.
@@ -145,7 +226,7 @@ impl Gguf {
             let detail = format!("rows of {k} weights are not whole blocks of {block}; convert the model again");
             self.wrong(tensor, &detail)
         })?;
-        self.range(tensor, length).map(|range| &self.storage[range])
+        self.range(tensor, length).map(|(part, range)| &part.storage[range])
     }
 
     /// The first `length` bytes of one of this file's tensors, which keep the file open.
@@ -153,16 +234,18 @@ impl Gguf {
     /// # Errors
     /// [`Error::Gguf`] if the file ends before they do.
     pub(crate) fn shared(&self, tensor: &TensorInfo, length: usize) -> Result<Shared> {
-        let range = self.range(tensor, length)?;
-        Shared::of_file(&self.storage, range).ok_or_else(|| self.wrong(tensor, "it lies beyond the end of the file"))
+        let (part, range) = self.range(tensor, length)?;
+        Shared::of_file(&part.storage, range).ok_or_else(|| self.wrong(tensor, "it lies beyond the end of the file"))
     }
 
-    /// Where the first `length` bytes of a tensor lie.
-    fn range(&self, tensor: &TensorInfo, length: usize) -> Result<Range<usize>> {
-        let start = usize::try_from(self.contents.data.saturating_add(tensor.offset)).unwrap_or(usize::MAX);
-        let end = start.checked_add(length).filter(|&end| end <= self.storage.len());
-        end.map(|end| start..end).ok_or_else(|| {
-            let end = self.storage.len();
+    /// The file that a tensor is in, and where its first `length` bytes lie there.
+    fn range(&self, tensor: &TensorInfo, length: usize) -> Result<(&Part, Range<usize>)> {
+        let part = self.parts.get(tensor.part);
+        let part = part.ok_or_else(|| self.wrong(tensor, "it is of another model; ask for the tensor of this one"))?;
+        let start = usize::try_from(part.data.saturating_add(tensor.offset)).unwrap_or(usize::MAX);
+        let end = start.checked_add(length).filter(|&end| end <= part.storage.len());
+        end.map(|end| (part, start..end)).ok_or_else(|| {
+            let end = part.storage.len();
             let detail = format!("{length} bytes from byte {start} on, but the file ends at {end}; fetch it again");
             self.wrong(tensor, &detail)
         })
@@ -171,12 +254,32 @@ impl Gguf {
     /// Says that `consumed`, a part of what [`Gguf::bytes`] gave, will not be read again soon, so that the operating system may
     /// use its memory for something else. Reading it again is correct and slow. Does nothing for bytes of another origin.
     pub fn release(&self, consumed: &[u8]) {
-        self.storage.release(consumed);
+        self.parts.iter().for_each(|part| part.storage.release(consumed));
     }
 
     /// An error about a tensor; `detail` ends with a remedy.
     pub(crate) fn wrong(&self, tensor: &TensorInfo, detail: &str) -> Error {
-        let detail = format!("tensor {}: {detail}", quoted(&tensor.name));
-        Error::Gguf { path: self.path.clone(), detail }
+        let path = self.parts.get(tensor.part).map_or(&self.path, |part| &part.path);
+        wrong(path, format!("tensor {}: {detail}", quoted(&tensor.name)))
     }
+}
+
+impl Part {
+    /// Maps a file, and reads what it lists.
+    fn open(path: &Path) -> Result<(Self, parse::Contents)> {
+        let storage = Storage::map(path).map_err(Error::io(path))?;
+        Self::new(path.to_owned(), storage)
+    }
+
+    fn new(path: PathBuf, storage: Storage) -> Result<(Self, parse::Contents)> {
+        match parse::contents(&storage) {
+            Ok(contents) => Ok((Self { path, storage: Arc::new(storage), data: contents.data }, contents)),
+            Err(fault) => Err(wrong(&path, fault.to_string())),
+        }
+    }
+}
+
+/// An error about a file; `detail` ends with a remedy.
+fn wrong(path: &Path, detail: String) -> Error {
+    Error::Gguf { path: path.to_owned(), detail }
 }

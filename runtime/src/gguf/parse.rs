@@ -13,6 +13,11 @@ const MAX_DIMS: u32 = 4;
 pub(super) const ALIGNMENT_KEY: &str = "general.alignment";
 pub(super) const DEFAULT_ALIGNMENT: u64 = 32;
 const LEAST_ALIGNMENT: u64 = 8;
+/// The largest page that a processor maps by itself, about. What a file is padded to must not be much larger than what is in it.
+const MOST_ALIGNMENT: u64 = 2 << 20;
+
+/// What is wrong with an alignment that is none.
+pub(super) const WRONG_ALIGNMENT: &str = "not a power of two from 8 to 2097152";
 
 /// Bytes of the shortest entry: an empty key, a type, a value of one byte.
 const LEAST_ENTRY: usize = 8 + 4 + 1;
@@ -35,8 +40,8 @@ pub(super) struct Contents {
 pub(super) fn contents(bytes: &[u8]) -> Result<Contents, Fault> {
     let mut from = Cursor::new(bytes);
     let version = version(&mut from)?;
-    let tensor_count = from.count(LEAST_TENSOR)?;
-    let entry_count = from.count(LEAST_ENTRY)?;
+    let tensor_count = from.count("tensors", LEAST_TENSOR)?;
+    let entry_count = from.count("keys", LEAST_ENTRY)?;
     let (metadata, alignment) = metadata(&mut from, entry_count)?;
     let tensors = tensors(&mut from, tensor_count, alignment)?;
     let data = (from.at() as u64).next_multiple_of(alignment);
@@ -66,12 +71,12 @@ fn version(from: &mut Cursor) -> Result<u32, Fault> {
 
 /// The entries, and the alignment that one of them may give.
 fn metadata(from: &mut Cursor, count: usize) -> Result<(Vec<(String, Value)>, u64), Fault> {
-    let mut entries = Vec::with_capacity(count);
+    let mut entries = from.room(count)?;
     let mut seen = HashSet::new();
     let mut alignment = DEFAULT_ALIGNMENT;
     for _ in 0..count {
         let at = from.at();
-        let key = from.string()?;
+        let key = from.name()?;
         let within = |fault: Fault| fault.within("key", key);
         if !seen.insert(key) {
             return Err(within(Fault::new(at, format!("listed twice; {DAMAGED}"))));
@@ -87,18 +92,20 @@ fn metadata(from: &mut Cursor, count: usize) -> Result<(Vec<(String, Value)>, u6
 }
 
 fn alignment_of(at: usize, value: &Value) -> Result<u64, Fault> {
-    value.as_u64().filter(|v| v.is_power_of_two() && (LEAST_ALIGNMENT..=u32::MAX.into()).contains(v)).ok_or_else(|| {
-        let detail = format!("not a 32-bit power of two of at least {LEAST_ALIGNMENT}; {DAMAGED}");
-        Fault::new(at, detail)
-    })
+    alignment(value).ok_or_else(|| Fault::new(at, format!("{WRONG_ALIGNMENT}; {DAMAGED}")))
+}
+
+/// The alignment that a value gives, if it is one.
+pub(super) fn alignment(value: &Value) -> Option<u64> {
+    value.as_u64().filter(|v| v.is_power_of_two() && (LEAST_ALIGNMENT..=MOST_ALIGNMENT).contains(v))
 }
 
 fn tensors(from: &mut Cursor, count: usize, alignment: u64) -> Result<Vec<TensorInfo>, Fault> {
-    let mut tensors = Vec::with_capacity(count);
+    let mut tensors = from.room(count)?;
     let mut seen = HashSet::new();
     for _ in 0..count {
         let at = from.at();
-        let name = from.string()?;
+        let name = from.name()?;
         let within = |fault: Fault| fault.within("tensor", name);
         if !seen.insert(name) {
             return Err(within(Fault::new(at, format!("listed twice; {DAMAGED}"))));
@@ -106,7 +113,7 @@ fn tensors(from: &mut Cursor, count: usize, alignment: u64) -> Result<Vec<Tensor
         let dims = dims(from).map_err(within)?;
         let kind = from.u32().map_err(within)?;
         let offset = offset(from, alignment).map_err(within)?;
-        tensors.push(TensorInfo { name: name.to_owned(), dims, kind, offset });
+        tensors.push(TensorInfo { name: name.to_owned(), dims, kind, offset, part: 0 });
     }
     Ok(tensors)
 }

@@ -13,8 +13,10 @@ pub struct TensorInfo {
     pub dims: Vec<u64>,
     /// The number of its type: see [`crate::registry`].
     pub kind: u32,
-    /// Where its bytes start, counted from the start of the file's data: a multiple of the file's alignment.
+    /// Where its bytes start, counted from the start of its file's data: a multiple of the file's alignment.
     pub offset: u64,
+    /// Which of the model's files it is in.
+    pub(super) part: usize,
 }
 
 impl TensorInfo {

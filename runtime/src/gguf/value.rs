@@ -37,6 +37,8 @@ pub enum Value {
     I64(i64),
     /// Type 12.
     F64(f64),
+    /// Type 8, when the text is not UTF-8.
+    Bytes(Vec<u8>),
 }
 
 /// An array of the metadata: all elements have one type.
@@ -68,6 +70,8 @@ pub enum Array {
     I64(Vec<i64>),
     /// Elements of type 12.
     F64(Vec<f64>),
+    /// Elements of type 8, when not all of them are UTF-8: some tokens are parts of a character.
+    Bytes(Vec<Vec<u8>>),
 }
 
 impl Value {
@@ -106,7 +110,7 @@ impl Value {
         }
     }
 
-    /// The text, if it is one.
+    /// The text, if it is one in UTF-8.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
         match self {
@@ -136,7 +140,7 @@ impl Value {
             5 => Self::I32(i32::from_le_bytes(from.array()?)),
             6 => Self::F32(f32::from_le_bytes(from.array()?)),
             7 => Self::Bool(boolean(from)?),
-            8 => Self::String(from.string()?.to_owned()),
+            8 => text(from.bytes()?),
             ARRAY => Self::Array(Array::read(from, 1)?),
             10 => Self::U64(from.u64()?),
             11 => Self::I64(i64::from_le_bytes(from.array()?)),
@@ -164,6 +168,7 @@ impl Array {
             Self::U64(v) => v.len(),
             Self::I64(v) => v.len(),
             Self::F64(v) => v.len(),
+            Self::Bytes(v) => v.len(),
         }
     }
 
@@ -185,7 +190,7 @@ impl Array {
             5 => Self::I32(numbers(from, i32::from_le_bytes)?),
             6 => Self::F32(numbers(from, f32::from_le_bytes)?),
             7 => Self::Bool(elements(from, 1, boolean)?),
-            8 => Self::String(elements(from, 8, |from| from.string().map(str::to_owned))?),
+            8 => texts(from)?,
             ARRAY if depth == MAX_DEPTH => {
                 let detail = format!("more than {MAX_DEPTH} arrays within each other; {DAMAGED}");
                 return Err(Fault::new(at, detail));
@@ -199,9 +204,35 @@ impl Array {
     }
 }
 
+/// A text, or bytes if it is not UTF-8.
+fn text(bytes: &[u8]) -> Value {
+    str::from_utf8(bytes).map_or_else(|_| Value::Bytes(bytes.to_vec()), |text| Value::String(text.to_owned()))
+}
+
+/// A count and as many texts, all as bytes if one is not UTF-8.
+fn texts(from: &mut Cursor) -> Result<Array, Fault> {
+    let count = from.count("texts", 8)?;
+    let mut texts = from.room::<String>(count)?;
+    for read in 0..count {
+        let bytes = from.bytes()?;
+        match str::from_utf8(bytes) {
+            Ok(text) => texts.push(text.to_owned()),
+            Err(_) => {
+                let mut all = texts.into_iter().map(String::into_bytes).collect::<Vec<_>>();
+                all.push(bytes.to_vec());
+                for _ in read + 1..count {
+                    all.push(from.bytes()?.to_vec());
+                }
+                return Ok(Array::Bytes(all));
+            }
+        }
+    }
+    Ok(Array::String(texts))
+}
+
 /// A count and as many numbers of `N` bytes.
 fn numbers<T, const N: usize>(from: &mut Cursor, number: fn([u8; N]) -> T) -> Result<Vec<T>, Fault> {
-    let count = from.count(N)?;
+    let count = from.count("numbers", N)?;
     let (numbers, _) = from.take(count * N)?.as_chunks();
     Ok(numbers.iter().copied().map(number).collect())
 }
@@ -212,8 +243,8 @@ fn elements<'a, T>(
     least: usize,
     mut element: impl FnMut(&mut Cursor<'a>) -> Result<T, Fault>,
 ) -> Result<Vec<T>, Fault> {
-    let count = from.count(least)?;
-    let mut elements = Vec::with_capacity(count);
+    let count = from.count("elements", least)?;
+    let mut elements = from.room(count)?;
     for _ in 0..count {
         elements.push(element(from)?);
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-use super::parse::{ALIGNMENT_KEY, DEFAULT_ALIGNMENT};
+use super::parse::{self, ALIGNMENT_KEY, DEFAULT_ALIGNMENT, WRONG_ALIGNMENT};
 use super::value::Value;
 use super::write_value::write_string;
 use crate::error::{Error, Result};
@@ -45,11 +45,15 @@ impl GgufWriter {
     /// Starts a file at `path` with these entries and tensors. The alignment is the one that an entry gives, else 32.
     ///
     /// # Errors
-    /// [`Error::Io`] if the file cannot be written.
+    /// [`Error::Io`] if the file cannot be written, [`Error::Gguf`] if the alignment is none that a reader takes.
     pub fn create(path: impl Into<PathBuf>, metadata: &[(String, Value)], tensors: &[NewTensor]) -> Result<Self> {
         let path = path.into();
         let key = metadata.iter().find(|(key, _)| key == ALIGNMENT_KEY);
-        let alignment = key.and_then(|(_, value)| value.as_u64()).unwrap_or(DEFAULT_ALIGNMENT).max(1) as usize;
+        let given = key.map_or(Some(DEFAULT_ALIGNMENT), |(_, value)| parse::alignment(value));
+        let Some(alignment) = given.map(|alignment| alignment as usize) else {
+            let detail = format!("key {ALIGNMENT_KEY:?}: {WRONG_ALIGNMENT}; give another, or none");
+            return Err(Error::Gguf { path, detail });
+        };
         let file = temporary(&path).map_err(Error::io(&path))?;
         let sizes = tensors.iter().map(|tensor| tensor.bytes).collect();
         let mut writer = Self { path, file: BufWriter::new(file), sizes, current: 0, written: 0, alignment };

@@ -25,6 +25,10 @@ impl Value {
                 number(8, &[]);
                 write_string(v, to);
             }
+            Self::Bytes(v) => {
+                number(8, &[]);
+                write_bytes(v, to);
+            }
             Self::Array(v) => {
                 number(9, &[]);
                 v.write(to);
@@ -50,6 +54,7 @@ impl Array {
             Self::U64(v) => numbers(10, v, u64::to_le_bytes, to),
             Self::I64(v) => numbers(11, v, i64::to_le_bytes, to),
             Self::F64(v) => numbers(12, v, f64::to_le_bytes, to),
+            Self::Bytes(v) => elements(8, v, |v, to| write_bytes(v, to), to),
         }
     }
 }
@@ -66,6 +71,11 @@ fn elements<T>(kind: u32, elements: &[T], write: impl Fn(&T, &mut Vec<u8>), to: 
 
 /// Appends a length and the text.
 pub(super) fn write_string(text: &str, to: &mut Vec<u8>) {
-    to.extend((text.len() as u64).to_le_bytes());
-    to.extend_from_slice(text.as_bytes());
+    write_bytes(text.as_bytes(), to);
+}
+
+/// Appends a length and the bytes.
+fn write_bytes(bytes: &[u8], to: &mut Vec<u8>) {
+    to.extend((bytes.len() as u64).to_le_bytes());
+    to.extend_from_slice(bytes);
 }

@@ -49,8 +49,13 @@ impl Mark {
                 format!("{} formats, but {} layouts; the file is damaged: pack the model again", names.len(), layouts.len());
             return Err(wrong(detail));
         }
-        let mut formats = Vec::with_capacity(names.len());
+        let mut formats = Vec::<&'static Format>::new();
         for (name, layout) in names.iter().zip(layouts) {
+            // Each is compared by packing some weights: that a list names none twice bounds the time.
+            if formats.iter().any(|known| known.name.eq_ignore_ascii_case(name)) {
+                let name = quoted(name);
+                return Err(wrong(format!("{FORMATS_KEY} lists {name} twice; the file is damaged: pack the model again")));
+            }
             let known = registry::format_by_name(name).ok().filter(|format| self::layout(format).ok() == Some(Digest(*layout)));
             formats.push(known.ok_or_else(|| {
                 let name = quoted(name);

@@ -18,7 +18,7 @@ mod write;
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::gguf::{BlockShape, Gguf, TensorInfo};
+use crate::gguf::{BlockShape, Gguf, Items, TensorInfo};
 use crate::pool::Pool;
 use crate::registry::{self, Format};
 use crate::stored::Stored;
@@ -47,6 +47,8 @@ pub enum Kind {
     Blocks(&'static Format, BlockShape),
     /// The packed form of a format.
     Packed(&'static Format),
+    /// Items that are not weights.
+    Items(&'static Items),
 }
 
 /// A matrix of a model.
@@ -102,24 +104,28 @@ impl Model {
         }
         let blocks =
             || registry::format_by_gguf(tensor.kind).and_then(|format| Some(Kind::Blocks(format, BlockShape::of(format)?)));
-        let kind = if tensor.kind == PLAIN { Some(Kind::Plain) } else { blocks() };
-        kind.ok_or_else(|| Error::UnknownTensorType {
-            path: self.file.path().to_owned(),
-            tensor: tensor.name.clone(),
-            kind: tensor.kind,
-        })
+        let items = || Items::of(tensor.kind).map(Kind::Items);
+        let kind = if tensor.kind == PLAIN { Some(Kind::Plain) } else { blocks().or_else(items) };
+        kind.ok_or_else(|| self.unknown_type(tensor))
+    }
+
+    /// The error about a tensor that does not hold weights which anything here reads.
+    #[must_use]
+    pub fn unknown_type(&self, tensor: &TensorInfo) -> Error {
+        Error::UnknownTensorType { path: self.file.path().to_owned(), tensor: tensor.name.clone(), kind: tensor.kind }
     }
 
     /// The weights of a tensor in a layout. Those of a packed copy stay in the file, as do those in [`Layout::Stored`]; else they
     /// are packed, and what was read is released.
     ///
     /// # Errors
-    /// As [`Model::kind`]; [`Error::Gguf`] if the file does not hold them, if they are plain f32, or packed and asked for as they
-    /// were stored; as [`Weights::pack_stored`].
+    /// As [`Model::kind`], also for items that are not weights; [`Error::Gguf`] if the file does not hold them, if they are plain f32, or
+    /// packed and asked for as they were stored; as [`Weights::pack_stored`].
     pub fn weights(&self, tensor: &TensorInfo, layout: Layout, pool: &Pool) -> Result<Weights> {
         let (n, k) = (tensor.rows(), tensor.k());
         match (self.kind(tensor)?, layout) {
             (Kind::Plain, _) => Err(self.file.wrong(tensor, "it is plain f32, which has no kernels; name a quantised tensor")),
+            (Kind::Items(_), _) => Err(self.unknown_type(tensor)),
             (Kind::Packed(format), Layout::Packed) => {
                 let panels = self.file.shared(tensor, Weights::bytes_packed(format, n, k)?)?;
                 Weights::from_panels(format, n, k, panels)
@@ -142,14 +148,14 @@ impl Model {
         }
     }
 
-    /// Every matrix that kernels exist for, in file order.
+    /// Every matrix that kernels exist for, in file order. Tensors of types that no card describes are passed over.
     ///
     /// # Errors
     /// As [`Model::weights`].
     pub fn matrices(&self, layout: Layout, pool: &Pool) -> Result<Vec<Matrix>> {
         let mut matrices = Vec::new();
         for tensor in self.file.tensors() {
-            if self.is_matrix(tensor)? {
+            if self.is_matrix(tensor) {
                 matrices.push(Matrix { name: tensor.name.clone(), weights: self.weights(tensor, layout, pool)? });
             }
         }
@@ -157,12 +163,12 @@ impl Model {
     }
 
     /// Whether kernels exist for a tensor.
-    fn is_matrix(&self, tensor: &TensorInfo) -> Result<bool> {
-        Ok(match self.kind(tensor)? {
-            Kind::Plain => false,
-            Kind::Blocks(format, _) => format.packed.is_some() && tensor.dims.len() > 1,
-            Kind::Packed(_) => true,
-        })
+    fn is_matrix(&self, tensor: &TensorInfo) -> bool {
+        match self.kind(tensor) {
+            Ok(Kind::Blocks(format, _)) => format.packed.is_some() && tensor.dims.len() > 1,
+            Ok(Kind::Packed(_)) => true,
+            Ok(Kind::Plain | Kind::Items(_)) | Err(_) => false,
+        }
     }
 
     /// Bytes of a tensor in the file.
@@ -173,6 +179,7 @@ impl Model {
         let held = match self.kind(tensor)? {
             Kind::Plain => self.file.bytes(tensor, BlockShape::F32)?.len(),
             Kind::Blocks(_, shape) => self.file.bytes(tensor, shape)?.len(),
+            Kind::Items(items) => self.file.bytes(tensor, items.shape())?.len(),
             Kind::Packed(format) => self.weights_bytes(tensor, format)?,
         };
         Ok(held)
@@ -184,19 +191,14 @@ impl Model {
         self.file.shared(tensor, length).map(|bytes| bytes.len())
     }
 
-    /// A packed copy says where each tensor lies: none may lie in another.
+    /// Checks the places of tensors once more, now that it is known how many bytes packed ones have.
     fn check_places(&self) -> Result<()> {
-        let mut places = Vec::with_capacity(self.file.tensors().len());
-        for tensor in self.file.tensors() {
-            places.push((tensor.offset, self.bytes(tensor)? as u64, tensor));
-        }
-        places.sort_by_key(|&(offset, bytes, _)| (offset, bytes));
-        for pair in places.windows(2) {
-            let ((offset, bytes, _), (next, _, tensor)) = (pair[0], pair[1]);
-            if offset.saturating_add(bytes) > next {
-                return Err(self.file.wrong(tensor, "it lies in another tensor; the file is damaged: pack the model again"));
-            }
-        }
-        Ok(())
+        let size = |tensor: &TensorInfo| match self.kind(tensor).ok()? {
+            Kind::Plain => tensor.byte_len(BlockShape::F32),
+            Kind::Blocks(_, shape) => tensor.byte_len(shape),
+            Kind::Items(items) => tensor.byte_len(items.shape()),
+            Kind::Packed(format) => Weights::bytes_packed(format, tensor.rows(), tensor.k()).ok(),
+        };
+        self.file.check_places(size, |_| "the file is damaged: pack the model again".to_owned())
     }
 }

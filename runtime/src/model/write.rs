@@ -30,7 +30,8 @@ pub struct Packing {
 }
 
 impl Model {
-    /// Writes a packed copy of the model to `path`: every matrix in its packed form, everything else as it is. The file appears when
+    /// Writes a packed copy of the model to `path`: every matrix in its packed form, everything else as it is, tensors of unknown
+    /// types included. The file appears when
     /// it is complete. `done` hears of the bytes of each tensor of this model as it is done.
     ///
     /// # Errors
@@ -40,16 +41,17 @@ impl Model {
             let detail = "it is packed already; use it as it is, or pack the model that it was made from";
             return Err(Error::Gguf { path: self.file.path().to_owned(), detail: detail.to_owned() });
         }
-        let (formats, tensors) = self.plan()?;
+        let sizes = self.sizes()?;
+        let (formats, tensors) = self.plan(&sizes)?;
         let mut metadata = self.file.metadata().to_vec();
         metadata.retain(|(key, _)| key != ALIGNMENT_KEY);
         metadata.extend(mark::entries(&formats)?);
         metadata.push((ALIGNMENT_KEY.to_owned(), Value::U32(PAGE)));
         let mut out = GgufWriter::create(path, &metadata, &tensors)?;
         let mut packing = Packing::default();
-        for tensor in self.file.tensors() {
-            let stored = self.bytes(tensor)?;
-            if self.is_matrix(tensor)? {
+        for (place, tensor) in self.file.tensors().iter().enumerate() {
+            let stored = sizes[place];
+            if self.is_matrix(tensor) {
                 let weights = self.weights(tensor, Layout::Packed, pool)?;
                 let panels = weights.panels().unwrap_or_default();
                 out.write(panels)?;
@@ -69,14 +71,23 @@ impl Model {
         Ok(packing)
     }
 
+    /// Bytes of each tensor. Where nobody knows what its type is, they are all those up to the next tensor.
+    fn sizes(&self) -> Result<Vec<usize>> {
+        let size = |(tensor, extent)| match self.bytes(tensor) {
+            Err(Error::UnknownTensorType { .. }) => Ok(extent),
+            bytes => bytes,
+        };
+        self.file.tensors().iter().zip(self.file.extents()).map(size).collect()
+    }
+
     /// The formats that are packed, and the tensors that the copy will have.
-    fn plan(&self) -> Result<(Vec<&'static Format>, Vec<NewTensor>)> {
+    fn plan(&self, sizes: &[usize]) -> Result<(Vec<&'static Format>, Vec<NewTensor>)> {
         let mut formats = Vec::<&'static Format>::new();
         let mut tensors = Vec::with_capacity(self.file.tensors().len());
-        for tensor in self.file.tensors() {
+        for (tensor, &stored) in self.file.tensors().iter().zip(sizes) {
             let TensorInfo { name, dims, kind, .. } = tensor.clone();
-            let (kind, bytes) = match self.kind(tensor)? {
-                Kind::Blocks(format, _) if self.is_matrix(tensor)? => {
+            let (kind, bytes) = match self.kind(tensor) {
+                Ok(Kind::Blocks(format, _)) if self.is_matrix(tensor) => {
                     let known = formats.iter().position(|known| std::ptr::eq(*known, format));
                     let index = known.unwrap_or_else(|| {
                         formats.push(format);
@@ -84,7 +95,7 @@ impl Model {
                     });
                     (mark::FIRST + index as u32, Weights::bytes_packed(format, tensor.rows(), tensor.k())?)
                 }
-                _ => (kind, self.bytes(tensor)?),
+                _ => (kind, stored),
             };
             tensors.push(NewTensor { name, dims, kind, bytes });
         }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result, quoted, suggest};
-use crate::gguf::{Gguf, TensorInfo};
+use crate::gguf::{Gguf, Items, TensorInfo};
 use crate::registry::{self, Format};
 use card::{Card, RecipeCard, Rule, matches};
 use model::{Classes, Model};
@@ -184,6 +184,9 @@ impl Recipe<'_> {
     fn target(&self, model: &Model, classes: &Classes, tensor: &TensorInfo, class: Option<&str>) -> Result<Target> {
         let card = &self.recipes.card;
         let fits = |patterns: &[String]| patterns.iter().any(|pattern| matches(pattern, &tensor.name));
+        if Items::of(tensor.kind).is_some() {
+            return Ok(Target::Keep);
+        }
         if tensor.dims.len() <= 1 {
             return Ok(Target::Plain);
         }

@@ -74,7 +74,7 @@ impl SafeTensors {
         let (mut n, mut k) = (None, None);
         for (spec, tensor) in specs.iter().zip(tensors).filter(|(spec, tensor)| spec.axes.len() == tensor.shape.len()) {
             for (axis, &length) in spec.axes.iter().zip(tensor.shape) {
-                let whole = |per, items| (length % items == 0).then_some(length / items * per);
+                let whole = |per, items| length.is_multiple_of(items).then(|| (length / items).checked_mul(per)).flatten();
                 match *axis {
                     Axis::Fixed(_) => {}
                     Axis::Rows { per, items } => n = n.or(whole(per, items)),

@@ -5,6 +5,7 @@
 
 mod matrix;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -90,6 +91,11 @@ impl SafeTensors {
     fn new(path: PathBuf, storage: Storage) -> Result<Self> {
         match Reader::read_metadata(&storage) {
             Ok((header, metadata)) => Ok(Self { path, storage, data: PREFIX + header, metadata }),
+            Err(SafeTensorError::InvalidOffset(name)) => {
+                let detail =
+                    misplaced(&storage, &name).unwrap_or_else(|| format!("tensor {}: its bytes are misplaced", quoted(&name)));
+                Err(Error::SafeTensors { path, detail: format!("{detail}; {AGAIN}") })
+            }
             Err(fault) => Err(Error::SafeTensors { path, detail: explain(&fault) }),
         }
     }
@@ -148,9 +154,34 @@ impl SafeTensors {
     }
 }
 
+/// The remedy for what no writer produces.
+const AGAIN: &str = "fetch or convert it again";
+
+/// What is wrong with the place of the tensor `name`, whose bytes do not follow those of the one before.
+fn misplaced(file: &[u8], name: &str) -> Option<String> {
+    let (length, rest) = file.split_first_chunk()?;
+    let header = rest.get(..usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
+    let header: BTreeMap<String, serde_json::Value> = serde_json::from_slice(header).ok()?;
+    let place = |info: &serde_json::Value| {
+        let offset = |at| info.get("data_offsets")?.get(at)?.as_u64();
+        Some((offset(0)?, offset(1)?))
+    };
+    let (start, end) = place(header.get(name)?)?;
+    let before = header.iter().filter_map(|(other, info)| Some((place(info)?, other)));
+    let before = before.filter(|&(place, other)| other != name && place <= (start, end)).max();
+    let own = format!("tensor {}: its bytes {start} to {end} of the data", quoted(name));
+    Some(match before {
+        Some(((first, last), other)) if last > start => {
+            format!("{own} begin within tensor {}, which has {first} to {last}", quoted(other))
+        }
+        Some(((_, last), other)) => format!("{own} do not follow those of tensor {}, which end at {last}", quoted(other)),
+        None => format!("{own} are not the first"),
+    })
+}
+
 /// What is wrong with a header, on one line, and the remedy.
 fn explain(fault: &SafeTensorError) -> String {
-    let again = "fetch or convert it again";
+    let again = AGAIN;
     match fault {
         SafeTensorError::HeaderTooSmall | SafeTensorError::HeaderTooLarge => {
             format!("it does not begin with the length of a header, so it is not a safetensors file; {again}")
@@ -158,9 +189,6 @@ fn explain(fault: &SafeTensorError) -> String {
         SafeTensorError::InvalidHeaderLength => format!("the file ends before its header does; {again}"),
         SafeTensorError::MetadataIncompleteBuffer => {
             format!("the tensors that its header lists are not as many bytes as it has: it was cut short or changed; {again}")
-        }
-        SafeTensorError::InvalidOffset(name) => {
-            format!("tensor {}: its bytes do not follow those of the one before; {again}", quoted(name))
         }
         SafeTensorError::TensorInvalidInfo | SafeTensorError::ValidationOverflow | SafeTensorError::MisalignedSlice => {
             format!("a tensor's bytes are not as many as its type and shape ask for; {again}")

@@ -9,7 +9,7 @@ use quantloom::imatrix::Imatrix;
 use quantloom::pool::Pool;
 use quantloom::{Error, Result};
 
-use super::super::stored::Stored;
+use super::super::stored::{Stored, not_weights};
 use super::plan::Step;
 
 /// Weights that are converted at a time, about.
@@ -65,9 +65,8 @@ impl<'c> Converter<'c> {
         let k = tensor.k();
         // Each of the matrices that are stacked in a tensor has importances of its own.
         let rows = tensor.dims.get(1).map_or(1, |rows| *rows as usize);
-        let stacked = tensor.rows().checked_div(rows).unwrap_or(0);
         let importance = match self.imatrix {
-            Some(imatrix) => imatrix.importance(&tensor.name, k, stacked)?,
+            Some(imatrix) => imatrix.importance(&tensor.name, k, step.stacked())?,
             None => None,
         };
         let row_bytes = from.header + k / from.weights * from.bytes;
@@ -94,6 +93,7 @@ impl<'c> Converter<'c> {
     fn encode(&mut self, to: Stored, x: &[f32], k: usize, importance: Option<&[f32]>) -> Result<Vec<u8>> {
         match to {
             Stored::Plain => Ok(x.iter().flat_map(|x| x.to_le_bytes()).collect()),
+            Stored::Items(items) => Err(not_weights(items)),
             Stored::Blocks(format, _) => {
                 let encoder = match self.encoders.entry(format.name) {
                     Entry::Occupied(known) => known.into_mut(),

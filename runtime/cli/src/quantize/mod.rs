@@ -1,6 +1,7 @@
 //! `quantloom quantize`: a model in other formats.
 
 mod convert;
+mod importance;
 mod plan;
 mod show;
 
@@ -17,7 +18,7 @@ use quantloom::recipes::{Recipe, Recipes};
 use super::Failure;
 use super::args::MAX_THREADS;
 use super::failure::print;
-use super::files::check_output;
+use super::files::check_outputs;
 use super::progress::bar;
 use convert::Converter;
 use plan::plan;
@@ -81,8 +82,9 @@ fn after_help() -> String {
     format!(
         "NAME is a recipe for whole models:
 {}
-or a format that `quantloom formats` lists, which then all matrices get. Tensors of one axis stay f32, all metadata
-is kept, and the output appears only when it is complete.
+or a format that `quantloom formats` lists, which then all matrices get. Tensors of one axis stay f32, those of
+integers and doubles stay as they are, all metadata is kept, and the output appears only when it is complete. Of a model
+in several files, name one: the output is one file.
 
 Example: quantloom quantize model-f16.gguf --to NAME -o model.gguf",
         lines.join("\n")
@@ -97,11 +99,14 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         let file = args.file.display();
         return Err(Failure::input(format!("{file}: this is a packed copy; quantise the model that it was packed from")));
     }
-    check_output(&args.output, &args.file)?;
+    check_outputs(&args.output, file)?;
     let recipes = args.recipe.as_deref().map_or_else(Recipes::shipped, Recipes::read)?;
     let recipe = choose(&recipes, args)?;
     let imatrix = args.imatrix.as_ref().map(Imatrix::open).transpose()?;
     let steps = plan(file, &recipe, imatrix.is_some(), args.allow_requantize)?;
+    if let Some(imatrix) = &imatrix {
+        importance::check(imatrix, &steps)?;
+    }
 
     let tensors = steps.iter().map(|step| NewTensor {
         name: step.tensor.name.clone(),

@@ -28,6 +28,12 @@ impl Step<'_> {
         self.tensor.k() * self.tensor.rows()
     }
 
+    /// The matrices that are stacked in the tensor.
+    pub fn stacked(&self) -> usize {
+        let rows = self.tensor.dims.get(1).map_or(1, |rows| *rows as usize);
+        self.tensor.rows().checked_div(rows).unwrap_or(0)
+    }
+
     /// Whether the bytes stay as they are.
     pub fn copies(&self) -> bool {
         self.tensor.kind == self.to_kind

@@ -1,0 +1,63 @@
+//! Whether the bytes of tensors lie in the file, and none in those of another.
+
+use super::tensor::TensorInfo;
+use crate::error::quoted;
+
+/// What is wrong with the place of a tensor; ends without a remedy.
+#[derive(Debug)]
+pub(crate) struct Misplaced<'t> {
+    pub tensor: &'t TensorInfo,
+    pub detail: String,
+    /// Whether the file is too short, rather than a tensor too long.
+    pub cut_short: bool,
+}
+
+/// Checks the tensors of a file whose data is from byte `data` to byte `end`. `size` says how many bytes a tensor has; of those that
+/// it does not know, only the start counts.
+pub(crate) fn check<'t>(
+    tensors: impl IntoIterator<Item = &'t TensorInfo>,
+    (data, end): (u64, u64),
+    size: impl Fn(&TensorInfo) -> Option<u64>,
+) -> Result<(), Misplaced<'t>> {
+    // Tensors without bytes lie nowhere.
+    let mut tensors = tensors.into_iter().filter(|tensor| !tensor.dims.contains(&0)).collect::<Vec<_>>();
+    tensors.sort_by_key(|tensor| tensor.offset);
+    for (at, tensor) in tensors.iter().enumerate() {
+        let (start, length) = (data.saturating_add(tensor.offset), size(tensor));
+        let wrong = |detail, cut_short| Err(Misplaced { tensor, detail, cut_short });
+        if let Some(length) = length
+            && start.saturating_add(length) > end
+        {
+            return wrong(format!("{length} bytes from byte {start} on, but the file ends at {end}"), true);
+        }
+        let Some(next) = tensors.get(at + 1) else { break };
+        let gap = next.offset - tensor.offset;
+        if length.unwrap_or(1) <= gap {
+            continue;
+        }
+        let (other, kind) = (quoted(&next.name), tensor.kind);
+        return match length {
+            Some(length) if gap > 0 => wrong(
+                format!(
+                    "its {length} bytes from byte {start} on (type number {kind}) reach into tensor {other}, which starts {gap} \
+                     bytes on, at byte {}",
+                    start + gap
+                ),
+                false,
+            ),
+            _ => wrong(format!("it starts at byte {start}, where tensor {other} starts too"), false),
+        };
+    }
+    Ok(())
+}
+
+/// For each tensor, in the order in which they are given, the bytes from its start to that of the next or to the end of the data.
+pub(crate) fn extents(tensors: &[TensorInfo], data_bytes: u64) -> Vec<u64> {
+    let mut starts = tensors.iter().map(|tensor| tensor.offset).collect::<Vec<_>>();
+    starts.sort_unstable();
+    let extent = |tensor: &TensorInfo| {
+        let next = starts.partition_point(|&start| start <= tensor.offset);
+        starts.get(next).map_or(data_bytes, |&start| start.min(data_bytes)).saturating_sub(tensor.offset)
+    };
+    tensors.iter().map(extent).collect()
+}

@@ -1,0 +1,98 @@
+//! Types of tensors that no card describes: items that are not weights, and types that were given up. They are data, in
+//! `gguf-types.toml`.
+
+use std::sync::OnceLock;
+
+use serde::Deserialize;
+
+use super::tensor::BlockShape;
+use crate::registry;
+
+/// The type number of plain f32 in GGUF files, which needs no card.
+const PLAIN: u32 = 0;
+
+/// A type whose items are not weights, such as integers: tensors of it are listed and copied, not multiplied by.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[non_exhaustive]
+pub struct Items {
+    /// Its number.
+    pub number: u32,
+    /// Its name.
+    pub name: String,
+    /// Bytes of an item.
+    pub bytes: usize,
+}
+
+impl Items {
+    /// The type with that number, if it is one of these.
+    #[must_use]
+    pub fn of(number: u32) -> Option<&'static Self> {
+        table().items.iter().find(|items| items.number == number)
+    }
+
+    /// What turns the axes of a tensor into a number of bytes.
+    #[must_use]
+    pub fn shape(&self) -> BlockShape {
+        BlockShape { header: 0, weights: 1, bytes: self.bytes }
+    }
+}
+
+/// A type that no program writes any more, whose number is still taken.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[non_exhaustive]
+pub struct GivenUp {
+    /// Its number.
+    pub number: u32,
+    /// What it was called.
+    pub name: String,
+    /// What to do with a model that has tensors of it.
+    pub remedy: String,
+}
+
+impl GivenUp {
+    /// The type with that number, if it is one of these.
+    #[must_use]
+    pub fn of(number: u32) -> Option<&'static Self> {
+        table().given_up.iter().find(|gone| gone.number == number)
+    }
+}
+
+/// How tensors with a type number are stored, if that is known.
+pub(super) fn shape(number: u32) -> Option<BlockShape> {
+    if number == PLAIN {
+        return Some(BlockShape::F32);
+    }
+    registry::format_by_gguf(number).map_or_else(|| Items::of(number).map(Items::shape), BlockShape::of)
+}
+
+/// The file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    items: Vec<Items>,
+    given_up: Vec<GivenUp>,
+}
+
+/// The types of this build. The file is compiled in, and a test reads it.
+fn table() -> &'static Table {
+    static TABLE: OnceLock<Table> = OnceLock::new();
+    TABLE.get_or_init(|| toml::from_str(include_str!("../../gguf-types.toml")).expect("gguf-types.toml was tested"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_number_has_two_meanings() {
+        let Table { items, given_up } = table();
+        let mut numbers =
+            items.iter().map(|items| items.number).chain(given_up.iter().map(|gone| gone.number)).collect::<Vec<_>>();
+        assert!(numbers.iter().all(|&number| number != PLAIN && registry::format_by_gguf(number).is_none()), "{numbers:?}");
+        let count = numbers.len();
+        numbers.sort_unstable();
+        numbers.dedup();
+        assert_eq!(numbers.len(), count);
+        assert!(items.iter().all(|items| items.bytes > 0) && given_up.iter().all(|gone| !gone.remedy.is_empty()));
+    }
+}
