@@ -32,7 +32,7 @@ pub struct Args {
     /// Rows of the activations
     #[arg(long, value_name = "M")]
     batch: NonZero<usize>,
-    /// Where to write
+    /// Where to write; `-` is standard output
     #[arg(short, long, value_name = "Y.f32")]
     output: PathBuf,
     #[command(flatten)]
@@ -45,6 +45,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<(), Failure> {
     let input = args.source.open()?;
     let matrix = Matrix::of(&input, &args.source)?;
+    let mut out = FloatWriter::create(&args.output, &[&args.source.file, &args.input])?;
     let request = args.choice.request(matrix.format())?;
     let x = read_batch(args, matrix.k())?;
 
@@ -54,7 +55,6 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let mut y = output(args.batch.get(), weights.n())?;
     let used = matmul(&weights, &x, args.batch.get(), &mut y, &request, &pool)?;
 
-    let mut out = FloatWriter::create(&args.output, &args.source.file)?;
     out.write(&y)?;
     out.finish()?;
     tell(&format!("{} rows of {} values by {} ({})", args.batch, weights.n(), used.launch.kernel.name, used.source));
