@@ -21,6 +21,26 @@ pub enum Error {
         cause: io::Error,
     },
 
+    /// An output cannot be written. A file that was there is as it was.
+    #[error("{}: cannot be written ({cause}); {remedy}", path.display())]
+    Output {
+        /// The output.
+        path: PathBuf,
+        /// What stands in the way.
+        cause: io::Error,
+        /// What to do about it.
+        remedy: &'static str,
+    },
+
+    /// An output is one of the files that it is made from, perhaps under another name.
+    #[error("{}: the output would overwrite the input {}; name another file", output.display(), input.display())]
+    SameFile {
+        /// The output.
+        output: PathBuf,
+        /// The input.
+        input: PathBuf,
+    },
+
     /// A file is not a GGUF file that this reader takes, or a damaged one.
     #[error("{}: {detail}", path.display())]
     Gguf {

@@ -22,6 +22,7 @@ mod buffer;
 pub mod defaults;
 pub mod encode;
 mod error;
+pub mod files;
 pub mod gguf;
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 pub mod gpu;

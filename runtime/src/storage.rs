@@ -1,11 +1,12 @@
 //! The bytes of a file: mapped, or in memory.
 
-use std::fs::File;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::ops::Deref;
 use std::path::Path;
 
 use memmap2::Mmap;
+
+use crate::files;
 
 /// The smallest page there is. Where pages are larger, one may be dropped too early and read again.
 #[cfg(unix)]
@@ -20,10 +21,10 @@ pub(crate) enum Storage {
 impl Storage {
     /// Maps a file.
     pub fn map(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::other("not a regular file; name a model file"));
-        }
+        let file = files::open(path).map_err(|cause| match cause.kind() {
+            ErrorKind::InvalidInput => io::Error::new(ErrorKind::InvalidInput, "not a regular file; name a model file"),
+            _ => cause,
+        })?;
         // SAFETY: the mapping is read-only. Overwriting the file while it is open would break the promise, as for every reader
         // that maps its input; what writes models replaces files instead.
         unsafe { Mmap::map(&file) }.map(Self::Mapped)

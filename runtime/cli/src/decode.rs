@@ -7,7 +7,7 @@ use quantloom::stored;
 
 use super::Failure;
 use super::failure::tell;
-use super::files::{FloatWriter, check_outputs};
+use super::files::FloatWriter;
 use super::progress::bar;
 use super::source::{Input, Source};
 use super::stored::Stored;
@@ -21,7 +21,7 @@ const AT_ONCE: usize = 1 << 16;
 pub struct Args {
     #[command(flatten)]
     source: Source,
-    /// Where to write
+    /// Where to write; `-` is standard output
     #[arg(short, long, value_name = "OUT.f32")]
     output: PathBuf,
 }
@@ -39,7 +39,7 @@ fn rows(args: &Args, stored: &stored::Stored<'_>) -> Result<(), Failure> {
     let (n, k) = (stored.n(), stored.k());
     let at_once = (AT_ONCE / k.max(1)).max(1);
     let mut values = vec![0.0; at_once * k];
-    let mut out = FloatWriter::create(&args.output, &args.source.file)?;
+    let mut out = FloatWriter::create(&args.output, &[&args.source.file])?;
     let progress = bar(n as u64, "decoding");
     for first in (0..n).step_by(at_once) {
         let rows = first..n.min(first + at_once);
@@ -75,8 +75,7 @@ fn blocks(args: &Args, model: &Model) -> Result<(), Failure> {
     let (weights, unit) = stored.unit(tensor.k());
     let units = (AT_ONCE / weights.max(1)).max(1);
     let mut values = vec![0.0; units * weights];
-    check_outputs(&args.output, file)?;
-    let mut out = FloatWriter::create(&args.output, &args.source.file)?;
+    let mut out = FloatWriter::create(&args.output, &file.paths().collect::<Vec<_>>())?;
     let progress = bar(bytes.len() as u64, "decoding");
     for part in bytes.chunks(units * unit) {
         let values = &mut values[..part.len() / unit * weights];

@@ -25,6 +25,7 @@ mod progress;
 mod quantize;
 mod report;
 mod results;
+mod signals;
 mod source;
 mod stored;
 mod table;
@@ -78,6 +79,10 @@ pub fn main() -> ExitCode {
 
 impl Cli {
     fn run(&self) -> Result<(), Failure> {
+        // A probe is for kernels that may do anything, and writes nothing.
+        if !matches!(self.command, Some(Command::Probe(_))) {
+            signals::watch();
+        }
         match &self.command {
             None => demo::run(),
             Some(Command::Formats(args)) => formats::run(args),

@@ -15,7 +15,7 @@ use quantloom::weights::{Layout, Weights};
 use super::Failure;
 use super::args::{Choice, Held};
 use super::failure::tell;
-use super::files::{FloatWriter, check_outputs, read_floats};
+use super::files::{FloatWriter, read_floats};
 use super::source::{Input, Source};
 
 /// Multiply activations by a tensor: Y = X * W^T
@@ -32,7 +32,7 @@ pub struct Args {
     /// Rows of the activations
     #[arg(long, value_name = "M")]
     batch: NonZero<usize>,
-    /// Where to write
+    /// Where to write; `-` is standard output
     #[arg(short, long, value_name = "Y.f32")]
     output: PathBuf,
     #[command(flatten)]
@@ -44,10 +44,8 @@ pub struct Args {
 /// Packs the tensor, multiplies, and says which kernel did it.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let input = args.source.open()?;
-    if let Input::Gguf(model) = &input {
-        check_outputs(&args.output, model.file())?;
-    }
     let matrix = Matrix::of(&input, &args.source)?;
+    let mut out = FloatWriter::create(&args.output, &[&input.paths()[..], &[&args.input]].concat())?;
     let request = args.choice.request(matrix.format())?;
     let x = read_batch(args, matrix.k())?;
 
@@ -57,7 +55,6 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let mut y = output(args.batch.get(), weights.n())?;
     let used = matmul(&weights, &x, args.batch.get(), &mut y, &request, &pool)?;
 
-    let mut out = FloatWriter::create(&args.output, &args.source.file)?;
     out.write(&y)?;
     out.finish()?;
     tell(&format!("{} rows of {} values by {} ({})", args.batch, weights.n(), used.launch.kernel.name, used.source));

@@ -10,8 +10,7 @@ use serde_json::json;
 
 use super::Failure;
 use super::args::MAX_THREADS;
-use super::failure::print;
-use super::files::check_outputs;
+use super::files::{create, say};
 use super::progress::bar;
 use super::stored::warn_of_unknown_types;
 
@@ -24,7 +23,7 @@ pub struct Args {
     /// The model
     #[arg(value_name = "FILE.gguf")]
     file: PathBuf,
-    /// Where to write
+    /// Where to write; `-` is standard output
     #[arg(short, long, value_name = "FILE.packed")]
     output: PathBuf,
     /// Threads [default: as many as the processor runs at once]
@@ -38,14 +37,15 @@ pub struct Args {
 /// Writes the copy, and prints what it came to.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let model = Model::open(&args.file)?;
-    check_outputs(&args.output, model.file())?;
     warn_of_unknown_types(&model);
+    let output = create(&args.output, &model.file().paths().collect::<Vec<_>>())?;
+    let is_standard = output.is_standard();
     let all = || thread::available_parallelism().map_or(1, NonZero::get);
     let pool = Pool::new(args.threads.map_or_else(all, usize::from));
     let progress = bar(model.file().file_len() as u64, "packing");
-    let packing = model.pack(&args.output, &pool, &mut |bytes| progress.inc(bytes as u64))?;
+    let packing = model.pack_to(output, &pool, &mut |bytes| progress.inc(bytes as u64))?;
     progress.finish_and_clear();
-    print(&if args.json { json(&packing) } else { text(&packing) })
+    say(&if args.json { json(&packing) } else { text(&packing) }, is_standard)
 }
 
 fn text(packing: &Packing) -> String {

@@ -47,6 +47,14 @@ impl Input {
         let named = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(SAFETENSORS));
         if named { SafeTensors::open(path).map(Self::SafeTensors) } else { Model::open(path).map(Self::Gguf) }
     }
+
+    /// The files that it is in.
+    pub fn paths(&self) -> Vec<&Path> {
+        match self {
+            Self::Gguf(model) => model.file().paths().collect(),
+            Self::SafeTensors(file) => vec![file.path()],
+        }
+    }
 }
 
 impl Source {

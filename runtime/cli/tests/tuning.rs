@@ -112,7 +112,7 @@ fn kernels_are_tried_in_a_process_of_their_own_before_anything_is_measured() {
     let id = VariantId::of(kernel);
     let folder = sandbox.file().folder().join("probe");
     fs::create_dir_all(&folder).unwrap();
-    fs::write(folder.join("any"), format!("{}\n{}\n", id.kernel, id.hash)).unwrap();
+    fs::write(folder.join(id.hash.to_string()), format!("{}\n{}\n", id.kernel, id.hash)).unwrap();
 
     let output = sandbox.run(&["tune", MODEL, "--budget", "0"]);
     if support::program::is_emulated() {

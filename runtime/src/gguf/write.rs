@@ -1,14 +1,13 @@
 //! Writes GGUF files of version 3: a file is complete, or it is not there.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
-
-use tempfile::NamedTempFile;
 
 use super::parse::{self, ALIGNMENT_KEY, DEFAULT_ALIGNMENT, WRONG_ALIGNMENT};
 use super::value::Value;
 use super::write_value::write_string;
 use crate::error::{Error, Result};
+use crate::files::Output;
 
 const VERSION: u32 = 3;
 
@@ -27,12 +26,10 @@ pub struct NewTensor {
 
 /// A file that is being written: what it lists first, then the bytes of each tensor in that order.
 ///
-/// All goes to a temporary file in the same folder, which takes the file's name when [`GgufWriter::finish`] is called and is
-/// removed when the writer is dropped.
+/// The file appears when [`GgufWriter::finish`] is called, and not if the writer is dropped: see [`Output`].
 #[derive(Debug)]
 pub struct GgufWriter {
-    path: PathBuf,
-    file: BufWriter<NamedTempFile>,
+    file: BufWriter<Output>,
     /// Sizes of the tensors, and the one that is being written.
     sizes: Vec<usize>,
     current: usize,
@@ -42,21 +39,27 @@ pub struct GgufWriter {
 }
 
 impl GgufWriter {
-    /// Starts a file at `path` with these entries and tensors. The alignment is the one that an entry gives, else 32.
+    /// Starts a file at `path` with these entries and tensors: see [`GgufWriter::new`].
     ///
     /// # Errors
-    /// [`Error::Io`] if the file cannot be written, [`Error::Gguf`] if the alignment is none that a reader takes.
+    /// As [`Output::create`] and [`GgufWriter::new`].
     pub fn create(path: impl Into<PathBuf>, metadata: &[(String, Value)], tensors: &[NewTensor]) -> Result<Self> {
-        let path = path.into();
+        Self::new(Output::create(path, [] as [&Path; 0])?, metadata, tensors)
+    }
+
+    /// Starts a file with these entries and tensors as an output. The alignment is the one that an entry gives, else 32.
+    ///
+    /// # Errors
+    /// [`Error::Output`] if it cannot be written, [`Error::Gguf`] if the alignment is none that a reader takes.
+    pub fn new(output: Output, metadata: &[(String, Value)], tensors: &[NewTensor]) -> Result<Self> {
         let key = metadata.iter().find(|(key, _)| key == ALIGNMENT_KEY);
         let given = key.map_or(Some(DEFAULT_ALIGNMENT), |(_, value)| parse::alignment(value));
         let Some(alignment) = given.map(|alignment| alignment as usize) else {
             let detail = format!("key {ALIGNMENT_KEY:?}: {WRONG_ALIGNMENT}; give another, or none");
-            return Err(Error::Gguf { path, detail });
+            return Err(Error::Gguf { path: output.path().to_owned(), detail });
         };
-        let file = temporary(&path).map_err(Error::io(&path))?;
         let sizes = tensors.iter().map(|tensor| tensor.bytes).collect();
-        let mut writer = Self { path, file: BufWriter::new(file), sizes, current: 0, written: 0, alignment };
+        let mut writer = Self { file: BufWriter::new(output), sizes, current: 0, written: 0, alignment };
         let mut head = head(metadata, tensors, alignment);
         head.resize(head.len().next_multiple_of(alignment), 0);
         writer.put(&head)?;
@@ -66,7 +69,7 @@ impl GgufWriter {
     /// Appends bytes to the tensors.
     ///
     /// # Errors
-    /// [`Error::Io`] if they cannot be written, [`Error::Shape`] if they are more than the tensors have.
+    /// [`Error::Output`] if they cannot be written, [`Error::Shape`] if they are more than the tensors have.
     pub fn write(&mut self, mut bytes: &[u8]) -> Result<()> {
         while !bytes.is_empty() {
             let Some(&size) = self.sizes.get(self.current) else {
@@ -85,7 +88,7 @@ impl GgufWriter {
     /// Writes what is left, and gives the file its name.
     ///
     /// # Errors
-    /// [`Error::Io`] if that fails, [`Error::Shape`] if a tensor has not got all its bytes.
+    /// [`Error::Output`] if that fails, [`Error::Shape`] if a tensor has not got all its bytes.
     pub fn finish(mut self) -> Result<()> {
         self.pad()?;
         if self.current < self.sizes.len() {
@@ -93,11 +96,9 @@ impl GgufWriter {
             let wanted = self.sizes.iter().sum();
             return Err(Error::Shape { what: "the tensors of a file", unit: "bytes", found, wanted });
         }
-        let path = self.path;
-        let file = self.file.into_inner().map_err(|error| Error::io(&path)(error.into_error()))?;
-        file.as_file().sync_all().map_err(Error::io(&path))?;
-        file.persist(&path).map_err(|error| Error::io(&path)(error.error))?;
-        Ok(())
+        self.file.flush().map_err(|cause| self.file.get_ref().failed(cause))?;
+        // Nothing is in the buffer any more.
+        self.file.into_parts().0.finish()
     }
 
     /// Goes on to the next tensor that has bytes to come, if the current one is complete.
@@ -111,7 +112,7 @@ impl GgufWriter {
     }
 
     fn put(&mut self, bytes: &[u8]) -> Result<()> {
-        self.file.write_all(bytes).map_err(Error::io(&self.path))
+        self.file.write_all(bytes).map_err(|cause| self.file.get_ref().failed(cause))
     }
 }
 
@@ -135,20 +136,4 @@ fn head(metadata: &[(String, Value)], tensors: &[NewTensor], alignment: usize) -
         offset += tensor.bytes.next_multiple_of(alignment);
     }
     head
-}
-
-/// A temporary file beside `path`, with the permissions that a new file has.
-fn temporary(path: &Path) -> io::Result<NamedTempFile> {
-    if path.is_dir() {
-        return Err(io::Error::other("this is a folder; name a file"));
-    }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".quantloom.").suffix(".tmp");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    builder.tempfile_in(folder)
 }

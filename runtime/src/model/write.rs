@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::{Kind, Model, mark};
 use crate::error::{Error, Result};
+use crate::files::Output;
 use crate::gguf::{GgufWriter, NewTensor, TensorInfo, Value};
 use crate::pool::Pool;
 use crate::registry::Format;
@@ -30,13 +31,20 @@ pub struct Packing {
 }
 
 impl Model {
-    /// Writes a packed copy of the model to `path`: every matrix in its packed form, everything else as it is, tensors of unknown
-    /// types included. The file appears when
-    /// it is complete. `done` hears of the bytes of each tensor of this model as it is done.
+    /// Writes a packed copy of the model to `path`: every matrix in its packed form, everything else as it is, tensors of
+    /// unknown types included. The file appears when it is complete. `done` hears of the bytes of each tensor of this model as it is done.
     ///
     /// # Errors
-    /// [`Error::Gguf`] if the model is a packed copy itself; as [`Model::weights`] and [`GgufWriter::create`].
+    /// [`Error::Gguf`] if the model is a packed copy itself; as [`Model::weights`] and [`Output::create`].
     pub fn pack(&self, path: impl Into<PathBuf>, pool: &Pool, done: &mut dyn FnMut(usize)) -> Result<Packing> {
+        self.pack_to(Output::create(path, self.file.paths())?, pool, done)
+    }
+
+    /// As [`Model::pack`], to an output.
+    ///
+    /// # Errors
+    /// [`Error::Gguf`] if the model is a packed copy itself, [`Error::Output`]; as [`Model::weights`].
+    pub fn pack_to(&self, output: Output, pool: &Pool, done: &mut dyn FnMut(usize)) -> Result<Packing> {
         if self.is_packed() {
             let detail = "it is packed already; use it as it is, or pack the model that it was made from";
             return Err(Error::Gguf { path: self.file.path().to_owned(), detail: detail.to_owned() });
@@ -47,7 +55,7 @@ impl Model {
         metadata.retain(|(key, _)| key != ALIGNMENT_KEY);
         metadata.extend(mark::entries(&formats)?);
         metadata.push((ALIGNMENT_KEY.to_owned(), Value::U32(PAGE)));
-        let mut out = GgufWriter::create(path, &metadata, &tensors)?;
+        let mut out = GgufWriter::new(output, &metadata, &tensors)?;
         let mut packing = Packing::default();
         for (place, tensor) in self.file.tensors().iter().enumerate() {
             let stored = sizes[place];

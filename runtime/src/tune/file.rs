@@ -23,8 +23,9 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{Digest, Entry, VARIABLE, disk};
+use super::{Digest, Entry, VARIABLE, disk, kept};
 use crate::error::{Error, Result};
+use crate::files;
 
 /// The meaning of the fields of a record. Folders are named by it: versions do not read each other's files.
 const SCHEMA: u32 = 3;
@@ -131,7 +132,7 @@ impl<R: Record> RecordFile<R> {
     #[must_use]
     pub fn new(folder: &Path, environment: &str) -> Self {
         let digest = Digest::of(&[environment]).to_string();
-        let folder = folder.join("tune").join(format!("v{SCHEMA}")).join(digest);
+        let folder = folder.join(kept::ROOT).join(format!("{}{SCHEMA}", kept::VERSION)).join(digest);
         Self::within(&folder, environment)
     }
 
@@ -171,10 +172,12 @@ impl<R: Record> RecordFile<R> {
     /// [`Error::Cache`] if the file cannot be written. Then it is as it was.
     pub fn merge(&self, records: &[R], patience: Duration) -> Result<()> {
         self.try_merge(records, patience).map_err(|cause| {
-            let remedy = if cause.kind() == ErrorKind::WouldBlock {
-                "try again when that has ended".to_owned()
-            } else {
-                format!("make the folder writable, make room on the disk, or set {VARIABLE} to another folder")
+            let remedy = match cause.kind() {
+                ErrorKind::WouldBlock => "try again when that has ended".to_owned(),
+                ErrorKind::InvalidInput => {
+                    format!("remove the link, pipe or folder in its place or its lock's, or set {VARIABLE} to another folder")
+                }
+                _ => format!("make the folder writable, make room on the disk, or set {VARIABLE} to another folder"),
             };
             let detail = format!("cannot be written ({cause}), so what was measured is forgotten at exit; {remedy}");
             Error::Cache { path: self.path.clone(), detail }
@@ -197,13 +200,17 @@ impl<R: Record> RecordFile<R> {
     }
 
     fn replace(&self, note: &str, relatives: &[String], records: &[R]) -> io::Result<()> {
+        files::replace(&self.path, self.whole(note, relatives, records)?.as_bytes())
+    }
+
+    /// The text of the file, with a note for people before it.
+    fn whole(&self, note: &str, relatives: &[String], records: &[R]) -> io::Result<String> {
         let text = self.text(records, relatives).map_err(io::Error::other)?;
-        let note = note.lines().map(|line| format!("# {line}\n")).collect::<String>();
-        disk::replace(&self.path, self.folder(), &(note + &text))
+        Ok(note.lines().map(|line| format!("# {line}\n")).collect::<String>() + &text)
     }
 
     fn try_read(&self) -> io::Result<Records<R>> {
-        match fs::read(&self.path) {
+        match files::read(&self.path) {
             // Damage may be anything, also bytes that are not text.
             Ok(bytes) => Ok(self.parse(&String::from_utf8_lossy(&bytes))),
             Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(Records::default()),

@@ -5,54 +5,72 @@
 
 use std::borrow::Cow;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use super::VariantId;
+use super::{VariantId, kept};
+use crate::files;
 
-/// The journal of an environment: a folder that is empty but while a kernel is run for the first time.
+/// The journal of an environment: a folder that is empty but while a kernel is run for the first time. Whatever else lies in it, and
+/// whatever lies where a link in its place leads to, is left alone.
 #[derive(Debug)]
 pub struct Journal {
-    folder: PathBuf,
+    environment: PathBuf,
 }
 
 impl Journal {
     /// The journal in the folder of an environment.
-    pub fn new(folder: &Path) -> Self {
-        Self { folder: folder.join("probe") }
+    pub fn new(environment: &Path) -> Self {
+        Self { environment: environment.to_owned() }
     }
 
     /// Does `work`, which runs the kernel, between two entries in the journal. Where nothing can be written, it is done all the same.
     pub fn watch<T>(&self, id: &VariantId, work: impl FnOnce() -> T) -> T {
-        let path = self.folder.join(id.hash.to_string());
+        let folder = self.environment.join(kept::JOURNAL);
+        let path = folder.join(id.hash.to_string());
         // Not synchronised to the disk: a kernel that kills its process is what is to be remembered, not a power cut.
-        let _ = self.write(&path, id);
+        let written = write(&folder, &path, id);
         let result = work();
         // A kernel that panics does not come here: it crashed.
-        let _ = fs::remove_file(&path);
+        if written.is_ok() {
+            let _ = fs::remove_file(&path);
+        }
         result
-    }
-
-    fn write(&self, path: &Path, id: &VariantId) -> io::Result<()> {
-        fs::create_dir_all(&self.folder)?;
-        File::create(path)?.write_all(format!("{}\n{}\n", id.kernel, id.hash).as_bytes())
     }
 
     /// What was left behind. An entry that is not whole says nothing: its kernel had not begun.
     pub fn left(&self) -> Vec<VariantId> {
-        self.files().iter().filter_map(|path| parse(&fs::read_to_string(path).ok()?)).collect()
+        self.files().iter().filter_map(|path| parse(&read(path)?)).collect()
     }
 
-    /// Forgets what was left behind.
+    /// Forgets what processes of this user left behind.
     pub fn clear(&self) {
-        for path in self.files() {
+        let is_ours = |path: &PathBuf| path.symlink_metadata().is_ok_and(|data| files::is_ours(&data));
+        for path in self.files().into_iter().filter(is_ours) {
             let _ = fs::remove_file(path);
         }
     }
 
     fn files(&self) -> Vec<PathBuf> {
-        fs::read_dir(&self.folder).into_iter().flatten().flatten().map(|file| file.path()).collect()
+        kept::journal(&self.environment)
     }
+}
+
+/// Writes an entry.
+fn write(folder: &Path, path: &Path, id: &VariantId) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    if !kept::is_folder(folder) {
+        return Err(io::Error::other("a link in place of the folder"));
+    }
+    let mut file = files::own(path, File::options().write(true).create(true).truncate(true))?;
+    file.write_all(format!("{}\n{}\n", id.kernel, id.hash).as_bytes())
+}
+
+/// The text of an entry.
+fn read(path: &Path) -> Option<String> {
+    let mut text = String::new();
+    files::own(path, File::options().read(true)).ok()?.read_to_string(&mut text).ok()?;
+    Some(text)
 }
 
 /// The kernel of a whole entry.
@@ -83,5 +101,35 @@ mod tests {
         }
         journal.clear();
         assert!(!path.exists());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_none_of_its_own_is_left_alone() {
+        let [folder, elsewhere] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let journal = Journal::new(folder.path());
+        let id = VariantId::of(&fake::kernel(&fake::weights(1, 1), "any"));
+        let text = format!("{}\n{}\n", id.kernel, id.hash);
+        let there = [elsewhere.path().join("letter"), elsewhere.path().join(id.hash.to_string())];
+        for path in &there {
+            fs::write(path, &text).unwrap();
+        }
+        // A link in place of the folder.
+        let probe = folder.path().join(kept::JOURNAL);
+        std::os::unix::fs::symlink(elsewhere.path(), &probe).unwrap();
+        assert!(journal.left().is_empty());
+        journal.watch(&id, || assert!(journal.left().is_empty()));
+        journal.clear();
+        assert!(there.iter().all(|path| fs::read_to_string(path).unwrap() == text));
+        // A link in it.
+        fs::remove_file(&probe).unwrap();
+        fs::create_dir(&probe).unwrap();
+        let link = probe.join(id.hash.to_string());
+        std::os::unix::fs::symlink(&there[1], &link).unwrap();
+        fs::write(probe.join("letter"), &text).unwrap();
+        assert!(journal.left().is_empty());
+        journal.watch(&id, || ());
+        journal.clear();
+        assert!(link.exists() && probe.join("letter").exists() && fs::read_to_string(&there[1]).unwrap() == text);
     }
 }

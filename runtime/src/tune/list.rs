@@ -6,16 +6,16 @@ use std::{fs, io};
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
-use super::disk::replace;
 use super::{Choices, Effort, Problem};
 use crate::error::{Error, Result, quoted};
+use crate::files;
 use crate::matmul::Request;
 use crate::pool::Pool;
 use crate::registry::{self, Numerics};
 use crate::weights::Layout;
 
 /// The name of the list of problems that nobody had time for, beside the cache file.
-const UNTUNED: &str = "untuned.toml";
+pub(super) const UNTUNED: &str = "untuned.toml";
 
 /// The first lines of that list, for people.
 const PREFACE: &str = "# What there was no time to tune: `quantloom tune --from` goes on with it.\n\n";
@@ -110,20 +110,29 @@ impl List {
         choices.path().map(|path| path.with_file_name(UNTUNED))
     }
 
-    /// Adds to the list of what there was no time for, takes out what is known by now, and removes the file when it would be empty. A
-    /// list that cannot be read counts for nothing. Whether there is one now.
+    /// The list of what there was no time for. One that cannot be read counts for nothing.
+    #[must_use]
+    pub fn left(choices: &Choices) -> Self {
+        let Some(path) = Self::untuned_path(choices) else { return Self::default() };
+        let bytes = files::read(&path).unwrap_or_default();
+        Self::parse(&path, &String::from_utf8_lossy(&bytes)).unwrap_or_default()
+    }
+
+    /// Adds to the list of what there was no time for, takes out what is known by now, and removes the file when it would be empty.
+    /// Whether there is one now.
     ///
     /// # Errors
     /// [`Error::List`] if the file cannot be written. Then it is as it was.
     pub fn leave(self, choices: &Choices, pool: &Pool) -> Result<bool> {
         let Some(path) = Self::untuned_path(choices) else { return Ok(false) };
-        let mut all = Self::read(&path).unwrap_or_default();
+        let mut all = Self::left(choices);
         self.problems.into_iter().for_each(|problem| all.add(problem, pool));
         all.retain_unknown(choices, pool);
         let is_left = !all.problems.is_empty();
         let done = if is_left { all.write(&path) } else { remove(&path) };
         done.map_err(|cause| {
-            let detail = format!("cannot be written ({cause}); set {} to a folder that can", super::VARIABLE);
+            let detail =
+                format!("cannot be written ({cause}); remove what is there, or set {} to another folder", super::VARIABLE);
             Error::List { path: path.clone(), detail }
         })?;
         Ok(is_left)
@@ -132,12 +141,13 @@ impl List {
     fn write(&self, path: &Path) -> io::Result<()> {
         let folder = path.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(folder)?;
-        replace(path, folder, &self.text().map_err(io::Error::other)?)
+        files::replace(path, self.text().map_err(io::Error::other)?.as_bytes())
     }
 }
 
+/// Removes a list; what is none stays.
 fn remove(path: &Path) -> io::Result<()> {
-    if path.exists() { fs::remove_file(path) } else { Ok(()) }
+    if path.symlink_metadata().is_ok_and(|data| data.is_file()) { fs::remove_file(path) } else { Ok(()) }
 }
 
 impl Item {

@@ -35,6 +35,7 @@ mod gate;
 mod group;
 mod isolated;
 mod journal;
+pub mod kept;
 mod key;
 mod layer;
 mod list;

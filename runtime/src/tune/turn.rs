@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::disk::Lock;
 use super::journal::Journal;
-use super::{Choices, State, Variant, VariantId, Variants, disk};
+use super::{Choices, State, Variant, VariantId, Variants, disk, kept};
 use crate::error::Error;
 use crate::registry::Kernel;
 
@@ -78,5 +78,5 @@ impl<'a> Turn<'a> {
 /// Takes the lock of a folder.
 fn lock(folder: &Path) -> io::Result<(Lock, Journal)> {
     fs::create_dir_all(folder)?;
-    Ok((disk::lock(&folder.join("tune.lock"), Duration::ZERO)?, Journal::new(folder)))
+    Ok((disk::lock(&folder.join(kept::TURN), Duration::ZERO)?, Journal::new(folder)))
 }

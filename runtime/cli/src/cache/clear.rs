@@ -1,12 +1,15 @@
 //! `quantloom cache clear`: forgets what was measured.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use quantloom::{Error, tune};
+use quantloom::Error;
+use quantloom::tune::{self, kept};
 
 use super::super::Failure;
-use super::super::failure::print;
+use super::super::failure::{print, tell};
+use super::super::locks;
 use super::own;
 
 /// Remove what the tuner remembers of this machine: choices, kernels in quarantine, leftovers
@@ -21,65 +24,40 @@ pub struct Args {
     dry_run: bool,
 }
 
-/// Removes the folders, and says which.
+/// Removes what the tuner made in its folders, and says which. What else is in them stays.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let own = own()?;
-    let environment = own.path().parent().unwrap_or(Path::new(".")).to_owned();
-    let folders = if args.all { environments()? } else { vec![environment] };
+    let folders =
+        if args.all { kept::environments(&tune::folder().unwrap_or_default()) } else { vec![own.folder().to_owned()] };
     let mut text = String::new();
-    for folder in folders.iter().filter(|folder| folder.is_dir()) {
-        let files = files(folder)?;
+    for folder in folders.iter().filter(|folder| folder.symlink_metadata().is_ok_and(|data| data.is_dir())) {
+        let files = kept::files(folder);
+        let names = files.iter().map(|path| name(folder, path)).collect::<Vec<_>>();
         if !args.dry_run {
-            remove(folder)?;
+            remove(folder, &files)?;
         }
         let verb = if args.dry_run { "would remove" } else { "removed" };
-        text +=
-            &format!("{verb} {}: {}\n", folder.display(), if files.is_empty() { "empty".to_owned() } else { files.join(", ") });
+        let shown = folder.display();
+        text += &format!("{verb} {shown}: {}\n", if names.is_empty() { "nothing".to_owned() } else { names.join(", ") });
+        if !args.dry_run && folder.exists() {
+            tell(&format!("note: {shown}: has files that are not this user's or not the tuner's; they stay"));
+        }
     }
     print(if text.is_empty() { "nothing to remove\n" } else { &text })
 }
 
-/// The folders of all environments and versions: `tune/VERSION/ENVIRONMENT` in the cache folder.
-fn environments() -> Result<Vec<PathBuf>, Failure> {
-    let root = tune::folder().unwrap_or_default().join("tune");
-    let mut folders = Vec::new();
-    for version in subfolders(&root)? {
-        folders.extend(subfolders(&version)?);
-    }
-    Ok(folders)
+/// The name of a file in a folder, with its size.
+fn name(folder: &Path, path: &Path) -> String {
+    let name = path.strip_prefix(folder).unwrap_or(path).display();
+    path.symlink_metadata().map_or_else(|_| name.to_string(), |data| format!("{name} ({} bytes)", data.len()))
 }
 
-/// The folders in a folder, sorted; none if there is no such folder.
-fn subfolders(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
-    if !folder.is_dir() {
-        return Ok(Vec::new());
-    }
-    let entries = fs::read_dir(folder).map_err(Error::io(folder))?.flatten().map(|entry| entry.path());
-    let mut folders = entries.filter(|path| path.is_dir()).collect::<Vec<_>>();
-    folders.sort();
-    Ok(folders)
-}
-
-/// Names of the files in a folder, with their sizes, sorted.
-fn files(folder: &Path) -> Result<Vec<String>, Failure> {
-    let entries = fs::read_dir(folder).map_err(Error::io(folder))?.flatten();
-    let named = entries.map(|entry| {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        match entry.metadata() {
-            Ok(data) if data.is_file() => format!("{name} ({} bytes)", data.len()),
-            _ => name,
-        }
-    });
-    let mut names = named.collect::<Vec<_>>();
-    names.sort();
-    Ok(names)
-}
-
-/// Removes a folder unless somebody writes in it. Who was about to finds no folder then, and makes a new one next time.
-fn remove(folder: &Path) -> Result<(), Failure> {
+/// Removes files of a folder unless somebody writes in it, and the folder. Who was about to finds none then, and makes a new one next
+/// time.
+fn remove(folder: &Path, files: &[PathBuf]) -> Result<(), Failure> {
     let mut held = Vec::new();
-    for path in super::super::locks::of(folder) {
-        match super::super::locks::take(&path) {
+    for path in locks::of(folder) {
+        match locks::take(&path) {
             Some(lock) => held.push(lock),
             None => {
                 let path = path.display();
@@ -87,10 +65,12 @@ fn remove(folder: &Path) -> Result<(), Failure> {
             }
         }
     }
-    fs::remove_dir_all(folder).map_err(Error::io(folder))?;
-    // The folder of a version is of no use without any; that of all others may have more.
-    if let Some(version) = folder.parent() {
-        let _ = fs::remove_dir(version);
+    for path in files {
+        match fs::remove_file(path) {
+            Err(cause) if cause.kind() != ErrorKind::NotFound => return Err(Error::io(path)(cause).into()),
+            _ => {}
+        }
     }
+    kept::remove_folders(folder);
     Ok(())
 }

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use quantloom::tune::{self, CacheFile, Entry, Origin};
+use quantloom::tune::{self, Entry, Origin};
 
 use super::super::Failure;
-use super::super::failure::print;
-use super::{entries, is_own, named};
+use super::super::files::{create, say};
+use super::{entries, is_own, named, with_own};
 
 /// Write the choices for this machine as a table that others can be given
 #[derive(Debug, clap::Args)]
@@ -14,7 +14,7 @@ use super::{entries, is_own, named};
     after_help = "Example: quantloom cache export runtime/tables/zen4.toml --relatives AuthenticAMD-25-97,AuthenticAMD-25-24"
 )]
 pub struct Args {
-    /// The file to write
+    /// The file to write; `-` is standard output
     #[arg(value_name = "FILE")]
     output: PathBuf,
     /// How the environments of other processors begin that may use the table too
@@ -45,6 +45,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         )));
     }
     let note = format!("A table to ship, exported on {}.", tune::system());
-    CacheFile::at(&args.output, file.environment()).write(&note, &args.relatives, &entries)?;
-    print(&format!("{path}: {} entries\n", entries.len()))
+    let output = create(&args.output, &with_own(&[file.path()]))?;
+    let is_standard = output.is_standard();
+    file.write_to(output, &note, &args.relatives, &entries)?;
+    say(&format!("{path}: {} entries\n", entries.len()), is_standard)
 }

@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use quantloom::files::is_same;
 use quantloom::tune::{CacheFile, Entry, merge};
 
 use super::super::Failure;
-use super::super::failure::print;
+use super::super::files::{create, say};
 use super::{entries, is_own, own};
 
 /// How long other writers are waited for.
@@ -19,7 +20,7 @@ one before an imported one before a shipped one. What does not come from this ma
 
 Example: quantloom cache merge \"$(quantloom cache path)\" other-machine.toml")]
 pub struct Args {
-    /// The file to write: new, among the inputs, or this machine's cache, which is added to
+    /// The file to write, or `-` for standard output: new, among the inputs, or this machine's cache, which is added to
     #[arg(value_name = "OUT")]
     output: PathBuf,
     /// The files to read
@@ -36,12 +37,12 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         let entries = entries(file);
         all.extend(if is_own(file.path()) { entries } else { merge::imported(entries) });
     }
-    let count = write(&args.output, &files, all)?;
-    print(&format!("{}: {count} entries of {} files\n", args.output.display(), files.len()))
+    let (count, is_standard) = write(&args.output, &files, all)?;
+    say(&format!("{}: {count} entries of {} files\n", args.output.display(), files.len()), is_standard)
 }
 
-/// Writes the output; how many entries it has then.
-fn write(output: &Path, inputs: &[CacheFile], all: Vec<Entry>) -> Result<usize, Failure> {
+/// Writes the output; how many entries it has then, and whether it is standard output.
+fn write(output: &Path, inputs: &[CacheFile], all: Vec<Entry>) -> Result<(usize, bool), Failure> {
     let first = &inputs[0];
     let own = own().ok().filter(|own| own.path() == output || is_own(output));
     if let Some(own) = own {
@@ -52,19 +53,22 @@ fn write(output: &Path, inputs: &[CacheFile], all: Vec<Entry>) -> Result<usize, 
             count = merged.len();
             merged
         })?;
-        return Ok(count);
+        return Ok((count, false));
     }
     // What is there would be lost.
-    let is_output = |file: &CacheFile| file.path().canonicalize().ok() == output.canonicalize().ok();
-    if output.exists() && !inputs.iter().any(is_output) {
+    let is_output = |file: &CacheFile| is_same(file.path(), output);
+    if output.is_file() && !inputs.iter().any(is_output) {
         let path = output.display();
         return Err(Failure::input(format!(
             "{path}: is there, but not among the files to merge; add it or name another output"
         )));
     }
     let merged = merge::merged(all);
-    CacheFile::at(output, first.environment()).write("", &[], &merged)?;
-    Ok(merged.len())
+    // All inputs have been read.
+    let output = create(output, &[] as &[&Path])?;
+    let is_standard = output.is_standard();
+    first.write_to(output, "", &[], &merged)?;
+    Ok((merged.len(), is_standard))
 }
 
 fn check_environment(one: &CacheFile, other: &CacheFile) -> Result<(), Failure> {

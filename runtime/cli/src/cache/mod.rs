@@ -9,7 +9,7 @@ mod prune;
 mod show;
 mod verify;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use quantloom::tune::{self, CacheFile, Contents, Entry, Key, Time, Variant};
@@ -72,6 +72,12 @@ fn named(path: Option<&Path>) -> Result<CacheFile, Failure> {
 fn is_own(path: &Path) -> bool {
     let own = own().ok().and_then(|file| file.path().canonicalize().ok());
     own.is_some() && path.canonicalize().ok() == own
+}
+
+/// Files that an output is made from, and those of this machine's cache, which it must not be either.
+fn with_own(inputs: &[&Path]) -> Vec<PathBuf> {
+    let own = own().into_iter().flat_map(|own| [own.path().to_owned(), own.beside::<Variant>().path().to_owned()]);
+    inputs.iter().map(|path| path.to_path_buf()).chain(own).collect()
 }
 
 /// What a file holds; damage is worth a note.

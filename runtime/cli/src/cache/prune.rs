@@ -1,18 +1,16 @@
 //! `quantloom cache prune`: the kernels that a slim build needs.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::PathBuf;
 use std::ptr;
 
-use quantloom::Error;
 use quantloom::matmul;
 use quantloom::registry::{self, Format, Kernel, kernels};
 use quantloom::tune::Entry;
 
 use super::super::Failure;
-use super::super::failure::print;
-use super::{entries, named};
+use super::super::files::{create, say, write_whole};
+use super::{entries, named, with_own};
 
 /// Write the list of kernels that this machine's choices and their fallbacks need, for a slim build
 #[derive(Debug, clap::Args)]
@@ -23,7 +21,7 @@ sets that run them, and plain code for any other processor. Other formats can on
 Example: quantloom cache prune pruned.toml && QUANTLOOM_VARIANTS=pruned.toml cargo build --release"
 )]
 pub struct Args {
-    /// The file to write
+    /// The file to write; `-` is standard output
     #[arg(value_name = "OUT")]
     output: PathBuf,
     /// A cache file from elsewhere, instead of this machine's
@@ -44,14 +42,17 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         )));
     }
     let lists = formats.iter().map(|format| (*format, needed(format, &chosen))).collect::<Vec<_>>();
-    fs::write(&args.output, text(&lists)).map_err(Error::io(&args.output))?;
+    let output = create(&args.output, &with_own(&[file.path()]))?;
+    let is_standard = output.is_standard();
+    write_whole(output, text(&lists).as_bytes())?;
     let count = lists.iter().map(|(_, kernels)| kernels.len()).sum::<usize>();
     let all = registry::formats().map(|format| kernels(format).len()).sum::<usize>();
     let path = args.output.display();
-    print(&format!(
+    let done = format!(
         "{path}: {count} of {all} kernels, for {} formats; build with QUANTLOOM_VARIANTS={path} cargo build --release\n",
         formats.len()
-    ))
+    );
+    say(&done, is_standard)
 }
 
 /// The kernels of a format that were chosen, and the defaults beside them and below.

@@ -93,8 +93,8 @@ fn quarantined() -> Finding {
 
 /// The list of what there was no time for.
 fn untuned() -> Option<Finding> {
-    let path = List::untuned_path(tune::choices())?;
-    let mut list = List::read(&path).ok()?;
+    let path = List::untuned_path(tune::choices()).filter(|path| path.is_file())?;
+    let mut list = List::left(tune::choices());
     list.retain_unknown(tune::choices(), Pool::global());
     let count = list.problems.iter().map(|problem| problem.batches.len()).sum::<usize>();
     let remedy = format!("run `quantloom tune --from {}`", path.display());

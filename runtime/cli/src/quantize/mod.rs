@@ -17,8 +17,7 @@ use quantloom::recipes::{Recipe, Recipes};
 
 use super::Failure;
 use super::args::MAX_THREADS;
-use super::failure::print;
-use super::files::check_outputs;
+use super::files::{create, say};
 use super::progress::bar;
 use convert::Converter;
 use plan::plan;
@@ -43,7 +42,7 @@ pub struct Args {
     /// A recipe, or a format for all matrices
     #[arg(long, value_name = "NAME", required_unless_present = "recipe")]
     to: Option<String>,
-    /// Where to write
+    /// Where to write; `-` is standard output
     #[arg(short, long, value_name = "OUT.gguf")]
     output: PathBuf,
     /// How much each column matters: an importance matrix
@@ -99,7 +98,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         let file = args.file.display();
         return Err(Failure::input(format!("{file}: this is a packed copy; quantise the model that it was packed from")));
     }
-    check_outputs(&args.output, file)?;
+    let more = [&args.imatrix, &args.recipe].into_iter().flatten().map(PathBuf::as_path);
+    let output = create(&args.output, &file.paths().chain(more).collect::<Vec<_>>())?;
+    let is_standard = output.is_standard();
     let recipes = args.recipe.as_deref().map_or_else(Recipes::shipped, Recipes::read)?;
     let recipe = choose(&recipes, args)?;
     let imatrix = args.imatrix.as_ref().map(Imatrix::open).transpose()?;
@@ -114,7 +115,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         kind: step.to_kind,
         bytes: step.bytes,
     });
-    let mut out = GgufWriter::create(&args.output, &metadata(file, &recipe), &tensors.collect::<Vec<_>>())?;
+    let mut out = GgufWriter::new(output, &metadata(file, &recipe), &tensors.collect::<Vec<_>>())?;
     let threads = || thread::available_parallelism().map_or(1, NonZero::get);
     let mut converter = Converter::new(file, imatrix.as_ref(), Pool::new(args.threads.map_or_else(threads, usize::from)));
     let progress = bar(steps.iter().map(|step| step.weights() as u64).sum(), "quantising");
@@ -124,7 +125,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     }
     out.finish()?;
     progress.finish_and_clear();
-    print(&if args.json { show::json(&recipe, &steps, &errors) } else { show::text(&recipe, &steps, &errors) })
+    say(&if args.json { show::json(&recipe, &steps, &errors) } else { show::text(&recipe, &steps, &errors) }, is_standard)
 }
 
 fn choose<'r>(recipes: &'r Recipes, args: &Args) -> Result<Recipe<'r>, Failure> {

@@ -19,8 +19,7 @@ use quantloom::registry;
 use quantloom::tune::{self, CacheFile, Entry, Variant};
 
 use super::Failure;
-use super::failure::print;
-use super::files::write_whole;
+use super::files::{create, say, write_whole};
 use limits::{Limits, Setting};
 use model::{Cache, Machine, Report};
 
@@ -32,7 +31,7 @@ use model::{Cache, Machine, Report};
 Example: quantloom report tuned.html"
 )]
 pub struct Args {
-    /// Where to write
+    /// Where to write; `-` is standard output
     #[arg(value_name = "OUT.html")]
     output: PathBuf,
     /// A cache file, perhaps of another machine [default: `quantloom cache path`]
@@ -46,11 +45,13 @@ pub struct Args {
 /// Reads the cache, measures the limits, and writes the page.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let file = file(args.cache.as_deref())?;
+    let output = create(&args.output, &[file.path(), file.beside::<Variant>().path()])?;
+    let is_standard = output.is_standard();
     let report = report(&file, !args.no_measure);
     let (problems, page) = (report.problems().count(), page::page(&report).into_string());
-    write_whole(&args.output, page.as_bytes())?;
+    write_whole(output, page.as_bytes())?;
     let counted = numbers::count(problems, "problem", "problems");
-    print(&format!("{}: {counted} of {}\n", args.output.display(), file.path().display()))
+    say(&format!("{}: {counted} of {}\n", args.output.display(), file.path().display()), is_standard)
 }
 
 /// The cache file to report on.

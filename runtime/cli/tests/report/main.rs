@@ -115,9 +115,9 @@ fn the_cache_of_another_machine_is_shown_without_limits() {
 fn what_cannot_be_read_or_written_is_said_in_one_line() {
     let sandbox = Sandbox::new(&[]);
     let (missing, folder) = (sandbox.path("no/page.html"), sandbox.0.path());
-    for path in [missing.as_path(), folder] {
+    for (path, remedy) in [(missing.as_path(), "writable"), (folder, "name a file in it")] {
         let said = sandbox.failure(&[path.to_str().unwrap(), "--no-measure"]);
-        assert!(said.contains(path.to_str().unwrap()) && said.contains("writable"), "{said}");
+        assert!(said.contains(path.to_str().unwrap()) && said.contains(remedy), "{said}");
     }
     let garbage = sandbox.path("garbage.toml");
     fs::write(&garbage, "nothing = 1").unwrap();

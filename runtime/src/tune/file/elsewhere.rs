@@ -1,12 +1,13 @@
 //! Files of records that come from elsewhere, or go there.
 
+use std::io::{self, Write};
 use std::marker::PhantomData;
 use std::path::Path;
 use std::time::Duration;
-use std::{fs, io};
 
 use super::{Header, Record, RecordFile, SCHEMA, split};
 use crate::error::{Error, Result};
+use crate::files::{self, Output};
 use crate::tune::VARIABLE;
 
 impl<R: Record> RecordFile<R> {
@@ -17,7 +18,7 @@ impl<R: Record> RecordFile<R> {
     pub fn open(path: &Path) -> Result<Self> {
         let wrong = |detail: String| Error::Cache { path: path.to_owned(), detail };
         let remedy = format!("name a file such as `quantloom cache path` prints, which {VARIABLE} moves");
-        let bytes = fs::read(path).map_err(|cause| wrong(format!("cannot be read ({cause}); {remedy}")))?;
+        let bytes = files::read(path).map_err(|cause| wrong(format!("cannot be read ({cause}); {remedy}")))?;
         let (header, _) = split(&String::from_utf8_lossy(&bytes), R::MARK);
         match toml::from_str::<Header>(&header) {
             Ok(Header { schema: SCHEMA, environment, .. }) => Ok(Self::at(path, &environment)),
@@ -54,9 +55,19 @@ impl<R: Record> RecordFile<R> {
     /// too; `note` is for people.
     ///
     /// # Errors
-    /// [`Error::Cache`] if the file cannot be written. Then it is as it was.
+    /// As [`Output::create`].
     pub fn write(&self, note: &str, relatives: &[String], entries: &[R]) -> Result<()> {
-        self.replace(note, relatives, entries).map_err(|cause| self.unwritable(&cause))
+        self.write_to(Output::create(&self.path, [] as [&Path; 0])?, note, relatives, entries)
+    }
+
+    /// As [`RecordFile::write`], to an output of any name.
+    ///
+    /// # Errors
+    /// [`Error::Output`] if it cannot be written.
+    pub fn write_to(&self, mut output: Output, note: &str, relatives: &[String], entries: &[R]) -> Result<()> {
+        let text = self.whole(note, relatives, entries).map_err(|cause| self.unwritable(&cause))?;
+        output.write_all(text.as_bytes()).map_err(|cause| output.failed(cause))?;
+        output.finish()
     }
 
     fn unwritable(&self, cause: &io::Error) -> Error {
