@@ -7,15 +7,12 @@
 use std::path::Path;
 
 use crate::error::{Error, Result, quoted};
-use crate::gguf::{BlockShape, Gguf, TensorInfo};
+use crate::gguf::{BlockShape, Gguf, PLAIN, TensorInfo};
 
 /// What the sums and the counts of a matrix are called, behind its name.
 const SUMS: &str = ".in_sum2";
 /// See `SUMS`.
 const COUNTS: &str = ".counts";
-
-/// Type number of f32.
-const F32: u32 = 0;
 
 /// An open importance matrix.
 #[derive(Debug)]
@@ -93,7 +90,7 @@ impl Imatrix {
     }
 
     fn floats(&self, tensor: &TensorInfo) -> Result<Vec<f32>> {
-        if tensor.kind != F32 {
+        if tensor.kind != PLAIN {
             return Err(self.wrong(&format!("tensor {} is not of f32; make the file anew", quoted(&tensor.name))));
         }
         let bytes = self.file.bytes(tensor, BlockShape::F32)?;

@@ -1,14 +1,11 @@
 //! How a tensor of a file is stored: in a format with a card, as plain f32, or as items that are not weights.
 
-use quantloom::gguf::{BlockShape, Gguf, Items, TensorInfo};
-use quantloom::model::Model;
-use quantloom::registry::{self, Format};
+use quantloom::gguf::{BlockShape, Gguf, Items, PLAIN, TensorInfo};
+use quantloom::model::{Kind, Model};
+use quantloom::registry::Format;
 use quantloom::{Error, Result};
 
 use super::failure::tell;
-
-/// The type number of plain f32, which needs no card.
-const PLAIN: u32 = 0;
 
 /// How a tensor is stored.
 #[derive(Clone, Copy, Debug)]
@@ -24,10 +21,12 @@ pub enum Stored {
 impl Stored {
     /// What the type number `kind` stands for, if anything.
     pub fn of_kind(kind: u32) -> Option<Self> {
-        if kind == PLAIN {
-            return Some(Self::Plain);
+        match Kind::of(kind)? {
+            Kind::Plain => Some(Self::Plain),
+            Kind::Blocks(format, shape) => Some(Self::Blocks(format, shape)),
+            Kind::Items(items) => Some(Self::Items(items)),
+            Kind::Packed(_) => None,
         }
-        registry::format_by_gguf(kind).map_or_else(|| Items::of(kind).map(Self::Items), Self::blocks)
     }
 
     /// A format that GGUF files can hold: not one of separate tensors.

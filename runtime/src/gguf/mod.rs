@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use tensor::{BlockShape, TensorInfo};
-pub use types::{GivenUp, Items};
+pub use types::{GivenUp, Items, PLAIN};
 pub use value::{Array, Value};
 pub use write::{GgufWriter, NewTensor};
 
@@ -102,7 +102,7 @@ impl Gguf {
             return Err(wrong(&path, detail));
         }
         let file = Self { path, parts, version, alignment, metadata, tensors, by_name };
-        file.check_places(|tensor| types::shape(tensor.kind).and_then(|shape| tensor.byte_len(shape)), |misplaced| {
+        file.check_places(|tensor| BlockShape::of_kind(tensor.kind).and_then(|shape| tensor.byte_len(shape)), |misplaced| {
             if misplaced.cut_short {
                 return "it was cut short: fetch it again".to_owned();
             }

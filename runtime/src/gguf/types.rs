@@ -9,7 +9,7 @@ use super::tensor::BlockShape;
 use crate::registry;
 
 /// The type number of plain f32 in GGUF files, which needs no card.
-const PLAIN: u32 = 0;
+pub const PLAIN: u32 = 0;
 
 /// A type whose items are not weights, such as integers: tensors of it are listed and copied, not multiplied by.
 #[derive(Debug, PartialEq, Eq, Deserialize)]
@@ -57,12 +57,15 @@ impl GivenUp {
     }
 }
 
-/// How tensors with a type number are stored, if that is known.
-pub(super) fn shape(number: u32) -> Option<BlockShape> {
-    if number == PLAIN {
-        return Some(BlockShape::F32);
+impl BlockShape {
+    /// Of a type number: plain f32, the blocks of a format, or items that are not weights; `None` if nothing is known of it.
+    #[must_use]
+    pub fn of_kind(number: u32) -> Option<Self> {
+        if number == PLAIN {
+            return Some(Self::F32);
+        }
+        registry::format_by_gguf(number).map_or_else(|| Items::of(number).map(Items::shape), Self::of)
     }
-    registry::format_by_gguf(number).map_or_else(|| Items::of(number).map(Items::shape), BlockShape::of)
 }
 
 /// The file.

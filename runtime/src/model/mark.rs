@@ -2,9 +2,8 @@
 //!
 //! A packed tensor of format i has the type number `FIRST + i`, which no other reader takes for something else.
 
-use super::PLAIN;
 use crate::error::{Error, Result, quoted};
-use crate::gguf::{Array, Gguf, Value};
+use crate::gguf::{Array, Gguf, PLAIN, Value};
 use crate::measure::synthetic;
 use crate::registry::{self, Format};
 use crate::tune::Digest;

@@ -18,7 +18,7 @@ mod write;
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::gguf::{BlockShape, Gguf, Items, TensorInfo};
+use crate::gguf::{BlockShape, Gguf, Items, PLAIN, TensorInfo};
 use crate::pool::Pool;
 use crate::registry::{self, Format};
 use crate::stored::Stored;
@@ -26,9 +26,6 @@ use crate::weights::{Layout, Weights};
 pub use load::{Load, Loaded};
 use mark::Mark;
 pub use write::Packing;
-
-/// The type number of plain f32 in GGUF files, which needs no card.
-const PLAIN: u32 = 0;
 
 /// An open model.
 #[derive(Debug)]
@@ -49,6 +46,18 @@ pub enum Kind {
     Packed(&'static Format),
     /// Items that are not weights.
     Items(&'static Items),
+}
+
+impl Kind {
+    /// What a type number stands for in every GGUF file, if anything. In a packed copy, some stand for packed forms.
+    #[must_use]
+    pub fn of(number: u32) -> Option<Self> {
+        if number == PLAIN {
+            return Some(Self::Plain);
+        }
+        let blocks = registry::format_by_gguf(number).and_then(|format| Some(Self::Blocks(format, BlockShape::of(format)?)));
+        blocks.or_else(|| Items::of(number).map(Self::Items))
+    }
 }
 
 /// A matrix of a model.
@@ -102,11 +111,7 @@ impl Model {
         if let Some(format) = self.mark.as_ref().and_then(|mark| mark.format(tensor.kind)) {
             return Ok(Kind::Packed(format));
         }
-        let blocks =
-            || registry::format_by_gguf(tensor.kind).and_then(|format| Some(Kind::Blocks(format, BlockShape::of(format)?)));
-        let items = || Items::of(tensor.kind).map(Kind::Items);
-        let kind = if tensor.kind == PLAIN { Some(Kind::Plain) } else { blocks().or_else(items) };
-        kind.ok_or_else(|| self.unknown_type(tensor))
+        Kind::of(tensor.kind).ok_or_else(|| self.unknown_type(tensor))
     }
 
     /// The error about a tensor that does not hold weights which anything here reads.
@@ -194,10 +199,8 @@ impl Model {
     /// Checks the places of tensors once more, now that it is known how many bytes packed ones have.
     fn check_places(&self) -> Result<()> {
         let size = |tensor: &TensorInfo| match self.kind(tensor).ok()? {
-            Kind::Plain => tensor.byte_len(BlockShape::F32),
-            Kind::Blocks(_, shape) => tensor.byte_len(shape),
-            Kind::Items(items) => tensor.byte_len(items.shape()),
             Kind::Packed(format) => Weights::bytes_packed(format, tensor.rows(), tensor.k()).ok(),
+            Kind::Plain | Kind::Blocks(..) | Kind::Items(_) => tensor.byte_len(BlockShape::of_kind(tensor.kind)?),
         };
         self.file.check_places(size, |_| "the file is damaged: pack the model again".to_owned())
     }

@@ -148,17 +148,20 @@ impl Tile<'_> {
     /// What the columns have at a place, `let [column0, column1, ...] = place;`, and one piece of text per column. A pattern, because
     /// rustc takes a tenth of a millisecond to look up what an index means.
     pub fn columns(&self, place: &TokenStream, text: impl Fn(usize, &TokenStream) -> TokenStream) -> TokenStream {
-        let names = (0..self.cols).map(|column| format_ident!("column{column}")).collect::<Vec<_>>();
-        let columns = names.iter().enumerate().map(|(column, name)| text(column, &quote!(*#name)));
-        quote!(let [#(#names),*] = #place; #(#columns)*)
+        taken_apart(place, "column", self.cols, |column, name| text(column, &quote!(*#name)))
     }
 
     /// What the row vectors of a stage have, `let [row0, row1, ...] = place;`, as [`Tile::columns`], and one piece of text per vector.
     pub fn rows_of(&self, place: &TokenStream, text: impl Fn(usize, &Ident) -> TokenStream) -> TokenStream {
-        let names = (0..self.vectors).map(|vector| format_ident!("row{vector}")).collect::<Vec<_>>();
-        let rows = names.iter().enumerate().map(|(vector, name)| text(vector, name));
-        quote!(let [#(#names),*] = #place; #(#rows)*)
+        taken_apart(place, "row", self.vectors, text)
     }
+}
+
+/// `let [name0, name1, ...] = place;`, and one piece of text for each name.
+fn taken_apart(place: &TokenStream, name: &str, count: usize, text: impl Fn(usize, &Ident) -> TokenStream) -> TokenStream {
+    let names = (0..count).map(|index| format_ident!("{name}{index}")).collect::<Vec<_>>();
+    let texts = names.iter().enumerate().map(|(index, name)| text(index, name));
+    quote!(let [#(#names),*] = #place; #(#texts)*)
 }
 
 /// `for name in 0..count { body }`; a single turn needs no loop.
