@@ -27,7 +27,7 @@ fn of_this_build(entry: Entry) -> Entry {
 
 fuzz_target!(|bytes: &[u8]| {
     let text = String::from_utf8_lossy(bytes);
-    let folder = Folder::new();
+    let folder = Folder::temporary();
     // As it is.
     if let Some(file) = right(CacheFile::open(&folder.file("cache.toml", bytes))) {
         let _ = file.read();

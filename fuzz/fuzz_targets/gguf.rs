@@ -7,6 +7,6 @@ use quantloom_fuzz::{Folder, right, use_file};
 
 fuzz_target!(|bytes: &[u8]| {
     if let Some(file) = right(Gguf::from_bytes("file.gguf", bytes.to_vec())) {
-        use_file(&Folder::new(), file);
+        use_file(&Folder::temporary(), file);
     }
 });

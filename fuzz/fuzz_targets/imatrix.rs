@@ -6,7 +6,7 @@ use quantloom::imatrix::Imatrix;
 use quantloom_fuzz::{Folder, right};
 
 fuzz_target!(|bytes: &[u8]| {
-    let folder = Folder::new();
+    let folder = Folder::temporary();
     let Some(imatrix) = right(Imatrix::open(folder.file("imatrix", bytes))) else { return };
     for name in imatrix.names() {
         assert!(imatrix.has(name));

@@ -20,7 +20,7 @@ fuzz_target!(|bytes: &[u8]| {
     if let Ok(pins) = text.parse::<Pins>() {
         FORMATS.iter().for_each(|(format, _)| drop(pins.launches(format)));
     }
-    let folder = Folder::new();
+    let folder = Folder::temporary();
     if let Some(recipes) = right(Recipes::read(&folder.file("recipes.toml", bytes))) {
         recipes.names().for_each(|name| drop(right(recipes.find(name))));
     }

@@ -23,7 +23,7 @@ static COPY: LazyLock<Vec<u8>> = LazyLock::new(|| {
         tensors.push(NewTensor { name: format.name.to_owned(), dims: vec![k as u64, n as u64], kind, bytes: weights.len() });
         bytes.extend(weights);
     }
-    let folder = Folder::new();
+    let folder = Folder::temporary();
     let [model, copy] = ["model", "copy"].map(|name| folder.file(name, &[]));
     let metadata = [("general.architecture".to_owned(), Value::String("llama".to_owned()))];
     let mut writer = GgufWriter::create(&model, &metadata, &tensors).expect("a file");
@@ -54,6 +54,6 @@ fn changed(mut input: &[u8]) -> Vec<u8> {
 
 fuzz_target!(|input: &[u8]| {
     if let Some(file) = right(Gguf::from_bytes("file.packed", changed(input))) {
-        use_file(&Folder::new(), file);
+        use_file(&Folder::temporary(), file);
     }
 });

@@ -3,8 +3,12 @@
 use std::sync::Mutex;
 use std::thread;
 
+use quantloom::matmul::{Request, matmul};
+use quantloom::measure::{activations, synthetic};
+use quantloom::pool::Pool;
 use quantloom::registry::{self, Format, kernels};
-use quantloom::testing::{self, Failure};
+use quantloom::testing::{self, Definition, Failure};
+use quantloom::weights::Weights;
 
 /// Runs a test of each format, several at a time; how much it compared, in all.
 fn each_format(test: fn(&'static Format) -> Result<usize, Failure>) -> usize {
@@ -34,4 +38,35 @@ fn kernels_compute_the_classes_as_they_are_defined() {
     let products = each_format(testing::products);
     let available = registry::formats().flat_map(kernels).filter(|kernel| (kernel.isa.available)()).count();
     assert!(available > 0 && products >= 26 * available, "{products} products by {available} kernels");
+}
+
+/// One product by each kernel, of whole tiles and of parts: what another processor of the same architecture cannot run shows here, in a
+/// small part of the time that all products take.
+#[test]
+fn every_kernel_runs() {
+    let available = registry::formats().flat_map(kernels).filter(|kernel| (kernel.isa.available)()).count();
+    assert_eq!(each_format(one_product_by_each_kernel), available);
+}
+
+fn one_product_by_each_kernel(format: &'static Format) -> Result<usize, Failure> {
+    let kernels = || kernels(format).iter().filter(|kernel| (kernel.isa.available)());
+    let Some(batch) = kernels().map(|kernel| kernel.cols + 1).max() else { return Ok(0) };
+    let (n, k) = (65_usize.next_multiple_of(format.row_multiple()), format.block_weights);
+    let stored = synthetic(format, n, k).unwrap();
+    let weights = Weights::pack(format, n, k, &stored, Pool::global()).unwrap();
+    let (card, x) = (registry::model(format).unwrap(), activations(batch, k));
+    let definition = Definition::new(&card);
+    let rows = definition.rows(format, n, k, &stored);
+    for numerics in registry::numerics(format) {
+        let wanted = x.chunks(k).flat_map(|x| rows.iter().map(|row| row.product(numerics, x).to_bits())).collect::<Vec<_>>();
+        for kernel in kernels().filter(|kernel| kernel.numerics == numerics) {
+            let batch = kernel.cols + 1;
+            let mut y = vec![f32::NAN; batch * n];
+            let request = Request { numerics, launch: Some(kernel.into()), ..Request::default() };
+            matmul(&weights, &x[..batch * k], batch, &mut y, &request, Pool::global()).unwrap();
+            let found = y.into_iter().map(f32::to_bits).collect::<Vec<_>>();
+            assert!(found == wanted[..batch * n], "{}", kernel.name);
+        }
+    }
+    Ok(kernels().count())
 }
