@@ -7,6 +7,7 @@ mod item;
 mod kernel;
 mod matrix;
 mod pack;
+mod places;
 mod quads;
 mod registry;
 mod scales;

@@ -47,6 +47,7 @@ impl Class {
             planes: planes(levels.bits),
             codes: levels.codes,
             source: levels.source,
+            shift: levels.shift,
             zero: levels.zero,
             max_byte: levels.max_byte,
             zero_group: levels.zero_group,
@@ -102,6 +103,7 @@ struct Levels {
     bits: u32,
     codes: Codes,
     source: Source,
+    shift: u32,
     zero: i32,
     max_byte: u32,
     zero_group: Option<usize>,
@@ -130,7 +132,6 @@ impl Levels {
         if least < -128 || most > 255 || (least < 0 && most > 127) {
             return None;
         }
-        let consecutive = (most - least) as usize + 1 == integers.values.len();
         let in_order = (!has_parts(format, zero_group)).then(|| by_code(format)).flatten();
         let source = match &in_order {
             Some((_, signed_bits)) => Source::Code { signed_bits: *signed_bits },
@@ -142,11 +143,10 @@ impl Levels {
         let in_order =
             in_order.map(|(levels, _)| levels.iter().map(|level| (level / f64::from(integers.unit)) as i32).collect());
         let palette: Vec<i32> = in_order.unwrap_or_else(|| integers.values.clone());
-        let rising = palette.windows(2).all(|pair| pair[1] == pair[0] + 1);
-        if consecutive && rising {
+        if let Some(shift) = shift_of(&palette).filter(|_| palette.len() == integers.values.len()) {
             let bits = bits_of(palette.len());
-            let (zero, max_byte) = (-least, (1 << bits) - 1);
-            return Some(Self { bits, codes: Codes::Linear, source, zero, max_byte, zero_group, unit: integers.unit });
+            let (zero, max_byte) = (-least, ((1 << bits) - 1) << shift);
+            return Some(Self { bits, codes: Codes::Linear, source, shift, zero, max_byte, zero_group, unit: integers.unit });
         }
         if palette.len() > PALETTE || most > 127 {
             return None;
@@ -155,12 +155,12 @@ impl Levels {
         let (zero, max_byte) = if small { (PALETTE_ZERO, 2 * PALETTE_ZERO as u32) } else { (128, 255) };
         let bytes = palette.iter().map(|level| (level + zero) as u8).collect();
         let bits = bits_of(palette.len());
-        Some(Self { bits, codes: Codes::Bytes(bytes), source, zero, max_byte, zero_group, unit: integers.unit })
+        Some(Self { bits, codes: Codes::Bytes(bytes), source, shift: 0, zero, max_byte, zero_group, unit: integers.unit })
     }
 
     fn floats(bits: u32, codes: Codes) -> Self {
         let source = Source::Code { signed_bits: None };
-        Self { bits, codes, source, zero: 0, max_byte: 0, zero_group: None, unit: 1.0 }
+        Self { bits, codes, source, shift: 0, zero: 0, max_byte: 0, zero_group: None, unit: 1.0 }
     }
 
     /// Of a format whose weights are floats without a scale.
@@ -217,6 +217,14 @@ fn float_palette(format: &Format) -> Option<Vec<f32>> {
     }
     let (levels, _) = by_code(format).filter(|(levels, signed)| levels.len() <= 16 && signed.is_none())?;
     Some(levels.iter().map(|&level| level as f32).collect())
+}
+
+/// The power of two that levels are apart, by code, if they rise evenly, and if bytes that far apart fit seven bits where they are more
+/// than 1 apart.
+fn shift_of(levels: &[i32]) -> Option<u32> {
+    let apart = levels.get(1)? - levels[0];
+    let evenly = levels.windows(2).all(|pair| pair[1] - pair[0] == apart);
+    (evenly && (apart == 1 || (apart == 2 && levels.len() <= 64))).then(|| apart.ilog2())
 }
 
 /// Bits that tell so many codes apart.

@@ -31,6 +31,8 @@ pub struct Class {
     pub codes: Codes,
     /// Where packers find the codes: the format's own.
     pub source: Source,
+    /// How many bits a linear code is moved up to give the byte of the dot: levels are that power of two apart.
+    pub shift: u32,
     /// Subtracted from a byte of the dot to give the level.
     pub zero: i32,
     /// Largest byte that goes into a dot.
@@ -56,7 +58,7 @@ pub struct Class {
 /// What a code stands for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Codes {
-    /// The level plus `zero`.
+    /// The level plus `zero`, moved down by `shift`.
     Linear,
     /// An index of a byte, which is the level plus `zero`. The bytes are the format's own.
     Bytes(Vec<u8>),
@@ -186,8 +188,7 @@ impl Class {
     pub fn name(&self) -> String {
         let bits = self.bits();
         let codes = match &self.codes {
-            Codes::Linear if self.zero == 0 => format!("linear{bits}"),
-            Codes::Linear => format!("linear{bits}z{}", self.zero),
+            Codes::Linear => format!("linear{bits}{}{}", nonzero("x", self.shift), nonzero("z", self.zero)),
             Codes::Bytes(_) => format!("palette{bits}z{}", self.zero),
             Codes::Floats(_) => format!("floats{bits}"),
             Codes::E4m3 => "e4m3".to_owned(),
@@ -212,6 +213,14 @@ impl Class {
             Some(Min::Sub(sub)) => format!("_min{}", unit_name(sub.unit)),
         };
         format!("{codes}{zeros}_{scale}_{root}{}{min}_a{}_u{}", self.root_group, self.span, self.unit)
+    }
+}
+
+/// A letter and a number, if that is not zero.
+fn nonzero(letter: &str, number: impl Into<i64>) -> String {
+    match number.into() {
+        0 => String::new(),
+        number => format!("{letter}{number}"),
     }
 }
 
