@@ -32,7 +32,7 @@ fn kernels(criterion: &mut Criterion) {
                 group.throughput(Throughput::Elements((2 * n * k * batch) as u64));
                 for numerics in Numerics::ALL {
                     for kernel in candidates(cold.weights(0), numerics, registry::best_isa()).unwrap() {
-                        let request = Request { numerics, isa: None, launch: Some(kernel.into()), threads: 1 };
+                        let request = Request::default().launch(kernel).threads(1);
                         let mut call = 0;
                         group.bench_function(BenchmarkId::from_parameter(kernel.name), |bencher| {
                             bencher.iter(|| {

@@ -21,6 +21,7 @@ use quantloom_spec::model::Format;
 
 /// A generated file.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SourceFile {
     /// File name.
     pub name: String,
@@ -40,6 +41,7 @@ impl SourceFile {
 
 /// Why nothing was generated.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Error {
     /// Cards are wrong.
     Cards(Diagnostics),
@@ -94,7 +96,15 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Cards(diagnostics) => Some(diagnostics),
+            Self::Io { source, .. } => Some(source),
+            Self::Unsupported { .. } | Self::NoOutDir | Self::NoFormats | Self::UnknownTarget { .. } => None,
+        }
+    }
+}
 
 /// FNV-1a: a hash of generated text that does not change between compilers.
 #[must_use]

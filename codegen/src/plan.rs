@@ -26,6 +26,7 @@ pub struct Card {
 
 /// Everything that is to be generated.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Plan {
     /// The formats, sorted by card file.
     pub formats: Vec<PlannedFormat>,
@@ -43,6 +44,7 @@ pub struct Plan {
 
 /// A format and how it is to be lowered.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct PlannedFormat {
     /// The card.
     pub card: Card,

@@ -118,7 +118,7 @@ macro_rules! compare {
 /// Whether this processor has the instruction set, which is the one whose card asks for the same features.
 #[cfg(target_arch = "x86_64")]
 fn available(name: &str) -> bool {
-    quantloom_kernels::ISAS.iter().any(|isa| isa.name == name && (isa.available)())
+    quantloom_kernels::ISAS.iter().any(|isa| isa.name == name && isa.is_available())
 }
 
 #[cfg(target_arch = "x86_64")]

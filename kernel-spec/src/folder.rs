@@ -21,6 +21,7 @@ pub type Files<T> = Vec<(PathBuf, T)>;
 
 /// All cards of a specification: the folders `formats`, `formats/tensors`, `isa`, `kernels`, `processors` and `gpu`.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Spec {
     /// Formats of blocks, then formats of separate tensors.
     pub formats: Files<Format>,

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A weight format: how stored bits become the numbers
 /// `weight = scale * ((code - zero) * sign) + min`, where each absent part is left out.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Format {
     /// `name`: what users write, such as the name that GGUF tools print; a letter, then letters, digits, `_` and `-`. No two
     /// cards have names that differ only in case or in `-` for `_`.
@@ -42,6 +43,7 @@ pub enum Storage {
 
 /// Storage as rows: a header of `header` bytes, then blocks of `bytes` bytes that hold `weights` neighbouring weights each.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Blocks {
     /// `row`: bytes at the start of each row, before its first block, which the fields of this table fill; 0 without it.
     pub header: usize,
@@ -64,6 +66,7 @@ pub enum Home {
 
 /// One part of a block or of a row's header: an item, or an array of items.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Field {
     /// The name that the card gives it; numbers refer to it with `from` or `super`. Blocks and rows share the names.
     pub name: String,
@@ -85,6 +88,7 @@ pub struct Field {
 /// Storage as separate tensors, addressed by digits of the row and of the position along k. The slowest digit of either has no
 /// bound; an axis uses at most one of the two, and has as many items for each of its values as its stride says.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Tensors {
     /// `rows`: digits of the row number, slowest first.
     pub rows: Vec<Digit>,
@@ -97,6 +101,7 @@ pub struct Tensors {
 /// A tensor with an item for each k, which says again what follows from k itself; files may leave it out. Where it says anything
 /// else, the columns are stored in another order than the card's.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Index {
     /// Its name: what files write after the name of a matrix and a dot.
     pub file: String,
@@ -108,6 +113,7 @@ pub struct Index {
 
 /// One of the separate tensors.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Tensor {
     /// The name that the card gives it; numbers refer to it with `from` or `super`.
     pub name: String,
@@ -148,6 +154,7 @@ pub enum Element {
 
 /// A run of positions in a block that share one digit structure.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Piece {
     /// `index.at`: first weight of the piece; 0 without it.
     pub start: usize,
@@ -162,6 +169,7 @@ pub struct Piece {
 
 /// One digit of a mixed-radix position.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Digit {
     /// The name that the card gives it; maps refer to it.
     pub name: String,
@@ -173,6 +181,7 @@ pub struct Digit {
 
 /// An affine map over digits, `at + sum of stride * digit`: in a card a table of strides, or an integer for a constant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Map {
     /// `at`: the constant; 0 without it.
     pub at: i64,
@@ -184,6 +193,7 @@ pub struct Map {
 ///
 /// It is constant over the digits that it does not use; whoever uses a digit uses all slower ones of the same position.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Number {
     /// `from` and `item`, or `planes`: the bits in storage.
     pub stored: Stored,
@@ -219,6 +229,7 @@ pub enum Stored {
 
 /// One run of bits per digit value.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Plane {
     /// `from`: index into the storage's fields or tensors.
     pub field: usize,

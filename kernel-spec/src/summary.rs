@@ -10,6 +10,7 @@ pub(crate) const MAX_ACTIVATION: u64 = 127;
 
 /// Facts that follow from a checked format.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Summary {
     /// Storage cost; `None` for separate tensors.
     pub bits_per_weight: Option<f64>,
@@ -44,6 +45,7 @@ pub enum Class {
 
 /// Facts of a format whose levels are integers.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Integers {
     /// How many levels there are.
     pub levels: usize,

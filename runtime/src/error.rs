@@ -8,16 +8,18 @@ use crate::gguf::{GivenUp, Items};
 /// A result of this library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Everything that the library reports. Its `Display` is one line: where, what is wrong, what to do.
+/// Everything that the library reports. Its `Display` is one line: where, what is wrong, what to do. What the operating system said is
+/// part of that line, and what [`std::error::Error::source`] gives as well, for programs that tell one cause from another.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The operating system refused a file. The cause is part of the message.
+    /// The operating system refused a file.
     #[error("{}: {cause}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
         /// What the operating system said.
+        #[source]
         cause: io::Error,
     },
 
@@ -27,6 +29,7 @@ pub enum Error {
         /// The output.
         path: PathBuf,
         /// What stands in the way.
+        #[source]
         cause: io::Error,
         /// What to do about it.
         remedy: &'static str,
@@ -157,6 +160,15 @@ pub enum Error {
         key: &'static str,
     },
 
+    /// No kernel has that name.
+    #[error("no kernel is called {}; {hint}", quoted(name))]
+    UnknownKernel {
+        /// The name that was asked for.
+        name: String,
+        /// The nearest names that exist, or where to find them.
+        hint: String,
+    },
+
     /// No instruction set has that name.
     #[error("no instruction set is called {}; {hint}", quoted(name))]
     UnknownIsa {
@@ -164,6 +176,15 @@ pub enum Error {
         name: String,
         /// The nearest names that exist, or all of them.
         hint: String,
+    },
+
+    /// This processor lacks an instruction set.
+    #[error("this processor does not have the instruction set {name}; the best that it has is {best}")]
+    MissingIsa {
+        /// The instruction set that was asked for.
+        name: String,
+        /// The best that there is.
+        best: String,
     },
 
     /// The format has no kernels of a numerics class: the levels of `int8` are integers of 8 bits.
@@ -249,6 +270,9 @@ pub enum Error {
         path: PathBuf,
         /// Where, what is wrong, and the remedy.
         detail: String,
+        /// What the operating system said, if it did.
+        #[source]
+        cause: Option<io::Error>,
     },
 
     /// The tuner's cache cannot be read or written.
@@ -258,6 +282,9 @@ pub enum Error {
         path: PathBuf,
         /// What is wrong, and the remedy.
         detail: String,
+        /// What the operating system said, if it did.
+        #[source]
+        cause: Option<io::Error>,
     },
 
     /// A process disappeared while it ran a kernel for the first time on this machine.
@@ -274,6 +301,9 @@ pub enum Error {
     Child {
         /// What is wrong, and the remedy.
         detail: String,
+        /// What the operating system said, if it did.
+        #[source]
+        cause: Option<io::Error>,
     },
 }
 
@@ -404,6 +434,26 @@ mod tests {
     fn names_are_quoted_on_one_short_line() {
         assert_eq!(quoted("a\nb\u{1b}"), r#""a\nb\u{1b}""#);
         assert_eq!(quoted(&"x".repeat(100)), format!("\"{}\"...", "x".repeat(80)));
+    }
+
+    #[test]
+    fn the_cause_is_told_to_programs_too() {
+        let kind = |error: &Error| {
+            let source = std::error::Error::source(error)?;
+            source.downcast_ref::<io::Error>().map(io::Error::kind)
+        };
+        let cause = || io::Error::from(io::ErrorKind::StorageFull);
+        let path = PathBuf::from("a");
+        for error in [
+            Error::Io { path: path.clone(), cause: cause() },
+            Error::Output { path: path.clone(), cause: cause(), remedy: "" },
+            Error::Cache { path: path.clone(), detail: String::new(), cause: Some(cause()) },
+            Error::List { path: path.clone(), detail: String::new(), cause: Some(cause()) },
+            Error::Child { detail: String::new(), cause: Some(cause()) },
+        ] {
+            assert_eq!(kind(&error), Some(io::ErrorKind::StorageFull), "{error:?}");
+        }
+        assert!(kind(&Error::Cache { path, detail: String::new(), cause: None }).is_none());
     }
 
     #[test]

@@ -5,11 +5,11 @@ mod synthetic;
 
 use std::time::{Duration, Instant};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::machine::{Ceilings, Facts};
 use crate::matmul::{Request, Used, matmul};
 use crate::pool::Pool;
-use crate::registry::{Isa, Numerics};
+use crate::registry::{self, Isa, Numerics};
 use crate::stored::Stored;
 use crate::weights::Weights;
 use synthetic::Random;
@@ -30,6 +30,7 @@ pub fn activations(batch: usize, k: usize) -> Vec<f32> {
 
 /// The times of repeated calls.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Times {
     /// The median.
     pub median: Duration,
@@ -103,7 +104,7 @@ impl Cold {
     ///
     /// # Errors
     /// What [`matmul`] reports.
-    pub fn time(&self, batch: usize, request: &Request, pool: &Pool, budget: Duration) -> Result<(Used, Times)> {
+    pub fn time(&self, batch: usize, request: &Request<'_>, pool: &Pool, budget: Duration) -> Result<(Used, Times)> {
         let weights = self.weights(0);
         let x = activations(batch, weights.k());
         let mut y = vec![0.0; batch * weights.n()];
@@ -167,16 +168,19 @@ pub enum Limit {
 /// `most` are not measured but taken to cost the same.
 ///
 /// # Errors
-/// What decoding reports.
+/// [`Error::MissingIsa`] if this processor lacks the instruction set; what decoding reports.
 pub fn unfused(stored: &Stored<'_>, batch: usize, isa: &Isa, most: usize, pool: &Pool) -> Result<f64> {
+    if !isa.is_available() {
+        return Err(Error::MissingIsa { name: isa.name.to_owned(), best: registry::best_isa().name.to_owned() });
+    }
     let (n, k) = (stored.n(), stored.k());
     let measured = n.min(most);
     let x = activations(batch, k);
     let work = |row: usize| {
         let mut weights = vec![0.0; k];
         let decoded = stored.decode(row..row + 1, &mut weights);
-        // SAFETY: callers name an instruction set that is available, as dispatch does.
-        let sum = x.chunks_exact(k).map(|x| unsafe { (isa.dot)(&weights, x) }).sum::<f32>();
+        // SAFETY: the instruction set is available, as was looked up above.
+        let sum = x.chunks_exact(k).map(|x| unsafe { (isa.dot())(&weights, x) }).sum::<f32>();
         std::hint::black_box((decoded.is_ok(), sum));
     };
     let times = Times::of(Duration::from_millis(20), |_| {

@@ -81,7 +81,7 @@ fn products_match_numpy() {
         let weights = Weights::pack_stored(&sample.stored, Pool::global()).unwrap();
         for numerics in numerics_of(weights.format()) {
             let mut y = vec![f32::NAN; sample.matmul.len()];
-            let request = Request { numerics, ..Request::default() };
+            let request = Request::default().numerics(numerics);
             let batch = sample.activations.len() / weights.k();
             matmul(&weights, &sample.activations, batch, &mut y, &request, Pool::global()).unwrap();
             let (error, limit) = (nmse(&y, &sample.matmul), if numerics == Numerics::Exact { 1e-11 } else { 1e-4 });

@@ -39,15 +39,11 @@ impl Choice {
     ///
     /// # Errors
     /// A name that the registry does not have.
-    pub fn request(&self, format: &'static Format) -> Result<Request, Failure> {
+    pub fn request(&self, format: &'static Format) -> Result<Request<'static>, Failure> {
         let launch = self.variant.as_deref().map(|variant| launch(format, variant)).transpose()?;
-        let preferred = || launch.map_or_else(|| registry::default_numerics(format), |launch| launch.kernel.numerics);
-        Ok(Request {
-            numerics: self.numerics.unwrap_or_else(preferred),
-            isa: self.isa.as_deref().map(registry::isa_by_name).transpose()?,
-            launch,
-            threads: 0,
-        })
+        let isa = self.isa.as_deref().map(registry::isa_by_name).transpose()?;
+        let request = Request::default().numerics(self.numerics).isa(isa);
+        Ok(launch.map_or(request, |launch| request.launch(launch)))
     }
 
     /// The threads to run on.
@@ -88,7 +84,7 @@ fn launch(format: &'static Format, variant: &str) -> Result<Launch, Failure> {
 fn kernel(format: &'static Format, name: &str) -> Result<&'static Kernel, Error> {
     let kernels = registry::kernels(format);
     kernels.iter().find(|kernel| kernel.name.eq_ignore_ascii_case(name)).ok_or_else(|| {
-        let usable = kernels.iter().filter(|kernel| (kernel.isa.available)());
+        let usable = kernels.iter().filter(|kernel| kernel.isa().is_available());
         Error::NoKernel {
             format: format.name.to_owned(),
             wanted: format!("variant {name:?}"),

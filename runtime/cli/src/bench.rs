@@ -134,7 +134,7 @@ impl Bench<'_> {
         let work = Work::of(&weights, batch);
         let cold = Cold::new(weights, batch)?;
         let (used, times) = cold.time(batch, &request, &self.pool, BUDGET)?;
-        let ceilings = *self.ceilings_of(used.launch.kernel.isa);
+        let ceilings = *self.ceilings_of(used.launch.kernel.isa());
         let problem = Problem { n, k, batch, threads: self.pool.threads() };
         let bound = Bound::of(used.launch.kernel, &problem, &work, &ceilings, self.pipes);
         let mut result = result(format, (n, k), batch, &used, &times, &work, &bound);
@@ -146,10 +146,10 @@ impl Bench<'_> {
     }
 
     /// What was measured of a problem, if anything was.
-    fn entry(&self, weights: &Weights, batch: usize, request: &Request) -> Result<Option<Entry>, Failure> {
-        let isa = request.isa.unwrap_or_else(|| registry::best_isa_of(weights.format()));
-        let key = Key::new(weights, batch, request.numerics, isa, self.pool.threads());
-        let candidates = candidates(weights, request.numerics, isa)?;
+    fn entry(&self, weights: &Weights, batch: usize, request: &Request<'_>) -> Result<Option<Entry>, Failure> {
+        let (numerics, isa) = (request.numerics_of(weights.format()), request.isa_of(weights.format()));
+        let key = Key::new(weights, batch, numerics, isa, self.pool.threads());
+        let candidates = candidates(weights, numerics, isa)?;
         let lookup = Lookup::new(tune::choices(), weights.format(), key, batch, request.isa, candidates);
         Ok(lookup.explain()?.entry)
     }
@@ -203,7 +203,7 @@ fn result(
         k,
         batch,
         numerics: used.launch.kernel.numerics,
-        isa: used.launch.kernel.isa.name.to_owned(),
+        isa: used.launch.kernel.isa().name.to_owned(),
         variant: used.launch.to_string(),
         brief: used.launch.brief(),
         source: used.source.name().to_owned(),
@@ -228,7 +228,7 @@ mod tests {
         let kernel = &registry::kernels(format)[0];
         let time = Time { kernel: "a@far=1".to_owned(), ns: 5, ratio: 1.0, rounds: 2 };
         Entry {
-            key: Key::of(format, (16, 256), Layout::Packed, 8, kernel.numerics, kernel.isa, 1),
+            key: Key::of(format, (16, 256), Layout::Packed, 8, kernel.numerics, kernel.isa(), 1),
             kernel: "a@far=1".to_owned(),
             kernel_hash: Digest(1),
             default: "b".to_owned(),

@@ -63,7 +63,7 @@ fn kernel_table(format: &Format) -> Table {
             schedule(kernel.schedule).to_owned(),
             format!("{}x{}", kernel.rows, kernel.cols),
             batches(kernel.batch),
-            if (kernel.isa.available)() { "yes" } else { "no" }.to_owned(),
+            if kernel.isa().is_available() { "yes" } else { "no" }.to_owned(),
         ]);
     }
     table

@@ -70,7 +70,7 @@ fn has_kernels(formats: &[&Format], isa: &'static Isa) -> bool {
 /// How many kernels an instruction set runs: its own, and those of its base for a class that it has none of.
 fn count(format: &Format, isa: &'static Isa) -> usize {
     let owner = |numerics| kernel_isa(format, numerics, isa);
-    kernels(format).iter().filter(|kernel| kernel.isa.name == owner(kernel.numerics).name).count()
+    kernels(format).iter().filter(|kernel| kernel.isa().name == owner(kernel.numerics).name).count()
 }
 
 fn cells(format: &Format) -> [String; 7] {

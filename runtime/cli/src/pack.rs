@@ -49,12 +49,12 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 }
 
 fn text(packing: &Packing) -> String {
-    let Packing { packed, stored_bytes, packed_bytes, copied, copied_bytes } = packing;
+    let Packing { packed, stored_bytes, packed_bytes, copied, copied_bytes, .. } = packing;
     format!("{packed} tensors packed, {stored_bytes} bytes to {packed_bytes}; {copied} copied, {copied_bytes} bytes\n")
 }
 
 fn json(packing: &Packing) -> String {
-    let Packing { packed, stored_bytes, packed_bytes, copied, copied_bytes } = packing;
+    let Packing { packed, stored_bytes, packed_bytes, copied, copied_bytes, .. } = packing;
     let json = json!({
         "packed": packed,
         "stored_bytes": stored_bytes,

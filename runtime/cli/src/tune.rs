@@ -11,7 +11,7 @@ use quantloom::model::Model;
 use quantloom::pool::Pool;
 use quantloom::registry::{self, Format, Isa, Numerics};
 use quantloom::tune::{self, Effort, Job, List, Outcome, Problem, Progress, Status, Tuner, VariantId};
-use quantloom::weights::Layout;
+use quantloom::weights::{Layout, Weights};
 use serde_json::{Value as Json, json};
 
 use super::Failure;
@@ -99,8 +99,9 @@ impl Plan<'_> {
             return Err(Failure::input(format!("{}: no tensor has kernels to choose from", path.display())));
         }
         let batches = if self.batches.is_empty() { Defaults::get().bench.batches } else { self.batches.clone() };
-        let job = |weights| Job::new(weights, &batches, self.request(Request::of(weights.format()), weights.format()));
-        let jobs = matrices.iter().map(|matrix| job(&matrix.weights)).collect::<Vec<_>>();
+        let request = |weights: &Weights| self.request(Request::default(), weights.format());
+        let jobs =
+            matrices.iter().map(|matrix| Job::new(&matrix.weights, &batches, request(&matrix.weights))).collect::<Vec<_>>();
         self.isolate(jobs.iter().map(|job| (job.weights.format(), job.request)))?;
         let start = Instant::now();
         let outcomes = with_bar(|step| self.tuner().tune_model(&jobs, &pool, self.budget(), step))?;
@@ -136,11 +137,10 @@ impl Plan<'_> {
     }
 
     /// Tries kernels that were never run here in a process of their own.
-    fn isolate(&self, problems: impl Iterator<Item = (&'static Format, Request)>) -> Result<(), Failure> {
+    fn isolate<'p>(&self, problems: impl Iterator<Item = (&'static Format, Request<'p>)>) -> Result<(), Failure> {
         let mut kernels = Vec::new();
         for (format, request) in problems {
-            let isa = request.isa.unwrap_or_else(|| registry::best_isa_of(format));
-            kernels.extend(candidates_of(format, request.numerics, isa)?);
+            kernels.extend(candidates_of(format, request.numerics_of(format), request.isa_of(format))?);
         }
         self.tuner().isolate(&kernels, DEADLINE, &mut probe::command).iter().for_each(warn);
         Ok(())
@@ -155,9 +155,9 @@ impl Plan<'_> {
     }
 
     /// A request with what the arguments say instead.
-    fn request(&self, request: Request, format: &Format) -> Request {
+    fn request<'r>(&self, request: Request<'r>, format: &Format) -> Request<'r> {
         let class = self.args.numerics.filter(|class| registry::numerics(format).contains(class));
-        Request { numerics: class.unwrap_or(request.numerics), isa: self.isa.or(request.isa), ..request }
+        request.numerics(class.or(request.numerics)).isa(self.isa.or(request.isa))
     }
 }
 
@@ -182,14 +182,9 @@ fn with_bar(
 fn problem(outcome: &Outcome, batches: &[usize]) -> Option<Problem> {
     let key = &outcome.key;
     let batch = batches.iter().copied().find(|&batch| key.batch.contains(batch)).unwrap_or(key.batch.first());
-    let request = Request {
-        numerics: key.numerics,
-        isa: Some(registry::isa_by_name(&key.isa).ok()?),
-        launch: None,
-        threads: key.threads,
-    };
+    let request = Request::default().numerics(key.numerics).isa(registry::isa_by_name(&key.isa).ok()?).threads(key.threads);
     let format = registry::format_by_name(&key.format).ok()?;
-    Some(Problem { format, n: key.n, k: key.k, layout: key.layout, batches: vec![batch], request })
+    Some(Problem::new(format, (key.n, key.k), vec![batch], request).layout(key.layout))
 }
 
 /// Keeps the list of what there was no time for, and says how to go on.

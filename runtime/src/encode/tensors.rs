@@ -11,6 +11,7 @@ use crate::stored::Axis;
 
 /// One of the separate tensors of a matrix, as a file holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct EncodedTensor {
     /// What files write after the name of the matrix and a dot.
     pub name: String,

@@ -62,11 +62,20 @@ impl Kind {
 
 /// A matrix of a model.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Matrix {
     /// Name of the tensor.
     pub name: String,
     /// Its weights.
     pub weights: Weights,
+}
+
+impl Matrix {
+    /// Weights under a name.
+    #[must_use]
+    pub fn new(name: impl Into<String>, weights: Weights) -> Self {
+        Self { name: name.into(), weights }
+    }
 }
 
 impl Model {

@@ -17,6 +17,7 @@ const PAGE: u32 = 4096;
 
 /// What packing a model came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Packing {
     /// Tensors that were packed.
     pub packed: usize,

@@ -27,6 +27,7 @@ pub struct Recipes {
 
 /// A way to quantise a model: a recipe, or one format for all matrices.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Recipe<'r> {
     /// Its name.
     pub name: &'r str,

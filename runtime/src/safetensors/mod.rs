@@ -30,6 +30,7 @@ pub struct SafeTensors {
 
 /// A tensor of a file.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Tensor<'f> {
     /// The type of its items.
     pub kind: Kind,

@@ -18,6 +18,7 @@ pub struct Definition<'a> {
 
 /// The units, powers of two of at most 1, in which parts of weights are integers.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Units {
     /// Of levels; `None` if they are no integers.
     pub level: Option<f32>,

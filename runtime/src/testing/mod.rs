@@ -29,6 +29,7 @@ use crate::registry::{self, Format, kernels};
 
 /// What [`check`] compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Report {
     /// Name of the format.
     pub format: &'static str,
@@ -55,6 +56,7 @@ impl fmt::Display for Report {
 /// What is wrong with a format.
 #[derive(Debug, thiserror::Error)]
 #[error("{format}: {what}")]
+#[non_exhaustive]
 pub struct Failure {
     /// Name of the format.
     pub format: &'static str,
@@ -78,7 +80,7 @@ pub fn check(format: &'static Format) -> Result<Report, Failure> {
     let decoded = decoding(format)?;
     let packed = packing(format)?;
     let products = products(format)?;
-    let kernels = kernels(format).iter().filter(|kernel| (kernel.isa.available)()).count();
+    let kernels = kernels(format).iter().filter(|kernel| kernel.isa().is_available()).count();
     Ok(Report { format: format.name, decoded, packed, kernels, products })
 }
 

@@ -60,7 +60,7 @@ impl<'a> Problem<'a> {
     /// Compares all kernels of a class.
     fn check(&self, numerics: Numerics) -> Result<usize, Failure> {
         let kernels = kernels(self.weights.format()).iter();
-        let kernels = kernels.filter(|kernel| kernel.numerics == numerics && (kernel.isa.available)()).collect::<Vec<_>>();
+        let kernels = kernels.filter(|kernel| kernel.numerics == numerics && kernel.isa().is_available()).collect::<Vec<_>>();
         if kernels.is_empty() {
             return Ok(0);
         }
@@ -77,7 +77,7 @@ impl<'a> Problem<'a> {
     /// Compares one product with the results that are right for the distinct rows of activations.
     fn compare(&self, kernel: &'static Kernel, batch: usize, threads: usize, wanted: &[f32]) -> Result<(), Failure> {
         let (n, k) = (self.weights.n(), self.weights.k());
-        let request = Request { numerics: kernel.numerics, isa: None, launch: Some(kernel.into()), threads };
+        let request = Request::default().launch(kernel).threads(threads);
         let mut y = vec![f32::NAN; batch * n];
         let fail = |what: String| Failure::new(self.weights.format(), what);
         matmul(&self.weights, &self.x[..batch * k], batch, &mut y, &request, self.pool)

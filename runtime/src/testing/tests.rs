@@ -71,7 +71,7 @@ fn a_card_that_is_no_longer_right_is_shown() {
 #[test]
 fn a_report_counts_what_was_compared() {
     let report = check(right()).unwrap();
-    let available = kernels(right()).iter().filter(|kernel| (kernel.isa.available)()).count();
+    let available = kernels(right()).iter().filter(|kernel| kernel.isa().is_available()).count();
     assert!(report.decoded > 1000 && report.packed > 1000, "{report}");
     assert_eq!((report.kernels, report.products), (available, 3 * 26 * available));
 }

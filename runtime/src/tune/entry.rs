@@ -167,8 +167,8 @@ impl Entry {
             kernel.name == name
                 && Digest(kernel.hash) == self.kernel_hash
                 && kernel.numerics == *numerics
-                && kernel.isa.name == isa
-                && (kernel.isa.available)()
+                && kernel.isa().name == isa
+                && kernel.isa().is_available()
         })?;
         Launch::parse(kernel, arguments).ok()
     }

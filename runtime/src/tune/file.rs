@@ -180,7 +180,7 @@ impl<R: Record> RecordFile<R> {
                 _ => format!("make the folder writable, make room on the disk, or set {VARIABLE} to another folder"),
             };
             let detail = format!("cannot be written ({cause}), so what was measured is forgotten at exit; {remedy}");
-            Error::Cache { path: self.path.clone(), detail }
+            Error::Cache { path: self.path.clone(), detail, cause: Some(cause) }
         })
     }
 

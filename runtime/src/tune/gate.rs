@@ -31,7 +31,7 @@ impl<'a> Gate<'a> {
     /// # Errors
     /// What [`matmul`] reports.
     pub fn bits(&self, kernel: &'static Kernel) -> Result<Vec<u32>> {
-        let request = Request { numerics: kernel.numerics, launch: Some(kernel.into()), ..Request::default() };
+        let request = Request::default().launch(kernel);
         let mut y = vec![f32::NAN; self.batch * self.rows.n()];
         matmul(&self.rows, &self.x, self.batch, &mut y, &request, self.pool)?;
         Ok(y.into_iter().map(f32::to_bits).collect())

@@ -68,7 +68,7 @@ impl List {
     pub fn parse(path: &Path, text: &str) -> Result<Self> {
         let wrong = |at: usize, what: String| {
             let line = text.bytes().take(at).filter(|&byte| byte == b'\n').count() + 1;
-            Error::List { path: path.to_owned(), detail: format!("line {line}: {what}") }
+            Error::List { path: path.to_owned(), detail: format!("line {line}: {what}"), cause: None }
         };
         let list = toml::from_str::<Text<Spanned<Item>>>(text).map_err(|error| {
             let what = error.message().lines().collect::<Vec<_>>().join(" ");
@@ -133,7 +133,7 @@ impl List {
         done.map_err(|cause| {
             let detail =
                 format!("cannot be written ({cause}); remove what is there, or set {} to another folder", super::VARIABLE);
-            Error::List { path: path.clone(), detail }
+            Error::List { path: path.clone(), detail, cause: Some(cause) }
         })?;
         Ok(is_left)
     }
@@ -158,7 +158,7 @@ impl Item {
             n: *n,
             k: *k,
             batches: batches.clone(),
-            numerics: Some(request.numerics.name().to_owned()),
+            numerics: Some(request.numerics_of(format).name().to_owned()),
             isa: request.isa.map(|isa| isa.name.to_owned()),
             threads: (request.threads > 0).then_some(request.threads),
             layout: *layout,
@@ -169,13 +169,13 @@ impl Item {
     fn problem(&self) -> Result<Problem, String> {
         let format = registry::format_by_name(&self.format).map_err(|error| error.to_string())?;
         let isa = self.isa.as_deref().map(registry::isa_by_name).transpose().map_err(|error| error.to_string())?;
-        let numerics = match &self.numerics {
-            Some(name) => Numerics::ALL.into_iter().find(|class| class.name() == name).ok_or_else(|| {
+        let class = |name: &String| {
+            Numerics::ALL.into_iter().find(|class| class.name() == name).ok_or_else(|| {
                 let names = Numerics::ALL.map(Numerics::name).join(" or ");
                 format!("no numerics class is called {}; it is {names}", quoted(name))
-            })?,
-            None => registry::default_numerics(format),
+            })
         };
+        let numerics = self.numerics.as_ref().map(class).transpose()?;
         let (name, multiple) = (format.name.to_owned(), format.block_weights);
         if self.n == 0 || self.k == 0 || self.batches.is_empty() || self.batches.contains(&0) {
             return Err("n, k and every batch must be at least 1, and there must be a batch".to_owned());
@@ -186,7 +186,7 @@ impl Item {
         if !self.n.is_multiple_of(format.row_multiple()) {
             return Err(Error::BadN { format: name, n: self.n, multiple: format.row_multiple() }.to_string());
         }
-        let request = Request { numerics, isa, launch: None, threads: self.threads.unwrap_or(0) };
+        let request = Request::default().numerics(numerics).isa(isa).threads(self.threads.unwrap_or(0));
         Ok(Problem { format, n: self.n, k: self.k, layout: self.layout, batches: self.batches.clone(), request })
     }
 }
@@ -204,7 +204,7 @@ mod tests {
     fn example(batches: &[usize]) -> (List, &'static registry::Format) {
         let weights = fake::weights(1, 1);
         let kernel = fake::kernels(&weights)[0];
-        let request = Request { numerics: kernel.numerics, isa: Some(kernel.isa), launch: None, threads: 1 };
+        let request = Request::default().numerics(kernel.numerics).isa(kernel.isa()).threads(1);
         let (format, layout) = (weights.format(), Layout::Packed);
         let problem = Problem { format, n: 64, k: format.block_weights, layout, batches: batches.to_vec(), request };
         (List { problems: vec![problem] }, format)

@@ -32,6 +32,7 @@ pub struct Tuner<'a> {
 
 /// A matrix of a model, and how it is used.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Job<'a> {
     /// The matrix.
     pub weights: &'a Weights,
@@ -40,19 +41,20 @@ pub struct Job<'a> {
     /// The batch sizes that it is multiplied by.
     pub batches: &'a [usize],
     /// Class, instruction set and threads. The kernel is ignored: a kernel that is named needs no tuning.
-    pub request: Request,
+    pub request: Request<'a>,
 }
 
 impl<'a> Job<'a> {
     /// A matrix that is no sample.
     #[must_use]
-    pub fn new(weights: &'a Weights, batches: &'a [usize], request: Request) -> Self {
+    pub fn new(weights: &'a Weights, batches: &'a [usize], request: Request<'a>) -> Self {
         Self { weights, n: weights.n(), batches, request }
     }
 }
 
 /// How far the tuning of a model has come.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Progress<'a> {
     /// Problems that are done.
     pub done: usize,
@@ -89,7 +91,14 @@ impl<'a> Tuner<'a> {
     ///
     /// # Errors
     /// [`crate::Error::NoKernel`] if nothing on this processor does what was asked, [`crate::Error::OutOfMemory`].
-    pub fn tune(&self, weights: &Weights, batch: usize, request: &Request, pool: &Pool, budget: Duration) -> Result<Outcome> {
+    pub fn tune(
+        &self,
+        weights: &Weights,
+        batch: usize,
+        request: &Request<'_>,
+        pool: &Pool,
+        budget: Duration,
+    ) -> Result<Outcome> {
         let deadline = Deadline::after(budget);
         let mut group = Group::new(weights, &[batch], request, pool)?.with_effort(self.effort);
         let Some(turn) = self.choices.turn() else {

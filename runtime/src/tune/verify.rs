@@ -54,7 +54,7 @@ pub fn verify(entry: &Entry, choices: &Choices, pool: &Pool, budget: Duration) -
         choices.publish()?;
         return Ok(Verdict::Wrong);
     }
-    let all = candidates(&weights, kernel.numerics, kernel.isa)?;
+    let all = candidates(&weights, kernel.numerics, kernel.isa())?;
     let default = matmul::default(&all, entry.measured);
     compare(entry, &weights, launch, default, pool, deadline)
 }
@@ -68,7 +68,7 @@ fn is_right(weights: &Weights, kernel: &'static Kernel, pool: &Pool, turn: &Turn
 
 fn problem(entry: &Entry, format: &'static Format, kernel: &'static Kernel) -> Problem {
     let key = &entry.key;
-    let request = Request { numerics: key.numerics, isa: Some(kernel.isa), launch: None, threads: key.threads };
+    let request = Request::default().numerics(key.numerics).isa(kernel.isa()).threads(key.threads);
     Problem { format, n: key.n, k: key.k, layout: key.layout, batches: vec![entry.measured], request }
 }
 

@@ -19,7 +19,7 @@ const BUDGET: Duration = Duration::from_secs(120);
 
 fn load(mode: Mode) -> Loaded {
     tune::choices().set_mode(mode);
-    let load = Load { batches: vec![1, 40], ..Load::default() };
+    let load = Load::default().batches([1, 40]);
     Model::open(MODEL).unwrap().load(&load, Pool::global()).unwrap()
 }
 
@@ -32,7 +32,7 @@ fn measured(loaded: &Loaded) -> Vec<bool> {
 /// Who chooses the kernel for a batch of one of each matrix.
 fn sources(loaded: &Loaded) -> Vec<Source> {
     let weights = loaded.matrices.iter().map(|matrix| &matrix.weights);
-    weights.map(|weights| select(weights, 1, &Request::of(weights.format()), Pool::global()).unwrap().source).collect()
+    weights.map(|weights| select(weights, 1, &Request::default(), Pool::global()).unwrap().source).collect()
 }
 
 /// The bits of products of every matrix.
@@ -40,7 +40,7 @@ fn products(loaded: &Loaded) -> Vec<u32> {
     let product = |weights: &Weights| {
         let mut y = vec![f32::NAN; 3 * weights.n()];
         let x = activations(3, weights.k());
-        matmul(weights, &x, 3, &mut y, &Request::of(weights.format()), Pool::global()).unwrap();
+        matmul(weights, &x, 3, &mut y, &Request::default(), Pool::global()).unwrap();
         y.into_iter().map(f32::to_bits).collect::<Vec<_>>()
     };
     loaded.matrices.iter().flat_map(|matrix| product(&matrix.weights)).collect()

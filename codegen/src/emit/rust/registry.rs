@@ -120,12 +120,10 @@ fn isa_row(isa: &Isa, isas: &[Isa]) -> TokenStream {
                 name: #name,
                 doc: #doc,
                 rank: #rank,
-                base: #base,
                 vector_bits: #vector_bits,
                 primitive: #primitive,
-                available: || #available,
-                quantize,
-                dot,
+                #[doc = " SAFETY: both functions are safe but for the features that they enable, which are looked for, those of the base among them."]
+                access: unsafe { abi::Access::new(#base, || #available, quantize, dot) },
             }
         };
     }
@@ -252,7 +250,6 @@ fn kernel_row(planned: &PlannedFormat, class_name: &str, isa: &Isa, variant: &Va
         abi::Kernel {
             name: #name,
             format: #format,
-            isa: &isas::#isa_item,
             numerics: #numerics,
             schedule: #schedule,
             rows: #rows,
@@ -263,7 +260,8 @@ fn kernel_row(planned: &PlannedFormat, class_name: &str, isa: &Isa, variant: &Va
             batch: &[#(#batch),*],
             activations: super::#module::#layout,
             counts: super::#module::#counts,
-            run: super::#module::#function,
+            #[doc = " SAFETY: the function is safe but for the features that it enables, which are those of the instruction set."]
+            body: unsafe { abi::Body::new(&isas::#isa_item, super::#module::#function) },
             hash: #hash,
         }
     }

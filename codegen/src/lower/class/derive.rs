@@ -126,7 +126,8 @@ impl Levels {
             }
         }
         let zero_group = zero_points(format);
-        let alone = Format { zero: None, ..format.clone() };
+        let mut alone = format.clone();
+        alone.zero = None;
         let integers = if zero_group.is_some() { &alone } else { format }.integer_levels()?;
         let (least, most) = (*integers.values.first()?, *integers.values.last()?);
         if least < -128 || most > 255 || (least < 0 && most > 127) {

@@ -60,8 +60,9 @@ fn needed(format: &'static Format, chosen: &BTreeSet<&str>) -> Vec<&'static Kern
     let is_chosen = |kernel: &Kernel| chosen.contains(kernel.name);
     let is_default = |kernel: &Kernel| {
         let falls_back = [registry::best_isa_of(format), registry::isas()[0]];
-        let owns = |isa| ptr::eq(registry::kernel_isa(format, kernel.numerics, isa), kernel.isa);
-        let beside = |other: &Kernel| is_chosen(other) && ptr::eq(other.isa, kernel.isa) && other.numerics == kernel.numerics;
+        let owns = |isa| ptr::eq(registry::kernel_isa(format, kernel.numerics, isa), kernel.isa());
+        let beside =
+            |other: &Kernel| is_chosen(other) && ptr::eq(other.isa(), kernel.isa()) && other.numerics == kernel.numerics;
         let runs_unasked = !kernel.batch.is_empty() || matmul::is_start(kernel);
         runs_unasked && (falls_back.into_iter().any(owns) || kernels(format).iter().any(beside))
     };

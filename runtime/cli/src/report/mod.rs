@@ -75,7 +75,7 @@ fn report(file: &CacheFile, measure: bool) -> Report {
         machine: Machine {
             ceilings: limits.of(here.0, here.1).copied(),
             facts: Facts::detect(),
-            isas: registry::isas().iter().filter(|isa| (isa.available)()).map(|isa| isa.name).collect(),
+            isas: registry::isas().iter().filter(|isa| isa.is_available()).map(|isa| isa.name).collect(),
             system: tune::system(),
             written: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
         },
@@ -103,7 +103,7 @@ fn here() -> Setting {
 fn settings(entries: &[Entry]) -> BTreeSet<Setting> {
     let (_, best) = here();
     let of_entry = |entry: &Entry| {
-        let isa = registry::isas().iter().find(|isa| isa.name == entry.key.isa && (isa.available)())?;
+        let isa = registry::isas().iter().find(|isa| isa.name == entry.key.isa && isa.is_available())?;
         Some([(entry.key.threads, isa.name), (entry.key.threads, best)])
     };
     entries.iter().filter_map(of_entry).flatten().chain([here()]).collect()
