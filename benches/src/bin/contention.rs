@@ -49,7 +49,7 @@ fn run(args: &Args) -> Result<()> {
         let weights = Weights::pack(format, shape.n, shape.k, &stored, Pool::global())?;
         let limit = Work::of(&weights, batch).ideal(Request::of(format).numerics, &ceilings[1]).0 * 1e6;
         let bench =
-            Bench { cold: Cold::new(weights, batch)?, batch, x: activations(batch, shape.k), request: Request::of(format) };
+            Bench { cold: Cold::new(weights, batch)?, batch, x: activations(batch, shape.k)?, request: Request::of(format) };
         for (cores, [one, two]) in ["quiet", "one has a busy process"].iter().zip(bench.rounds(budget)?) {
             let fraction = limit / two.median();
             println!(

@@ -17,12 +17,14 @@ pub struct Load {
     pub layout: Layout,
     /// The batch sizes that kernels are chosen for in advance.
     pub batches: Vec<usize>,
+    /// Whether the bytes of the file are compared with its checksums first: see [`Model::verify`].
+    pub verify: bool,
 }
 
 impl Default for Load {
-    /// Packed, for the batch sizes of `defaults.toml`.
+    /// Packed, for the batch sizes of `defaults.toml`, as the file is.
     fn default() -> Self {
-        Self { layout: Layout::Packed, batches: Defaults::get().bench.batches }
+        Self { layout: Layout::Packed, batches: Defaults::get().bench.batches, verify: false }
     }
 }
 
@@ -40,9 +42,12 @@ impl Model {
     /// them, in the time that it says.
     ///
     /// # Errors
-    /// As [`Model::weights`], [`tune::Choices::mode`] and [`Tuner::tune_model`].
+    /// As [`Model::verify`] if that is asked for, [`Model::weights`], [`tune::Choices::mode`] and [`Tuner::tune_model`].
     pub fn load(&self, load: &Load, pool: &Pool) -> Result<Loaded> {
         let mode = tune::choices().mode()?;
+        if load.verify {
+            self.verify(&mut |_| {})?;
+        }
         let matrices = self.matrices(load.layout, pool)?;
         let outcomes = match mode {
             Mode::Off | Mode::CacheOnly => Vec::new(),

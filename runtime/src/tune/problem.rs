@@ -43,11 +43,6 @@ impl Problem {
         self.request.isa.unwrap_or_else(|| registry::best_isa_of(self.format))
     }
 
-    /// Whether two problems differ in nothing but their batch sizes.
-    pub(super) fn matches(&self, other: &Self, pool: &Pool) -> bool {
-        self.key(1, pool) == other.key(1, pool)
-    }
-
     /// The first batch size of each bucket.
     pub(super) fn distinct(&self, pool: &Pool) -> Vec<usize> {
         let mut keys = Vec::new();
