@@ -26,7 +26,7 @@ fn kernels(criterion: &mut Criterion) {
             let stored = synthetic(format, n, k).unwrap();
             for &batch in &defaults.batches {
                 let cold = Cold::new(Weights::pack(format, n, k, &stored, &pool).unwrap(), batch).unwrap();
-                let x = activations(batch, k);
+                let x = activations(batch, k).unwrap();
                 let mut y = vec![0.0; batch * n];
                 let mut group = criterion.benchmark_group(format!("{}/{n}x{k}/{batch}", format.name));
                 group.throughput(Throughput::Elements((2 * n * k * batch) as u64));
@@ -68,7 +68,7 @@ fn storage(criterion: &mut Criterion) {
 fn encoding(criterion: &mut Criterion) {
     let pool = Pool::new(1);
     let (n, k) = (16, 512);
-    let x = activations(n, k);
+    let x = activations(n, k).unwrap();
     let mut group = criterion.benchmark_group("encode");
     group.throughput(Throughput::Bytes(size_of_val(x.as_slice()) as u64));
     for format in registry::formats() {

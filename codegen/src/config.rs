@@ -8,7 +8,7 @@ use std::{env, fs, io};
 use quantloom_spec::isa::Isa;
 use quantloom_spec::kernels::{Numerics, Set, Variant};
 use quantloom_spec::model::Format;
-use quantloom_spec::{Folders, Spec, TableFolder, cards_dir};
+use quantloom_spec::{Folders, Spec, TableFolder, cards_dir, text};
 
 use crate::plan::{Card, Plan, has_variants, kernel_name};
 use crate::{Error, SourceFile, emit};
@@ -250,7 +250,7 @@ fn retain_targets(targets: &BTreeSet<String>, isas: &mut Vec<Isa>, variants: &mu
 
 /// Reads a list of kernels that there must be, in whatever set.
 fn read_list(path: &Path, cards: &[Card], variants: &[Variant]) -> Result<BTreeSet<String>, Error> {
-    let text = fs::read_to_string(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    let text = text::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
     let known = Plan::new(cards.to_vec(), Vec::new(), variants.to_vec()).kernel_names().collect();
     quantloom_spec::read_list(&path.to_string_lossy(), &text, &known).map_err(Error::Cards)
 }
@@ -263,7 +263,7 @@ fn cards_in(folder: &Path) -> Vec<PathBuf> {
 
 /// A format with the text of its card and of its tables, which the registry keeps.
 fn card(path: &Path, format: Format) -> Result<Card, Error> {
-    let read = |path: &Path| fs::read_to_string(path).map_err(|source| Error::Io { path: path.to_owned(), source });
+    let read = |path: &Path| text::read(path).map_err(|source| Error::Io { path: path.to_owned(), source });
     let text = read(path)?;
     let folder = TableFolder::beside(path.parent().unwrap_or(path));
     let table = |name: String| {

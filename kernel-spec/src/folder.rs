@@ -15,6 +15,7 @@ use crate::model::Format;
 use crate::processor::{self, Known, Processor};
 use crate::read;
 use crate::table::{TableFolder, Tables, shown};
+use crate::text;
 
 /// Cards with the files they are written in, sorted by file name.
 pub type Files<T> = Vec<(PathBuf, T)>;
@@ -178,7 +179,7 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>, Diagnostics> {
 }
 
 fn open(path: &Path) -> Result<Arc<Source>, Diagnostics> {
-    let text = fs::read_to_string(path);
+    let text = text::read(path);
     let text = text.map_err(|why| Diagnostics::of_file(shown(path), format!("cannot read the card: {why}")))?;
     Ok(Source::shared(&shown(path), &text))
 }

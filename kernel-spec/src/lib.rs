@@ -27,6 +27,7 @@ pub mod reading;
 mod rounding;
 pub mod summary;
 mod table;
+pub mod text;
 mod walk;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Source, Span};

@@ -3,18 +3,21 @@
 use std::io;
 use std::path::PathBuf;
 
+use quantloom_spec::text::{escaped, shown};
+
 use crate::gguf::{GivenUp, Items};
 
 /// A result of this library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Everything that the library reports. Its `Display` is one line: where, what is wrong, what to do. What the operating system said is
-/// part of that line, and what [`std::error::Error::source`] gives as well, for programs that tell one cause from another.
+/// part of that line, and what [`std::error::Error::source`] gives as well, for programs that tell one cause from another. What it repeats
+/// of files and names is escaped, so that a terminal obeys none of it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The operating system refused a file.
-    #[error("{}: {cause}", path.display())]
+    #[error("{}: {}", shown(path), escaped(&cause.to_string()))]
     Io {
         /// The file.
         path: PathBuf,
@@ -24,7 +27,7 @@ pub enum Error {
     },
 
     /// An output cannot be written. A file that was there is as it was.
-    #[error("{}: cannot be written ({cause}); {remedy}", path.display())]
+    #[error("{}: cannot be written ({}); {remedy}", shown(path), escaped(&cause.to_string()))]
     Output {
         /// The output.
         path: PathBuf,
@@ -36,7 +39,7 @@ pub enum Error {
     },
 
     /// An output is one of the files that it is made from, perhaps under another name.
-    #[error("{}: the output would overwrite the input {}; name another file", output.display(), input.display())]
+    #[error("{}: the output would overwrite the input {}; name another file", shown(output), shown(input))]
     SameFile {
         /// The output.
         output: PathBuf,
@@ -45,7 +48,7 @@ pub enum Error {
     },
 
     /// A file is not a GGUF file that this reader takes, or a damaged one.
-    #[error("{}: {detail}", path.display())]
+    #[error("{}: {}", shown(path), escaped(detail))]
     Gguf {
         /// The file.
         path: PathBuf,
@@ -54,7 +57,7 @@ pub enum Error {
     },
 
     /// A file is not a safetensors file, a damaged one, or its tensors are not what a format needs.
-    #[error("{}: {detail}", path.display())]
+    #[error("{}: {}", shown(path), escaped(detail))]
     SafeTensors {
         /// The file.
         path: PathBuf,
@@ -63,7 +66,7 @@ pub enum Error {
     },
 
     /// A file has no tensor of that name.
-    #[error("{}: no tensor {}; {hint}", path.display(), quoted(name))]
+    #[error("{}: no tensor {}; {hint}", shown(path), quoted(name))]
     UnknownTensor {
         /// The file.
         path: PathBuf,
@@ -74,7 +77,7 @@ pub enum Error {
     },
 
     /// A tensor is stored in a format without a card, or does not hold weights.
-    #[error("{}: tensor {} {}", path.display(), quoted(tensor), unknown_type(*kind))]
+    #[error("{}: tensor {} {}", shown(path), quoted(tensor), unknown_type(*kind))]
     UnknownTensorType {
         /// The file.
         path: PathBuf,
@@ -199,7 +202,7 @@ pub enum Error {
     },
 
     /// Nothing in the registry does what was asked on this processor.
-    #[error("{format} has no kernel for {wanted}; {}", choices(available))]
+    #[error("{format} has no kernel for {}; {}", escaped(wanted), choices(available))]
     NoKernel {
         /// Name of the format.
         format: String,
@@ -217,7 +220,7 @@ pub enum Error {
     },
 
     /// A weight or an importance has no meaning for an encoder.
-    #[error("{what}: value {index} (counted from 0) must be {wanted}; check what produced it")]
+    #[error("{}: value {index} (counted from 0) must be {wanted}; check what produced it", escaped(what))]
     BadValue {
         /// What the value is one of: a tensor, say.
         what: String,
@@ -228,7 +231,7 @@ pub enum Error {
     },
 
     /// A file of recipes cannot be used.
-    #[error("{}: {detail}", path.display())]
+    #[error("{}: {}", shown(path), escaped(detail))]
     Recipe {
         /// The file.
         path: PathBuf,
@@ -253,7 +256,7 @@ pub enum Error {
     },
 
     /// An environment variable says what cannot be followed.
-    #[error("{variable}={value}: {detail}")]
+    #[error("{variable}={}: {}", escaped(value), escaped(detail))]
     Setting {
         /// Which.
         variable: &'static str,
@@ -264,7 +267,7 @@ pub enum Error {
     },
 
     /// A list of problems cannot be used.
-    #[error("{}: {detail}", path.display())]
+    #[error("{}: {}", shown(path), escaped(detail))]
     List {
         /// The file.
         path: PathBuf,
@@ -276,7 +279,7 @@ pub enum Error {
     },
 
     /// The tuner's cache cannot be read or written.
-    #[error("{}: {detail}", path.display())]
+    #[error("{}: {}", shown(path), escaped(detail))]
     Cache {
         /// The cache file.
         path: PathBuf,
@@ -289,7 +292,8 @@ pub enum Error {
 
     /// A process disappeared while it ran a kernel for the first time on this machine.
     #[error(
-        "{kernel}: a process ended while it ran this kernel for the first time, so it is not used here; `quantloom tune` tries it again"
+        "{}: a process ended while it ran this kernel for the first time, so it is not used here; `quantloom tune` tries it again",
+        escaped(kernel)
     )]
     Abandoned {
         /// Name of the kernel.
@@ -297,7 +301,7 @@ pub enum Error {
     },
 
     /// Kernels could not be tried in a process of their own.
-    #[error("kernels cannot be tried in a process of their own: {detail}")]
+    #[error("kernels cannot be tried in a process of their own: {}", escaped(detail))]
     Child {
         /// What is wrong, and the remedy.
         detail: String,
@@ -409,6 +413,8 @@ fn edits(a: &[char], b: &[char]) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use quantloom_spec::text::is_unseen;
+
     use super::*;
 
     #[test]
@@ -428,6 +434,35 @@ mod tests {
         assert_eq!(count("", "abc"), 3);
         assert_eq!(count("kitten", "sitting"), 3);
         assert_eq!(count("same", "same"), 0);
+    }
+
+    #[test]
+    fn what_a_message_repeats_is_escaped() {
+        let hostile = "\u{1b}]0;title\u{7}\u{9b}31m\u{202e}\r\n";
+        let (path, text) = (PathBuf::from(hostile), hostile.to_owned());
+        let cause = || io::Error::other(hostile);
+        for error in [
+            Error::Io { path: path.clone(), cause: cause() },
+            Error::Output { path: path.clone(), cause: cause(), remedy: "" },
+            Error::SameFile { output: path.clone(), input: path.clone() },
+            Error::Gguf { path: path.clone(), detail: text.clone() },
+            Error::SafeTensors { path: path.clone(), detail: text.clone() },
+            Error::UnknownTensor { path: path.clone(), name: text.clone(), hint: String::new() },
+            Error::UnknownTensorType { path: path.clone(), tensor: text.clone(), kind: 0 },
+            Error::UnknownFormat { name: text.clone(), hint: String::new() },
+            Error::UnknownIsa { name: text.clone(), hint: String::new() },
+            Error::NoKernel { format: String::new(), wanted: text.clone(), available: Vec::new() },
+            Error::BadValue { what: text.clone(), index: 0, wanted: "" },
+            Error::Recipe { path: path.clone(), detail: text.clone() },
+            Error::Setting { variable: "", value: text.clone(), detail: text.clone() },
+            Error::List { path: path.clone(), detail: text.clone(), cause: None },
+            Error::Cache { path, detail: text.clone(), cause: None },
+            Error::Abandoned { kernel: text.clone() },
+            Error::Child { detail: text, cause: None },
+        ] {
+            let message = error.to_string();
+            assert!(!message.chars().any(is_unseen) && message.contains("\\u{1b}]0;title\\u{7}"), "{message:?}");
+        }
     }
 
     #[test]

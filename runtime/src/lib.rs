@@ -40,6 +40,7 @@ pub mod gguf;
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 pub mod gpu;
 pub mod imatrix;
+pub mod limits;
 pub mod machine;
 pub mod matmul;
 pub mod measure;

@@ -6,6 +6,7 @@ mod synthetic;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
+use crate::limits;
 use crate::machine::{Ceilings, Facts};
 use crate::matmul::{Request, Used, matmul};
 use crate::pool::Pool;
@@ -22,10 +23,15 @@ const MOST_BYTES: usize = 1 << 30;
 const MOST_COPIES: usize = 256;
 
 /// `batch` rows of `k` activations between -1 and 1, the same on every call.
-#[must_use]
-pub fn activations(batch: usize, k: usize) -> Vec<f32> {
+///
+/// # Errors
+/// [`crate::Error::OutOfMemory`].
+pub fn activations(batch: usize, k: usize) -> Result<Vec<f32>> {
     let mut random = Random(2);
-    (0..batch * k).map(|_| f32::from(random.byte()) / 127.5 - 1.0).collect()
+    let count = limits::product(batch, k)?;
+    let mut values = limits::room(count)?;
+    values.extend((0..count).map(|_| f32::from(random.byte()) / 127.5 - 1.0));
+    Ok(values)
 }
 
 /// The times of repeated calls.
@@ -103,11 +109,11 @@ impl Cold {
     /// Times a multiplication.
     ///
     /// # Errors
-    /// What [`matmul`] reports.
+    /// What [`matmul`] reports, [`Error::OutOfMemory`].
     pub fn time(&self, batch: usize, request: &Request<'_>, pool: &Pool, budget: Duration) -> Result<(Used, Times)> {
         let weights = self.weights(0);
-        let x = activations(batch, weights.k());
-        let mut y = vec![0.0; batch * weights.n()];
+        let x = activations(batch, weights.k())?;
+        let mut y = limits::zeros(batch, weights.n())?;
         let used = matmul(weights, &x, batch, &mut y, request, pool)?;
         let times = Times::of(budget, |index| matmul(self.weights(index), &x, batch, &mut y, request, pool).map(drop))?;
         Ok((used, times))
@@ -168,14 +174,14 @@ pub enum Limit {
 /// `most` are not measured but taken to cost the same.
 ///
 /// # Errors
-/// [`Error::MissingIsa`] if this processor lacks the instruction set; what decoding reports.
+/// [`Error::MissingIsa`] if this processor lacks the instruction set; [`Error::OutOfMemory`]; what decoding reports.
 pub fn unfused(stored: &Stored<'_>, batch: usize, isa: &Isa, most: usize, pool: &Pool) -> Result<f64> {
     if !isa.is_available() {
         return Err(Error::MissingIsa { name: isa.name.to_owned(), best: registry::best_isa().name.to_owned() });
     }
     let (n, k) = (stored.n(), stored.k());
     let measured = n.min(most);
-    let x = activations(batch, k);
+    let x = activations(batch, k)?;
     let work = |row: usize| {
         let mut weights = vec![0.0; k];
         let decoded = stored.decode(row..row + 1, &mut weights);

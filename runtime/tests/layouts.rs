@@ -15,7 +15,7 @@ fn shape(format: &Format) -> (usize, usize) {
 }
 
 fn product(weights: &Weights, kernel: &'static Kernel, batch: usize, threads: usize) -> Vec<u32> {
-    let x = activations(batch, weights.k());
+    let x = activations(batch, weights.k()).unwrap();
     let mut y = vec![f32::NAN; batch * weights.n()];
     let request = Request::default().launch(kernel).threads(threads);
     matmul(weights, &x, batch, &mut y, &request, Pool::global()).unwrap();

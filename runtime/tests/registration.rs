@@ -42,7 +42,7 @@ fn what_is_registered_is_found() {
 
     let weights = weights(two);
     let mut y = vec![0.0; weights.n()];
-    let x = activations(1, weights.k());
+    let x = activations(1, weights.k()).unwrap();
     let used = matmul(&weights, &x, 1, &mut y, &Request::default(), Pool::global()).unwrap();
     assert_eq!(used.launch.kernel.format, "Own-2");
 }

@@ -144,7 +144,7 @@ impl Session {
 
 /// One batch, by everyone.
 fn case(contenders: &mut [Box<dyn Contender + '_>], shape: Shape, batch: usize, budget: Duration) -> Result<Vec<Times>> {
-    let x = activations(batch, shape.k);
+    let x = activations(batch, shape.k)?;
     let mut outputs: Vec<Vec<f32>> = Vec::new();
     for contender in &mut *contenders {
         contender.prepare(&x, batch)?;

@@ -48,7 +48,7 @@ fn run(args: &Args) -> Result<()> {
     for batch in batches {
         let weights = Weights::pack(format, shape.n, shape.k, &stored, Pool::global())?;
         let limit = Work::of(&weights, batch).ideal(registry::default_numerics(format), &ceilings[1]).0 * 1e6;
-        let bench = Bench { cold: Cold::new(weights, batch)?, batch, x: activations(batch, shape.k) };
+        let bench = Bench { cold: Cold::new(weights, batch)?, batch, x: activations(batch, shape.k)? };
         for (cores, [one, two]) in ["quiet", "one has a busy process"].iter().zip(bench.rounds(budget)?) {
             let fraction = limit / two.median();
             println!(

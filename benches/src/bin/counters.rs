@@ -71,7 +71,7 @@ fn row(format: &'static Format, shape: Shape, batch: usize) -> Result<String> {
     let per_weight = 1.0 / (shape.n * shape.k) as f64;
     let bytes = weights.packed_bytes() as f64 * per_weight;
     let cold = Cold::new(weights, batch)?;
-    let (x, mut y) = (activations(batch, shape.k), vec![0.0; batch * shape.n]);
+    let (x, mut y) = (activations(batch, shape.k)?, vec![0.0; batch * shape.n]);
     let request = Request::default();
     let mut multiply = |call| matmul(cold.weights(call), &x, batch, &mut y, &request, &pool).map(drop);
     let times = Times::of(BUDGET, &mut multiply)?;

@@ -159,7 +159,7 @@ impl Problem {
     /// Seconds of a multiplication by other weights than the one before.
     fn time(&self, launch: Launch, call: usize) -> Result<f64> {
         let weights = self.cold.weights(call);
-        let x = activations(self.batch, weights.k());
+        let x = activations(self.batch, weights.k())?;
         let mut y = vec![0.0; self.batch * weights.n()];
         let start = Instant::now();
         matmul(weights, &x, self.batch, &mut y, &Request::default().launch(launch), Pool::global())?;

@@ -146,7 +146,7 @@ impl Bench<'_> {
     /// Lets the kernels of a problem take turns, and writes what they took; how long the fastest did.
     fn race(&mut self, kernels: &[&'static Kernel], cold: &Cold, batch: usize) -> Result<Duration> {
         let (n, k) = (cold.weights(0).n(), cold.weights(0).k());
-        let (x, mut y) = (activations(batch, k), vec![0.0; batch * n]);
+        let (x, mut y) = (activations(batch, k)?, vec![0.0; batch * n]);
         let mut call = 0;
         let mut time = |kernel: &'static Kernel| -> Result<Duration> {
             let request = Request::default().launch(kernel).threads(1);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use quantloom::Error;
+use quantloom::limits;
 use quantloom::matmul::{Launch, Request};
 use quantloom::pool::Pool;
 use quantloom::registry::{self, Format, Kernel, Numerics};
@@ -15,7 +16,7 @@ use quantloom::weights::Layout;
 use super::Failure;
 
 /// More threads than any machine has.
-pub const MAX_THREADS: i64 = 4096;
+pub const MAX_THREADS: i64 = limits::THREADS.most() as i64;
 
 /// Which kernel runs, on how many threads.
 #[derive(Debug, clap::Args)]
@@ -117,8 +118,11 @@ pub fn seconds(text: &str) -> Result<Duration, String> {
 
 /// Reads a shape as `NxK`.
 pub fn shape(text: &str) -> Result<(usize, usize), String> {
-    let size = |text: &str| text.parse().ok().filter(|&size| size > 0);
-    text.split_once(['x', 'X'])
-        .and_then(|(n, k)| Some((size(n)?, size(k)?)))
-        .ok_or_else(|| "a shape is rows x columns, as in 4096x4096".to_owned())
+    let (n, k) = text.split_once(['x', 'X']).ok_or("a shape is rows x columns, as in 4096x4096")?;
+    Ok((limits::ROWS.parse(n)?, limits::COLUMNS.parse(k)?))
+}
+
+/// Reads a number of rows of activations.
+pub fn batch(text: &str) -> Result<usize, String> {
+    limits::BATCH.parse(text)
 }

@@ -1,7 +1,6 @@
 //! `quantloom bench`: how fast the kernels are here.
 
 use std::collections::BTreeMap;
-use std::num::NonZero;
 use std::time::Duration;
 
 use quantloom::defaults::Defaults;
@@ -17,8 +16,8 @@ use quantloom::tune::{self, Effort, Entry, Key, Lookup};
 use quantloom::weights::{Layout, Weights};
 
 use super::Failure;
-use super::args::{Choice, Held, shape};
-use super::failure::print;
+use super::args::{Choice, Held, batch, shape};
+use super::failure::{document, print};
 use super::limit::{Bound, FAR_BELOW, pipes};
 use super::progress::bar;
 use super::results::{BenchResult, Machine, json, text};
@@ -37,8 +36,8 @@ pub struct Args {
     #[arg(long = "shape", value_name = "NxK", value_parser = shape)]
     pub shapes: Vec<(usize, usize)>,
     /// Rows of the activations [default: 1,8,128]
-    #[arg(long = "batch", value_name = "M,M,..", value_delimiter = ',')]
-    pub batches: Vec<NonZero<usize>>,
+    #[arg(long = "batch", value_name = "M,M,..", value_delimiter = ',', value_parser = batch)]
+    pub batches: Vec<usize>,
     #[command(flatten)]
     pub choice: Choice,
     #[command(flatten)]
@@ -90,7 +89,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     }
     progress.finish_and_clear();
     let machine = bench.machine()?;
-    print(&if args.json { format!("{:#}\n", json(&machine, &results)) } else { text(&machine, &results) })
+    print(&if args.json { document(&json(&machine, &results)) } else { text(&machine, &results) })
 }
 
 impl Plan {
@@ -98,7 +97,6 @@ impl Plan {
         let defaults = Defaults::get().bench;
         let formats = if args.formats.is_empty() { defaults.formats } else { args.formats.clone() };
         let shapes = if args.shapes.is_empty() { defaults.shapes } else { args.shapes.clone() };
-        let batches = args.batches.iter().map(|batch| batch.get()).collect::<Vec<_>>();
         let formats = formats.iter().map(|name| registry::format_by_name(name)).collect::<Result<Vec<_>, _>>()?;
         for (format, &(_, k)) in formats.iter().flat_map(|format| shapes.iter().map(move |shape| (format, shape))) {
             if !k.is_multiple_of(format.block_weights) {
@@ -106,7 +104,7 @@ impl Plan {
                 return Err(quantloom::Error::BadK { format: format.name.to_owned(), k, multiple }.into());
             }
         }
-        Ok(Self { formats, shapes, batches: if batches.is_empty() { defaults.batches } else { batches } })
+        Ok(Self { formats, shapes, batches: if args.batches.is_empty() { defaults.batches } else { args.batches.clone() } })
     }
 }
 

@@ -1,16 +1,16 @@
 //! `quantloom check`: what is wrong with cards.
 
 use std::ffi::OsStr;
-use std::fs;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use quantloom::Error;
 use quantloom_spec::gpu::read_dialect;
+use quantloom_spec::text::{self, shown};
 use quantloom_spec::{Diagnostics, Spec, TableFolder, read_folder, read_format, read_isas};
 
 use super::Failure;
-use super::failure::{print, tell};
+use super::failure::{print, tell_as_it_is};
 
 /// Check cards, and show what is wrong with them and where
 #[derive(Debug, clap::Args)]
@@ -31,9 +31,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let mut wrong = false;
     for card in &args.cards {
         match check(card) {
-            Ok(()) => print(&format!("{}: right\n", card.display()))?,
+            Ok(()) => print(&format!("{}: right\n", shown(card)))?,
             Err(message) => {
-                tell(&message);
+                tell_as_it_is(&message);
                 wrong = true;
             }
         }
@@ -49,7 +49,7 @@ fn check(path: &Path) -> Result<(), String> {
     } else if full.is_dir() {
         read_folder(path, &TableFolder::beside(path)).map(drop)
     } else {
-        let text = fs::read_to_string(path).map_err(Error::io(path));
+        let text = text::read(path).map_err(Error::io(path));
         let text = text.map_err(|error| format!("error: {error}"))?;
         check_card(&path.display().to_string(), &full, &text)
     };

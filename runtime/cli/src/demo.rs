@@ -12,6 +12,7 @@ use quantloom::registry::{self, Format};
 use quantloom::stored::Stored;
 use quantloom::tune::{self, Job, Outcome, Status, Tuner};
 use quantloom::weights::{Layout, Weights};
+use quantloom_spec::text::shown;
 
 use super::Failure;
 use super::defaults::{Demo, MODEL};
@@ -109,7 +110,7 @@ fn summary(outcomes: &[Outcome]) -> String {
     let cached = count(|status| status == Status::Known(Source::Cache));
     let tuned = count(|status| status == Status::Tuned);
     let rest = outcomes.len() - cached - tuned;
-    let path = tune::choices().path().map_or_else(String::new, |path| format!("\ncache: {}", path.display()));
+    let path = tune::choices().path().map_or_else(String::new, |path| format!("\ncache: {}", shown(path)));
     let rest = if rest == 0 { String::new() } else { format!(", {rest} left for a quieter time") };
     format!("{} choices: {cached} from the cache, {tuned} tuned now{rest}{path}\n", outcomes.len())
 }

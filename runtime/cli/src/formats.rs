@@ -8,7 +8,7 @@ use quantloom::registry::{self, Format, Isa, Numerics, Packed, kernel_isa, kerne
 use serde_json::{Value as Json, json};
 
 use super::Failure;
-use super::failure::print;
+use super::failure::{document, print};
 use super::table::{Align, Table};
 
 /// List the weight formats: size, block, and how many kernels each instruction set has
@@ -25,7 +25,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let formats: Vec<_> = registry::formats().collect();
     if args.json {
         let formats: Vec<_> = formats.into_iter().map(json_of).collect();
-        print(&format!("{:#}\n", json!({ "formats": formats })))
+        print(&document(&json!({ "formats": formats })))
     } else {
         print(&text(&formats))
     }

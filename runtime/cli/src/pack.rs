@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::Failure;
 use super::args::MAX_THREADS;
+use super::failure::document;
 use super::files::{create, say};
 use super::progress::bar;
 use super::stored::warn_of_unknown_types;
@@ -62,5 +63,5 @@ fn json(packing: &Packing) -> String {
         "copied": copied,
         "copied_bytes": copied_bytes,
     });
-    format!("{json:#}\n")
+    document(&json)
 }

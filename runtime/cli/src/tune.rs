@@ -1,7 +1,6 @@
 //! `quantloom tune`: choose kernels for the matrices of a model, or for a list of shapes.
 
 use std::collections::BTreeSet;
-use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -15,8 +14,8 @@ use quantloom::weights::{Layout, Weights};
 use serde_json::{Value as Json, json};
 
 use super::Failure;
-use super::args::{MAX_THREADS, class, effort, seconds, threads};
-use super::failure::{print, tell};
+use super::args::{MAX_THREADS, batch, class, effort, seconds, threads};
+use super::failure::{document, print, tell};
 use super::progress::bar;
 use super::stored::warn_of_unknown_types;
 use super::table::{Align, Table};
@@ -44,8 +43,8 @@ pub struct Args {
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub budget: Option<Duration>,
     /// Rows of the activations [default: 1,8,128 for a model, as it says for a list]
-    #[arg(long = "batch", value_name = "M,M,..", value_delimiter = ',')]
-    pub batches: Vec<NonZero<usize>>,
+    #[arg(long = "batch", value_name = "M,M,..", value_delimiter = ',', value_parser = batch)]
+    pub batches: Vec<usize>,
     /// Threads [default: as many as the processor runs at once, or as a list says]
     #[arg(long, value_name = "T", value_parser = clap::value_parser!(u16).range(1..=MAX_THREADS))]
     pub threads: Option<u16>,
@@ -71,10 +70,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let path = args.from.as_deref().or(args.file.as_deref()).unwrap_or(Path::new(""));
     let is_list = args.from.is_some() || path.extension().is_some_and(|extension| extension == "toml");
     let isa = args.isa.as_deref().map(registry::isa_by_name).transpose()?;
-    let plan = Plan { args, isa, batches: args.batches.iter().map(|batch| batch.get()).collect() };
+    let plan = Plan { args, isa, batches: args.batches.clone() };
     let (outcomes, untuned, pool, time) = if is_list { plan.tune_list(path)? } else { plan.tune_model(path)? };
     outcomes.iter().flat_map(|outcome| &outcome.warnings).for_each(warn);
-    print(&if args.json { format!("{:#}\n", json(&outcomes)) } else { text(&outcomes, time) })?;
+    print(&if args.json { document(&json(&outcomes)) } else { text(&outcomes, time) })?;
     leave(untuned, &pool);
     Ok(())
 }
@@ -107,9 +106,8 @@ impl Plan<'_> {
         let outcomes = with_bar(|step| self.tuner().tune_model(&jobs, &pool, self.budget(), step))?;
         let time = start.elapsed();
         let mut untuned = List::default();
-        for outcome in outcomes.iter().filter(|outcome| outcome.status == Status::Untuned) {
-            problem(outcome, &batches).into_iter().for_each(|problem| untuned.add(problem, &pool));
-        }
+        let outcomes_left = outcomes.iter().filter(|outcome| outcome.status == Status::Untuned);
+        untuned.extend(outcomes_left.filter_map(|outcome| problem(outcome, &batches)), &pool);
         Ok((outcomes, untuned, pool, time))
     }
 

@@ -121,7 +121,7 @@ mod tests {
 
     /// The bits of a product by one thread; with these arguments, in calls of three tiles.
     fn product(weights: &Weights, kernel: &'static Kernel, batch: usize, arguments: Option<Arguments>) -> Vec<u32> {
-        let x = activations(batch, weights.k());
+        let x = activations(batch, weights.k()).unwrap();
         let groups = Groups::new(kernel, weights.class(), &x, weights.k(), 1, Pool::global()).unwrap();
         let mut walk = Walk::new(weights, kernel.into(), &groups, 1);
         if let Some(arguments) = arguments {

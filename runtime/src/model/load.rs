@@ -18,14 +18,16 @@ pub struct Load<'c> {
     pub layout: Layout,
     /// The batch sizes that kernels are chosen for in advance.
     pub batches: Vec<usize>,
+    /// Whether the bytes of the file are compared with its checksums first: see [`Model::verify`].
+    pub verify: bool,
     /// Where to look up what is known, and to record what is found; `None`: [`tune::choices`], that of the process.
     pub choices: Option<&'c Choices>,
 }
 
 impl Default for Load<'_> {
-    /// Packed, for the batch sizes of `defaults.toml`.
+    /// Packed, for the batch sizes of `defaults.toml`, as the file is.
     fn default() -> Self {
-        Self { layout: Layout::Packed, batches: Defaults::get().bench.batches, choices: None }
+        Self { layout: Layout::Packed, batches: Defaults::get().bench.batches, verify: false, choices: None }
     }
 }
 
@@ -42,11 +44,17 @@ impl<'c> Load<'c> {
         Self { batches: batches.into(), ..self }
     }
 
+    /// Compares the bytes of the file with its checksums first: see [`Model::verify`].
+    #[must_use]
+    pub fn verify(self, verify: bool) -> Self {
+        Self { verify, ..self }
+    }
+
     /// Goes by what is known here, and records it here. Multiplications follow it if their [`Request`] says so, too.
     #[must_use]
     pub fn choices<'d>(self, choices: &'d Choices) -> Load<'d> {
-        let Self { layout, batches, choices: _ } = self;
-        Load { layout, batches, choices: Some(choices) }
+        let Self { layout, batches, verify, choices: _ } = self;
+        Load { layout, batches, verify, choices: Some(choices) }
     }
 }
 
@@ -65,10 +73,13 @@ impl Model {
     /// them, in the time that it says.
     ///
     /// # Errors
-    /// As [`Model::weights`], [`tune::Choices::mode`] and [`Tuner::tune_model`].
+    /// As [`Model::verify`] if that is asked for, [`Model::weights`], [`tune::Choices::mode`] and [`Tuner::tune_model`].
     pub fn load(&self, load: &Load<'_>, pool: &Pool) -> Result<Loaded> {
         let choices = load.choices.unwrap_or_else(|| tune::choices());
         let mode = choices.mode()?;
+        if load.verify {
+            self.verify(&mut |_| {})?;
+        }
         let matrices = self.matrices(load.layout, pool)?;
         // Quickly, for somebody waits.
         let tuner = Tuner::new(choices).effort(Effort::Quick);

@@ -36,8 +36,11 @@ pub struct Choices {
     turn: Mutex<()>,
 }
 
-/// What look-ups came to, by key and batch size: forgotten when anything changes.
+/// What look-ups came to, by key and batch size: forgotten when anything changes, and when they are too many.
 type Answers = HashMap<(Key, usize), (Launch, Source)>;
+
+/// Look-ups that are remembered: those of every matrix of a large model, for many batch sizes.
+const MOST_ANSWERS: usize = 1 << 14;
 
 /// Where an entry is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -230,7 +233,11 @@ impl Choices {
 
     /// Keeps what a look-up came to.
     pub(crate) fn keep_answer(&self, key: &Key, batch: usize, answer: (Launch, Source)) {
-        self.answers_mut().insert((key.clone(), batch), answer);
+        let mut answers = self.answers_mut();
+        if answers.len() >= MOST_ANSWERS {
+            answers.clear();
+        }
+        answers.insert((key.clone(), batch), answer);
     }
 
     fn forget_answers(&self) {
@@ -247,5 +254,24 @@ impl Choices {
 
     fn cache(&self) -> &Layer {
         self.cache.get_or_init(|| self.contents().entries.into_iter().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tune::fake;
+
+    #[test]
+    fn answers_do_not_become_more_and_more() {
+        let weights = fake::weights(1, 1);
+        let (key, launch) = (fake::entry(&weights, 1).key, Launch::of(fake::kernels(&weights)[0]));
+        let choices = Choices::new(None);
+        for batch in 0..3 * MOST_ANSWERS {
+            choices.keep_answer(&key, batch, (launch, Source::Default));
+            assert!(choices.answer(&key, batch).is_some());
+        }
+        let answers = choices.answers_mut();
+        assert!(answers.len() <= MOST_ANSWERS && answers.capacity() <= 4 * MOST_ANSWERS, "{}", answers.len());
     }
 }

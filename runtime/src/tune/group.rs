@@ -71,12 +71,7 @@ impl<'a> Group<'a> {
         Bucket::of(batch, matmul::changes(first.isa(), first.numerics, self.candidates.iter().copied()))
     }
 
-    /// Whether another group is about the same problems, batch sizes apart.
-    pub fn matches(&self, other: &Self) -> bool {
-        self.key(1) == other.key(1)
-    }
-
-    /// Takes in the matrices and batch sizes of a group that matches.
+    /// Takes in the matrices and batch sizes of a group about the same problems, batch sizes apart: with the same key for each.
     pub fn absorb(&mut self, other: &Self) {
         self.matrices.extend(&other.matrices);
         self.add_batches(&other.batches);
@@ -147,7 +142,8 @@ impl<'a> Group<'a> {
         self.bench = None;
     }
 
-    fn key(&self, batch: usize) -> Key {
+    /// What is known of a batch size is kept under this.
+    pub fn key(&self, batch: usize) -> Key {
         let (numerics, threads) = (self.candidates[0].numerics, self.request.threads_of(self.pool));
         Key { n: self.n, ..Key::new(self.matrices[0], batch, numerics, self.isa, threads) }
     }

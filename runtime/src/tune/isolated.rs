@@ -192,7 +192,7 @@ fn is_right(format: &'static Format, kernel: &'static Kernel) -> Result<bool> {
     let n = (TILE_ROWS + 1).next_multiple_of(format.row_multiple());
     let k = (2 * SEGMENT + 1).next_multiple_of(format.block_weights);
     let weights = Weights::pack(format, n, k, &synthetic(format, n, k)?, pool)?;
-    let gate = Gate::new(&weights, kernel.cols, pool);
+    let gate = Gate::new(&weights, kernel.cols, pool)?;
     let reference = candidates(&weights, kernel.numerics, registry::isas()[0])?[0];
     Ok(gate.bits(kernel)? == gate.bits(reference)?)
 }

@@ -51,11 +51,6 @@ impl Problem {
         Key::of(format, (*n, *k), *layout, batch, request.numerics_of(format), request.isa_of(format), request.threads_of(pool))
     }
 
-    /// Whether two problems differ in nothing but their batch sizes.
-    pub(super) fn matches(&self, other: &Self, pool: &Pool) -> bool {
-        self.key(1, pool) == other.key(1, pool)
-    }
-
     /// The first batch size of each bucket.
     pub(super) fn distinct(&self, pool: &Pool) -> Vec<usize> {
         let mut keys = Vec::new();

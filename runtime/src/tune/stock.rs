@@ -75,7 +75,7 @@ mod tests {
         let whole = fake::weights(150, 2);
         let (n, k, rows) = (whole.n(), whole.k(), TILE_ROWS);
         let request = Request::default().numerics(fake::kernels(&whole)[0].numerics);
-        let x = crate::measure::activations(2, k);
+        let x = crate::measure::activations(2, k).unwrap();
         let product = |weights: &Weights| {
             let mut y = vec![0.0; 2 * weights.n()];
             matmul(weights, &x, 2, &mut y, &request, Pool::global()).unwrap();

@@ -39,7 +39,7 @@ fn sources(loaded: &Loaded) -> Vec<Source> {
 fn products(loaded: &Loaded) -> Vec<u32> {
     let product = |weights: &Weights| {
         let mut y = vec![f32::NAN; 3 * weights.n()];
-        let x = activations(3, weights.k());
+        let x = activations(3, weights.k()).unwrap();
         matmul(weights, &x, 3, &mut y, &Request::default(), Pool::global()).unwrap();
         y.into_iter().map(f32::to_bits).collect::<Vec<_>>()
     };

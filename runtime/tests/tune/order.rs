@@ -16,7 +16,7 @@ use crate::support::{entry, kernels, key, weights};
 
 /// Multiplies; which kernel did it, and the bits of the product.
 fn multiply(weights: &Weights, batch: usize, request: &Request, pool: &Pool) -> (Used, Vec<u32>) {
-    let x = activations(batch, weights.k());
+    let x = activations(batch, weights.k()).unwrap();
     let mut y = vec![f32::NAN; batch * weights.n()];
     let used = matmul(weights, &x, batch, &mut y, request, pool).unwrap();
     (used, y.into_iter().map(f32::to_bits).collect())

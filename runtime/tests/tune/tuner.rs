@@ -155,7 +155,7 @@ fn what_no_kernel_does_is_an_error() {
 fn all_choices_give_the_same_bits() {
     let weights = weights(100, 3);
     let batch = 9;
-    let x = activations(batch, weights.k());
+    let x = activations(batch, weights.k()).unwrap();
     let product = |launch: Option<Launch>| {
         let mut y = vec![f32::NAN; batch * weights.n()];
         let request = Request::default();
