@@ -25,6 +25,7 @@ mod raw;
 mod read;
 pub mod reading;
 mod rounding;
+pub mod sharing;
 pub mod summary;
 mod table;
 pub mod text;

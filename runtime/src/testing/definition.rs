@@ -11,9 +11,11 @@ use crate::registry::{Format, Numerics};
 pub struct Definition<'a> {
     card: &'a model::Format,
     units: Units,
-    /// Weights under one activation scale, and under one scale.
+    /// Weights under one activation scale, and under one scale besides.
     span: usize,
-    group: Option<usize>,
+    step: usize,
+    /// Whether the mins of a span are summed as integers.
+    integer_mins: bool,
 }
 
 /// The units, powers of two of at most 1, in which parts of weights are integers.
@@ -39,12 +41,10 @@ impl<'a> Definition<'a> {
     /// Of a card.
     #[must_use]
     pub fn new(card: &'a model::Format) -> Self {
-        let integers = card.summary().integers;
         let own = |number: &Option<Number>| number.as_ref().map_or(1.0, |number| own_unit(card, number));
         let units =
-            Units { level: integers.as_ref().map(|integers| integers.unit), scale: own(&card.scale), min: own(&card.min) };
-        let span = integers.as_ref().map_or(32, |integers| integers.activation_block);
-        Self { card, units, span, group: integers.map(|integers| integers.group) }
+            Units { level: card.integer_levels().map(|levels| levels.unit), scale: own(&card.scale), min: own(&card.min) };
+        Self { card, units, span: card.span(), step: card.step(), integer_mins: card.has_integer_mins() }
     }
 
     /// The units of the card.
@@ -106,10 +106,9 @@ impl Row<'_> {
 
     /// `sum` plus one span: one activation scale.
     fn span(&self, weights: &[Weight], x: &[f32], sum: f32) -> f32 {
-        let Definition { units: Units { level, min: min_unit, .. }, group, .. } = self.definition;
-        let (unit, group) = (level.expect("integer levels"), group.expect("integer levels"));
+        let &Definition { units: Units { level, min: min_unit, .. }, step, integer_mins, .. } = self.definition;
+        let unit = level.expect("integer levels");
         let (quants, scale) = quantise(x);
-        let step = group.min(x.len());
         let steps = || weights.chunks(step).zip(quants.chunks(step));
         let mut t = 0.0_f32;
         for (weights, quants) in steps() {
@@ -120,8 +119,8 @@ impl Row<'_> {
         let sums = || steps().filter_map(|(weights, quants)| Some((weights[0].min?, quants.iter().sum::<i32>())));
         match weights[0].min {
             None => {}
-            Some(Value { outer: Some(root), .. }) => {
-                let whole: i32 = sums().map(|(min, sum)| integer(min.own, *min_unit) * sum).sum();
+            Some(Value { outer: Some(root), .. }) if integer_mins => {
+                let whole: i32 = sums().map(|(min, sum)| integer(min.own, min_unit) * sum).sum();
                 t = (root * min_unit).mul_add(whole as f32, t);
             }
             Some(_) => sums().for_each(|(min, sum)| t = min.get().mul_add(sum as f32, t)),
