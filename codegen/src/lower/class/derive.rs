@@ -178,8 +178,15 @@ impl Levels {
             Some((_, signed_bits)) => Ok(Source::Code { signed_bits: *signed_bits }),
             None => by_level(&mut integers.values.iter().copied()),
         };
-        let of = |codes, bits, shift, zero, max_byte, source| {
-            Self { bits, codes, source, shift, zero, max_byte, zero_group, unit: integers.unit }
+        let of = |codes, bits, shift, zero, max_byte, source| Self {
+            bits,
+            codes,
+            source,
+            shift,
+            zero,
+            max_byte,
+            zero_group,
+            unit: integers.unit,
         };
         if let Some(shift) = shift_of(&palette) {
             let bits = bits_of(palette.len());
