@@ -205,7 +205,7 @@ impl Config {
     }
 
     /// Generates, and writes each file whose text changed. Tells cargo to run the build script again when a card, a table or one of
-    /// their folders changes.
+    /// their folders changes, and warns of a profile that does not optimise.
     ///
     /// # Errors
     /// As [`Config::plan`], or a file cannot be written. The message is what `quantloom check` prints, caret and all: a build script
@@ -215,6 +215,9 @@ impl Config {
             println!("cargo::rerun-if-changed={}", source.display());
         }
         println!("cargo::rerun-if-changed=build.rs");
+        if let Some(warning) = slow(env::var("OPT_LEVEL").ok().as_deref(), env::var("CARGO_PKG_NAME").ok().as_deref()) {
+            println!("cargo::warning={warning}");
+        }
         let out_dir = self.out_dir.clone().or_else(|| env::var_os("OUT_DIR").map(PathBuf::from)).ok_or(Error::NoOutDir)?;
         let arch = self.arch.clone().or_else(|| env::var("CARGO_CFG_TARGET_ARCH").ok());
         let compiler = self.compiler.clone().unwrap_or_else(compiler);
@@ -224,6 +227,14 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// What to say of the optimisation level that cargo builds a package with. Kernels that are not optimised take tens of times longer: the
+/// words that they are made of are functions.
+fn slow(level: Option<&str>, package: Option<&str>) -> Option<String> {
+    let (level, package) = (level?, package?);
+    let key = format!("[profile.dev.package.{package}]");
+    (level == "0").then(|| format!("kernels that are not optimised are of no use; write `opt-level = 2` under `{key}` in the Cargo.toml of the workspace"))
 }
 
 /// The compiler that cargo uses, the optimisation level and the target features, in a build script. What cargo does not tell is left out.
@@ -280,5 +291,17 @@ fn write_if_changed(path: &Path, text: &str) -> io::Result<()> {
     match fs::read(path) {
         Ok(old) if old == text.as_bytes() => Ok(()),
         _ => fs::write(path, text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_profile_that_does_not_optimise_is_warned_of() {
+        let warning = slow(Some("0"), Some("mine")).unwrap();
+        assert!(warning.contains("[profile.dev.package.mine]"), "{warning}");
+        assert_eq!([slow(Some("2"), Some("mine")), slow(None, Some("mine"))], [None, None]);
     }
 }

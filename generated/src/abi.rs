@@ -1,5 +1,7 @@
 //! What a generated kernel looks like from outside: the rows of the registry, and the layouts that kernels agree on.
 //!
+//! Rows are written by generated code, in this crate and in others, of the same version: they have a field more when the generator has.
+//!
 //! # Layouts
 //!
 //! *Packed weights.* Rows are taken 16 at a time (a **panel**); K is cut into **units** of [`Class::unit_weights`] weights. The

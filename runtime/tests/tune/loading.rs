@@ -6,7 +6,7 @@ use quantloom::matmul::{Request, Source, matmul, select};
 use quantloom::measure::activations;
 use quantloom::model::{Load, Loaded, Model};
 use quantloom::pool::Pool;
-use quantloom::tune::{self, Mode, Status};
+use quantloom::tune::{self, Choices, Mode, Status};
 use quantloom::weights::Weights;
 
 use crate::child::parts;
@@ -44,6 +44,19 @@ fn products(loaded: &Loaded) -> Vec<u32> {
         y.into_iter().map(f32::to_bits).collect::<Vec<_>>()
     };
     loaded.matrices.iter().flat_map(|matrix| product(&matrix.weights)).collect()
+}
+
+#[test]
+fn a_model_is_loaded_by_choices_of_its_own() {
+    let choices = Choices::new(None);
+    let load = |mode| {
+        choices.set_mode(mode);
+        Model::open(MODEL).unwrap().load(&Load::default().batches([1]).choices(&choices), Pool::global()).unwrap()
+    };
+    assert!(load(Mode::Off).outcomes.is_empty());
+    // Without time nothing is measured, and everything is asked for.
+    let asked = load(Mode::Force { budget: Duration::ZERO });
+    assert!(!asked.outcomes.is_empty() && !measured(&asked).contains(&true));
 }
 
 #[test]
