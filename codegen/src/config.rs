@@ -187,7 +187,11 @@ impl Config {
     /// # Errors
     /// As [`Config::plan`].
     pub fn generate(&self) -> Result<Vec<SourceFile>, Error> {
-        Ok(emit::rust::files(&self.plan()?, &self.support, self.compiler.as_deref().unwrap_or_default()))
+        self.plan().map(|plan| self.files(&plan))
+    }
+
+    fn files(&self, plan: &Plan) -> Vec<SourceFile> {
+        emit::rust::files(plan, &self.support, self.compiler.as_deref().unwrap_or_default())
     }
 
     /// Every folder and file that the result depends on, sorted: cards, tables, the folders that new ones may appear in, and the list
@@ -205,7 +209,7 @@ impl Config {
     }
 
     /// Generates, and writes each file whose text changed. Tells cargo to run the build script again when a card, a table or one of
-    /// their folders changes, and warns of a profile that does not optimise.
+    /// their folders changes. Warns of a profile that does not optimise, and of formats that can be decoded only, because no kernel covers their cards.
     ///
     /// # Errors
     /// As [`Config::plan`], or a file cannot be written. The message is what `quantloom check` prints, caret and all: a build script
@@ -221,7 +225,12 @@ impl Config {
         let out_dir = self.out_dir.clone().or_else(|| env::var_os("OUT_DIR").map(PathBuf::from)).ok_or(Error::NoOutDir)?;
         let arch = self.arch.clone().or_else(|| env::var("CARGO_CFG_TARGET_ARCH").ok());
         let compiler = self.compiler.clone().unwrap_or_else(compiler);
-        for file in (Self { arch, compiler: Some(compiler), ..self.clone() }).generate()? {
+        let config = Self { arch, compiler: Some(compiler), ..self.clone() };
+        let plan = config.plan()?;
+        for (format, what) in plan.uncovered() {
+            println!("cargo::warning={format} can be decoded only: no kernel covers {what}");
+        }
+        for file in config.files(&plan) {
             let path = out_dir.join(&file.name);
             write_if_changed(&path, &file.text).map_err(|source| Error::Io { path, source })?;
         }

@@ -8,7 +8,7 @@ use quantloom_spec::model::Format;
 use quantloom_spec::processor::{Processor, Start};
 
 use crate::ir::Decoder;
-use crate::lower::class::Class;
+use crate::lower::class::{Class, Uncovered};
 use crate::lower::value;
 
 /// A card that was read: where from, its text, and what it says.
@@ -52,6 +52,8 @@ pub struct PlannedFormat {
     pub decoder: Decoder,
     /// Its packed class: the name and the parameters that are this format's own. `None` when it is only decoded.
     pub class: Option<(String, Class)>,
+    /// The rule that keeps kernels from covering the format, if one does.
+    pub uncovered: Option<String>,
 }
 
 impl Plan {
@@ -63,11 +65,14 @@ impl Plan {
         let mut formats = Vec::new();
         for card in cards {
             let decoder = value::decoder(&card.format);
-            let class = Class::of(&card.format).ok().map(|class| (class.name(), class));
+            let (class, uncovered) = match Class::of(&card.format) {
+                Ok(class) => (Some((class.name(), class)), None),
+                Err(Uncovered { what }) => (None, Some(what)),
+            };
             if let Some((name, class)) = &class {
                 classes.entry(name.clone()).or_insert_with(|| class.clone());
             }
-            formats.push(PlannedFormat { card, decoder, class });
+            formats.push(PlannedFormat { card, decoder, class, uncovered });
         }
         formats.sort_by(|a, b| a.card.file.cmp(&b.card.file));
         Self { formats, classes, isas, variants, processors: Vec::new(), list: None }
@@ -103,6 +108,11 @@ impl Plan {
             let variants = self.variants.iter().filter(|variant| class.has(variant.numerics));
             variants.map(|variant| kernel_name(&format.card.format.name, variant))
         })
+    }
+
+    /// The formats that no kernel covers, and why.
+    pub fn uncovered(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.formats.iter().filter_map(|format| Some((format.card.format.name.as_str(), format.uncovered.as_deref()?)))
     }
 
     /// Whether a format has a kernel, as far as the list goes.

@@ -210,6 +210,8 @@ pub struct Format {
     pub decode: fn(&[Tensor<'_>], usize, &mut [f32]),
     /// The packed form, if kernels were generated for the format.
     pub packed: Option<Packed>,
+    /// What of the card no kernel covers, and the rule that it does not keep; `None` if kernels cover all of it.
+    pub uncovered: Option<&'static str>,
     /// Changes when the card, the generator or the kernels change.
     pub hash: u64,
 }

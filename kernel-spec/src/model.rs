@@ -30,6 +30,8 @@ pub struct Format {
     pub scale: Option<Number>,
     /// `min`: added last.
     pub min: Option<Number>,
+    /// `reserved`: its `planes` are bits that mean nothing. Whatever they hold, the weights are the same.
+    pub reserved: Option<Number>,
 }
 
 /// Where the bytes of a format lie.

@@ -7,6 +7,8 @@ use quantloom::matmul::{Request, matmul};
 use quantloom::measure::{activations, synthetic};
 use quantloom::pool::Pool;
 use quantloom::registry::{self, Format, Numerics};
+use quantloom::stored::Stored;
+use quantloom::testing;
 use quantloom::weights::Weights;
 
 /// Every golden file whose format has kernels.
@@ -46,11 +48,9 @@ fn decoding_matches_the_golden_files_bit_for_bit() {
     for (path, file, format) in golden() {
         for name in ["quantized", "random"] {
             let (n, k, bytes) = stored(&file, format, name);
-            let wanted = floats(&file, &format!("{name}.f32"));
-            let mut found = vec![0.0; wanted.len()];
-            quantloom::decode(format, n, k, bytes, &mut found).unwrap();
-            let differ = found.iter().zip(&wanted).filter(|(a, b)| a.to_bits() != b.to_bits()).count();
-            assert_eq!(differ, 0, "{}: {name}", path.display());
+            let stored = Stored::new(format, n, k, bytes).unwrap();
+            let decoded = testing::decodes_to(&stored, &floats(&file, &format!("{name}.f32")));
+            decoded.unwrap_or_else(|failure| panic!("{}: {name}: {failure}", path.display()));
         }
     }
 }

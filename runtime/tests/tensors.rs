@@ -11,6 +11,7 @@ use quantloom::pool::Pool;
 use quantloom::registry::{self, Format, Numerics};
 use quantloom::safetensors::SafeTensors;
 use quantloom::stored::Stored;
+use quantloom::testing;
 use quantloom::weights::Weights;
 use serde_json::Value as Json;
 use support::products::{bits, every_kernel_agrees, nmse, numerics_of};
@@ -66,9 +67,7 @@ fn decoding_matches_numpy_bit_for_bit() {
     samples(|sample| {
         let stored = &sample.stored;
         assert_eq!(stored.n() * stored.k(), sample.dequantized.len(), "{}", sample.what);
-        let mut found = vec![f32::NAN; sample.dequantized.len()];
-        stored.decode(0..stored.n(), &mut found).unwrap();
-        assert_eq!(bits(&found), bits(&sample.dequantized), "{}", sample.what);
+        testing::decodes_to(stored, &sample.dequantized).unwrap_or_else(|failure| panic!("{}: {failure}", sample.what));
     });
 }
 

@@ -29,6 +29,7 @@ pub(crate) fn check(card: &Card, tables: &dyn Tables, sink: &mut Sink) -> Option
     let codes = codes(card, &resolver, scopes.as_deref(), sink);
     let mut part = |raw: &Option<raw::Number>| resolver.resolve(raw.as_ref()?, scopes.as_deref(), sink);
     let (zero, sign, scale, min) = (part(&card.zero), part(&card.sign), part(&card.scale), part(&card.min));
+    let reserved = card.reserved.as_ref().and_then(|raw| resolver.reserved(raw, scopes.as_deref(), sink));
     let scopes = scopes?;
     let format = Format {
         name: card.name.as_ref()?.value.clone(),
@@ -40,6 +41,7 @@ pub(crate) fn check(card: &Card, tables: &dyn Tables, sink: &mut Sink) -> Option
         sign,
         scale,
         min,
+        reserved,
     };
     if sink.count() == before && card.sound {
         check_coverage(card, &format, &stores, &scopes, sink);
@@ -75,8 +77,8 @@ fn check_coverage(card: &Card, format: &Format, stores: &Stores, scopes: &[Scope
             coverage.read(raw, &checked.code, std::slice::from_ref(scope), sink);
         }
     }
-    let raw = [&card.zero, &card.sign, &card.scale, &card.min];
-    let checked = [&format.zero, &format.sign, &format.scale, &format.min];
+    let raw = [&card.zero, &card.sign, &card.scale, &card.min, &card.reserved];
+    let checked = [&format.zero, &format.sign, &format.scale, &format.min, &format.reserved];
     for (raw, number) in raw.into_iter().flatten().zip(checked.into_iter().flatten()) {
         coverage.read(raw, number, scopes, sink);
     }

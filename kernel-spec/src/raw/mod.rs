@@ -26,6 +26,8 @@ pub(crate) struct Card {
     pub sign: Option<Number>,
     pub scale: Option<Number>,
     pub min: Option<Number>,
+    /// Bits that mean nothing.
+    pub reserved: Option<Number>,
     /// Whether everything that decides who reads which bit was read without error.
     pub sound: bool,
 }
@@ -89,10 +91,14 @@ impl Card {
         let pieces = code.map_or_else(Vec::new, |node| read_pieces(&node, sink));
         let mut part = |key| card.get(key).and_then(|node| Number::read(&node, key, sink));
         let (zero, sign, scale, min) = (part("zero"), part("sign"), part("scale"), part("min"));
+        let reserved = card.get("reserved").and_then(|node| Number::read_reserved(&node, sink));
         let sound = sink.count() == before;
+        if let (Some(gguf), Some(Storage::Tensors { .. })) = (&gguf, &storage) {
+            sink.error(gguf.span, "`gguf` is for cards with `fields`").label("GGUF files have no separate tensors");
+        }
         card.finish(sink);
         let gguf = gguf.map(|at| at.map(|value| value as u32));
-        Self { name, gguf, doc, storage, index, pieces, zero, sign, scale, min, sound }
+        Self { name, gguf, doc, storage, index, pieces, zero, sign, scale, min, reserved, sound }
     }
 }
 

@@ -82,6 +82,16 @@ impl SafeTensors {
                 }
             }
         }
+        let deeper = |(spec, tensor): &(&Spec, &Tensor<'_>)| !spec.axes.is_empty() && tensor.shape.len() > spec.axes.len();
+        if let (None, Some((spec, tensor))) = (n.zip(k), specs.iter().zip(tensors).find(deeper)) {
+            return Err(self.wrong(format!(
+                "tensor {} is {}, of {} axes where one matrix has {}: it is a stack of matrices, of which each needs a name of its own",
+                quoted(&full_name(name, spec.name)),
+                lengths(tensor.shape),
+                tensor.shape.len(),
+                spec.axes.len()
+            )));
+        }
         n.zip(k).ok_or_else(|| {
             self.wrong(format!(
                 "the tensors of {} are flat, and do not say how many rows and columns it has; give its shape (`--shape NxK`)",

@@ -61,17 +61,8 @@ impl<'a> Definition<'a> {
     pub fn rows(&'a self, format: &Format, n: usize, k: usize, bytes: &[u8]) -> Vec<Row<'a>> {
         let shapes = format.shapes(n, k).unwrap_or_default();
         let items = items(&shapes, bytes);
-        let row = |row: usize| {
-            let weights = match &self.card.storage {
-                Storage::Blocks(blocks) => {
-                    let stored = &bytes[row * blocks.row_bytes(k)..][..blocks.row_bytes(k)];
-                    (0..k).map(|position| eval::weight(self.card, stored, position)).collect()
-                }
-                Storage::Tensors(_) => (0..k).map(|position| eval::tensor_weight(self.card, &items, row, position)).collect(),
-            };
-            Row { definition: self, weights }
-        };
-        (0..n).map(row).collect()
+        let weights = |row| (0..k).map(|position| weight(self.card, &items, row, position)).collect();
+        (0..n).map(|row| Row { definition: self, weights: weights(row) }).collect()
     }
 }
 
@@ -126,6 +117,16 @@ impl Row<'_> {
             Some(_) => sums().for_each(|(min, sum)| t = min.get().mul_add(sum as f32, t)),
         }
         scale.mul_add(t, sum)
+    }
+}
+
+/// The parts of a weight: of separate tensors, or of rows of blocks, which are a single one.
+pub fn weight(card: &model::Format, items: &[Items<'_>], row: usize, position: usize) -> Weight {
+    match (&card.storage, items) {
+        (Storage::Blocks(_), [Items { shape: &[_, bytes], bytes: rows }]) => {
+            eval::weight(card, &rows[row * bytes..][..bytes], position)
+        }
+        _ => eval::tensor_weight(card, items, row, position),
     }
 }
 

@@ -11,7 +11,6 @@ use quote::{format_ident, quote};
 
 use super::kernel::Kernel;
 use super::{Width, class_module, format_module, gate, kernel_module, numerics, storage, unit, value};
-use crate::Error;
 use crate::lower::class::{Class, Codes, PALETTE};
 use crate::plan::{Plan, PlannedFormat, kernel_name};
 
@@ -154,10 +153,8 @@ fn format_row(plan: &Plan, planned: &PlannedFormat, hashes: &Hashes) -> TokenStr
     let (item, name, doc, card) = (static_name(&module), &format.name, &format.doc, &planned.card.text);
     let (weights, storage) = (planned.decoder.weights, storage::row(format));
     let gguf = format.gguf.map_or_else(|| quote!(None), |number| quote!(Some(#number)));
-    let mut drawing = format!("{}\n{}", quantloom_spec::draw(format), format.summary());
-    if let Err(Error::Unsupported { what, .. }) = Class::of(format) {
-        drawing += &format!("kernels           none, because no lowering covers {what}\n");
-    }
+    let drawing = format!("{}\n{}", quantloom_spec::draw(format), format.summary());
+    let uncovered = planned.uncovered.as_ref().map_or_else(|| quote!(None), |what| quote!(Some(#what)));
     let tables = planned.card.tables.iter().map(|(name, text)| {
         let text = table_name(name, text);
         quote!(abi::Table { name: #name, text: #text })
@@ -183,6 +180,7 @@ fn format_row(plan: &Plan, planned: &PlannedFormat, hashes: &Hashes) -> TokenStr
             storage: #storage,
             decode: super::#module::decode,
             packed: #packed,
+            uncovered: #uncovered,
             hash: #hash,
         };
     }

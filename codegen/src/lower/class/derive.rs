@@ -3,8 +3,7 @@
 use quantloom_spec::model::{Element, Format, Number, Stored};
 use quantloom_spec::sharing::gcd;
 
-use super::{Class, Codes, Min, PALETTE, Root, SEGMENT, Source, Sub};
-use crate::Error;
+use super::{Class, Codes, Min, PALETTE, Root, SEGMENT, Source, Sub, Uncovered};
 
 /// Most that a smaller unit may take more than the densest.
 const GROWTH: f64 = 1.02;
@@ -19,9 +18,9 @@ impl Class {
     /// Derives the class of a format.
     ///
     /// # Errors
-    /// No kernel schedule covers the format's blocks, levels or scales; the message says which rule it does not keep.
-    pub fn of(format: &Format) -> Result<Self, Error> {
-        Self::derive(format).map_err(|what| Error::unsupported(format, &what))
+    /// No kernel schedule covers the format's blocks, levels or scales.
+    pub fn of(format: &Format) -> Result<Self, Uncovered> {
+        Self::derive(format).map_err(|what| Uncovered { what })
     }
 
     fn derive(format: &Format) -> Result<Self, String> {

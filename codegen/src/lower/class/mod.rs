@@ -7,6 +7,8 @@
 mod derive;
 mod geometry;
 
+use std::fmt;
+
 use quantloom_spec::kernels::Numerics;
 
 /// Rows interleaved in a panel.
@@ -86,6 +88,21 @@ pub enum Source {
         levels: Vec<i8>,
     },
 }
+
+/// Why a format has no class, so that it can be decoded and not multiplied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Uncovered {
+    /// The part of the card that no kernel covers, and the rule that it does not keep.
+    pub what: String,
+}
+
+impl fmt::Display for Uncovered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no kernel covers {}", self.what)
+    }
+}
+
+impl std::error::Error for Uncovered {}
 
 /// Some bits of every code of a quad.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -210,16 +227,19 @@ impl Class {
         let min = match self.min {
             None => String::new(),
             Some(Min::Flat) => "_min".to_owned(),
+            // Not the name that roots have.
+            Some(Min::Sub(sub)) if sub.unit == 1.0 => "_minu".to_owned(),
             Some(Min::Sub(sub)) => format!("_min{}", unit_name(sub.unit)),
         };
         format!("{codes}{zeros}_{scale}_{root}{}{min}_a{}_u{}", self.root_group, self.span, self.unit)
     }
 }
 
-/// A letter and a number, if that is not zero.
+/// A letter and a number, if that is not zero; an n stands for its minus.
 fn nonzero(letter: &str, number: impl Into<i64>) -> String {
     match number.into() {
         0 => String::new(),
+        number @ ..0 => format!("{letter}n{}", -number),
         number => format!("{letter}{number}"),
     }
 }
