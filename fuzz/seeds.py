@@ -232,9 +232,9 @@ def weights(of):
         yield str(number), bytes([number, number % 3]) + of
 
 
-def cards():
+def cards(pattern):
     root = Path(__file__).parent.parent / "kernel-spec"
-    for path in sorted(root.glob("**/*.toml")):
+    for path in sorted(root.glob(pattern)):
         yield "-".join(path.relative_to(root).parts), path.read_bytes()
     # With a table of their own behind them: see the target.
     for path in sorted((root / "formats").glob("*.toml")):
@@ -247,7 +247,7 @@ def cards():
 
 def dictionary(seeds):
     words = {word for seed in seeds for word in re.findall(rb"[A-Za-z_][A-Za-z0-9_.-]{2,30}", seed)}
-    return b"".join(b'"%s"\n' % word for word in sorted(words))
+    return b"# The words of the seeds.\n" + b"".join(b'"%s"\n' % word for word in sorted(words))
 
 
 def main():
@@ -260,7 +260,8 @@ def main():
         "safetensors": separate(),
         "lists": lists(),
         "cache": caches(),
-        "cards": cards(),
+        "cards": cards("**/*.toml"),
+        "generator": cards("formats/**/*.toml"),
         "packed": packed(),
         "decode": weights(bytes(range(1, 64))),
         "encode": weights(numbers),

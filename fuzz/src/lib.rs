@@ -3,6 +3,8 @@
 //! A target fails by a panic, by more time or memory than `.ci/fuzz` allows, and by what it asserts: what was read can be written and
 //! read again, two ways to one result come to the same bits, and what is wrong is said in one line that no terminal obeys.
 
+pub mod cards;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
@@ -83,9 +85,9 @@ pub fn use_file(folder: &Folder, file: Gguf) {
         assert_eq!(right(file.tensor(&tensor.name)), Some(tensor));
     }
     right(file.tensor("blk.0.attn_q.weight"));
-    for name in RECIPES.names() {
-        right(RECIPES.find(name).and_then(|recipe| recipe.assign(&file, false)));
-    }
+    // One recipe for each input: all of them take long.
+    let names: Vec<_> = RECIPES.names().collect();
+    right(RECIPES.find(names[file.file_len() % names.len()]).and_then(|recipe| recipe.assign(&file, false)));
     if let Some(model) = right(Model::new(file)) {
         right(write_again(folder, &model));
         use_model(folder, &model);
