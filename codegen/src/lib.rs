@@ -61,6 +61,11 @@ pub enum Error {
     NoOutDir,
     /// No folder of format cards was named.
     NoFormats,
+    /// No format has that name.
+    UnknownFormat {
+        /// The name that was asked for.
+        name: String,
+    },
     /// No instruction set has that name.
     UnknownTarget {
         /// The name that was asked for.
@@ -87,6 +92,9 @@ impl fmt::Display for Error {
                 write!(f, "error: OUT_DIR is not set: call this from a build script, or name a folder with `out_dir`")
             }
             Self::NoFormats => write!(f, "error: there are no cards to generate from: name their folder with `formats`"),
+            Self::UnknownFormat { name } => {
+                write!(f, "error: no format is called {name:?}; `quantloom formats` lists those that there are")
+            }
             Self::UnknownTarget { name, known } => {
                 write!(f, "error: no instruction set is called {name:?}; there is {}", known.join(", "))
             }

@@ -27,7 +27,7 @@ pub struct Card {
 /// Everything that is to be generated.
 #[derive(Debug)]
 pub struct Plan {
-    /// The formats, sorted by card file.
+    /// The formats, sorted by card file; those of a family in the order of its values.
     pub formats: Vec<PlannedFormat>,
     /// The packed classes by name.
     pub classes: BTreeMap<String, Class>,
@@ -53,19 +53,20 @@ pub struct PlannedFormat {
 }
 
 impl Plan {
-    /// Plans the kernels for the cards.
+    /// Plans the kernels for the cards: for every format whose card asks for some, and for those that can share them.
     #[must_use]
     pub fn new(cards: Vec<Card>, mut isas: Vec<Isa>, variants: Vec<Variant>) -> Self {
         isas.sort_by(|a, b| (a.rank, &a.name).cmp(&(b.rank, &b.name)));
-        let mut classes = BTreeMap::new();
-        let mut formats = Vec::new();
-        for card in cards {
-            let decoder = value::decoder(&card.format);
+        let planned = |card: Card| {
             let class = Class::of(&card.format).ok().map(|class| (class.name(), class));
-            if let Some((name, class)) = &class {
-                classes.entry(name.clone()).or_insert_with(|| class.clone());
-            }
-            formats.push(PlannedFormat { card, decoder, class });
+            PlannedFormat { decoder: value::decoder(&card.format), card, class }
+        };
+        let mut formats = cards.into_iter().map(planned).collect::<Vec<_>>();
+        let of_class = |format: &PlannedFormat| format.class.clone().filter(|_| format.card.format.kernels);
+        let classes = formats.iter().filter_map(of_class).collect::<BTreeMap<_, _>>();
+        // Kernels that others have anyway cost a format no more than its packer.
+        for format in &mut formats {
+            format.class.take_if(|(name, _)| !classes.contains_key(name));
         }
         formats.sort_by(|a, b| a.card.file.cmp(&b.card.file));
         Self { formats, classes, isas, variants, processors: Vec::new(), list: None }

@@ -154,6 +154,8 @@ pub struct Format {
     pub decode: fn(&[Tensor<'_>], usize, &mut [f32]),
     /// The packed form, if kernels were generated for the format.
     pub packed: Option<Packed>,
+    /// Whether it is without kernels only because nobody asked this build for them.
+    pub on_demand: bool,
     /// Changes when the card, the generator or the kernels change.
     pub hash: u64,
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use quantloom::Error;
 use quantloom_spec::gpu::read_dialect;
-use quantloom_spec::{Diagnostics, Spec, TableFolder, read_folder, read_format, read_isas};
+use quantloom_spec::{Diagnostics, Spec, TableFolder, read_folder, read_formats, read_isas};
 
 use super::Failure;
 use super::failure::{print, tell};
@@ -65,6 +65,6 @@ fn check_card(name: &str, path: &Path, text: &str) -> Result<(), Diagnostics> {
         // They refer to other cards, so they are right or wrong only together with those.
         (Some("isa"), _) => read_isas(path.parent().unwrap_or(path)).map(drop),
         (Some("kernels" | "processors"), Some(root)) => Spec::read(root).map(drop),
-        _ => read_format(name, text, &TableFolder::beside(path.parent().unwrap_or(path))).map(drop),
+        _ => read_formats(name, text, &TableFolder::beside(path.parent().unwrap_or(path))).map(drop),
     }
 }
