@@ -34,6 +34,7 @@ pub struct Config {
     arch: Option<String>,
     set: Set,
     list: Option<PathBuf>,
+    asked: BTreeSet<String>,
     support: String,
     compiler: Option<String>,
     out_dir: Option<PathBuf>,
@@ -57,6 +58,7 @@ impl Config {
             arch: None,
             set: Set::Default,
             list: None,
+            asked: BTreeSet::new(),
             support: SUPPORT.to_owned(),
             compiler: None,
             out_dir: None,
@@ -120,6 +122,13 @@ impl Config {
         self
     }
 
+    /// Generates kernels of these formats as well, in any case of letters, where their cards leave that to those who ask.
+    #[must_use]
+    pub fn kernels_of(mut self, formats: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.asked.extend(formats.into_iter().map(Into::into));
+        self
+    }
+
     /// The Rust path of the vocabulary that generated code refers to: `::quantloom::kernels` unless the crate knows quantloom by
     /// another name. With `crate` the generated registry has rows for the instruction sets as well: there is one crate that needs it.
     #[must_use]
@@ -153,11 +162,19 @@ impl Config {
             return Err(Error::NoFormats);
         }
         let spec = Spec::read_from(&self.folders).map_err(Error::Cards)?;
-        let cards = spec.formats.into_iter().map(|(path, format)| card(&path, format)).collect::<Result<Vec<_>, _>>()?;
+        let mut cards = spec.formats.into_iter().map(|(path, format)| card(&path, format)).collect::<Result<Vec<_>, _>>()?;
+        for name in &self.asked {
+            let mut meant = cards.iter_mut().filter(|card| card.format.name.eq_ignore_ascii_case(name));
+            let card = meant.next().ok_or_else(|| Error::UnknownFormat { name: name.clone() })?;
+            card.format.kernels = true;
+        }
         let mut isas = spec.isas.into_iter().map(|(_, isa)| isa).collect::<Vec<_>>();
         let mut variants = spec.kernels.into_iter().flat_map(|(_, kernels)| kernels.variants).collect::<Vec<_>>();
         let mut processors = spec.processors.into_iter().map(|(_, processor)| processor).collect::<Vec<_>>();
         let list = self.list.as_deref().map(|path| read_list(path, &cards, &variants)).transpose()?;
+        if let Some(list) = &list {
+            ask_for_listed(list, &mut cards);
+        }
         let is_listed = |variant: &Variant| {
             let name = |card: &Card| kernel_name(&card.format.name, variant);
             list.as_ref().is_some_and(|list| cards.iter().any(|card| list.contains(&name(card))))
@@ -271,8 +288,18 @@ fn retain_targets(targets: &BTreeSet<String>, isas: &mut Vec<Isa>, variants: &mu
 /// Reads a list of kernels that there must be, in whatever set.
 fn read_list(path: &Path, cards: &[Card], variants: &[Variant]) -> Result<BTreeSet<String>, Error> {
     let text = text::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
-    let known = Plan::new(cards.to_vec(), Vec::new(), variants.to_vec()).kernel_names().collect();
+    let mut cards = cards.to_vec();
+    cards.iter_mut().for_each(|card| card.format.kernels = true);
+    let known = Plan::new(cards, Vec::new(), variants.to_vec()).kernel_names().collect();
     quantloom_spec::read_list(&path.to_string_lossy(), &text, &known).map_err(Error::Cards)
+}
+
+/// Who lists a kernel asks for it.
+fn ask_for_listed(list: &BTreeSet<String>, cards: &mut [Card]) {
+    let formats = list.iter().filter_map(|kernel| kernel.split('.').next()).collect::<BTreeSet<_>>();
+    for card in cards.iter_mut().filter(|card| formats.contains(card.format.name.as_str())) {
+        card.format.kernels = true;
+    }
 }
 
 /// The cards or tables of a folder; none if it cannot be listed, which reading it reports.

@@ -63,6 +63,11 @@ pub enum Error {
     NoOutDir,
     /// No folder of format cards was named.
     NoFormats,
+    /// No format has that name.
+    UnknownFormat {
+        /// The name that was asked for.
+        name: String,
+    },
     /// No instruction set has that name.
     UnknownTarget {
         /// The name that was asked for.
@@ -89,6 +94,9 @@ impl fmt::Display for Error {
                 write!(f, "error: OUT_DIR is not set: call this from a build script, or name a folder with `out_dir`")
             }
             Self::NoFormats => write!(f, "error: there are no cards to generate from: name their folder with `formats`"),
+            Self::UnknownFormat { name } => {
+                write!(f, "error: no format is called {name:?}; `quantloom formats` lists those that there are")
+            }
             Self::UnknownTarget { name, known } => {
                 write!(f, "error: no instruction set is called {name:?}; there is {}", known.join(", "))
             }
@@ -101,7 +109,11 @@ impl std::error::Error for Error {
         match self {
             Self::Cards(diagnostics) => Some(diagnostics),
             Self::Io { source, .. } => Some(source),
-            Self::Unsupported { .. } | Self::NoOutDir | Self::NoFormats | Self::UnknownTarget { .. } => None,
+            Self::Unsupported { .. }
+            | Self::NoOutDir
+            | Self::NoFormats
+            | Self::UnknownTarget { .. }
+            | Self::UnknownFormat { .. } => None,
         }
     }
 }

@@ -28,7 +28,7 @@ pub struct Card {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Plan {
-    /// The formats, sorted by card file.
+    /// The formats, sorted by card file; those of a family in the order of its values.
     pub formats: Vec<PlannedFormat>,
     /// The packed classes by name.
     pub classes: BTreeMap<String, Class>,
@@ -57,22 +57,24 @@ pub struct PlannedFormat {
 }
 
 impl Plan {
-    /// Plans the kernels for the cards.
+    /// Plans the kernels for the cards: for every format whose card asks for some, and for those that can share them.
     #[must_use]
     pub fn new(cards: Vec<Card>, mut isas: Vec<Isa>, variants: Vec<Variant>) -> Self {
         isas.sort_by(|a, b| (a.rank, &a.name).cmp(&(b.rank, &b.name)));
-        let mut classes = BTreeMap::new();
-        let mut formats = Vec::new();
-        for card in cards {
+        let planned = |card: Card| {
             let decoder = value::decoder(&card.format);
             let (class, uncovered) = match Class::of(&card.format) {
                 Ok(class) => (Some((class.name(), class)), None),
                 Err(Uncovered { what }) => (None, Some(what)),
             };
-            if let Some((name, class)) = &class {
-                classes.entry(name.clone()).or_insert_with(|| class.clone());
-            }
-            formats.push(PlannedFormat { card, decoder, class, uncovered });
+            PlannedFormat { card, decoder, class, uncovered }
+        };
+        let mut formats = cards.into_iter().map(planned).collect::<Vec<_>>();
+        let of_class = |format: &PlannedFormat| format.class.clone().filter(|_| format.card.format.kernels);
+        let classes = formats.iter().filter_map(of_class).collect::<BTreeMap<_, _>>();
+        // Kernels that others have anyway cost a format no more than its packer.
+        for format in &mut formats {
+            format.class.take_if(|(name, _)| !classes.contains_key(name));
         }
         formats.sort_by(|a, b| a.card.file.cmp(&b.card.file));
         Self { formats, classes, isas, variants, processors: Vec::new(), list: None }
@@ -110,9 +112,10 @@ impl Plan {
         })
     }
 
-    /// The formats that no kernel covers, and why.
+    /// The formats for which kernels are asked and that no kernel covers, and why.
     pub fn uncovered(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.formats.iter().filter_map(|format| Some((format.card.format.name.as_str(), format.uncovered.as_deref()?)))
+        let asked = self.formats.iter().filter(|format| format.card.format.kernels);
+        asked.filter_map(|format| Some((format.card.format.name.as_str(), format.uncovered.as_deref()?)))
     }
 
     /// Whether a format has a kernel, as far as the list goes.

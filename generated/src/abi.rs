@@ -212,6 +212,8 @@ pub struct Format {
     pub packed: Option<Packed>,
     /// What of the card no kernel covers, and the rule that it does not keep; `None` if kernels cover all of it.
     pub uncovered: Option<&'static str>,
+    /// Whether it is without kernels only because nobody asked this build for them.
+    pub on_demand: bool,
     /// Changes when the card, the generator or the kernels change.
     pub hash: u64,
 }

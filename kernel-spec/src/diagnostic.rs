@@ -207,6 +207,19 @@ impl Diagnostics {
     pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
         self.list.push(diagnostic);
     }
+
+    /// Adds a fact to each of them.
+    pub(crate) fn note(&mut self, text: &str) {
+        for diagnostic in &mut self.list {
+            diagnostic.note(text);
+        }
+    }
+}
+
+impl From<Diagnostic> for Diagnostics {
+    fn from(diagnostic: Diagnostic) -> Self {
+        Self { list: vec![diagnostic] }
+    }
 }
 
 impl fmt::Display for Diagnostics {

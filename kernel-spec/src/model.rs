@@ -18,6 +18,9 @@ pub struct Format {
     pub gguf: Option<u32>,
     /// `doc`: one line that says what the format is.
     pub doc: String,
+    /// `kernels`: whether every build has kernels of the format, which takes seconds of each: those of the names in this list, and
+    /// without it all of the card. The others are decoded and encoded, and have kernels in builds that ask for them.
+    pub kernels: bool,
     /// `fields`, or `tensors` and `rows`: where the bytes lie.
     pub storage: Storage,
     /// `code` or each `[[code]]`: the pieces of a block in order of position; most formats have one.
@@ -96,21 +99,55 @@ pub struct Tensors {
     pub rows: Vec<Digit>,
     /// `tensors.NAME`: the tensors, in card order.
     pub tensors: Vec<Tensor>,
-    /// `indices.NAME`: tensors that say again what follows from k.
+    /// `indices.NAME`: tensors that say again what is known, such as the group of each k.
     pub indices: Vec<Index>,
+    /// `config`: settings and the values, one or a list, that they may have in what a model says of its quantisation. Where it says
+    /// anything else, a file is refused; where it says nothing, nothing is compared.
+    pub config: Vec<Setting>,
+    /// `doubtful_zero`: what no format of a symmetric matrix has as its zero point. Where all zero points are this number, whoever
+    /// reads a file is warned that it may be in a format that stores them otherwise.
+    pub doubtful_zero: Option<f32>,
 }
 
-/// A tensor with an item for each k, which says again what follows from k itself; files may leave it out. Where it says anything
-/// else, the columns are stored in another order than the card's.
+/// A setting of a model's configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// The key under `config`: its name.
+    pub key: String,
+    /// The values that it may have.
+    pub values: Vec<Word>,
+}
+
+/// The value of a setting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// A text.
+    Text(String),
+    /// An integer.
+    Integer(i64),
+}
+
+/// A tensor that says again what is known without it; files may leave it out. Where it says anything else, the file is in another
+/// format than the card's, or its columns are stored in another order, and it is refused.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Index {
-    /// Its name: what files write after the name of a matrix and a dot.
+    /// `name`, or else its name: what files write after the name of a matrix and a dot.
     pub file: String,
-    /// `type`: what one item is, an integer.
+    /// `type`: what one item is: an integer, or `f32` for levels.
     pub element: Element,
-    /// `holds`: what the item of each k must be.
-    pub holds: Map,
+    /// `holds`: what its items must be.
+    pub holds: Holds,
+}
+
+/// What a tensor holds that says again what is known.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Holds {
+    /// A map: an item for each k, which is the value of this map over the digits of k. Where all are 0, or all bits of all are set,
+    /// they say nothing.
+    Column(Map),
+    /// `"levels"`: the level of each code, to a thousandth of the largest.
+    Levels,
 }
 
 /// One of the separate tensors.
@@ -129,6 +166,22 @@ pub struct Tensor {
     /// `stream`: the axis, counted from 0, along which items continue each other as one stream of bits, lowest bit first. Bit b
     /// of an item is then bit `b % width` of the item `b / width` places on. The axis uses a digit without bound.
     pub stream: Option<usize>,
+    /// `nested`: how files may store a tensor of `f32` that is itself quantised.
+    pub nested: Option<Nested>,
+}
+
+/// A quantised tensor of `f32`: its file holds a byte for each item, and item i is `levels[byte] * scales[i / group] + offset`, i
+/// counting all items of the tensor in row-major order. The multiplication and the addition are one f32 operation each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Nested {
+    /// `levels`: the name, after that of the matrix and a dot, of the `f32` tensor with the level of each byte.
+    pub levels: String,
+    /// `scales`: that of the `f32` tensor with a scale for each group.
+    pub scales: String,
+    /// `group`: items that share a scale.
+    pub group: usize,
+    /// `offset`: the setting, in what a model says of the quantisation of the matrix, that is the offset.
+    pub offset: String,
 }
 
 /// The type of a stored item; multi-byte items are little-endian.

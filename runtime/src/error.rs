@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use quantloom_spec::text::{escaped, shown};
 
 use crate::gguf::{GivenUp, Items};
+use crate::registry;
 
 /// A result of this library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -202,7 +203,7 @@ pub enum Error {
     },
 
     /// Nothing in the registry does what was asked on this processor.
-    #[error("{format} has no kernel for {}; {}", escaped(wanted), choices(available))]
+    #[error("{format} has no kernel for {}; {}", escaped(wanted), choices(format, available))]
     NoKernel {
         /// Name of the format.
         format: String,
@@ -340,8 +341,11 @@ fn batch_remedy(found: usize, k: usize) -> String {
 const LISTED: usize = 8;
 
 /// The end of a message that lists what there is.
-fn choices(available: &[String]) -> String {
+fn choices(format: &str, available: &[String]) -> String {
     match available {
+        [] if registry::format_by_name(format).is_ok_and(|format| format.on_demand) => {
+            format!("this build left its kernels out: build again with {}={format} in the environment", registry::ASKED)
+        }
         [] => "it has none at all: `quantloom formats` shows which formats have some".to_owned(),
         all if all.len() <= LISTED => format!("there is {}", all.join(", ")),
         all => {
@@ -496,7 +500,7 @@ mod tests {
         let batch = |found| Error::Batch { found, batch: 4, k: 512 }.to_string();
         assert!(batch(2560).ends_with("needs 2048; it is a batch of 5"), "{}", batch(2560));
         assert!(batch(100).ends_with("its size must be a multiple of 512"), "{}", batch(100));
-        let kernels = |count: usize| choices(&(0..count).map(|i| i.to_string()).collect::<Vec<_>>());
+        let kernels = |count: usize| choices("a", &(0..count).map(|i| i.to_string()).collect::<Vec<_>>());
         assert!(kernels(0).contains("`quantloom formats`"));
         assert_eq!(kernels(3), "there is 0, 1, 2");
         assert!(kernels(10).contains("6, 7 and 2 more: "), "{}", kernels(10));

@@ -6,9 +6,12 @@ use std::sync::{PoisonError, RwLock};
 
 pub use quantloom_kernels::abi::{Class, Dot, Format, Isa, Kernel, Numerics, Packed, Schedule};
 use quantloom_kernels::{FORMATS, ISAS};
-use quantloom_spec::{Diagnostics, model, read_format};
+use quantloom_spec::{Diagnostics, model, read_member};
 
 use crate::error::{Error, Result, suggest};
+
+/// The environment variable that names formats to build kernels of, separated by commas, where not every build has them.
+pub const ASKED: &str = "QUANTLOOM_FORMATS";
 
 /// The formats of other crates, in the order of their registration.
 static REGISTERED: RwLock<Vec<&'static Format>> = RwLock::new(Vec::new());
@@ -55,7 +58,7 @@ fn shared_key(one: &Format, other: &Format) -> Option<&'static str> {
 /// Never for a row that was generated with this version: its card has been checked.
 pub fn model(format: &Format) -> Result<model::Format, Diagnostics> {
     let tables = format.tables.iter().map(|table| (table.name.to_owned(), table.text.to_owned()));
-    read_format(format.name, format.card, &tables.collect::<BTreeMap<_, _>>())
+    read_member(format.name, format.card, format.name, &tables.collect::<BTreeMap<_, _>>())
 }
 
 /// Every instruction set that kernels exist for on this architecture, lowest rank first, whether this processor has it or not.

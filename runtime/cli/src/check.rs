@@ -9,10 +9,10 @@ use quantloom_codegen::lower::class::Class;
 use quantloom_spec::gpu::read_dialect;
 use quantloom_spec::model::Format;
 use quantloom_spec::text::{self, shown};
-use quantloom_spec::{Diagnostics, Spec, TableFolder, read_folder, read_format, read_isas};
+use quantloom_spec::{Diagnostics, Spec, TableFolder, read_folder, read_formats, read_isas};
 
 use super::Failure;
-use super::failure::{print, tell_as_it_is};
+use super::failure::{print, tell, tell_as_it_is};
 
 /// Check cards, and show what is wrong with them and where
 #[derive(Debug, clap::Args)]
@@ -53,14 +53,14 @@ fn warning(format: &Format) -> Option<String> {
     Some(format!("warning: {} can be decoded only: {why}", format.name))
 }
 
-/// The format of a card.
+/// The format of a card, or all of its family.
 ///
 /// # Errors
 /// All that is wrong with it, as [`Args`] says it.
-pub fn read(path: &Path) -> Result<Format, String> {
+pub fn read(path: &Path) -> Result<Vec<Format>, String> {
     let full = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let format = read_format(&path.display().to_string(), &text(path)?, &beside(&full));
-    format.map_err(|found| found.render(io::stderr().is_terminal()))
+    let formats = read_formats(&path.display().to_string(), &text(path)?, &beside(&full));
+    formats.map_err(|found| found.render(io::stderr().is_terminal()))
 }
 
 fn text(path: &Path) -> Result<String, String> {
@@ -96,6 +96,6 @@ fn check_card(name: &str, path: &Path, text: &str) -> Result<Vec<Format>, Diagno
         // They refer to other cards, so they are right or wrong only together with those.
         (Some("isa"), _) => read_isas(path.parent().unwrap_or(path)).map(drop).map(none),
         (Some("kernels" | "processors"), Some(root)) => Spec::read(root).map(drop).map(none),
-        _ => read_format(name, text, &beside(path)).map(|format| vec![format]),
+        _ => read_formats(name, text, &beside(path)),
     }
 }

@@ -42,16 +42,20 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 
 /// Prints what there is to say of a card before anything was generated from it.
 fn explain_card(path: &Path) -> Result<(), Failure> {
-    let format = check::read(path).map_err(|message| {
+    let formats = check::read(path).map_err(|message| {
         tell(&message);
         Failure::Told
     })?;
-    let packing = match Class::of(&format) {
+    print(&formats.iter().map(card_text).collect::<Vec<_>>().join("\n"))
+}
+
+fn card_text(format: &quantloom_spec::model::Format) -> String {
+    let packing = match Class::of(format) {
         Ok(class) => Layout::of_class(&class).text(),
         Err(why) => format!("kernels           none: {why}\n"),
     };
-    let drawing = format!("{}\n{}", quantloom_spec::draw(&format), format.summary());
-    print(&[title(&format.name, &format.doc, format.gguf), drawing, packing].join("\n"))
+    let drawing = format!("{}\n{}", quantloom_spec::draw(format), format.summary());
+    [title(&format.name, &format.doc, format.gguf), drawing, packing].join("\n")
 }
 
 fn title(name: &str, doc: &str, gguf: Option<u32>) -> String {
@@ -63,6 +67,13 @@ fn title(name: &str, doc: &str, gguf: Option<u32>) -> String {
 fn packing(format: &Format) -> String {
     match (&format.packed, format.uncovered) {
         (None, Some(what)) => format!("kernels           none: no kernel covers {what}\n"),
+        (None, None) if format.on_demand => {
+            format!(
+                "kernels           none in this build: build again with {}={} in the environment\n",
+                registry::ASKED,
+                format.name
+            )
+        }
         (None, None) => "No kernels were generated for it: it can be decoded only.\n".to_owned(),
         (Some(packed), _) => {
             let numerics = registry::numerics(format).into_iter().map(Numerics::name).collect();

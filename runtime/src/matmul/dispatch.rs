@@ -71,7 +71,7 @@ fn runs(kernel: &Kernel, format: &Format, numerics: Numerics, isa: Option<&'stat
 
 fn no_kernel(format: &Format, wanted: &str, numerics: Numerics) -> Error {
     let classes = registry::numerics(format);
-    if !classes.contains(&numerics) {
+    if !classes.is_empty() && !classes.contains(&numerics) {
         let classes = classes.into_iter().map(|class| class.name().to_owned()).collect();
         return Error::NoClass { format: format.name.to_owned(), wanted: numerics.name().to_owned(), classes };
     }

@@ -67,7 +67,7 @@ impl Untested {
         match (format.uncovered, kernels(format)) {
             (Some(what), _) => Some(Self::Uncovered(what)),
             (None, []) => Some(Self::LeftOut),
-            (None, kernels) => (!kernels.iter().any(|kernel| (kernel.isa.available)())).then_some(Self::NotHere),
+            (None, kernels) => (!kernels.iter().any(|kernel| kernel.isa().is_available())).then_some(Self::NotHere),
         }
     }
 }

@@ -35,7 +35,7 @@ pub fn pack_panels(
         for start in (0..blocks).step_by(stretch) {
             let blocks = start..blocks.min(start + stretch);
             for (row, panel) in rows.clone().step_by(PANEL_ROWS).zip(panels.chunks_mut(panel_bytes)) {
-                (packed.pack)(tensors, row..rows.end.min(row + PANEL_ROWS), blocks.clone(), panel);
+                (packed.pack)(&tensors, row..rows.end.min(row + PANEL_ROWS), blocks.clone(), panel);
             }
         }
     });

@@ -160,6 +160,7 @@ fn format_row(plan: &Plan, planned: &PlannedFormat, hashes: &Hashes) -> TokenStr
         quote!(abi::Table { name: #name, text: #text })
     });
     let hash = combine(hashes, planned, plan);
+    let on_demand = !format.kernels && planned.class.is_none() && Class::of(format).is_ok();
     let packed = planned.class.as_ref().map_or_else(
         || quote!(None),
         |(name, class)| {
@@ -181,6 +182,7 @@ fn format_row(plan: &Plan, planned: &PlannedFormat, hashes: &Hashes) -> TokenStr
             decode: super::#module::decode,
             packed: #packed,
             uncovered: #uncovered,
+            on_demand: #on_demand,
             hash: #hash,
         };
     }
