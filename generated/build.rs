@@ -9,9 +9,16 @@ use quantloom_codegen::{Config, cards_dir, hash};
 /// begins at the root of the repository.
 const VARIANTS: &str = "QUANTLOOM_VARIANTS";
 
+/// The environment variable that names formats to build kernels of, where not every build has them: separated by commas. A list of
+/// kernels goes before it.
+const FORMATS: &str = "QUANTLOOM_FORMATS";
+
 fn main() {
     println!("cargo::rerun-if-env-changed={VARIANTS}");
-    let mut config = Config::new().cards(cards_dir()).support("crate");
+    println!("cargo::rerun-if-env-changed={FORMATS}");
+    let asked = env::var(FORMATS).unwrap_or_default();
+    let asked = asked.split(',').map(str::trim).filter(|name| !name.is_empty());
+    let mut config = Config::new().cards(cards_dir()).support("crate").kernels_of(asked);
     if let Some(list) = env::var_os(VARIANTS).filter(|list| !list.is_empty()) {
         config = config.variants_from(Path::new("..").join(list));
     }

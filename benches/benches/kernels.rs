@@ -26,13 +26,13 @@ fn kernels(criterion: &mut Criterion) {
             let stored = synthetic(format, n, k).unwrap();
             for &batch in &defaults.batches {
                 let cold = Cold::new(Weights::pack(format, n, k, &stored, &pool).unwrap(), batch).unwrap();
-                let x = activations(batch, k);
+                let x = activations(batch, k).unwrap();
                 let mut y = vec![0.0; batch * n];
                 let mut group = criterion.benchmark_group(format!("{}/{n}x{k}/{batch}", format.name));
                 group.throughput(Throughput::Elements((2 * n * k * batch) as u64));
                 for numerics in Numerics::ALL {
                     for kernel in candidates(cold.weights(0), numerics, registry::best_isa()).unwrap() {
-                        let request = Request { numerics, isa: None, launch: Some(kernel.into()), threads: 1 };
+                        let request = Request::default().launch(kernel).threads(1);
                         let mut call = 0;
                         group.bench_function(BenchmarkId::from_parameter(kernel.name), |bencher| {
                             bencher.iter(|| {
@@ -68,7 +68,7 @@ fn storage(criterion: &mut Criterion) {
 fn encoding(criterion: &mut Criterion) {
     let pool = Pool::new(1);
     let (n, k) = (16, 512);
-    let x = activations(n, k);
+    let x = activations(n, k).unwrap();
     let mut group = criterion.benchmark_group("encode");
     group.throughput(Throughput::Bytes(size_of_val(x.as_slice()) as u64));
     for format in registry::formats() {

@@ -8,7 +8,7 @@ use std::{env, fs, io};
 use quantloom_spec::isa::Isa;
 use quantloom_spec::kernels::{Numerics, Set, Variant};
 use quantloom_spec::model::Format;
-use quantloom_spec::{Folders, Spec, TableFolder, cards_dir};
+use quantloom_spec::{Folders, Spec, TableFolder, cards_dir, text};
 
 use crate::plan::{Card, Plan, has_variants, kernel_name};
 use crate::{Error, SourceFile, emit};
@@ -34,6 +34,7 @@ pub struct Config {
     arch: Option<String>,
     set: Set,
     list: Option<PathBuf>,
+    asked: BTreeSet<String>,
     support: String,
     compiler: Option<String>,
     out_dir: Option<PathBuf>,
@@ -57,6 +58,7 @@ impl Config {
             arch: None,
             set: Set::Default,
             list: None,
+            asked: BTreeSet::new(),
             support: SUPPORT.to_owned(),
             compiler: None,
             out_dir: None,
@@ -120,6 +122,13 @@ impl Config {
         self
     }
 
+    /// Generates kernels of these formats as well, in any case of letters, where their cards leave that to those who ask.
+    #[must_use]
+    pub fn kernels_of(mut self, formats: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.asked.extend(formats.into_iter().map(Into::into));
+        self
+    }
+
     /// The Rust path of the vocabulary that generated code refers to: `::quantloom::kernels` unless the crate knows quantloom by
     /// another name. With `crate` the generated registry has rows for the instruction sets as well: there is one crate that needs it.
     #[must_use]
@@ -153,11 +162,19 @@ impl Config {
             return Err(Error::NoFormats);
         }
         let spec = Spec::read_from(&self.folders).map_err(Error::Cards)?;
-        let cards = spec.formats.into_iter().map(|(path, format)| card(&path, format)).collect::<Result<Vec<_>, _>>()?;
+        let mut cards = spec.formats.into_iter().map(|(path, format)| card(&path, format)).collect::<Result<Vec<_>, _>>()?;
+        for name in &self.asked {
+            let mut meant = cards.iter_mut().filter(|card| card.format.name.eq_ignore_ascii_case(name));
+            let card = meant.next().ok_or_else(|| Error::UnknownFormat { name: name.clone() })?;
+            card.format.kernels = true;
+        }
         let mut isas = spec.isas.into_iter().map(|(_, isa)| isa).collect::<Vec<_>>();
         let mut variants = spec.kernels.into_iter().flat_map(|(_, kernels)| kernels.variants).collect::<Vec<_>>();
         let mut processors = spec.processors.into_iter().map(|(_, processor)| processor).collect::<Vec<_>>();
         let list = self.list.as_deref().map(|path| read_list(path, &cards, &variants)).transpose()?;
+        if let Some(list) = &list {
+            ask_for_listed(list, &mut cards);
+        }
         let is_listed = |variant: &Variant| {
             let name = |card: &Card| kernel_name(&card.format.name, variant);
             list.as_ref().is_some_and(|list| cards.iter().any(|card| list.contains(&name(card))))
@@ -187,7 +204,11 @@ impl Config {
     /// # Errors
     /// As [`Config::plan`].
     pub fn generate(&self) -> Result<Vec<SourceFile>, Error> {
-        Ok(emit::rust::files(&self.plan()?, &self.support, self.compiler.as_deref().unwrap_or_default()))
+        self.plan().map(|plan| self.files(&plan))
+    }
+
+    fn files(&self, plan: &Plan) -> Vec<SourceFile> {
+        emit::rust::files(plan, &self.support, self.compiler.as_deref().unwrap_or_default())
     }
 
     /// Every folder and file that the result depends on, sorted: cards, tables, the folders that new ones may appear in, and the list
@@ -205,7 +226,7 @@ impl Config {
     }
 
     /// Generates, and writes each file whose text changed. Tells cargo to run the build script again when a card, a table or one of
-    /// their folders changes.
+    /// their folders changes. Warns of a profile that does not optimise, and of formats that can be decoded only, because no kernel covers their cards.
     ///
     /// # Errors
     /// As [`Config::plan`], or a file cannot be written. The message is what `quantloom check` prints, caret and all: a build script
@@ -215,15 +236,31 @@ impl Config {
             println!("cargo::rerun-if-changed={}", source.display());
         }
         println!("cargo::rerun-if-changed=build.rs");
+        if let Some(warning) = slow(env::var("OPT_LEVEL").ok().as_deref(), env::var("CARGO_PKG_NAME").ok().as_deref()) {
+            println!("cargo::warning={warning}");
+        }
         let out_dir = self.out_dir.clone().or_else(|| env::var_os("OUT_DIR").map(PathBuf::from)).ok_or(Error::NoOutDir)?;
         let arch = self.arch.clone().or_else(|| env::var("CARGO_CFG_TARGET_ARCH").ok());
         let compiler = self.compiler.clone().unwrap_or_else(compiler);
-        for file in (Self { arch, compiler: Some(compiler), ..self.clone() }).generate()? {
+        let config = Self { arch, compiler: Some(compiler), ..self.clone() };
+        let plan = config.plan()?;
+        for (format, what) in plan.uncovered() {
+            println!("cargo::warning={format} can be decoded only: no kernel covers {what}");
+        }
+        for file in config.files(&plan) {
             let path = out_dir.join(&file.name);
             write_if_changed(&path, &file.text).map_err(|source| Error::Io { path, source })?;
         }
         Ok(())
     }
+}
+
+/// What to say of the optimisation level that cargo builds a package with. Kernels that are not optimised take tens of times longer: the
+/// words that they are made of are functions.
+fn slow(level: Option<&str>, package: Option<&str>) -> Option<String> {
+    let (level, package) = (level?, package?);
+    let key = format!("[profile.dev.package.{package}]");
+    (level == "0").then(|| format!("kernels that are not optimised are of no use; write `opt-level = 2` under `{key}` in the Cargo.toml of the workspace"))
 }
 
 /// The compiler that cargo uses, the optimisation level and the target features, in a build script. What cargo does not tell is left out.
@@ -250,9 +287,19 @@ fn retain_targets(targets: &BTreeSet<String>, isas: &mut Vec<Isa>, variants: &mu
 
 /// Reads a list of kernels that there must be, in whatever set.
 fn read_list(path: &Path, cards: &[Card], variants: &[Variant]) -> Result<BTreeSet<String>, Error> {
-    let text = fs::read_to_string(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
-    let known = Plan::new(cards.to_vec(), Vec::new(), variants.to_vec()).kernel_names().collect();
+    let text = text::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    let mut cards = cards.to_vec();
+    cards.iter_mut().for_each(|card| card.format.kernels = true);
+    let known = Plan::new(cards, Vec::new(), variants.to_vec()).kernel_names().collect();
     quantloom_spec::read_list(&path.to_string_lossy(), &text, &known).map_err(Error::Cards)
+}
+
+/// Who lists a kernel asks for it.
+fn ask_for_listed(list: &BTreeSet<String>, cards: &mut [Card]) {
+    let formats = list.iter().filter_map(|kernel| kernel.split('.').next()).collect::<BTreeSet<_>>();
+    for card in cards.iter_mut().filter(|card| formats.contains(card.format.name.as_str())) {
+        card.format.kernels = true;
+    }
 }
 
 /// The cards or tables of a folder; none if it cannot be listed, which reading it reports.
@@ -263,7 +310,7 @@ fn cards_in(folder: &Path) -> Vec<PathBuf> {
 
 /// A format with the text of its card and of its tables, which the registry keeps.
 fn card(path: &Path, format: Format) -> Result<Card, Error> {
-    let read = |path: &Path| fs::read_to_string(path).map_err(|source| Error::Io { path: path.to_owned(), source });
+    let read = |path: &Path| text::read(path).map_err(|source| Error::Io { path: path.to_owned(), source });
     let text = read(path)?;
     let folder = TableFolder::beside(path.parent().unwrap_or(path));
     let table = |name: String| {
@@ -280,5 +327,17 @@ fn write_if_changed(path: &Path, text: &str) -> io::Result<()> {
     match fs::read(path) {
         Ok(old) if old == text.as_bytes() => Ok(()),
         _ => fs::write(path, text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_profile_that_does_not_optimise_is_warned_of() {
+        let warning = slow(Some("0"), Some("mine")).unwrap();
+        assert!(warning.contains("[profile.dev.package.mine]"), "{warning}");
+        assert_eq!([slow(Some("2"), Some("mine")), slow(None, Some("mine"))], [None, None]);
     }
 }

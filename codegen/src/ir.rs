@@ -95,9 +95,11 @@ pub struct Values {
     pub min: Option<Part>,
 }
 
-/// The two levels of a scale or a min: `root * own`.
+/// A scale or a min, and its two levels: `root * own`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part {
+    /// The operation with the f32 value of the whole.
+    pub value: usize,
     /// The operation with the stored integer under a root; `None` when the number has no outer number and is its own root.
     pub stored: Option<usize>,
     /// The operation with the f32 value of the root.

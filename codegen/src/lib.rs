@@ -21,6 +21,7 @@ use quantloom_spec::model::Format;
 
 /// A generated file.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SourceFile {
     /// File name.
     pub name: String,
@@ -40,6 +41,7 @@ impl SourceFile {
 
 /// Why nothing was generated.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Error {
     /// Cards are wrong.
     Cards(Diagnostics),
@@ -61,6 +63,11 @@ pub enum Error {
     NoOutDir,
     /// No folder of format cards was named.
     NoFormats,
+    /// No format has that name.
+    UnknownFormat {
+        /// The name that was asked for.
+        name: String,
+    },
     /// No instruction set has that name.
     UnknownTarget {
         /// The name that was asked for.
@@ -87,6 +94,9 @@ impl fmt::Display for Error {
                 write!(f, "error: OUT_DIR is not set: call this from a build script, or name a folder with `out_dir`")
             }
             Self::NoFormats => write!(f, "error: there are no cards to generate from: name their folder with `formats`"),
+            Self::UnknownFormat { name } => {
+                write!(f, "error: no format is called {name:?}; `quantloom formats` lists those that there are")
+            }
             Self::UnknownTarget { name, known } => {
                 write!(f, "error: no instruction set is called {name:?}; there is {}", known.join(", "))
             }
@@ -94,7 +104,19 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Cards(diagnostics) => Some(diagnostics),
+            Self::Io { source, .. } => Some(source),
+            Self::Unsupported { .. }
+            | Self::NoOutDir
+            | Self::NoFormats
+            | Self::UnknownTarget { .. }
+            | Self::UnknownFormat { .. } => None,
+        }
+    }
+}
 
 /// FNV-1a: a hash of generated text that does not change between compilers.
 #[must_use]

@@ -8,7 +8,7 @@ use quantloom_spec::model::Format;
 use quantloom_spec::processor::{Processor, Start};
 
 use crate::ir::Decoder;
-use crate::lower::class::Class;
+use crate::lower::class::{Class, Uncovered};
 use crate::lower::value;
 
 /// A card that was read: where from, its text, and what it says.
@@ -26,8 +26,9 @@ pub struct Card {
 
 /// Everything that is to be generated.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Plan {
-    /// The formats, sorted by card file.
+    /// The formats, sorted by card file; those of a family in the order of its values.
     pub formats: Vec<PlannedFormat>,
     /// The packed classes by name.
     pub classes: BTreeMap<String, Class>,
@@ -43,6 +44,7 @@ pub struct Plan {
 
 /// A format and how it is to be lowered.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct PlannedFormat {
     /// The card.
     pub card: Card,
@@ -50,22 +52,29 @@ pub struct PlannedFormat {
     pub decoder: Decoder,
     /// Its packed class: the name and the parameters that are this format's own. `None` when it is only decoded.
     pub class: Option<(String, Class)>,
+    /// The rule that keeps kernels from covering the format, if one does.
+    pub uncovered: Option<String>,
 }
 
 impl Plan {
-    /// Plans the kernels for the cards.
+    /// Plans the kernels for the cards: for every format whose card asks for some, and for those that can share them.
     #[must_use]
     pub fn new(cards: Vec<Card>, mut isas: Vec<Isa>, variants: Vec<Variant>) -> Self {
         isas.sort_by(|a, b| (a.rank, &a.name).cmp(&(b.rank, &b.name)));
-        let mut classes = BTreeMap::new();
-        let mut formats = Vec::new();
-        for card in cards {
+        let planned = |card: Card| {
             let decoder = value::decoder(&card.format);
-            let class = Class::of(&card.format).ok().map(|class| (class.name(), class));
-            if let Some((name, class)) = &class {
-                classes.entry(name.clone()).or_insert_with(|| class.clone());
-            }
-            formats.push(PlannedFormat { card, decoder, class });
+            let (class, uncovered) = match Class::of(&card.format) {
+                Ok(class) => (Some((class.name(), class)), None),
+                Err(Uncovered { what }) => (None, Some(what)),
+            };
+            PlannedFormat { card, decoder, class, uncovered }
+        };
+        let mut formats = cards.into_iter().map(planned).collect::<Vec<_>>();
+        let of_class = |format: &PlannedFormat| format.class.clone().filter(|_| format.card.format.kernels);
+        let classes = formats.iter().filter_map(of_class).collect::<BTreeMap<_, _>>();
+        // Kernels that others have anyway cost a format no more than its packer.
+        for format in &mut formats {
+            format.class.take_if(|(name, _)| !classes.contains_key(name));
         }
         formats.sort_by(|a, b| a.card.file.cmp(&b.card.file));
         Self { formats, classes, isas, variants, processors: Vec::new(), list: None }
@@ -101,6 +110,12 @@ impl Plan {
             let variants = self.variants.iter().filter(|variant| class.has(variant.numerics));
             variants.map(|variant| kernel_name(&format.card.format.name, variant))
         })
+    }
+
+    /// The formats for which kernels are asked and that no kernel covers, and why.
+    pub fn uncovered(&self) -> impl Iterator<Item = (&str, &str)> {
+        let asked = self.formats.iter().filter(|format| format.card.format.kernels);
+        asked.filter_map(|format| Some((format.card.format.name.as_str(), format.uncovered.as_deref()?)))
     }
 
     /// Whether a format has a kernel, as far as the list goes.

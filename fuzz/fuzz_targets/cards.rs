@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use quantloom::encode::Encoder;
-use quantloom_fuzz::cards::{card, right_card};
+use quantloom_fuzz::cards::{formats, right_card};
 use quantloom_fuzz::right;
 use quantloom_spec::gpu::read_dialect;
 use quantloom_spec::isa::{Isa, read_isa};
@@ -34,9 +34,7 @@ fn use_format(format: &Format) {
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(text) = str::from_utf8(bytes) else { return };
-    if let Some(format) = card(text) {
-        use_format(&format);
-    }
+    formats(text).iter().for_each(use_format);
     right_card(read_isa("card.toml", text));
     right_card(read_dialect("card.toml", text));
     right_card(read_kernels("card.toml", text, &ISAS));

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::LazyLock;
 
-use quantloom_spec::{Diagnostics, Source, TableFolder, Tables, cards_dir, model, read_format};
+use quantloom_spec::{Diagnostics, Source, TableFolder, Tables, cards_dir, model, read_formats};
 
-/// The format of a card that is right. Behind a line of `====`, a text has the table `own`.
+/// The formats of a card that is right, one or a family. Behind a line of `====`, a text has the table `own`.
 #[must_use]
-pub fn card(text: &str) -> Option<model::Format> {
+pub fn formats(text: &str) -> Vec<model::Format> {
     let (text, own) = text.split_once("\n====\n").unwrap_or((text, ""));
-    right_card(read_format("card.toml", text, &Own(own)))
+    right_card(read_formats("card.toml", text, &Own(own))).unwrap_or_default()
 }
 
 /// What is wrong is said, with and without colours, and nothing else that a terminal obeys.

@@ -1,5 +1,7 @@
 //! What a generated kernel looks like from outside: the rows of the registry, and the layouts that kernels agree on.
 //!
+//! Rows are written by generated code, in this crate and in others, of the same version: they have a field more when the generator has.
+//!
 //! # Layouts
 //!
 //! *Packed weights.* Rows are taken 16 at a time (a **panel**); K is cut into **units** of [`Class::unit_weights`] weights. The
@@ -66,7 +68,16 @@ impl fmt::Display for Numerics {
 }
 
 /// Quantises a row of activations: see [`crate::activations::quantize`].
+///
+/// # Safety
+/// The instruction set that it belongs to must be available.
 pub type Quantize = unsafe fn(&[f32], (usize, usize), &mut [i8], &mut [f32], &mut [i32]) -> bool;
+
+/// Multiplies and adds two rows: see [`crate::activations::dot`].
+///
+/// # Safety
+/// The instruction set that it belongs to must be available.
+pub type DotFloats = unsafe fn(&[f32], &[f32]) -> f32;
 
 /// An instruction set that kernels were generated for.
 #[derive(Debug)]
@@ -77,30 +88,75 @@ pub struct Isa {
     pub doc: &'static str,
     /// Higher is preferred among those that are available.
     pub rank: u32,
-    /// One that it contains: its kernels serve where this one has none of a numerics class.
-    pub base: Option<&'static Isa>,
     /// Bits of its vectors; 32 in plain code.
     pub vector_bits: usize,
     /// How kernels for it sum products of bytes.
     pub primitive: Dot,
-    /// Whether this processor, under this operating system, has it.
-    pub available: fn() -> bool,
-    /// Quantises activations.
-    ///
-    /// # Safety
-    /// [`Isa::available`] must be true.
-    pub quantize: Quantize,
-    /// Multiplies and adds two rows of equal length in f32: what fused kernels are compared with.
-    ///
-    /// # Safety
-    /// [`Isa::available`] must be true.
-    pub dot: unsafe fn(&[f32], &[f32]) -> f32,
+    /// Where it is available, and what runs there.
+    pub access: Access,
 }
 
 impl Isa {
     /// Itself, its base, the base of that, and so on.
     pub fn lineage(&'static self) -> impl Iterator<Item = &'static Self> {
-        successors(Some(self), |isa| isa.base)
+        successors(Some(self), |isa| isa.base())
+    }
+
+    /// One that it contains: its kernels serve where this one has none of a numerics class.
+    #[must_use]
+    pub const fn base(&self) -> Option<&'static Self> {
+        self.access.base
+    }
+
+    /// Whether this processor, under this operating system, has it.
+    #[must_use]
+    pub fn is_available(&self) -> bool {
+        (self.access.available)()
+    }
+
+    /// What quantises activations; to be called where [`Isa::is_available`] is true.
+    #[must_use]
+    pub const fn quantize(&self) -> Quantize {
+        self.access.quantize
+    }
+
+    /// What multiplies and adds two rows of equal length in f32, as fused kernels are compared with; to be called where
+    /// [`Isa::is_available`] is true.
+    #[must_use]
+    pub const fn dot(&self) -> DotFloats {
+        self.access.dot
+    }
+}
+
+/// Where an instruction set is available, and what runs there: safe code cannot make one, nor take one from an [`Isa`].
+///
+/// ```compile_fail,E0451
+/// use quantloom_kernels::{ISAS, abi::Access};
+///
+/// let claimed = Access { available: || true, ..ISAS[0].access }; // its fields are private
+/// ```
+///
+/// ```compile_fail,E0507
+/// use quantloom_kernels::{ISAS, abi::Isa};
+///
+/// let renamed = Isa { name: "mine", ..*ISAS[0] };
+/// ```
+#[derive(Debug)]
+pub struct Access {
+    base: Option<&'static Isa>,
+    available: fn() -> bool,
+    quantize: Quantize,
+    dot: DotFloats,
+}
+
+impl Access {
+    /// That of an instruction set which contains `base`.
+    ///
+    /// # Safety
+    /// Wherever `available` gives true, `quantize` and `dot` must be sound for all arguments that their types allow, and `base` available.
+    #[must_use]
+    pub const unsafe fn new(base: Option<&'static Isa>, available: fn() -> bool, quantize: Quantize, dot: DotFloats) -> Self {
+        Self { base, available, quantize, dot }
     }
 }
 
@@ -154,6 +210,10 @@ pub struct Format {
     pub decode: fn(&[Tensor<'_>], usize, &mut [f32]),
     /// The packed form, if kernels were generated for the format.
     pub packed: Option<Packed>,
+    /// What of the card no kernel covers, and the rule that it does not keep; `None` if kernels cover all of it.
+    pub uncovered: Option<&'static str>,
+    /// Whether it is without kernels only because nobody asked this build for them.
+    pub on_demand: bool,
     /// Changes when the card, the generator or the kernels change.
     pub hash: u64,
 }
@@ -191,6 +251,7 @@ impl Palette {
 
 /// The integers of one packed row: what a packing test compares.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Unpacked {
     /// One code per weight, unsigned as the kernel holds it.
     pub codes: Vec<u8>,
@@ -308,12 +369,38 @@ impl Prefetch {
     }
 }
 
+/// What a [`Run`] needs, and the `Run`: safe code has them together or not at all, so that nothing runs an instruction that the processor
+/// lacks.
+///
+/// ```compile_fail,E0451
+/// use quantloom_kernels::{FORMATS, ISAS, abi::Body};
+///
+/// let kernel = &FORMATS[0].packed.as_ref().unwrap().kernels[0];
+/// let forged = Body { isa: ISAS[0], run: kernel.run() }; // its fields are private
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Body {
+    isa: &'static Isa,
+    run: Run,
+}
+
+impl Body {
+    /// A body that needs an instruction set.
+    ///
+    /// # Safety
+    /// Where [`Isa::is_available`] is true, `run` must be sound for all arguments that its types allow.
+    #[must_use]
+    pub const unsafe fn new(isa: &'static Isa, run: Run) -> Self {
+        Self { isa, run }
+    }
+}
+
 /// The body of a kernel: `(weights, units, activations, palette, arguments, out)`. `weights` are one or more tiles, each of `rows / 16` packed
 /// panels of `units` units; `activations` one or more column groups of as many units. To `out`, `[tiles][groups][cols][rows]` sums, the
 /// products are added, segment by segment.
 ///
 /// # Safety
-/// The processor must have the instruction set that the kernel names.
+/// The instruction set of the kernel must be available: [`Kernel::isa`].
 pub type Run =
     unsafe fn(weights: &[u8], units: usize, activations: &[u8], palette: &Palette, arguments: Arguments, out: &mut [f32]);
 
@@ -333,8 +420,6 @@ pub struct Kernel {
     pub name: &'static str,
     /// Name of the format.
     pub format: &'static str,
-    /// The instruction set it needs.
-    pub isa: &'static Isa,
     /// The numerics class it computes.
     pub numerics: Numerics,
     /// How it reads its weights.
@@ -355,8 +440,22 @@ pub struct Kernel {
     pub activations: Activations,
     /// What it executes.
     pub counts: Counts,
-    /// Its body.
-    pub run: Run,
+    /// Its body, with the instruction set that it needs.
+    pub body: Body,
     /// Names the source it was generated from: changes when the kernel's text changes.
     pub hash: u64,
+}
+
+impl Kernel {
+    /// The instruction set it needs.
+    #[must_use]
+    pub const fn isa(&self) -> &'static Isa {
+        self.body.isa
+    }
+
+    /// Its body; to be called where [`Kernel::isa`] is available.
+    #[must_use]
+    pub const fn run(&self) -> Run {
+        self.body.run
+    }
 }

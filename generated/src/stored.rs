@@ -20,6 +20,10 @@ pub enum Storage {
         tensors: &'static [Spec],
         /// Tensors that files may have beside them.
         indices: &'static [Index],
+        /// What a model's configuration must not contradict.
+        config: &'static [Setting],
+        /// A zero point that tells of another format where all are the same.
+        doubtful_zero: Option<f32>,
     },
 }
 
@@ -34,9 +38,43 @@ pub struct Spec {
     pub bytes: usize,
     /// Its axes, slowest first.
     pub axes: &'static [Axis],
+    /// How files may store it quantised, which then are bytes.
+    pub nested: Option<Nested>,
 }
 
-/// A tensor with an item for each k, which must be what follows from k: else columns are stored in another order.
+/// How a tensor of f32 is quantised: item i is `levels[byte i] * scales[i / group] + offset`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Nested {
+    /// What follows the name of a matrix in the name of the f32 tensor with the level of each byte.
+    pub levels: &'static str,
+    /// The same of the f32 tensor with the scale of each group.
+    pub scales: &'static str,
+    /// Items under one scale.
+    pub group: usize,
+    /// The setting that is the offset.
+    pub offset: &'static str,
+}
+
+/// A setting of a model's configuration, and the values that it may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// Its key.
+    pub key: &'static str,
+    /// The values.
+    pub values: &'static [Word],
+}
+
+/// The value of a setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// A text.
+    Text(&'static str),
+    /// An integer.
+    Integer(i64),
+}
+
+/// A tensor that says again what is known without it: where it says anything else, columns are stored in another order, or the file
+/// is in another format.
 #[derive(Debug)]
 pub struct Index {
     /// What follows the name of a matrix in a file.
@@ -45,7 +83,23 @@ pub struct Index {
     pub element: &'static str,
     /// Bytes of an item.
     pub bytes: usize,
-    /// The item for k = 0.
+    /// What its items must be.
+    pub holds: Holds,
+}
+
+/// What such a tensor holds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Holds {
+    /// An item for each k.
+    Column(Map),
+    /// The level of each code.
+    Levels(&'static [f32]),
+}
+
+/// A number that follows from k.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Map {
+    /// What it is for k = 0.
     pub at: i64,
     /// What the digits of k add.
     pub digits: &'static [Digit],
@@ -62,8 +116,8 @@ pub struct Digit {
     pub times: i64,
 }
 
-impl Index {
-    /// The item for `k`.
+impl Map {
+    /// The number for `k`.
     #[must_use]
     pub fn of(&self, k: usize) -> i64 {
         let value = |digit: &Digit| {

@@ -116,7 +116,7 @@ type Sums = unsafe fn(&[u8], &[u8]) -> Vec<Vec<u32>>;
 
 #[test]
 fn every_primitive_gives_the_sums_of_one_lane() {
-    let available = |name: &str| ISAS.iter().any(|isa| isa.name == name && (isa.available)());
+    let available = |name: &str| ISAS.iter().any(|isa| isa.name == name && isa.is_available());
     let codes: [u8; 256] = std::array::from_fn(|index| (index * 89 % 256) as u8);
     for &(name, bytes, sums) in isas::ALL.iter().filter(|(name, ..)| available(name)) {
         for turn in 0..256 {
@@ -154,7 +154,7 @@ fn matrices(codes: [&[u8; 16]; 2], quants: [[i32; 2]; 2]) -> [[u8; 16]; 2] {
 #[cfg(target_arch = "aarch64")]
 #[test]
 fn products_of_matrices_are_the_dots_of_one_lane() {
-    if !ISAS.iter().any(|isa| isa.name == "neon-i8mm" && (isa.available)()) {
+    if !ISAS.iter().any(|isa| isa.name == "neon-i8mm" && isa.is_available()) {
         return;
     }
     let codes: [u8; 256] = std::array::from_fn(|index| (index * 89 % 256) as u8);

@@ -47,6 +47,12 @@ macro_rules! results {
                 numbers(lanes::e4m3::<0>(codes)),
                 numbers(lanes::e4m3::<16>(codes)),
                 numbers(lanes::e4m3::<24>(codes)),
+                numbers(lanes::e4m3_number::<0>(codes)),
+                numbers(lanes::e4m3_number::<8>(codes)),
+                numbers(lanes::e4m3_number::<24>(codes)),
+                integers(lanes::magnitudes(lanes::mask(lanes::shl::<1>(codes), 0xfe), codes)),
+                numbers(lanes::unless_nan(lanes::to_float(codes), lanes::mask(codes, 0x7f))),
+                integers(lanes::lower::<3>(codes)),
                 numbers(lanes::powers_of_two::<128>(few)),
                 numbers(lanes::powers_of_two::<130>(few)),
                 numbers(lanes::ue4m3(few)),
@@ -112,7 +118,7 @@ macro_rules! compare {
 /// Whether this processor has the instruction set, which is the one whose card asks for the same features.
 #[cfg(target_arch = "x86_64")]
 fn available(name: &str) -> bool {
-    quantloom_kernels::ISAS.iter().any(|isa| isa.name == name && (isa.available)())
+    quantloom_kernels::ISAS.iter().any(|isa| isa.name == name && isa.is_available())
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use annotate_snippets::{AnnotationKind, Element, Level, Origin, Renderer, Snippet};
 
 use crate::nearest::{listing, nearest};
+use crate::text::{escaped, escaped_except};
 
 /// A run of bytes of a card's text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -132,23 +133,23 @@ impl Diagnostic {
     }
 
     fn render(&self, renderer: &Renderer) -> String {
-        let notes = self.notes.iter().map(|note| Element::from(Level::NOTE.message(note)));
-        let help = self.help.iter().map(|help| Element::from(Level::HELP.message(help)));
-        let report = Level::ERROR.primary_title(&self.message).element(self.picture());
+        let notes = self.notes.iter().map(|note| Element::from(Level::NOTE.message(escaped(note))));
+        let help = self.help.iter().map(|help| Element::from(Level::HELP.message(escaped(help))));
+        let report = Level::ERROR.primary_title(escaped(&self.message)).element(self.picture());
         renderer.render(&[report.elements(notes.chain(help))])
     }
 
     fn picture(&self) -> Element<'_> {
         let Source { path, text } = &*self.source;
         let Some(place) = &self.place else {
-            return Origin::path(path).into();
+            return Origin::path(escaped(path)).into();
         };
         let mark = |kind: AnnotationKind, label: &Label| {
-            let words = (!label.text.is_empty()).then(|| label.text.clone());
+            let words = (!label.text.is_empty()).then(|| escaped(&label.text));
             kind.span(label.span.range_in(text)).label(words)
         };
         Snippet::source(text)
-            .path(path)
+            .path(escaped(path))
             .annotation(mark(AnnotationKind::Primary, place))
             .annotations(self.context.iter().map(|label| mark(AnnotationKind::Context, label)))
             .into()
@@ -184,7 +185,8 @@ impl Diagnostics {
     pub fn render(&self, styled: bool) -> String {
         let renderer = if styled { Renderer::styled() } else { Renderer::plain() };
         let parts: Vec<String> = self.list.iter().map(|one| one.render(&renderer)).collect();
-        parts.join("\n\n")
+        // What colours the text is all that is left to obey: cards' own lines are shown without it, and the words about them, too.
+        escaped_except(&parts.join("\n\n"), |c| c == '\n' || styled && c == '\u{1b}')
     }
 
     /// An error about a file as a whole, such as one that cannot be opened.
@@ -204,6 +206,19 @@ impl Diagnostics {
 
     pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
         self.list.push(diagnostic);
+    }
+
+    /// Adds a fact to each of them.
+    pub(crate) fn note(&mut self, text: &str) {
+        for diagnostic in &mut self.list {
+            diagnostic.note(text);
+        }
+    }
+}
+
+impl From<Diagnostic> for Diagnostics {
+    fn from(diagnostic: Diagnostic) -> Self {
+        Self { list: vec![diagnostic] }
     }
 }
 

@@ -64,6 +64,15 @@ impl Format {
         Some(levels)
     }
 
+    /// The level of each code, where the card lists them.
+    #[must_use]
+    pub fn levels_by_code(&self) -> Option<Vec<f32>> {
+        let code = &self.pieces.first()?.code;
+        let levels = code.levels.as_ref().filter(|levels| levels.width == 1)?;
+        let (step, offset) = (code.step.unwrap_or(1.0), code.offset.unwrap_or(0.0));
+        Some(levels.values.iter().map(|&level| (step * f64::from(level) + offset) as f32).collect())
+    }
+
     /// The values of a number that has no super.
     fn plain_values(&self, number: &Number) -> Option<Vec<f64>> {
         if number.outer.is_some() { None } else { self.own_values(number) }

@@ -15,14 +15,16 @@ use crate::model::Format;
 use crate::processor::{self, Known, Processor};
 use crate::read;
 use crate::table::{TableFolder, Tables, shown};
+use crate::text;
 
 /// Cards with the files they are written in, sorted by file name.
 pub type Files<T> = Vec<(PathBuf, T)>;
 
 /// All cards of a specification: the folders `formats`, `formats/tensors`, `isa`, `kernels`, `processors` and `gpu`.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Spec {
-    /// Formats of blocks, then formats of separate tensors.
+    /// Formats of blocks, then formats of separate tensors; those of a family have one file.
     pub formats: Files<Format>,
     /// Instruction sets.
     pub isas: Files<Isa>,
@@ -80,11 +82,11 @@ impl Spec {
     pub fn read_from(folders: &Folders) -> Result<Self, Diagnostics> {
         let formats = read_formats(&folders.formats);
         let isas = read_isas(&folders.isas);
-        let dialects = read_folders(&[&folders.dialects], |_, source| gpu::read_claims(source));
+        let dialects = read_folders(&[&folders.dialects], |_, source| gpu::read_claims(source).map(single));
         // Without the instruction sets every variant would look wrong, and without the variants every start.
         let known_isas = known(&isas);
         let kernels = match &known_isas {
-            Some(isas) => read_folders(&[&folders.kernels], |_, source| kernels::read_claims(source, isas)),
+            Some(isas) => read_folders(&[&folders.kernels], |_, source| kernels::read_claims(source, isas).map(single)),
             None => Ok(Vec::new()),
         };
         let processors = match (&folders.processors, known_isas, known(&kernels)) {
@@ -126,7 +128,7 @@ pub fn read_folder(folder: &Path, tables: &dyn Tables) -> Result<Files<Format>, 
 /// # Errors
 /// Everything that is wrong with any card, and with what they say of each other.
 pub fn read_isas(folder: &Path) -> Result<Files<Isa>, Diagnostics> {
-    let cards = read_folders(&[folder], |_, source| isa::read_claims(source))?;
+    let cards = read_folders(&[folder], |_, source| isa::read_claims(source).map(single))?;
     isa::check_bases(&cards.iter().map(|(_, card)| card).collect::<Vec<_>>())?;
     Ok(cards.into_iter().map(|(path, card)| (path, card.isa)).collect())
 }
@@ -137,7 +139,7 @@ pub fn read_isas(folder: &Path) -> Result<Files<Isa>, Diagnostics> {
 /// Everything that is wrong with any card, and processors that two of them recognise.
 pub fn read_processors(folder: &Path, isas: &[Isa], kernels: &[Kernels]) -> Result<Files<Processor>, Diagnostics> {
     let known = Known { isas, kernels };
-    let cards = read_folders(&[folder], |_, source| processor::read_claims(source, &known))?;
+    let cards = read_folders(&[folder], |_, source| processor::read_claims(source, &known).map(single))?;
     processor::check_identities(&cards.iter().map(|(_, card)| card).collect::<Vec<_>>())?;
     Ok(cards.into_iter().map(|(path, card)| (path, card.processor)).collect())
 }
@@ -148,10 +150,15 @@ fn read_formats(folders: &[PathBuf]) -> Result<Files<Format>, Diagnostics> {
     read_folders(&folders, |folder, source| read::read_claims(source, &TableFolder::beside(folder)))
 }
 
+/// A card that describes one thing.
+fn single<T>((card, claims): (T, Vec<Claim>)) -> (Vec<T>, Vec<Claim>) {
+    (vec![card], claims)
+}
+
 /// Reads every card of some folders, and checks that no two claim the same.
 fn read_folders<T>(
     folders: &[&Path],
-    read: impl Fn(&Path, Arc<Source>) -> Result<(T, Vec<Claim>), Diagnostics>,
+    read: impl Fn(&Path, Arc<Source>) -> Result<(Vec<T>, Vec<Claim>), Diagnostics>,
 ) -> Result<Files<T>, Diagnostics> {
     let mut found = Diagnostics::default();
     let (mut cards, mut claimed) = (Vec::new(), BTreeMap::new());
@@ -162,9 +169,9 @@ fn read_folders<T>(
     for (folder, path) in paths {
         let Some(source) = found.keep(open(&path).map(Some)) else { continue };
         match read(folder, Arc::clone(&source)) {
-            Ok((card, claims)) => {
+            Ok((described, claims)) => {
                 found.append(check_claims(&source, claims, &mut claimed));
-                cards.push((path, card));
+                cards.extend(described.into_iter().map(|card| (path.clone(), card)));
             }
             Err(wrong) => found.append(wrong),
         }
@@ -177,7 +184,7 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>, Diagnostics> {
 }
 
 fn open(path: &Path) -> Result<Arc<Source>, Diagnostics> {
-    let text = fs::read_to_string(path);
+    let text = text::read(path);
     let text = text.map_err(|why| Diagnostics::of_file(shown(path), format!("cannot read the card: {why}")))?;
     Ok(Source::shared(&shown(path), &text))
 }

@@ -32,6 +32,7 @@ const MAX_BATCH: u32 = 1 << 20;
 
 /// What one operation is generated with: a card in `kernels/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Kernels {
     /// `operation`: which.
     pub operation: Operation,

@@ -12,6 +12,7 @@ mod draw;
 mod element;
 pub mod eval;
 pub mod facts;
+mod family;
 mod folder;
 pub mod gpu;
 mod grid;
@@ -25,15 +26,17 @@ mod raw;
 mod read;
 pub mod reading;
 mod rounding;
+pub mod sharing;
 pub mod summary;
 mod table;
+pub mod text;
 mod walk;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Source, Span};
 pub use draw::draw;
 pub use folder::{Files, Folders, Spec, read_folder, read_isas, read_processors};
 pub use list::read_list;
-pub use read::read_format;
+pub use read::{expand, read_format, read_formats, read_member};
 pub use table::{TableFolder, Tables};
 
 /// The folder with the cards that quantloom ships: `formats/`, `isa/`, `kernels/`, `processors/`, `gpu/` and `tables/`.

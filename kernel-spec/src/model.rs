@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A weight format: how stored bits become the numbers
 /// `weight = scale * ((code - zero) * sign) + min`, where each absent part is left out.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Format {
     /// `name`: what users write, such as the name that GGUF tools print; a letter, then letters, digits, `_` and `-`. No two
     /// cards have names that differ only in case or in `-` for `_`.
@@ -17,6 +18,9 @@ pub struct Format {
     pub gguf: Option<u32>,
     /// `doc`: one line that says what the format is.
     pub doc: String,
+    /// `kernels`: whether every build has kernels of the format, which takes seconds of each: those of the names in this list, and
+    /// without it all of the card. The others are decoded and encoded, and have kernels in builds that ask for them.
+    pub kernels: bool,
     /// `fields`, or `tensors` and `rows`: where the bytes lie.
     pub storage: Storage,
     /// `code` or each `[[code]]`: the pieces of a block in order of position; most formats have one.
@@ -29,6 +33,8 @@ pub struct Format {
     pub scale: Option<Number>,
     /// `min`: added last.
     pub min: Option<Number>,
+    /// `reserved`: its `planes` are bits that mean nothing. Whatever they hold, the weights are the same.
+    pub reserved: Option<Number>,
 }
 
 /// Where the bytes of a format lie.
@@ -42,6 +48,7 @@ pub enum Storage {
 
 /// Storage as rows: a header of `header` bytes, then blocks of `bytes` bytes that hold `weights` neighbouring weights each.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Blocks {
     /// `row`: bytes at the start of each row, before its first block, which the fields of this table fill; 0 without it.
     pub header: usize,
@@ -64,6 +71,7 @@ pub enum Home {
 
 /// One part of a block or of a row's header: an item, or an array of items.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Field {
     /// The name that the card gives it; numbers refer to it with `from` or `super`. Blocks and rows share the names.
     pub name: String,
@@ -85,29 +93,66 @@ pub struct Field {
 /// Storage as separate tensors, addressed by digits of the row and of the position along k. The slowest digit of either has no
 /// bound; an axis uses at most one of the two, and has as many items for each of its values as its stride says.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Tensors {
     /// `rows`: digits of the row number, slowest first.
     pub rows: Vec<Digit>,
     /// `tensors.NAME`: the tensors, in card order.
     pub tensors: Vec<Tensor>,
-    /// `indices.NAME`: tensors that say again what follows from k.
+    /// `indices.NAME`: tensors that say again what is known, such as the group of each k.
     pub indices: Vec<Index>,
+    /// `config`: settings and the values, one or a list, that they may have in what a model says of its quantisation. Where it says
+    /// anything else, a file is refused; where it says nothing, nothing is compared.
+    pub config: Vec<Setting>,
+    /// `doubtful_zero`: what no format of a symmetric matrix has as its zero point. Where all zero points are this number, whoever
+    /// reads a file is warned that it may be in a format that stores them otherwise.
+    pub doubtful_zero: Option<f32>,
 }
 
-/// A tensor with an item for each k, which says again what follows from k itself; files may leave it out. Where it says anything
-/// else, the columns are stored in another order than the card's.
+/// A setting of a model's configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// The key under `config`: its name.
+    pub key: String,
+    /// The values that it may have.
+    pub values: Vec<Word>,
+}
+
+/// The value of a setting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// A text.
+    Text(String),
+    /// An integer.
+    Integer(i64),
+}
+
+/// A tensor that says again what is known without it; files may leave it out. Where it says anything else, the file is in another
+/// format than the card's, or its columns are stored in another order, and it is refused.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Index {
-    /// Its name: what files write after the name of a matrix and a dot.
+    /// `name`, or else its name: what files write after the name of a matrix and a dot.
     pub file: String,
-    /// `type`: what one item is, an integer.
+    /// `type`: what one item is: an integer, or `f32` for levels.
     pub element: Element,
-    /// `holds`: what the item of each k must be.
-    pub holds: Map,
+    /// `holds`: what its items must be.
+    pub holds: Holds,
+}
+
+/// What a tensor holds that says again what is known.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Holds {
+    /// A map: an item for each k, which is the value of this map over the digits of k. Where all are 0, or all bits of all are set,
+    /// they say nothing.
+    Column(Map),
+    /// `"levels"`: the level of each code, to a thousandth of the largest.
+    Levels,
 }
 
 /// One of the separate tensors.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Tensor {
     /// The name that the card gives it; numbers refer to it with `from` or `super`.
     pub name: String,
@@ -121,6 +166,22 @@ pub struct Tensor {
     /// `stream`: the axis, counted from 0, along which items continue each other as one stream of bits, lowest bit first. Bit b
     /// of an item is then bit `b % width` of the item `b / width` places on. The axis uses a digit without bound.
     pub stream: Option<usize>,
+    /// `nested`: how files may store a tensor of `f32` that is itself quantised.
+    pub nested: Option<Nested>,
+}
+
+/// A quantised tensor of `f32`: its file holds a byte for each item, and item i is `levels[byte] * scales[i / group] + offset`, i
+/// counting all items of the tensor in row-major order. The multiplication and the addition are one f32 operation each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Nested {
+    /// `levels`: the name, after that of the matrix and a dot, of the `f32` tensor with the level of each byte.
+    pub levels: String,
+    /// `scales`: that of the `f32` tensor with a scale for each group.
+    pub scales: String,
+    /// `group`: items that share a scale.
+    pub group: usize,
+    /// `offset`: the setting, in what a model says of the quantisation of the matrix, that is the offset.
+    pub offset: String,
 }
 
 /// The type of a stored item; multi-byte items are little-endian.
@@ -148,6 +209,7 @@ pub enum Element {
 
 /// A run of positions in a block that share one digit structure.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Piece {
     /// `index.at`: first weight of the piece; 0 without it.
     pub start: usize,
@@ -162,6 +224,7 @@ pub struct Piece {
 
 /// One digit of a mixed-radix position.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Digit {
     /// The name that the card gives it; maps refer to it.
     pub name: String,
@@ -173,6 +236,7 @@ pub struct Digit {
 
 /// An affine map over digits, `at + sum of stride * digit`: in a card a table of strides, or an integer for a constant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Map {
     /// `at`: the constant; 0 without it.
     pub at: i64,
@@ -184,6 +248,7 @@ pub struct Map {
 ///
 /// It is constant over the digits that it does not use; whoever uses a digit uses all slower ones of the same position.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Number {
     /// `from` and `item`, or `planes`: the bits in storage.
     pub stored: Stored,
@@ -219,6 +284,7 @@ pub enum Stored {
 
 /// One run of bits per digit value.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Plane {
     /// `from`: index into the storage's fields or tensors.
     pub field: usize,

@@ -21,6 +21,7 @@ const NONE: &str = "none";
 
 /// A microarchitecture: a card in `processors/`.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Processor {
     /// `name`: what users write; `none` is for no card.
     pub name: String,

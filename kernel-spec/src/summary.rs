@@ -3,13 +3,15 @@
 use std::fmt;
 
 use crate::facts::IntegerLevels;
-use crate::model::{Format, Number};
+use crate::model::Format;
+use crate::sharing::gcd;
 
 /// Largest magnitude of a quantised activation.
 pub(crate) const MAX_ACTIVATION: u64 = 127;
 
 /// Facts that follow from a checked format.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Summary {
     /// Storage cost; `None` for separate tensors.
     pub bits_per_weight: Option<f64>,
@@ -44,6 +46,7 @@ pub enum Class {
 
 /// Facts of a format whose levels are integers.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Integers {
     /// How many levels there are.
     pub levels: usize,
@@ -51,10 +54,12 @@ pub struct Integers {
     pub range: (i32, i32),
     /// The unit in which they are integers.
     pub unit: f32,
-    /// Neighbouring weights that share a scale.
-    pub group: usize,
-    /// Neighbouring weights that share a min, if there is one.
-    pub min_group: Option<usize>,
+    /// Neighbouring weights that share a scale; `None` if a whole row does.
+    pub group: Option<usize>,
+    /// The same of the min, if there is one.
+    pub min_group: Option<Option<usize>>,
+    /// Products that are summed as integers.
+    pub step: usize,
     /// Neighbouring activations that are quantised together.
     pub activation_block: usize,
     /// Largest magnitude of a scale's own value, if that can be listed.
@@ -69,10 +74,10 @@ impl Integers {
         if low > high { low as u64 } else { high as u64 }
     }
 
-    /// Largest magnitude of one group's dot product.
+    /// Largest magnitude of one step's dot product.
     #[must_use]
     pub const fn largest_dot(&self) -> u64 {
-        self.max() * MAX_ACTIVATION * self.group as u64
+        self.max() * MAX_ACTIVATION * self.step as u64
     }
 
     /// Largest magnitude of two neighbouring products added, as some instructions do in i16.
@@ -113,33 +118,16 @@ impl Format {
     }
 
     fn integers(&self, levels: &IntegerLevels) -> Integers {
-        let whole = self.period();
         Integers {
             levels: levels.values.len(),
             range: (levels.values.first().copied().unwrap_or(0), levels.values.last().copied().unwrap_or(0)),
             unit: levels.unit,
-            group: self.scale.as_ref().map_or(whole, |scale| self.group(scale)),
-            min_group: self.min.as_ref().map(|min| self.group(min)),
-            activation_block: if whole.is_multiple_of(256) { 256 } else { 32 },
+            group: self.scale.as_ref().and_then(|scale| self.shared(scale)),
+            min_group: self.min.as_ref().map(|min| self.shared(min)),
+            step: self.step(),
+            activation_block: self.span(),
             largest_scale: self.scale.as_ref().and_then(|scale| self.own_values(scale)).map(|values| largest(&values)),
         }
-    }
-
-    /// Neighbouring weights that share a number; pieces do not divide what uses no digit at all.
-    fn group(&self, number: &Number) -> usize {
-        let digits = number.chain().flat_map(|number| self.storage.readings(number)).any(|reading| {
-            let digits = reading.digits();
-            self.pieces.iter().flat_map(|piece| &piece.digits).any(|digit| digits.contains(digit.name.as_str()))
-        });
-        if !digits {
-            return self.period();
-        }
-        self.pieces.iter().map(|piece| self.run(piece, number)).min().unwrap_or(1)
-    }
-
-    /// Weights of a block, or the largest stride along k of separate tensors.
-    fn period(&self) -> usize {
-        self.pieces.last().map_or(1, |piece| piece.end)
     }
 
     fn alignment(&self) -> Option<usize> {
@@ -150,13 +138,6 @@ impl Format {
 
 fn largest(values: &[f64]) -> f64 {
     values.iter().fold(0.0, |largest, value| value.abs().max(largest))
-}
-
-const fn gcd(mut left: usize, mut right: usize) -> usize {
-    while right != 0 {
-        (left, right) = (right, left % right);
-    }
-    left
 }
 
 impl fmt::Display for Class {
@@ -187,9 +168,9 @@ impl fmt::Display for Integers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (low, high) = self.range;
         writeln!(f, "levels            {}, {low} to {high} in units of {}", self.levels, self.unit)?;
-        writeln!(f, "group             {}", self.group)?;
+        writeln!(f, "group             {}", weights(self.group))?;
         if let Some(group) = self.min_group {
-            writeln!(f, "min group         {group}")?;
+            writeln!(f, "min group         {}", weights(group))?;
         }
         let block = self.activation_block;
         writeln!(f, "activations       quantised per {block}; {}", self.sums())?;
@@ -203,11 +184,17 @@ impl fmt::Display for Integers {
 impl Integers {
     /// Which sums of activations kernels need.
     fn sums(&self) -> String {
+        let step = self.step;
         match (self.min_group, self.range.0 < 0) {
-            (Some(group), false) => format!("sums per {group}"),
-            (Some(group), true) => format!("sums per {group}, and per {} where codes are held unsigned", self.group),
-            (None, true) => format!("sums per {} where codes are held unsigned", self.group),
+            (Some(_), false) => format!("sums per {step}"),
+            (Some(_), true) => format!("sums per {step}, also where codes are held unsigned"),
+            (None, true) => format!("sums per {step} where codes are held unsigned"),
             (None, false) => "no sums".to_owned(),
         }
     }
+}
+
+/// How many weights share a number, as text.
+fn weights(group: Option<usize>) -> String {
+    group.map_or_else(|| "a whole row".to_owned(), |group| group.to_string())
 }

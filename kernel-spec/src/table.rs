@@ -1,12 +1,13 @@
 //! Tables of levels that are too long for a card: vectors of a few letters, as rows of digits or as a set of all such rows.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::{fs, io};
 
 use crate::diagnostic::{Diagnostics, Sink, Source, Span};
 use crate::model::Levels;
+use crate::text;
 use crate::walk::{At, Table, read_document};
 
 /// Most neighbouring weights per code, and most codes.
@@ -69,7 +70,7 @@ impl Tables for TableFolder {
 
     fn open(&self, name: &str) -> io::Result<Source> {
         let path = self.folder.join(name).with_extension("toml");
-        Ok(Source { text: fs::read_to_string(&path)?, path: shown(&path) })
+        Ok(Source { text: text::read(&path)?, path: shown(&path) })
     }
 }
 

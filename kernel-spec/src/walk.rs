@@ -87,6 +87,11 @@ impl<'t> Node<'t> {
         sink.error(self.span, format!("{} must be {wanted}", self.name)).label(format!("this is {found}"))
     }
 
+    /// The value as the card writes it.
+    pub(crate) fn written(&self, sink: &Sink) -> String {
+        sink.text().get(self.span.start..self.span.end).unwrap_or_default().to_owned()
+    }
+
     /// What messages call the value.
     pub(crate) fn name(&self) -> &str {
         &self.name
@@ -254,6 +259,16 @@ pub(crate) fn check_identifier(text: At<&str>, dashes: bool, sink: &mut Sink) ->
     None
 }
 
+/// Every text in a value.
+fn collect_texts<'t>(value: &'t Spanned<DeValue<'t>>, found: &mut Vec<At<&'t str>>) {
+    match value.get_ref() {
+        DeValue::String(text) => found.push(At { span: value.span().into(), value: text.as_ref() }),
+        DeValue::Array(entries) => entries.iter().for_each(|entry| collect_texts(entry, found)),
+        DeValue::Table(entries) => entries.values().for_each(|entry| collect_texts(entry, found)),
+        _ => {}
+    }
+}
+
 /// A table with fixed keys. Whatever was not asked for by the time of `finish` is an unknown key.
 pub(crate) struct Table<'t> {
     what: &'static str,
@@ -283,6 +298,15 @@ impl<'t> Table<'t> {
             self.missing.push(key);
         }
         node
+    }
+
+    /// Every text at any depth, except under one key.
+    pub(crate) fn texts(&self, except: &str) -> Vec<At<&'t str>> {
+        let mut found = Vec::new();
+        for (_, value) in self.entries.iter().filter(|(key, _)| key.get_ref().as_ref() != except) {
+            collect_texts(value, &mut found);
+        }
+        found
     }
 
     /// Reports the keys that nobody asked for, and those that are missing and not just misspelt.

@@ -52,8 +52,9 @@ fn every_card_gives_its_class() {
             let summary = format.summary();
             let class = summary.class.to_string();
             let Some(facts) = summary.integers else { return format!("{:14} {class}", format.name) };
-            let min = facts.min_group.map_or(String::new(), |group| format!(", min per {group}"));
-            let (levels, unit, max, group) = (facts.levels, facts.unit, facts.max(), facts.group);
+            let weights = |group: Option<usize>| group.map_or("row".to_owned(), |group| group.to_string());
+            let min = facts.min_group.map_or(String::new(), |group| format!(", min per {}", weights(group)));
+            let (levels, unit, max, group) = (facts.levels, facts.unit, facts.max(), weights(facts.group));
             format!("{:14} {class:9} {levels} of {unit}, max {max}, group {group}{min}", format.name)
         })
         .collect();

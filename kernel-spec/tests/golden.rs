@@ -42,9 +42,14 @@ fn compare(format: &Format, golden: &Gguf, name: &str) {
     assert_eq!(Some(tensor.kind), format.gguf);
     let weights = tensor.shape.iter().product::<u64>() as usize;
     let bytes = golden.bytes(name, weights / blocks.weights * blocks.bytes);
-    let decoded: Vec<u32> = decode_blocks(format, bytes).into_iter().map(f32::to_bits).collect();
-    let differ = decoded.iter().zip(golden.bits(&format!("{name}.f32"))).filter(|(got, want)| **got != *want).count();
-    assert_eq!((decoded.len(), differ), (weights, 0), "{} {name}", format.name);
+    let decoded = decode_blocks(format, bytes);
+    assert_eq!(decoded.len(), weights, "{} {name}", format.name);
+    let wanted = golden.bits(&format!("{name}.f32")).into_iter().map(f32::from_bits);
+    let differs = decoded.into_iter().zip(wanted).enumerate().find(|(_, (found, wanted))| found.to_bits() != wanted.to_bits());
+    if let Some((position, (found, wanted))) = differs {
+        let read = weight(format, &bytes[position / blocks.weights * blocks.bytes..], position % blocks.weights);
+        panic!("{} {name}: weight {position} is {found:e} and should be {wanted:e}: {read:?}", format.name);
+    }
     println!("{} {name}: {weights} weights, none differ", format.name);
 }
 

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use quantloom_spec::eval::{Items, decode_rows, decode_tensors};
 use quantloom_spec::model::{Format, Storage};
-use quantloom_spec::{TableFolder, read_format};
+use quantloom_spec::{TableFolder, expand, read_format};
 use toml::de::{DeTable, DeValue};
 
 /// One change of a card's text.
@@ -37,9 +37,9 @@ struct Fate {
 }
 
 /// Every way to change one integer: strides, offsets, bits, sizes, and lengths of arrays. Steps, offsets and levels are values,
-/// which no rule can know; type numbers name the format.
+/// which no rule can know; type numbers, and what files say of themselves, tell formats apart.
 fn change_numbers(table: &DeTable<'_>, mutants: &mut Vec<Mutant>) {
-    let values = ["gguf", "step", "offset", "levels"];
+    let values = ["gguf", "step", "offset", "levels", "config", "doubtful_zero", "nested"];
     for (key, value) in table.iter().filter(|(key, _)| !values.contains(&key.get_ref().as_ref())) {
         change_value(key.get_ref(), value.span(), value.get_ref(), mutants);
     }
@@ -176,12 +176,11 @@ fn decoded(format: &Format) -> Vec<u32> {
     weights.into_iter().map(f32::to_bits).collect()
 }
 
-fn fate(path: &PathBuf, format: &Format, mutants: &[Mutant], tables: &TableFolder) -> Fate {
-    let card = fs::read_to_string(path).unwrap();
+fn fate(card: &str, format: &Format, mutants: &[Mutant], tables: &TableFolder) -> Fate {
     let before = decoded(format);
     let mut fate = Fate::default();
     for mutant in mutants {
-        match read_format("mutant.toml", &mutant.apply(&card), tables) {
+        match read_format("mutant.toml", &mutant.apply(card), tables) {
             Err(wrong) => {
                 assert!(!wrong.is_empty());
                 fate.rejected += 1;
@@ -196,14 +195,28 @@ fn fate(path: &PathBuf, format: &Format, mutants: &[Mutant], tables: &TableFolde
     fate
 }
 
+/// The cards of all formats; of a family that of the last member, without what is left of the others.
+fn cards() -> Vec<(String, Format)> {
+    let mut cards = BTreeMap::new();
+    for (path, format) in common::spec().formats {
+        cards.insert(path, format);
+    }
+    let card = |(path, format): (PathBuf, Format)| {
+        let text = fs::read_to_string(&path).unwrap();
+        let text = expand("card.toml", &text).unwrap().pop().unwrap();
+        let kept = text.split("\n\n").filter(|part| !part.starts_with("[family]")).collect::<Vec<_>>();
+        (kept.join("\n\n"), format)
+    };
+    cards.into_iter().map(card).collect()
+}
+
 /// What becomes of all mutants that `make` makes of the cards.
 fn fate_of_all(make: impl Fn(&DeTable<'_>, &Format) -> Vec<Mutant>) -> Fate {
     let tables = common::tables();
     let mut all = Fate::default();
-    for (path, format) in common::spec().formats {
-        let card = fs::read_to_string(&path).unwrap();
+    for (card, format) in cards() {
         let mutants = make(DeTable::parse(&card).unwrap().get_ref(), &format);
-        let fate = fate(&path, &format, &mutants, &tables);
+        let fate = fate(&card, &format, &mutants, &tables);
         all.rejected += fate.rejected;
         all.harmless += fate.harmless;
         all.silent.extend(fate.silent);

@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 /// The file.
 #[derive(Debug, Deserialize)]
+#[non_exhaustive]
 pub struct Defaults {
     /// For benchmarks.
     pub bench: Bench,
@@ -11,6 +12,7 @@ pub struct Defaults {
 
 /// For benchmarks.
 #[derive(Debug, Deserialize)]
+#[non_exhaustive]
 pub struct Bench {
     /// The formats.
     pub formats: Vec<String>,

@@ -3,37 +3,44 @@
 use std::io;
 use std::path::PathBuf;
 
+use quantloom_spec::text::{escaped, shown};
+
 use crate::gguf::{GivenUp, Items};
+use crate::registry;
 
 /// A result of this library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Everything that the library reports. Its `Display` is one line: where, what is wrong, what to do.
+/// Everything that the library reports. Its `Display` is one line: where, what is wrong, what to do. What the operating system said is
+/// part of that line, and what [`std::error::Error::source`] gives as well, for programs that tell one cause from another. What it repeats
+/// of files and names is escaped, so that a terminal obeys none of it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The operating system refused a file. The cause is part of the message.
-    #[error("{}: {cause}", path.display())]
+    /// The operating system refused a file.
+    #[error("{}: {}", shown(path), escaped(&cause.to_string()))]
     Io {
         /// The file.
         path: PathBuf,
         /// What the operating system said.
+        #[source]
         cause: io::Error,
     },
 
     /// An output cannot be written. A file that was there is as it was.
-    #[error("{}: cannot be written ({cause}); {remedy}", path.display())]
+    #[error("{}: cannot be written ({}); {remedy}", shown(path), escaped(&cause.to_string()))]
     Output {
         /// The output.
         path: PathBuf,
         /// What stands in the way.
+        #[source]
         cause: io::Error,
         /// What to do about it.
         remedy: &'static str,
     },
 
     /// An output is one of the files that it is made from, perhaps under another name.
-    #[error("{}: the output would overwrite the input {}; name another file", output.display(), input.display())]
+    #[error("{}: the output would overwrite the input {}; name another file", shown(output), shown(input))]
     SameFile {
         /// The output.
         output: PathBuf,
@@ -42,7 +49,7 @@ pub enum Error {
     },
 
     /// A file is not a GGUF file that this reader takes, or a damaged one.
-    #[error("{}: {detail}", path.display())]
+    #[error("{}: {}", shown(path), escaped(detail))]
     Gguf {
         /// The file.
         path: PathBuf,
@@ -51,7 +58,7 @@ pub enum Error {
     },
 
     /// A file is not a safetensors file, a damaged one, or its tensors are not what a format needs.
-    #[error("{}: {detail}", path.display())]
+    #[error("{}: {}", shown(path), escaped(detail))]
     SafeTensors {
         /// The file.
         path: PathBuf,
@@ -60,7 +67,7 @@ pub enum Error {
     },
 
     /// A file has no tensor of that name.
-    #[error("{}: no tensor {}; {hint}", path.display(), quoted(name))]
+    #[error("{}: no tensor {}; {hint}", shown(path), quoted(name))]
     UnknownTensor {
         /// The file.
         path: PathBuf,
@@ -71,7 +78,7 @@ pub enum Error {
     },
 
     /// A tensor is stored in a format without a card, or does not hold weights.
-    #[error("{}: tensor {} {}", path.display(), quoted(tensor), unknown_type(*kind))]
+    #[error("{}: tensor {} {}", shown(path), quoted(tensor), unknown_type(*kind))]
     UnknownTensorType {
         /// The file.
         path: PathBuf,
@@ -157,6 +164,15 @@ pub enum Error {
         key: &'static str,
     },
 
+    /// No kernel has that name.
+    #[error("no kernel is called {}; {hint}", quoted(name))]
+    UnknownKernel {
+        /// The name that was asked for.
+        name: String,
+        /// The nearest names that exist, or where to find them.
+        hint: String,
+    },
+
     /// No instruction set has that name.
     #[error("no instruction set is called {}; {hint}", quoted(name))]
     UnknownIsa {
@@ -164,6 +180,15 @@ pub enum Error {
         name: String,
         /// The nearest names that exist, or all of them.
         hint: String,
+    },
+
+    /// This processor lacks an instruction set.
+    #[error("this processor does not have the instruction set {name}; the best that it has is {best}")]
+    MissingIsa {
+        /// The instruction set that was asked for.
+        name: String,
+        /// The best that there is.
+        best: String,
     },
 
     /// The format has no kernels of a numerics class: the levels of `int8` are integers of 8 bits.
@@ -178,7 +203,7 @@ pub enum Error {
     },
 
     /// Nothing in the registry does what was asked on this processor.
-    #[error("{format} has no kernel for {wanted}; {}", choices(available))]
+    #[error("{format} has no kernel for {}; {}", escaped(wanted), choices(format, available))]
     NoKernel {
         /// Name of the format.
         format: String,
@@ -196,7 +221,7 @@ pub enum Error {
     },
 
     /// A weight or an importance has no meaning for an encoder.
-    #[error("{what}: value {index} (counted from 0) must be {wanted}; check what produced it")]
+    #[error("{}: value {index} (counted from 0) must be {wanted}; check what produced it", escaped(what))]
     BadValue {
         /// What the value is one of: a tensor, say.
         what: String,
@@ -207,7 +232,7 @@ pub enum Error {
     },
 
     /// A file of recipes cannot be used.
-    #[error("{}: {detail}", path.display())]
+    #[error("{}: {}", shown(path), escaped(detail))]
     Recipe {
         /// The file.
         path: PathBuf,
@@ -232,7 +257,7 @@ pub enum Error {
     },
 
     /// An environment variable says what cannot be followed.
-    #[error("{variable}={value}: {detail}")]
+    #[error("{variable}={}: {}", escaped(value), escaped(detail))]
     Setting {
         /// Which.
         variable: &'static str,
@@ -243,26 +268,33 @@ pub enum Error {
     },
 
     /// A list of problems cannot be used.
-    #[error("{}: {detail}", path.display())]
+    #[error("{}: {}", shown(path), escaped(detail))]
     List {
         /// The file.
         path: PathBuf,
         /// Where, what is wrong, and the remedy.
         detail: String,
+        /// What the operating system said, if it did.
+        #[source]
+        cause: Option<io::Error>,
     },
 
     /// The tuner's cache cannot be read or written.
-    #[error("{}: {detail}", path.display())]
+    #[error("{}: {}", shown(path), escaped(detail))]
     Cache {
         /// The cache file.
         path: PathBuf,
         /// What is wrong, and the remedy.
         detail: String,
+        /// What the operating system said, if it did.
+        #[source]
+        cause: Option<io::Error>,
     },
 
     /// A process disappeared while it ran a kernel for the first time on this machine.
     #[error(
-        "{kernel}: a process ended while it ran this kernel for the first time, so it is not used here; `quantloom tune` tries it again"
+        "{}: a process ended while it ran this kernel for the first time, so it is not used here; `quantloom tune` tries it again",
+        escaped(kernel)
     )]
     Abandoned {
         /// Name of the kernel.
@@ -270,10 +302,13 @@ pub enum Error {
     },
 
     /// Kernels could not be tried in a process of their own.
-    #[error("kernels cannot be tried in a process of their own: {detail}")]
+    #[error("kernels cannot be tried in a process of their own: {}", escaped(detail))]
     Child {
         /// What is wrong, and the remedy.
         detail: String,
+        /// What the operating system said, if it did.
+        #[source]
+        cause: Option<io::Error>,
     },
 }
 
@@ -306,8 +341,11 @@ fn batch_remedy(found: usize, k: usize) -> String {
 const LISTED: usize = 8;
 
 /// The end of a message that lists what there is.
-fn choices(available: &[String]) -> String {
+fn choices(format: &str, available: &[String]) -> String {
     match available {
+        [] if registry::format_by_name(format).is_ok_and(|format| format.on_demand) => {
+            format!("this build left its kernels out: build again with {}={format} in the environment", registry::ASKED)
+        }
         [] => "it has none at all: `quantloom formats` shows which formats have some".to_owned(),
         all if all.len() <= LISTED => format!("there is {}", all.join(", ")),
         all => {
@@ -379,6 +417,8 @@ fn edits(a: &[char], b: &[char]) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use quantloom_spec::text::is_unseen;
+
     use super::*;
 
     #[test]
@@ -401,9 +441,58 @@ mod tests {
     }
 
     #[test]
+    fn what_a_message_repeats_is_escaped() {
+        let hostile = "\u{1b}]0;title\u{7}\u{9b}31m\u{202e}\r\n";
+        let (path, text) = (PathBuf::from(hostile), hostile.to_owned());
+        let cause = || io::Error::other(hostile);
+        for error in [
+            Error::Io { path: path.clone(), cause: cause() },
+            Error::Output { path: path.clone(), cause: cause(), remedy: "" },
+            Error::SameFile { output: path.clone(), input: path.clone() },
+            Error::Gguf { path: path.clone(), detail: text.clone() },
+            Error::SafeTensors { path: path.clone(), detail: text.clone() },
+            Error::UnknownTensor { path: path.clone(), name: text.clone(), hint: String::new() },
+            Error::UnknownTensorType { path: path.clone(), tensor: text.clone(), kind: 0 },
+            Error::UnknownFormat { name: text.clone(), hint: String::new() },
+            Error::UnknownIsa { name: text.clone(), hint: String::new() },
+            Error::NoKernel { format: String::new(), wanted: text.clone(), available: Vec::new() },
+            Error::BadValue { what: text.clone(), index: 0, wanted: "" },
+            Error::Recipe { path: path.clone(), detail: text.clone() },
+            Error::Setting { variable: "", value: text.clone(), detail: text.clone() },
+            Error::List { path: path.clone(), detail: text.clone(), cause: None },
+            Error::Cache { path, detail: text.clone(), cause: None },
+            Error::Abandoned { kernel: text.clone() },
+            Error::Child { detail: text, cause: None },
+        ] {
+            let message = error.to_string();
+            assert!(!message.chars().any(is_unseen) && message.contains("\\u{1b}]0;title\\u{7}"), "{message:?}");
+        }
+    }
+
+    #[test]
     fn names_are_quoted_on_one_short_line() {
         assert_eq!(quoted("a\nb\u{1b}"), r#""a\nb\u{1b}""#);
         assert_eq!(quoted(&"x".repeat(100)), format!("\"{}\"...", "x".repeat(80)));
+    }
+
+    #[test]
+    fn the_cause_is_told_to_programs_too() {
+        let kind = |error: &Error| {
+            let source = std::error::Error::source(error)?;
+            source.downcast_ref::<io::Error>().map(io::Error::kind)
+        };
+        let cause = || io::Error::from(io::ErrorKind::StorageFull);
+        let path = PathBuf::from("a");
+        for error in [
+            Error::Io { path: path.clone(), cause: cause() },
+            Error::Output { path: path.clone(), cause: cause(), remedy: "" },
+            Error::Cache { path: path.clone(), detail: String::new(), cause: Some(cause()) },
+            Error::List { path: path.clone(), detail: String::new(), cause: Some(cause()) },
+            Error::Child { detail: String::new(), cause: Some(cause()) },
+        ] {
+            assert_eq!(kind(&error), Some(io::ErrorKind::StorageFull), "{error:?}");
+        }
+        assert!(kind(&Error::Cache { path, detail: String::new(), cause: None }).is_none());
     }
 
     #[test]
@@ -411,7 +500,7 @@ mod tests {
         let batch = |found| Error::Batch { found, batch: 4, k: 512 }.to_string();
         assert!(batch(2560).ends_with("needs 2048; it is a batch of 5"), "{}", batch(2560));
         assert!(batch(100).ends_with("its size must be a multiple of 512"), "{}", batch(100));
-        let kernels = |count: usize| choices(&(0..count).map(|i| i.to_string()).collect::<Vec<_>>());
+        let kernels = |count: usize| choices("a", &(0..count).map(|i| i.to_string()).collect::<Vec<_>>());
         assert!(kernels(0).contains("`quantloom formats`"));
         assert_eq!(kernels(3), "there is 0, 1, 2");
         assert!(kernels(10).contains("6, 7 and 2 more: "), "{}", kernels(10));

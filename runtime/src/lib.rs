@@ -1,9 +1,22 @@
 //! Fused kernels for quantised language models, generated from cards.
 //!
-//! ```no_run
+//! ```standalone_crate
 //! use quantloom::{gguf::{BlockShape, Gguf}, matmul::{Request, matmul}, pool::Pool, registry, weights::Weights};
 //!
-//! # fn main() -> quantloom::Result<()> {
+//! # // A file of one tensor in each format that GGUF files may have: of both classes, of one, and without kernels.
+//! # use quantloom::{gguf::{GgufWriter, NewTensor}, measure::synthetic};
+//! # let folder = tempfile::tempdir().unwrap();
+//! # std::env::set_current_dir(&folder).unwrap();
+//! # for format in registry::formats().filter(|format| format.gguf.is_some()) {
+//! #     let bytes = synthetic(format, 3, 512).unwrap();
+//! #     let dims = vec![512, 3];
+//! #     let tensor = NewTensor { name: "output.weight".to_owned(), dims, kind: format.gguf.unwrap(), bytes: bytes.len() };
+//! #     let mut file = GgufWriter::create("model.gguf", &[], &[tensor]).unwrap();
+//! #     file.write(&bytes).unwrap();
+//! #     file.finish().unwrap();
+//! #     assert_eq!(example().is_ok(), format.packed.is_some(), "{}", format.name);
+//! # }
+//! # fn example() -> quantloom::Result<()> {
 //! let file = Gguf::open("model.gguf")?;
 //! let tensor = file.tensor("output.weight")?;
 //! let format = registry::format_by_gguf(tensor.kind).expect("a format with a card");
@@ -27,6 +40,7 @@ pub mod gguf;
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 pub mod gpu;
 pub mod imatrix;
+pub mod limits;
 pub mod machine;
 pub mod matmul;
 pub mod measure;
@@ -42,9 +56,7 @@ pub mod tune;
 pub mod weights;
 
 pub use error::{Error, Result};
-/// What generated code refers to: the types of the registry, and the words that kernels are written in.
-#[doc(inline)]
-pub use quantloom_kernels as kernels;
+pub mod kernels;
 use registry::Format;
 
 /// Brings in the formats that `quantloom_codegen::Config` generated in the build script of the crate: `FORMATS`, for
@@ -57,10 +69,13 @@ use registry::Format;
 ///     quantloom::registry::register(FORMATS)
 /// }
 /// ```
+///
+/// The rows of the kernels say in `unsafe` blocks which instruction set each needs: a crate that has `#![forbid(unsafe_code)]` needs `deny`
+/// instead.
 #[macro_export]
 macro_rules! include_formats {
     () => {
-        #[allow(missing_docs, unused, clippy::all, clippy::pedantic)]
+        #[allow(missing_docs, unsafe_code, unused, clippy::all, clippy::pedantic)]
         mod generated_formats {
             include!(concat!(env!("OUT_DIR"), "/root.rs"));
         }

@@ -5,11 +5,12 @@ mod synthetic;
 
 use std::time::{Duration, Instant};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::limits;
 use crate::machine::{Ceilings, Facts};
 use crate::matmul::{Request, Used, matmul};
 use crate::pool::Pool;
-use crate::registry::{Isa, Numerics};
+use crate::registry::{self, Isa, Numerics};
 use crate::stored::Stored;
 use crate::weights::Weights;
 use synthetic::Random;
@@ -22,14 +23,20 @@ const MOST_BYTES: usize = 1 << 30;
 const MOST_COPIES: usize = 256;
 
 /// `batch` rows of `k` activations between -1 and 1, the same on every call.
-#[must_use]
-pub fn activations(batch: usize, k: usize) -> Vec<f32> {
+///
+/// # Errors
+/// [`crate::Error::OutOfMemory`].
+pub fn activations(batch: usize, k: usize) -> Result<Vec<f32>> {
     let mut random = Random(2);
-    (0..batch * k).map(|_| f32::from(random.byte()) / 127.5 - 1.0).collect()
+    let count = limits::product(batch, k)?;
+    let mut values = limits::room(count)?;
+    values.extend((0..count).map(|_| f32::from(random.byte()) / 127.5 - 1.0));
+    Ok(values)
 }
 
 /// The times of repeated calls.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Times {
     /// The median.
     pub median: Duration,
@@ -102,11 +109,11 @@ impl Cold {
     /// Times a multiplication.
     ///
     /// # Errors
-    /// What [`matmul`] reports.
-    pub fn time(&self, batch: usize, request: &Request, pool: &Pool, budget: Duration) -> Result<(Used, Times)> {
+    /// What [`matmul`] reports, [`Error::OutOfMemory`].
+    pub fn time(&self, batch: usize, request: &Request<'_>, pool: &Pool, budget: Duration) -> Result<(Used, Times)> {
         let weights = self.weights(0);
-        let x = activations(batch, weights.k());
-        let mut y = vec![0.0; batch * weights.n()];
+        let x = activations(batch, weights.k())?;
+        let mut y = limits::zeros(batch, weights.n())?;
         let used = matmul(weights, &x, batch, &mut y, request, pool)?;
         let times = Times::of(budget, |index| matmul(self.weights(index), &x, batch, &mut y, request, pool).map(drop))?;
         Ok((used, times))
@@ -167,16 +174,19 @@ pub enum Limit {
 /// `most` are not measured but taken to cost the same.
 ///
 /// # Errors
-/// What decoding reports.
+/// [`Error::MissingIsa`] if this processor lacks the instruction set; [`Error::OutOfMemory`]; what decoding reports.
 pub fn unfused(stored: &Stored<'_>, batch: usize, isa: &Isa, most: usize, pool: &Pool) -> Result<f64> {
+    if !isa.is_available() {
+        return Err(Error::MissingIsa { name: isa.name.to_owned(), best: registry::best_isa().name.to_owned() });
+    }
     let (n, k) = (stored.n(), stored.k());
     let measured = n.min(most);
-    let x = activations(batch, k);
+    let x = activations(batch, k)?;
     let work = |row: usize| {
         let mut weights = vec![0.0; k];
         let decoded = stored.decode(row..row + 1, &mut weights);
-        // SAFETY: callers name an instruction set that is available, as dispatch does.
-        let sum = x.chunks_exact(k).map(|x| unsafe { (isa.dot)(&weights, x) }).sum::<f32>();
+        // SAFETY: the instruction set is available, as was looked up above.
+        let sum = x.chunks_exact(k).map(|x| unsafe { (isa.dot())(&weights, x) }).sum::<f32>();
         std::hint::black_box((decoded.is_ok(), sum));
     };
     let times = Times::of(Duration::from_millis(20), |_| {

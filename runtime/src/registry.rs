@@ -6,9 +6,12 @@ use std::sync::{PoisonError, RwLock};
 
 pub use quantloom_kernels::abi::{Class, Dot, Format, Isa, Kernel, Numerics, Packed, Schedule};
 use quantloom_kernels::{FORMATS, ISAS};
-use quantloom_spec::{Diagnostics, model, read_format};
+use quantloom_spec::{Diagnostics, model, read_member};
 
 use crate::error::{Error, Result, suggest};
+
+/// The environment variable that names formats to build kernels of, separated by commas, where not every build has them.
+pub const ASKED: &str = "QUANTLOOM_FORMATS";
 
 /// The formats of other crates, in the order of their registration.
 static REGISTERED: RwLock<Vec<&'static Format>> = RwLock::new(Vec::new());
@@ -55,7 +58,7 @@ fn shared_key(one: &Format, other: &Format) -> Option<&'static str> {
 /// Never for a row that was generated with this version: its card has been checked.
 pub fn model(format: &Format) -> Result<model::Format, Diagnostics> {
     let tables = format.tables.iter().map(|table| (table.name.to_owned(), table.text.to_owned()));
-    read_format(format.name, format.card, &tables.collect::<BTreeMap<_, _>>())
+    read_member(format.name, format.card, format.name, &tables.collect::<BTreeMap<_, _>>())
 }
 
 /// Every instruction set that kernels exist for on this architecture, lowest rank first, whether this processor has it or not.
@@ -81,6 +84,29 @@ pub fn format_by_gguf(kind: u32) -> Option<&'static Format> {
     formats().find(|format| format.gguf == Some(kind))
 }
 
+/// The kernel of that name, as `quantloom explain` prints it and [`Kernel::name`] has it.
+///
+/// ```
+/// use quantloom::registry;
+///
+/// # fn main() -> quantloom::Result<()> {
+/// let kernel = registry::formats().flat_map(registry::kernels).next().expect("a build with kernels");
+/// assert!(std::ptr::eq(registry::kernel_by_name(kernel.name)?, kernel));
+/// assert!(registry::kernel_by_name("no such kernel").is_err());
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// [`Error::UnknownKernel`] with the nearest names.
+pub fn kernel_by_name(name: &str) -> Result<&'static Kernel> {
+    let all = || formats().flat_map(kernels);
+    all().find(|kernel| kernel.name == name).ok_or_else(|| Error::UnknownKernel {
+        name: name.to_owned(),
+        hint: suggest(name, all().map(|kernel| kernel.name), "`quantloom explain FORMAT` lists those of a format"),
+    })
+}
+
 /// The instruction set of that name.
 ///
 /// # Errors
@@ -95,7 +121,7 @@ pub fn isa_by_name(name: &str) -> Result<&'static Isa> {
 /// The instruction set of the highest rank that this processor has.
 #[must_use]
 pub fn best_isa() -> &'static Isa {
-    let available = isas().iter().rev().copied().find(|isa| (isa.available)());
+    let available = isas().iter().rev().copied().find(|isa| isa.is_available());
     available.unwrap_or(isas()[0])
 }
 
@@ -103,8 +129,8 @@ pub fn best_isa() -> &'static Isa {
 #[must_use]
 pub fn best_isa_of(format: &Format) -> &'static Isa {
     // Kernels are in the order of their instruction sets, so that the last one usually tells.
-    let has_kernels = |isa: &Isa| kernels(format).iter().rev().any(|kernel| std::ptr::eq(kernel.isa, isa));
-    let available = isas().iter().rev().copied().find(|isa| (isa.available)() && has_kernels(isa));
+    let has_kernels = |isa: &Isa| kernels(format).iter().rev().any(|kernel| std::ptr::eq(kernel.isa(), isa));
+    let available = isas().iter().rev().copied().find(|isa| isa.is_available() && has_kernels(isa));
     available.unwrap_or_else(best_isa)
 }
 
@@ -113,7 +139,7 @@ pub fn best_isa_of(format: &Format) -> &'static Isa {
 #[must_use]
 pub fn kernel_isa(format: &Format, numerics: Numerics, isa: &'static Isa) -> &'static Isa {
     let has_kernels =
-        |isa: &&Isa| kernels(format).iter().rev().any(|kernel| kernel.numerics == numerics && std::ptr::eq(kernel.isa, *isa));
+        |isa: &&Isa| kernels(format).iter().rev().any(|kernel| kernel.numerics == numerics && std::ptr::eq(kernel.isa(), *isa));
     isa.lineage().find(has_kernels).unwrap_or(isa)
 }
 
@@ -155,14 +181,14 @@ mod tests {
         for kernel in formats().flat_map(kernels) {
             assert!(seen.insert(kernel.name), "{} twice", kernel.name);
             let parts = kernel.name.split('.').collect::<Vec<_>>();
-            assert_eq!(parts[..4], [kernel.format, parts[1], kernel.numerics.name(), kernel.isa.name]);
+            assert_eq!(parts[..4], [kernel.format, parts[1], kernel.numerics.name(), kernel.isa().name]);
             assert!(parts[4].starts_with(&format!("r{}c{}", kernel.rows, kernel.cols)), "{}", kernel.name);
         }
     }
 
     #[test]
     fn the_lowest_instruction_set_runs_everywhere() {
-        assert!((isas()[0].available)());
+        assert!(isas()[0].is_available());
         assert!(isas().is_sorted_by_key(|isa| isa.rank));
     }
 }

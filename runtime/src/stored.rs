@@ -1,8 +1,9 @@
 //! Stored weights: bytes that are known to be as many as a format needs.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
-pub use quantloom_kernels::stored::{Axis, Index, Spec, Storage, Tensor};
+pub use quantloom_kernels::stored::{Axis, Holds, Index, Map, Nested, Setting, Spec, Storage, Tensor, Word};
 
 use crate::error::{Error, Result};
 use crate::machine::StandardFloats;
@@ -14,7 +15,15 @@ pub struct Stored<'a> {
     format: &'static Format,
     n: usize,
     k: usize,
-    tensors: Vec<Tensor<'a>>,
+    tensors: Vec<Part<'a>>,
+}
+
+/// A tensor, and who has its bytes: a file, or itself where the file has it in another form.
+#[derive(Clone, Debug)]
+struct Part<'a> {
+    shape: Vec<usize>,
+    item: usize,
+    bytes: Cow<'a, [u8]>,
 }
 
 impl<'a> Stored<'a> {
@@ -26,7 +35,7 @@ impl<'a> Stored<'a> {
     pub fn new(format: &'static Format, n: usize, k: usize, bytes: &'a [u8]) -> Result<Self> {
         check(format, n, k)?;
         let tensors = format.split(n, k, bytes).ok_or_else(|| wrong_bytes(format.stored_bytes(n, k), bytes.len()))?;
-        Ok(Self { format, n, k, tensors })
+        Self::from_tensors(format, n, k, &tensors.iter().map(Tensor::bytes).collect::<Vec<_>>())
     }
 
     /// `n` rows of `k` weights in separate tensors, in the order of the card.
@@ -34,16 +43,24 @@ impl<'a> Stored<'a> {
     /// # Errors
     /// As [`Stored::new`].
     pub fn from_tensors(format: &'static Format, n: usize, k: usize, tensors: &[&'a [u8]]) -> Result<Self> {
+        Self::from_parts(format, n, k, tensors.iter().map(|&bytes| bytes.into()).collect())
+    }
+
+    /// The same of tensors some of which are in memory of their own.
+    pub(crate) fn from_parts(format: &'static Format, n: usize, k: usize, tensors: Vec<Cow<'a, [u8]>>) -> Result<Self> {
         check(format, n, k)?;
         let shapes = format.shapes(n, k).ok_or_else(|| wrong_bytes(None, 0))?;
         if tensors.len() != shapes.len() {
             return Err(Error::Shape { what: "stored weights", unit: "tensors", found: tensors.len(), wanted: shapes.len() });
         }
-        let of = |((shape, item), bytes): (&(Vec<usize>, usize), &&'a [u8])| {
-            let wanted = || shape.iter().try_fold(*item, |all, length| all.checked_mul(*length));
-            Tensor::new(shape, *item, bytes).ok_or_else(|| wrong_bytes(wanted(), bytes.len()))
+        let of = |((shape, item), bytes): ((Vec<usize>, usize), Cow<'a, [u8]>)| {
+            let wanted = || shape.iter().try_fold(item, |all, length| all.checked_mul(*length));
+            if Tensor::new(&shape, item, &bytes).is_none() {
+                return Err(wrong_bytes(wanted(), bytes.len()));
+            }
+            Ok(Part { shape, item, bytes })
         };
-        let tensors = shapes.iter().zip(tensors).map(of).collect::<Result<_>>()?;
+        let tensors = shapes.into_iter().zip(tensors).map(of).collect::<Result<_>>()?;
         Ok(Self { format, n, k, tensors })
     }
 
@@ -66,8 +83,9 @@ impl<'a> Stored<'a> {
     }
 
     /// The tensors that packers and decoders read.
-    pub(crate) fn tensors(&self) -> &[Tensor<'a>] {
-        &self.tensors
+    pub(crate) fn tensors(&self) -> Vec<Tensor<'_>> {
+        // None is left out: each was made once before.
+        self.tensors.iter().filter_map(|Part { shape, item, bytes }| Tensor::new(shape, *item, bytes)).collect()
     }
 
     /// Decodes rows to f32, one after the other.
@@ -88,9 +106,10 @@ impl<'a> Stored<'a> {
             return Err(Error::Shape { what: "the decoded weights", unit: "values", found: out.len(), wanted });
         }
         let _floats = StandardFloats::set();
+        let tensors = self.tensors();
         if self.k > 0 {
             for (row, out) in rows.zip(out.chunks_exact_mut(self.k)) {
-                (self.format.decode)(&self.tensors, row, out);
+                (self.format.decode)(&tensors, row, out);
             }
         }
         Ok(())

@@ -36,7 +36,7 @@ fn packers_keep_every_integer() {
 #[test]
 fn kernels_compute_the_classes_as_they_are_defined() {
     let products = each_format(testing::products);
-    let available = registry::formats().flat_map(kernels).filter(|kernel| (kernel.isa.available)()).count();
+    let available = registry::formats().flat_map(kernels).filter(|kernel| kernel.isa().is_available()).count();
     assert!(available > 0 && products >= 26 * available, "{products} products by {available} kernels");
 }
 
@@ -44,17 +44,17 @@ fn kernels_compute_the_classes_as_they_are_defined() {
 /// small part of the time that all products take.
 #[test]
 fn every_kernel_runs() {
-    let available = registry::formats().flat_map(kernels).filter(|kernel| (kernel.isa.available)()).count();
+    let available = registry::formats().flat_map(kernels).filter(|kernel| kernel.isa().is_available()).count();
     assert_eq!(each_format(one_product_by_each_kernel), available);
 }
 
 fn one_product_by_each_kernel(format: &'static Format) -> Result<usize, Failure> {
-    let kernels = || kernels(format).iter().filter(|kernel| (kernel.isa.available)());
+    let kernels = || kernels(format).iter().filter(|kernel| kernel.isa().is_available());
     let Some(batch) = kernels().map(|kernel| kernel.cols + 1).max() else { return Ok(0) };
     let (n, k) = (65_usize.next_multiple_of(format.row_multiple()), format.block_weights);
     let stored = synthetic(format, n, k).unwrap();
     let weights = Weights::pack(format, n, k, &stored, Pool::global()).unwrap();
-    let (card, x) = (registry::model(format).unwrap(), activations(batch, k));
+    let (card, x) = (registry::model(format).unwrap(), activations(batch, k).unwrap());
     let definition = Definition::new(&card);
     let rows = definition.rows(format, n, k, &stored);
     for numerics in registry::numerics(format) {
@@ -62,7 +62,7 @@ fn one_product_by_each_kernel(format: &'static Format) -> Result<usize, Failure>
         for kernel in kernels().filter(|kernel| kernel.numerics == numerics) {
             let batch = kernel.cols + 1;
             let mut y = vec![f32::NAN; batch * n];
-            let request = Request { numerics, launch: Some(kernel.into()), ..Request::default() };
+            let request = Request::default().launch(kernel);
             matmul(&weights, &x[..batch * k], batch, &mut y, &request, Pool::global()).unwrap();
             let found = y.into_iter().map(f32::to_bits).collect::<Vec<_>>();
             assert!(found == wanted[..batch * n], "{}", kernel.name);

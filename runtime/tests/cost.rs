@@ -8,7 +8,9 @@ const CACHES: Caches = Caches { l1d: 48 << 10, l2: 2 << 20, l3: 32 << 20, l3_sha
 
 /// Every kernel of every format, with the model of its instruction set and class, where there is one.
 fn kernels() -> impl Iterator<Item = (&'static Kernel, &'static Model)> {
-    registry::formats().flat_map(registry::kernels).filter_map(|kernel| Some((kernel, Model::of(kernel.isa, kernel.numerics)?)))
+    registry::formats()
+        .flat_map(registry::kernels)
+        .filter_map(|kernel| Some((kernel, Model::of(kernel.isa(), kernel.numerics)?)))
 }
 
 /// One kernel of each operation, tile, instruction set and numerics class, of as many formats as there are.
@@ -130,7 +132,7 @@ fn threads_share_the_work() {
 fn race() -> (Vec<&'static Kernel>, Model) {
     let isa = registry::isas()[0];
     let race = |format| {
-        registry::kernels(format).iter().filter(|kernel| kernel.isa.name == isa.name && kernel.numerics == Numerics::Int8)
+        registry::kernels(format).iter().filter(|kernel| kernel.isa().name == isa.name && kernel.numerics == Numerics::Int8)
     };
     let kernels = registry::formats().map(|format| race(format).collect::<Vec<_>>()).find(|race| race.len() > 1).unwrap();
     let model = Model {

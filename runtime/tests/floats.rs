@@ -101,7 +101,7 @@ fn a_caller_that_flushes_subnormals_gets_the_same_bits() {
             for pool in &pools {
                 let product = || {
                     let mut y = vec![0.0; 3 * n];
-                    matmul(&packed, &x, 3, &mut y, &Request { numerics, ..Request::default() }, pool).unwrap();
+                    matmul(&packed, &x, 3, &mut y, &Request::default().numerics(numerics), pool).unwrap();
                     y
                 };
                 let (usual, other) = (bits(&product()), bits(&in_other_mode(product)));

@@ -15,9 +15,9 @@ fn shape(format: &Format) -> (usize, usize) {
 }
 
 fn product(weights: &Weights, kernel: &'static Kernel, batch: usize, threads: usize) -> Vec<u32> {
-    let x = activations(batch, weights.k());
+    let x = activations(batch, weights.k()).unwrap();
     let mut y = vec![f32::NAN; batch * weights.n()];
-    let request = Request { numerics: kernel.numerics, isa: None, launch: Some(kernel.into()), threads };
+    let request = Request::default().launch(kernel).threads(threads);
     matmul(weights, &x, batch, &mut y, &request, Pool::global()).unwrap();
     y.into_iter().map(f32::to_bits).collect()
 }
@@ -32,7 +32,7 @@ fn both_layouts_give_the_same_bits() {
         let of = |layout| Weights::with_layout(&stored, layout, Pool::global()).unwrap();
         let (packed, kept) = (of(Layout::Packed), of(Layout::Stored));
         let copy = kept.duplicate().unwrap();
-        for kernel in registry::kernels(format).iter().filter(|kernel| (kernel.isa.available)()) {
+        for kernel in registry::kernels(format).iter().filter(|kernel| kernel.isa().is_available()) {
             for (batch, threads) in BATCHES.into_iter().flat_map(|batch| [(batch, 1), (batch, 2)]) {
                 let wanted = product(&packed, kernel, batch, threads);
                 assert!(product(&kept, kernel, batch, threads) == wanted, "{}, batch {batch}", kernel.name);

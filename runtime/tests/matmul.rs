@@ -4,8 +4,11 @@ use std::path::{Path, PathBuf};
 
 use quantloom::gguf::{BlockShape, Gguf};
 use quantloom::matmul::{Request, matmul};
+use quantloom::measure::{activations, synthetic};
 use quantloom::pool::Pool;
 use quantloom::registry::{self, Format, Numerics};
+use quantloom::stored::Stored;
+use quantloom::testing;
 use quantloom::weights::Weights;
 
 /// Every golden file whose format has kernels.
@@ -45,13 +48,32 @@ fn decoding_matches_the_golden_files_bit_for_bit() {
     for (path, file, format) in golden() {
         for name in ["quantized", "random"] {
             let (n, k, bytes) = stored(&file, format, name);
-            let wanted = floats(&file, &format!("{name}.f32"));
-            let mut found = vec![0.0; wanted.len()];
-            quantloom::decode(format, n, k, bytes, &mut found).unwrap();
-            let differ = found.iter().zip(&wanted).filter(|(a, b)| a.to_bits() != b.to_bits()).count();
-            assert_eq!(differ, 0, "{}: {name}", path.display());
+            let stored = Stored::new(format, n, k, bytes).unwrap();
+            let decoded = testing::decodes_to(&stored, &floats(&file, &format!("{name}.f32")));
+            decoded.unwrap_or_else(|failure| panic!("{}: {name}: {failure}", path.display()));
         }
     }
+}
+
+/// A request that says nothing is for every format that has kernels; one that names a kernel is for the kernel's class.
+#[test]
+fn what_a_request_leaves_out_follows_the_format_and_the_kernel() {
+    let mut classes = Vec::new();
+    for format in registry::formats().filter(|format| !registry::kernels(format).is_empty()) {
+        let (n, k) = (format.row_multiple(), format.block_weights);
+        let weights = Weights::pack(format, n, k, &synthetic(format, n, k).unwrap(), Pool::global()).unwrap();
+        let used = |request: Request<'_>| {
+            let used = matmul(&weights, &activations(1, k).unwrap(), 1, &mut vec![0.0; n], &request, Pool::global());
+            used.unwrap_or_else(|error| panic!("{}: {error}", format.name)).launch.kernel
+        };
+        let class = if registry::numerics(format).contains(&Numerics::Int8) { Numerics::Int8 } else { Numerics::Exact };
+        assert_eq!(used(Request::default()).numerics, class, "{}", format.name);
+        classes.push(class);
+        for kernel in registry::kernels(format).iter().filter(|kernel| kernel.isa().is_available()) {
+            assert_eq!(used(Request::default().launch(kernel)).name, kernel.name);
+        }
+    }
+    assert!(Numerics::ALL.iter().all(|class| classes.contains(class)), "formats of both kinds were tried");
 }
 
 #[test]
@@ -65,7 +87,7 @@ fn errors_stay_within_those_of_ggml() {
         for numerics in registry::numerics(format) {
             let limit = if numerics == Numerics::Exact { 1e-11 } else { 1.05 * ggml };
             let mut y = vec![0.0; wanted.len()];
-            let request = Request { numerics, ..Request::default() };
+            let request = Request::default().numerics(numerics);
             matmul(&weights, &x, x.len() / k, &mut y, &request, Pool::global()).unwrap();
             let error = nmse(&y, &wanted);
             assert!(error <= limit, "{}: {numerics}: {error:e} over {limit:e}", path.display());

@@ -66,7 +66,7 @@ fn outputs(samples: &[(Weights, Vec<f32>)], isa: &'static registry::Isa) -> Stri
         for numerics in numerics_of(weights.format()) {
             for batch in BATCHES {
                 let mut y = vec![f32::NAN; batch * n];
-                let request = Request { numerics, isa: Some(isa), ..Request::default() };
+                let request = Request::default().numerics(numerics).isa(isa);
                 matmul(weights, &x[..batch * k], batch, &mut y, &request, Pool::global()).unwrap();
                 writeln!(text, "{} {numerics} {batch} {:016x}", weights.format().name, hash(&y)).unwrap();
             }
@@ -82,7 +82,7 @@ fn products_have_the_bits_that_they_have_elsewhere() {
         return fs::write(path, outputs(&samples, registry::best_isa())).unwrap();
     }
     let wanted = fs::read_to_string(path).unwrap();
-    for isa in registry::isas().iter().filter(|isa| (isa.available)()) {
+    for isa in registry::isas().iter().filter(|isa| isa.is_available()) {
         let found = outputs(&samples, isa);
         let differs = found.lines().zip(wanted.lines()).find(|(found, wanted)| found != wanted);
         assert_eq!(differs, None, "{}", isa.name);

@@ -4,13 +4,13 @@ use quantloom::Error;
 use quantloom::matmul::{Request, Source, candidates, matmul, select};
 use quantloom::measure::{activations, synthetic};
 use quantloom::pool::Pool;
-use quantloom::registry::{self, Format, Kernel, Packed, kernels, register};
+use quantloom::registry::{self, Format, Kernel, Numerics, Packed, kernels, register};
 use quantloom::tune::{CacheFile, Choices, Digest, Effort, Entry, Key, Origin};
 use quantloom::weights::Weights;
 
 /// A copy of the first format with kernels for the default class, under another name.
 fn copy(name: &'static str, gguf: Option<u32>) -> &'static Format {
-    let asked = Request::default().numerics;
+    let asked = Numerics::Int8;
     let has = |format: &&Format| kernels(format).iter().any(|kernel| kernel.numerics == asked);
     let right = registry::formats().find(has).unwrap();
     let kernel = |kernel: &Kernel| {
@@ -42,7 +42,7 @@ fn what_is_registered_is_found() {
 
     let weights = weights(two);
     let mut y = vec![0.0; weights.n()];
-    let x = activations(1, weights.k());
+    let x = activations(1, weights.k()).unwrap();
     let used = matmul(&weights, &x, 1, &mut y, &Request::default(), Pool::global()).unwrap();
     assert_eq!(used.launch.kernel.format, "Own-2");
 }
@@ -68,10 +68,9 @@ fn nothing_is_registered_that_clashes() {
 fn choices_of_earlier_processes_hold_for_formats_that_are_registered_late() {
     let format = copy("Own-6", None);
     let weights = weights(format);
-    let request = Request::default();
     let isa = registry::best_isa_of(format);
-    let last = *candidates(&weights, request.numerics, isa).unwrap().last().unwrap();
-    let key = Key::new(&weights, 1, request.numerics, isa, 1);
+    let last = *candidates(&weights, Numerics::Int8, isa).unwrap().last().unwrap();
+    let key = Key::new(&weights, 1, Numerics::Int8, isa, 1);
     let entry = Entry {
         key: key.clone(),
         kernel: last.name.to_owned(),
@@ -100,12 +99,12 @@ fn choices_of_earlier_processes_hold_for_formats_that_are_registered_late() {
 fn the_best_instruction_set_is_one_that_the_format_has() {
     let scalar = registry::isas()[0];
     let all = copy("Own-7", None);
-    let few = kernels(all).iter().filter(|kernel| kernel.isa.name == scalar.name).map(|kernel| Kernel { ..*kernel });
+    let few = kernels(all).iter().filter(|kernel| kernel.isa().name == scalar.name).map(|kernel| Kernel { ..*kernel });
     let packed = all.packed.as_ref().unwrap();
     let packed = Packed { kernels: few.collect::<Vec<_>>().leak(), ..*packed };
     let few = Box::leak(Box::new(Format { packed: Some(packed), ..*all }));
     assert_eq!(registry::best_isa_of(all).name, registry::best_isa().name);
     assert_eq!(registry::best_isa_of(few).name, scalar.name);
     let used = select(&weights(few), 1, &Request::default(), Pool::global()).unwrap();
-    assert_eq!(used.launch.kernel.isa.name, scalar.name);
+    assert_eq!(used.launch.kernel.isa().name, scalar.name);
 }

@@ -11,9 +11,10 @@ use quantloom::pool::Pool;
 use quantloom::registry::{self, Format, Numerics};
 use quantloom::safetensors::SafeTensors;
 use quantloom::stored::Stored;
+use quantloom::testing;
 use quantloom::weights::Weights;
 use serde_json::Value as Json;
-use support::products::{bits, every_kernel_agrees, nmse, numerics_of};
+use support::products::{every_kernel_agrees, nmse, numerics_of};
 use support::tensors::{FILES, PREFIX, floats};
 use support::testdata;
 
@@ -66,9 +67,7 @@ fn decoding_matches_numpy_bit_for_bit() {
     samples(|sample| {
         let stored = &sample.stored;
         assert_eq!(stored.n() * stored.k(), sample.dequantized.len(), "{}", sample.what);
-        let mut found = vec![f32::NAN; sample.dequantized.len()];
-        stored.decode(0..stored.n(), &mut found).unwrap();
-        assert_eq!(bits(&found), bits(&sample.dequantized), "{}", sample.what);
+        testing::decodes_to(stored, &sample.dequantized).unwrap_or_else(|failure| panic!("{}: {failure}", sample.what));
     });
 }
 
@@ -81,7 +80,7 @@ fn products_match_numpy() {
         let weights = Weights::pack_stored(&sample.stored, Pool::global()).unwrap();
         for numerics in numerics_of(weights.format()) {
             let mut y = vec![f32::NAN; sample.matmul.len()];
-            let request = Request { numerics, ..Request::default() };
+            let request = Request::default().numerics(numerics);
             let batch = sample.activations.len() / weights.k();
             matmul(&weights, &sample.activations, batch, &mut y, &request, Pool::global()).unwrap();
             let (error, limit) = (nmse(&y, &sample.matmul), if numerics == Numerics::Exact { 1e-11 } else { 1e-4 });

@@ -13,7 +13,6 @@ use crate::contender::{Contender, Result, Task};
 pub struct Ours<'a> {
     pool: &'a Pool,
     weights: Vec<Weights>,
-    request: Request,
     /// Of `weights`, how many take turns.
     turns: usize,
     batch: usize,
@@ -28,8 +27,7 @@ impl<'a> Ours<'a> {
         while weights.len() < copies(weights[0].packed_bytes(), task.least_batch) {
             weights.push(weights[0].duplicate()?);
         }
-        let request = Request::of(format);
-        Ok(Self { pool, weights, request, turns: 1, batch: 0, x: Vec::new(), y: Vec::new(), used: None })
+        Ok(Self { pool, weights, turns: 1, batch: 0, x: Vec::new(), y: Vec::new(), used: None })
     }
 
     /// What a batch moves and computes.
@@ -37,9 +35,9 @@ impl<'a> Ours<'a> {
         Work::of(&self.weights[0], batch)
     }
 
-    /// The class of results that is asked for.
-    pub fn request(&self) -> &Request {
-        &self.request
+    /// The class of results.
+    pub fn numerics(&self) -> Numerics {
+        registry::default_numerics(self.weights[0].format())
     }
 }
 
@@ -58,7 +56,7 @@ impl Contender for Ours<'_> {
 
     fn multiply(&mut self, call: usize) -> Result<()> {
         let weights = &self.weights[call % self.turns];
-        self.used = Some(matmul(weights, &self.x, self.batch, &mut self.y, &self.request, self.pool)?);
+        self.used = Some(matmul(weights, &self.x, self.batch, &mut self.y, &Request::default(), self.pool)?);
         Ok(())
     }
 

@@ -17,7 +17,7 @@ pub fn stored(format: &'static Format, gguf: u32, shape: Shape) -> Result<Vec<u8
     let rows = DISTINCT.min(n);
     let row = format.stored_bytes(1, k).unwrap_or_default();
     let Some(encode) = encoder(gguf, k, row) else { return Ok(synthetic(format, n, k)?) };
-    let mut values = activations(rows, k);
+    let mut values = activations(rows, k)?;
     // They must have nothing to do with the activations that they meet.
     values.reverse();
     let mut bytes = vec![0; rows * row];

@@ -107,9 +107,9 @@ impl Session {
         let least_batch = self.batches.first().copied().unwrap_or(1);
         let task = Task { gguf, shape, stored: &stored, least_batch };
         let ours = Ours::new(format, &task, &self.pool)?;
-        let limits = self.batches.iter().map(|&batch| ours.work(batch).ideal(ours.request().numerics, &self.ceilings).0 * 1e6);
+        let limits = self.batches.iter().map(|&batch| ours.work(batch).ideal(ours.numerics(), &self.ceilings).0 * 1e6);
         let limits = limits.collect::<Vec<_>>();
-        let numerics = ours.request().numerics.name().to_owned();
+        let numerics = ours.numerics().name().to_owned();
         let mut contenders: Vec<Box<dyn Contender + '_>> = vec![Box::new(ours)];
         for peer in Product::all(&task, &self.llama)? {
             contenders.push(Box::new(peer));
@@ -144,7 +144,7 @@ impl Session {
 
 /// One batch, by everyone.
 fn case(contenders: &mut [Box<dyn Contender + '_>], shape: Shape, batch: usize, budget: Duration) -> Result<Vec<Times>> {
-    let x = activations(batch, shape.k);
+    let x = activations(batch, shape.k)?;
     let mut outputs: Vec<Vec<f32>> = Vec::new();
     for contender in &mut *contenders {
         contender.prepare(&x, batch)?;

@@ -47,9 +47,8 @@ fn run(args: &Args) -> Result<()> {
     let stored = synthetic(format, shape.n, shape.k)?;
     for batch in batches {
         let weights = Weights::pack(format, shape.n, shape.k, &stored, Pool::global())?;
-        let limit = Work::of(&weights, batch).ideal(Request::of(format).numerics, &ceilings[1]).0 * 1e6;
-        let bench =
-            Bench { cold: Cold::new(weights, batch)?, batch, x: activations(batch, shape.k), request: Request::of(format) };
+        let limit = Work::of(&weights, batch).ideal(registry::default_numerics(format), &ceilings[1]).0 * 1e6;
+        let bench = Bench { cold: Cold::new(weights, batch)?, batch, x: activations(batch, shape.k)? };
         for (cores, [one, two]) in ["quiet", "one has a busy process"].iter().zip(bench.rounds(budget)?) {
             let fraction = limit / two.median();
             println!(
@@ -70,7 +69,6 @@ struct Bench {
     cold: Cold,
     batch: usize,
     x: Vec<f32>,
-    request: Request,
 }
 
 impl Bench {
@@ -100,7 +98,7 @@ impl Bench {
         let start = Instant::now();
         for call in 0.. {
             let begin = Instant::now();
-            matmul(self.cold.weights(call), &self.x, self.batch, &mut y, &self.request, pool)?;
+            matmul(self.cold.weights(call), &self.x, self.batch, &mut y, &Request::default(), pool)?;
             if call > 0 {
                 sample.0.push(begin.elapsed().as_secs_f64() * 1e6);
             }

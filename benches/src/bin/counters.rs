@@ -71,8 +71,8 @@ fn row(format: &'static Format, shape: Shape, batch: usize) -> Result<String> {
     let per_weight = 1.0 / (shape.n * shape.k) as f64;
     let bytes = weights.packed_bytes() as f64 * per_weight;
     let cold = Cold::new(weights, batch)?;
-    let (x, mut y) = (activations(batch, shape.k), vec![0.0; batch * shape.n]);
-    let request = Request::of(format);
+    let (x, mut y) = (activations(batch, shape.k)?, vec![0.0; batch * shape.n]);
+    let request = Request::default();
     let mut multiply = |call| matmul(cold.weights(call), &x, batch, &mut y, &request, &pool).map(drop);
     let times = Times::of(BUDGET, &mut multiply)?;
     let mut text = format!("{:<8}  {batch:>5}  {:>7.1}  {bytes:>6.3}", format.name, times.median.as_secs_f64() * 1e6);

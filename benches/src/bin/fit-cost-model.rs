@@ -62,7 +62,7 @@ fn run(args: &Args) -> Result<()> {
 /// The instruction sets of these names, or all that this processor has.
 fn isas(names: &[String]) -> Result<Vec<&'static Isa>> {
     if names.is_empty() {
-        return Ok(registry::isas().iter().copied().filter(|isa| (isa.available)()).collect());
+        return Ok(registry::isas().iter().copied().filter(|isa| isa.is_available()).collect());
     }
     Ok(names.iter().map(|name| registry::isa_by_name(name)).collect::<quantloom::Result<_>>()?)
 }
@@ -73,7 +73,7 @@ fn model(isa: &Isa, numerics: Numerics, samples: &[Sample], cases: &CostModel, f
         let fits = |sample: &&Sample| {
             let kernel = sample.kernel();
             kernel.is_some_and(|kernel| {
-                kernel.isa.name == isa.name && kernel.numerics == numerics && names.iter().any(|name| name == kernel.format)
+                kernel.isa().name == isa.name && kernel.numerics == numerics && names.iter().any(|name| name == kernel.format)
             })
         };
         samples.iter().filter(fits).collect::<Vec<_>>()

@@ -44,7 +44,7 @@ fn run(args: &Args) -> Result<()> {
         let stored = synthetic(format, shape.n, shape.k)?;
         for &batch in &batches {
             let weights = Weights::pack(format, shape.n, shape.k, &stored, Pool::global())?;
-            let problem = Problem { request: Request::of(format), batch, cold: Cold::new(weights, batch)? };
+            let problem = Problem { batch, cold: Cold::new(weights, batch)? };
             let outcomes = problem.tune(args.turns, budget)?;
             let quality = problem.judge(&outcomes, seconds)?;
             println!(
@@ -85,7 +85,6 @@ fn spread(sorted: &[f64]) -> String {
 
 /// A product to choose a kernel for.
 struct Problem {
-    request: Request,
     batch: usize,
     cold: Cold,
 }
@@ -109,7 +108,7 @@ impl Problem {
     fn tune(&self, turns: usize, budget: Duration) -> Result<Vec<Outcome>> {
         let tune = |_| {
             let choices = Choices::new(None);
-            Ok(Tuner::new(&choices).tune(self.cold.weights(0), self.batch, &self.request, Pool::global(), budget)?)
+            Ok(Tuner::new(&choices).tune(self.cold.weights(0), self.batch, &Request::default(), Pool::global(), budget)?)
         };
         (0..turns).map(tune).collect()
     }
@@ -117,7 +116,8 @@ impl Problem {
     /// Measures every kernel and every choice, and the default twice, in rounds that begin with another one each.
     fn judge(&self, outcomes: &[Outcome], budget: Duration) -> Result<Quality> {
         const LEAST: usize = 9;
-        let isa = registry::best_isa_of(self.cold.weights(0).format());
+        let format = self.cold.weights(0).format();
+        let (numerics, isa) = (registry::default_numerics(format), registry::best_isa_of(format));
         let mut launches = Vec::new();
         let mut place = |launch: Launch| {
             launches.iter().position(|other| *other == launch).unwrap_or_else(|| {
@@ -125,7 +125,7 @@ impl Problem {
                 launches.len() - 1
             })
         };
-        for kernel in candidates(self.cold.weights(0), self.request.numerics, isa)? {
+        for kernel in candidates(self.cold.weights(0), numerics, isa)? {
             place(kernel.into());
         }
         let default = place(outcomes.first().ok_or("no turns")?.default);
@@ -159,10 +159,10 @@ impl Problem {
     /// Seconds of a multiplication by other weights than the one before.
     fn time(&self, launch: Launch, call: usize) -> Result<f64> {
         let weights = self.cold.weights(call);
-        let x = activations(self.batch, weights.k());
+        let x = activations(self.batch, weights.k())?;
         let mut y = vec![0.0; self.batch * weights.n()];
         let start = Instant::now();
-        matmul(weights, &x, self.batch, &mut y, &Request { launch: Some(launch), ..self.request }, Pool::global())?;
+        matmul(weights, &x, self.batch, &mut y, &Request::default().launch(launch), Pool::global())?;
         Ok(start.elapsed().as_secs_f64())
     }
 }

@@ -146,10 +146,10 @@ impl Bench<'_> {
     /// Lets the kernels of a problem take turns, and writes what they took; how long the fastest did.
     fn race(&mut self, kernels: &[&'static Kernel], cold: &Cold, batch: usize) -> Result<Duration> {
         let (n, k) = (cold.weights(0).n(), cold.weights(0).k());
-        let (x, mut y) = (activations(batch, k), vec![0.0; batch * n]);
+        let (x, mut y) = (activations(batch, k)?, vec![0.0; batch * n]);
         let mut call = 0;
         let mut time = |kernel: &'static Kernel| -> Result<Duration> {
-            let request = Request { numerics: kernel.numerics, isa: None, launch: Some(kernel.into()), threads: 1 };
+            let request = Request::default().launch(kernel).threads(1);
             call += 1;
             let weights = cold.weights(if batch < REUSED { call } else { 0 });
             let start = Instant::now();
@@ -187,8 +187,8 @@ impl Bench<'_> {
 /// The kernels of a format on some instruction sets, by instruction set and numerics class.
 fn races(format: &'static Format, isas: &[&'static Isa]) -> Vec<Vec<&'static Kernel>> {
     let mut races: Vec<Vec<&'static Kernel>> = Vec::new();
-    for kernel in registry::kernels(format).iter().filter(|kernel| isas.iter().any(|isa| isa.name == kernel.isa.name)) {
-        let fits = |race: &&mut Vec<&Kernel>| race[0].isa.name == kernel.isa.name && race[0].numerics == kernel.numerics;
+    for kernel in registry::kernels(format).iter().filter(|kernel| isas.iter().any(|isa| isa.name == kernel.isa().name)) {
+        let fits = |race: &&mut Vec<&Kernel>| race[0].isa().name == kernel.isa().name && race[0].numerics == kernel.numerics;
         match races.iter_mut().find(fits) {
             Some(race) => race.push(kernel),
             None => races.push(vec![kernel]),

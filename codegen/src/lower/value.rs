@@ -57,43 +57,43 @@ impl Lowering<'_> {
             weight = self.under(outer, weight);
         }
         let zero = self.format.zero.as_ref().map(|zero| {
-            let zero = self.number(zero).0;
+            let zero = self.number(zero).value;
             weight = self.push(Op::Sub(weight, zero));
             zero
         });
         if let Some(sign) = &self.format.sign {
-            let sign = self.number(sign).0;
+            let sign = self.number(sign).value;
             weight = self.push(Op::Mul(weight, sign));
         }
         let level = weight;
         let scale = self.format.scale.as_ref().map(|scale| {
-            let (value, part) = self.number(scale);
-            weight = self.push(Op::Mul(value, weight));
+            let part = self.number(scale);
+            weight = self.push(Op::Mul(part.value, weight));
             part
         });
         let min = self.format.min.as_ref().map(|min| {
-            let (value, part) = self.number(min);
-            weight = self.push(Op::Add(weight, value));
+            let part = self.number(min);
+            weight = self.push(Op::Add(weight, part.value));
             part
         });
         Values { weight, code, own, zero, level, scale, min }
     }
 
     /// The value of a number, and its two levels.
-    fn number(&mut self, number: &Number) -> (usize, Part) {
+    fn number(&mut self, number: &Number) -> Part {
         let stored = self.stored_bits(number);
         let own = self.own(number, stored);
         match &number.outer {
-            None => (own, Part { stored: None, root: own }),
+            None => Part { value: own, stored: None, root: own },
             Some(outer) => {
-                let root = self.number(outer).0;
-                (self.push(Op::Mul(root, own)), Part { stored: Some(stored), root })
+                let root = self.number(outer).value;
+                Part { value: self.push(Op::Mul(root, own)), stored: Some(stored), root }
             }
         }
     }
 
     fn under(&mut self, outer: &Number, own: usize) -> usize {
-        let root = self.number(outer).0;
+        let root = self.number(outer).value;
         self.push(Op::Mul(root, own))
     }
 

@@ -36,7 +36,7 @@ fn main() -> quantloom::Result<()> {
 /// Tunes one batch size, and prints what then runs and how fast.
 fn measure(format: &'static Format, batch: usize) -> quantloom::Result<()> {
     let (n, k) = SHAPE;
-    let (pool, request) = (Pool::global(), Request::of(format));
+    let (pool, request) = (Pool::global(), Request::default());
     let weights = Weights::pack(format, n, k, &synthetic(format, n, k)?, pool)?;
     let work = Work::of(&weights, batch);
     Tuner::new(tune::choices()).tune(&weights, batch, &request, pool, BUDGET)?;

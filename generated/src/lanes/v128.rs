@@ -67,6 +67,8 @@ super::vocabulary! { "neon":
     }
     /// `a + b`, 32 bits.
     fn add_i(a: I, b: I) -> I { vaddq_u32(a, b) }
+    /// Every lane moved down, as a signed number.
+    fn lower<const BITS: i32>(a: I) -> I { vreinterpretq_u32_s32(vshrq_n_s32::<BITS>(vreinterpretq_s32_u32(a))) }
     /// Rounds to nearest even.
     fn to_float(a: I) -> F { vcvtq_f32_s32(vreinterpretq_s32_u32(a)) }
     /// A palette of 16.
@@ -101,15 +103,28 @@ super::vocabulary! { "neon":
     }
     /// Every lane shifted right, by 0 too.
     fn shift_right<const BITS: i32>(a: I) -> I { vshlq_u32(a, vdupq_n_s32(-BITS)) }
-    /// The byte that starts at bit `SHIFT` of each lane as a signed float of four exponent and three mantissa bits. Its bits are
-    /// those of an f32 whose exponent is 120 too small; a magnitude of 0x7F is not a number.
+    /// The byte that starts at bit `SHIFT` of each lane as a signed float of four exponent and three mantissa bits; a magnitude of 0x7F
+    /// is not a number.
     fn e4m3<const SHIFT: i32>(a: I) -> F {
-        let byte = shift_right::<SHIFT>(a);
-        let magnitude = vandq_u32(byte, vdupq_n_u32(0x7f));
-        let sign = vshlq_n_u32::<24>(vandq_u32(byte, vdupq_n_u32(0x80)));
-        let bits = vorrq_u32(sign, vshlq_n_u32::<20>(magnitude));
-        let value = mul(vreinterpretq_f32_u32(bits), splat_f(f32::from_bits(247 << 23)));
-        vbslq_f32(vceqq_u32(magnitude, vdupq_n_u32(0x7f)), splat_f(f32::NAN), value)
+        let largest = vdupq_n_u32(0x7f);
+        let nan = vceqq_u32(vandq_u32(shift_right::<SHIFT>(a), largest), largest);
+        vbslq_f32(nan, splat_f(f32::NAN), e4m3_number::<SHIFT>(a))
+    }
+    /// The same of a byte that is a number. Its bits are those of an f32 whose exponent is 120 too small.
+    fn e4m3_number<const SHIFT: i32>(a: I) -> F {
+        let top = vreinterpretq_s32_u32(vshlq_u32(a, vdupq_n_s32(24 - SHIFT)));
+        let bits = vandq_u32(vreinterpretq_u32_s32(vshrq_n_s32::<4>(top)), vdupq_n_u32(0x87f0_0000));
+        mul(vreinterpretq_f32_u32(bits), splat_f(f32::from_bits(247 << 23)))
+    }
+    /// The largest magnitude of each byte so far.
+    fn magnitudes(so_far: I, a: I) -> I {
+        vreinterpretq_u32_u8(vmaxq_u8(vreinterpretq_u8_u32(so_far), vreinterpretq_u8_u32(mask(a, 0x7f))))
+    }
+    /// `sum`, or not a number in lanes that have a magnitude of 0x7F.
+    fn unless_nan(sum: F, magnitudes: I) -> F {
+        let largest = vceqq_u8(vreinterpretq_u8_u32(magnitudes), vdupq_n_u8(0x7f));
+        let some = vreinterpretq_u32_u8(largest);
+        vbslq_f32(vtstq_u32(some, some), splat_f(f32::NAN), sum)
     }
     /// The unsigned byte that starts at bit `SHIFT` of each lane.
     fn byte<const SHIFT: i32>(a: I) -> F { to_float(vandq_u32(shift_right::<SHIFT>(a), vdupq_n_u32(0xff))) }

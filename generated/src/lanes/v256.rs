@@ -43,6 +43,8 @@ super::vocabulary! { "avx2,fma,f16c":
     fn less_128(codes: I) -> I { _mm256_xor_si256(codes, _mm256_set1_epi8(-128)) }
     /// `a + b`, 32 bits.
     fn add_i(a: I, b: I) -> I { _mm256_add_epi32(a, b) }
+    /// Every lane moved down, as a signed number.
+    fn lower<const BITS: i32>(a: I) -> I { _mm256_srai_epi32::<BITS>(a) }
     /// Rounds to nearest even.
     fn to_float(a: I) -> F { _mm256_cvtepi32_ps(a) }
     /// A palette of 16.
@@ -78,16 +80,26 @@ super::vocabulary! { "avx2,fma,f16c":
         let [low, high] = [_mm256_permutevar8x32_ps(table[0], codes), _mm256_permutevar8x32_ps(table[1], codes)];
         _mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32::<28>(codes)))
     }
-    /// The byte that starts at bit `SHIFT` of each lane as a signed float of four exponent and three mantissa bits. Its bits are
-    /// those of an f32 whose exponent is 120 too small; a magnitude of 0x7F is not a number.
+    /// The byte that starts at bit `SHIFT` of each lane as a signed float of four exponent and three mantissa bits; a magnitude of 0x7F
+    /// is not a number.
     fn e4m3<const SHIFT: i32>(a: I) -> F {
-        let byte = _mm256_srli_epi32::<SHIFT>(a);
-        let magnitude = _mm256_and_si256(byte, _mm256_set1_epi32(0x7f));
-        let sign = _mm256_slli_epi32::<24>(_mm256_and_si256(byte, _mm256_set1_epi32(0x80)));
-        let bits = _mm256_or_si256(sign, _mm256_slli_epi32::<20>(magnitude));
-        let value = mul(_mm256_castsi256_ps(bits), splat_f(f32::from_bits(247 << 23)));
-        let nan = _mm256_cmpeq_epi32(magnitude, _mm256_set1_epi32(0x7f));
-        _mm256_blendv_ps(value, splat_f(f32::NAN), _mm256_castsi256_ps(nan))
+        let largest = _mm256_set1_epi32(0x7f);
+        let nan = _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_srli_epi32::<SHIFT>(a), largest), largest);
+        _mm256_blendv_ps(e4m3_number::<SHIFT>(a), splat_f(f32::NAN), _mm256_castsi256_ps(nan))
+    }
+    /// The same of a byte that is a number. Its bits are those of an f32 whose exponent is 120 too small.
+    fn e4m3_number<const SHIFT: i32>(a: I) -> F {
+        let top = _mm256_sllv_epi32(a, _mm256_set1_epi32(24 - SHIFT));
+        let bits = _mm256_and_si256(_mm256_srai_epi32::<4>(top), _mm256_set1_epi32(0x87f0_0000_u32.cast_signed()));
+        mul(_mm256_castsi256_ps(bits), splat_f(f32::from_bits(247 << 23)))
+    }
+    /// The largest magnitude of each byte so far.
+    fn magnitudes(so_far: I, a: I) -> I { _mm256_max_epu8(so_far, mask(a, 0x7f)) }
+    /// `sum`, or not a number in lanes that have a magnitude of 0x7F.
+    fn unless_nan(sum: F, magnitudes: I) -> F {
+        let largest = _mm256_cmpeq_epi8(magnitudes, _mm256_set1_epi8(0x7f));
+        let none = _mm256_cmpeq_epi32(largest, zero_i());
+        _mm256_blendv_ps(splat_f(f32::NAN), sum, _mm256_castsi256_ps(none))
     }
     /// The unsigned byte that starts at bit `SHIFT` of each lane.
     fn byte<const SHIFT: i32>(a: I) -> F {

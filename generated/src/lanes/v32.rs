@@ -101,6 +101,12 @@ pub fn add_i(a: I, b: I) -> I {
     a.wrapping_add(b)
 }
 
+/// The lane moved down, as a signed number.
+#[inline]
+pub fn lower<const BITS: u32>(a: I) -> I {
+    (a.cast_signed() >> BITS).cast_unsigned()
+}
+
 /// Rounds to nearest even.
 #[inline]
 pub fn to_float(a: I) -> F {
@@ -147,10 +153,33 @@ pub fn pick<const SHIFT: u32>(table: Table, codes: I) -> F {
     table[((codes >> SHIFT) & 15) as usize]
 }
 
-/// The byte that starts at bit `SHIFT` of the lane as a signed float of four exponent and three mantissa bits.
+/// The byte that starts at bit `SHIFT` of the lane as a signed float of four exponent and three mantissa bits; a magnitude of 0x7F is
+/// not a number.
 #[inline]
 pub fn e4m3<const SHIFT: u32>(a: I) -> F {
     crate::scalar::e4m3((a >> SHIFT) & 0xff)
+}
+
+/// The same of a byte that is a number. Its bits are those of an f32 whose exponent is 120 too small.
+#[inline]
+pub fn e4m3_number<const SHIFT: u32>(a: I) -> F {
+    let bits = (((a << (24 - SHIFT)).cast_signed() >> 4).cast_unsigned()) & 0x87f0_0000;
+    f32::from_bits(bits) * f32::from_bits(247 << 23)
+}
+
+/// The largest magnitude of each byte so far.
+#[inline]
+pub fn magnitudes(so_far: I, a: I) -> I {
+    let (so_far, a) = (so_far.to_le_bytes(), mask(a, 0x7f).to_le_bytes());
+    let largest = |byte: usize| if so_far[byte] > a[byte] { so_far[byte] } else { a[byte] };
+    u32::from_le_bytes([largest(0), largest(1), largest(2), largest(3)])
+}
+
+/// `sum`, or not a number if there is a magnitude of 0x7F.
+#[inline]
+pub fn unless_nan(sum: F, magnitudes: I) -> F {
+    let [a, b, c, d] = magnitudes.to_le_bytes();
+    if a == 0x7f || b == 0x7f || c == 0x7f || d == 0x7f { f32::NAN } else { sum }
 }
 
 /// The unsigned byte that starts at bit `SHIFT` of the lane.

@@ -43,6 +43,8 @@ super::vocabulary! { "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c":
     fn less_128(codes: I) -> I { _mm512_xor_si512(codes, _mm512_set1_epi8(-128)) }
     /// `a + b`, 32 bits.
     fn add_i(a: I, b: I) -> I { _mm512_add_epi32(a, b) }
+    /// Every lane moved down, as a signed number.
+    fn lower<const BITS: u32>(a: I) -> I { _mm512_srai_epi32::<BITS>(a) }
     /// Rounds to nearest even.
     fn to_float(a: I) -> F { _mm512_cvtepi32_ps(a) }
     /// A palette of 16.
@@ -73,16 +75,25 @@ super::vocabulary! { "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c":
     fn table(values: &[f32; 16]) -> Table { floats(values) }
     /// The table's number for the four bits that start at bit `SHIFT` of each lane.
     fn pick<const SHIFT: u32>(table: Table, codes: I) -> F { _mm512_permutexvar_ps(_mm512_srli_epi32::<SHIFT>(codes), table) }
-    /// The byte that starts at bit `SHIFT` of each lane as a signed float of four exponent and three mantissa bits. Its bits are
-    /// those of an f32 whose exponent is 120 too small; a magnitude of 0x7F is not a number.
+    /// The byte that starts at bit `SHIFT` of each lane as a signed float of four exponent and three mantissa bits; a magnitude of 0x7F
+    /// is not a number.
     fn e4m3<const SHIFT: u32>(a: I) -> F {
-        let byte = _mm512_srli_epi32::<SHIFT>(a);
-        let magnitude = _mm512_and_si512(byte, _mm512_set1_epi32(0x7f));
-        let sign = _mm512_slli_epi32::<24>(_mm512_and_si512(byte, _mm512_set1_epi32(0x80)));
-        let bits = _mm512_or_si512(sign, _mm512_slli_epi32::<20>(magnitude));
-        let value = mul(_mm512_castsi512_ps(bits), splat_f(f32::from_bits(247 << 23)));
-        let nan = _mm512_cmpeq_epi32_mask(magnitude, _mm512_set1_epi32(0x7f));
-        _mm512_mask_blend_ps(nan, value, splat_f(f32::NAN))
+        let largest = _mm512_set1_epi32(0x7f);
+        let nan = _mm512_cmpeq_epi32_mask(_mm512_and_si512(_mm512_srli_epi32::<SHIFT>(a), largest), largest);
+        _mm512_mask_blend_ps(nan, e4m3_number::<SHIFT>(a), splat_f(f32::NAN))
+    }
+    /// The same of a byte that is a number. Its bits are those of an f32 whose exponent is 120 too small.
+    fn e4m3_number<const SHIFT: u32>(a: I) -> F {
+        let top = _mm512_sllv_epi32(a, _mm512_set1_epi32(24 - SHIFT.cast_signed()));
+        let bits = _mm512_and_si512(_mm512_srai_epi32::<4>(top), _mm512_set1_epi32(0x87f0_0000_u32.cast_signed()));
+        mul(_mm512_castsi512_ps(bits), splat_f(f32::from_bits(247 << 23)))
+    }
+    /// The largest magnitude of each byte so far.
+    fn magnitudes(so_far: I, a: I) -> I { _mm512_max_epu8(so_far, mask(a, 0x7f)) }
+    /// `sum`, or not a number in lanes that have a magnitude of 0x7F.
+    fn unless_nan(sum: F, magnitudes: I) -> F {
+        let largest = _mm512_movm_epi8(_mm512_cmpeq_epi8_mask(magnitudes, _mm512_set1_epi8(0x7f)));
+        _mm512_mask_blend_ps(_mm512_test_epi32_mask(largest, largest), sum, splat_f(f32::NAN))
     }
     /// The unsigned byte that starts at bit `SHIFT` of each lane.
     fn byte<const SHIFT: u32>(a: I) -> F {

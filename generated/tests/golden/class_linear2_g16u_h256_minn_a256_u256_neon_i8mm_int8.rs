@@ -56,7 +56,7 @@ pub const INT8_DIRECT_R16C1_BOTH_COUNTS: abi::Counts = abi::Counts {
         products: 288,
         floats: 140,
         converts: 236,
-        integers: 448,
+        integers: 512,
         ..abi::Operations::NONE
     },
     unpacking: abi::Operations::NONE,
@@ -134,6 +134,10 @@ pub fn int8_direct_r16c1_both(
                             for turn in 0..16 {
                                 let at_turn = span * 16 + turn;
                                 let at_step0 = at_turn;
+                                let mut place2_0_0_0 = lanes::zero_i();
+                                let mut place2_0_1_0 = lanes::zero_i();
+                                let mut place2_0_2_0 = lanes::zero_i();
+                                let mut place2_0_3_0 = lanes::zero_i();
                                 let mut dot0_0_0 = lanes::zero_i();
                                 let mut dot0_1_0 = lanes::zero_i();
                                 let mut dot0_2_0 = lanes::zero_i();
@@ -168,17 +172,17 @@ pub fn int8_direct_r16c1_both(
                                         }
                                     }
                                     {
-                                        let weight0 = lanes::mask(lanes::shr::<2>(line0_0_0), 3);
-                                        let weight1 = lanes::mask(lanes::shr::<2>(line0_1_0), 3);
-                                        let weight2 = lanes::mask(lanes::shr::<2>(line0_2_0), 3);
-                                        let weight3 = lanes::mask(lanes::shr::<2>(line0_3_0), 3);
+                                        let weight0 = lanes::mask(line0_0_0, 12);
+                                        let weight1 = lanes::mask(line0_1_0, 12);
+                                        let weight2 = lanes::mask(line0_2_0, 12);
+                                        let weight3 = lanes::mask(line0_3_0, 12);
                                         let [column0] = columns0_1;
                                         {
                                             let quants = lanes::quants(*column0);
-                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
-                                            dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
-                                            dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
-                                            dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
+                                            place2_0_0_0 = lanes::dot(place2_0_0_0, weight0, quants);
+                                            place2_0_1_0 = lanes::dot(place2_0_1_0, weight1, quants);
+                                            place2_0_2_0 = lanes::dot(place2_0_2_0, weight2, quants);
+                                            place2_0_3_0 = lanes::dot(place2_0_3_0, weight3, quants);
                                         }
                                     }
                                     {
@@ -196,21 +200,37 @@ pub fn int8_direct_r16c1_both(
                                         }
                                     }
                                     {
-                                        let weight0 = lanes::mask(lanes::shr::<6>(line0_0_0), 3);
-                                        let weight1 = lanes::mask(lanes::shr::<6>(line0_1_0), 3);
-                                        let weight2 = lanes::mask(lanes::shr::<6>(line0_2_0), 3);
-                                        let weight3 = lanes::mask(lanes::shr::<6>(line0_3_0), 3);
+                                        let weight0 = lanes::mask(lanes::shr::<4>(line0_0_0), 12);
+                                        let weight1 = lanes::mask(lanes::shr::<4>(line0_1_0), 12);
+                                        let weight2 = lanes::mask(lanes::shr::<4>(line0_2_0), 12);
+                                        let weight3 = lanes::mask(lanes::shr::<4>(line0_3_0), 12);
                                         let [column0] = columns0_3;
                                         {
                                             let quants = lanes::quants(*column0);
-                                            dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
-                                            dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
-                                            dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
-                                            dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
+                                            place2_0_0_0 = lanes::dot(place2_0_0_0, weight0, quants);
+                                            place2_0_1_0 = lanes::dot(place2_0_1_0, weight1, quants);
+                                            place2_0_2_0 = lanes::dot(place2_0_2_0, weight2, quants);
+                                            place2_0_3_0 = lanes::dot(place2_0_3_0, weight3, quants);
                                         }
                                     }
                                 }
                                 let at_step = at_step0;
+                                let dot0_0_0 = lanes::add_i(
+                                    dot0_0_0,
+                                    lanes::lower::<2>(place2_0_0_0),
+                                );
+                                let dot0_1_0 = lanes::add_i(
+                                    dot0_1_0,
+                                    lanes::lower::<2>(place2_0_1_0),
+                                );
+                                let dot0_2_0 = lanes::add_i(
+                                    dot0_2_0,
+                                    lanes::lower::<2>(place2_0_2_0),
+                                );
+                                let dot0_3_0 = lanes::add_i(
+                                    dot0_3_0,
+                                    lanes::lower::<2>(place2_0_3_0),
+                                );
                                 let scale0 = lanes::mul(
                                     root0,
                                     lanes::to_float(lanes::unsigned(&unit0.scales[at_step][0])),

@@ -50,7 +50,7 @@ pub const INT8_DIRECT_R16C1_BOTH_COUNTS: abi::Counts = abi::Counts {
         products: 512,
         floats: 16,
         converts: 16,
-        integers: 896,
+        integers: 784,
         ..abi::Operations::NONE
     },
     unpacking: abi::Operations::NONE,
@@ -117,6 +117,10 @@ pub fn int8_direct_r16c1_both(
                         >(bytemuck::bytes_of(unit0), 64, ahead);
                         for at_turn in 0..2 {
                             let at_step0 = at_turn;
+                            let mut place2_0_0_0 = lanes::zero_i();
+                            let mut place2_0_1_0 = lanes::zero_i();
+                            let mut place2_0_2_0 = lanes::zero_i();
+                            let mut place2_0_3_0 = lanes::zero_i();
                             let [column0] = &columns.bias[at_step0];
                             let mut dot0_0_0 = lanes::splat_i(*column0);
                             let mut dot0_1_0 = lanes::splat_i(*column0);
@@ -153,17 +157,17 @@ pub fn int8_direct_r16c1_both(
                                     }
                                 }
                                 {
-                                    let weight0 = lanes::mask(lanes::shr::<2>(line0_0_0), 3);
-                                    let weight1 = lanes::mask(lanes::shr::<2>(line0_1_0), 3);
-                                    let weight2 = lanes::mask(lanes::shr::<2>(line0_2_0), 3);
-                                    let weight3 = lanes::mask(lanes::shr::<2>(line0_3_0), 3);
+                                    let weight0 = lanes::mask(line0_0_0, 12);
+                                    let weight1 = lanes::mask(line0_1_0, 12);
+                                    let weight2 = lanes::mask(line0_2_0, 12);
+                                    let weight3 = lanes::mask(line0_3_0, 12);
                                     let [column0] = columns0_1;
                                     {
                                         let quants = lanes::quants(*column0);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
-                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
-                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
-                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
+                                        place2_0_0_0 = lanes::dot(place2_0_0_0, weight0, quants);
+                                        place2_0_1_0 = lanes::dot(place2_0_1_0, weight1, quants);
+                                        place2_0_2_0 = lanes::dot(place2_0_2_0, weight2, quants);
+                                        place2_0_3_0 = lanes::dot(place2_0_3_0, weight3, quants);
                                     }
                                 }
                                 {
@@ -181,17 +185,17 @@ pub fn int8_direct_r16c1_both(
                                     }
                                 }
                                 {
-                                    let weight0 = lanes::mask(lanes::shr::<6>(line0_0_0), 3);
-                                    let weight1 = lanes::mask(lanes::shr::<6>(line0_1_0), 3);
-                                    let weight2 = lanes::mask(lanes::shr::<6>(line0_2_0), 3);
-                                    let weight3 = lanes::mask(lanes::shr::<6>(line0_3_0), 3);
+                                    let weight0 = lanes::mask(lanes::shr::<4>(line0_0_0), 12);
+                                    let weight1 = lanes::mask(lanes::shr::<4>(line0_1_0), 12);
+                                    let weight2 = lanes::mask(lanes::shr::<4>(line0_2_0), 12);
+                                    let weight3 = lanes::mask(lanes::shr::<4>(line0_3_0), 12);
                                     let [column0] = columns0_3;
                                     {
                                         let quants = lanes::quants(*column0);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
-                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
-                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
-                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
+                                        place2_0_0_0 = lanes::dot(place2_0_0_0, weight0, quants);
+                                        place2_0_1_0 = lanes::dot(place2_0_1_0, weight1, quants);
+                                        place2_0_2_0 = lanes::dot(place2_0_2_0, weight2, quants);
+                                        place2_0_3_0 = lanes::dot(place2_0_3_0, weight3, quants);
                                     }
                                 }
                                 let [_, at1] = &unit0.codes[at_body0];
@@ -217,17 +221,17 @@ pub fn int8_direct_r16c1_both(
                                     }
                                 }
                                 {
-                                    let weight0 = lanes::mask(lanes::shr::<2>(line0_0_1), 3);
-                                    let weight1 = lanes::mask(lanes::shr::<2>(line0_1_1), 3);
-                                    let weight2 = lanes::mask(lanes::shr::<2>(line0_2_1), 3);
-                                    let weight3 = lanes::mask(lanes::shr::<2>(line0_3_1), 3);
+                                    let weight0 = lanes::mask(line0_0_1, 12);
+                                    let weight1 = lanes::mask(line0_1_1, 12);
+                                    let weight2 = lanes::mask(line0_2_1, 12);
+                                    let weight3 = lanes::mask(line0_3_1, 12);
                                     let [column0] = columns0_5;
                                     {
                                         let quants = lanes::quants(*column0);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
-                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
-                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
-                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
+                                        place2_0_0_0 = lanes::dot(place2_0_0_0, weight0, quants);
+                                        place2_0_1_0 = lanes::dot(place2_0_1_0, weight1, quants);
+                                        place2_0_2_0 = lanes::dot(place2_0_2_0, weight2, quants);
+                                        place2_0_3_0 = lanes::dot(place2_0_3_0, weight3, quants);
                                     }
                                 }
                                 {
@@ -245,23 +249,39 @@ pub fn int8_direct_r16c1_both(
                                     }
                                 }
                                 {
-                                    let weight0 = lanes::mask(lanes::shr::<6>(line0_0_1), 3);
-                                    let weight1 = lanes::mask(lanes::shr::<6>(line0_1_1), 3);
-                                    let weight2 = lanes::mask(lanes::shr::<6>(line0_2_1), 3);
-                                    let weight3 = lanes::mask(lanes::shr::<6>(line0_3_1), 3);
+                                    let weight0 = lanes::mask(lanes::shr::<4>(line0_0_1), 12);
+                                    let weight1 = lanes::mask(lanes::shr::<4>(line0_1_1), 12);
+                                    let weight2 = lanes::mask(lanes::shr::<4>(line0_2_1), 12);
+                                    let weight3 = lanes::mask(lanes::shr::<4>(line0_3_1), 12);
                                     let [column0] = columns0_7;
                                     {
                                         let quants = lanes::quants(*column0);
-                                        dot0_0_0 = lanes::dot(dot0_0_0, weight0, quants);
-                                        dot0_1_0 = lanes::dot(dot0_1_0, weight1, quants);
-                                        dot0_2_0 = lanes::dot(dot0_2_0, weight2, quants);
-                                        dot0_3_0 = lanes::dot(dot0_3_0, weight3, quants);
+                                        place2_0_0_0 = lanes::dot(place2_0_0_0, weight0, quants);
+                                        place2_0_1_0 = lanes::dot(place2_0_1_0, weight1, quants);
+                                        place2_0_2_0 = lanes::dot(place2_0_2_0, weight2, quants);
+                                        place2_0_3_0 = lanes::dot(place2_0_3_0, weight3, quants);
                                     }
                                 }
                             }
                             {
                                 let span = at_turn;
                                 let at_step = at_step0;
+                                let dot0_0_0 = lanes::add_i(
+                                    dot0_0_0,
+                                    lanes::lower::<2>(place2_0_0_0),
+                                );
+                                let dot0_1_0 = lanes::add_i(
+                                    dot0_1_0,
+                                    lanes::lower::<2>(place2_0_1_0),
+                                );
+                                let dot0_2_0 = lanes::add_i(
+                                    dot0_2_0,
+                                    lanes::lower::<2>(place2_0_2_0),
+                                );
+                                let dot0_3_0 = lanes::add_i(
+                                    dot0_3_0,
+                                    lanes::lower::<2>(place2_0_3_0),
+                                );
                                 let scale0 = lanes::halves(
                                     &unit0.roots[at_step * 256 / 256][0],
                                 );

@@ -23,7 +23,7 @@ pub fn decode(tensors: &[Tensor], row: usize, out: &mut [f32]) {
         }
     }
 }
-use super::class_palette1z64_g32_h128_a32_u256;
+use super::class_linear1x1z1_g32_h128_a32_u256;
 use crate::bytemuck;
 /// Packs some blocks of up to 16 rows into a zeroed panel; the first begins a unit.
 pub fn pack(
@@ -33,7 +33,7 @@ pub fn pack(
     panel: &mut [u8],
 ) {
     const PANEL_ROWS: usize = 16;
-    let units: &mut [class_palette1z64_g32_h128_a32_u256::Packed] = bytemuck::cast_slice_mut(
+    let units: &mut [class_linear1x1z1_g32_h128_a32_u256::Packed] = bytemuck::cast_slice_mut(
         panel,
     );
     let count_of = rows.len().min(PANEL_ROWS);
@@ -66,7 +66,7 @@ pub fn pack(
             }
             let lines = &mut unit.codes[(slot * 128 + 0) / 32 + 0];
             for lane in 0..PANEL_ROWS {
-                class_palette1z64_g32_h128_a32_u256::weave(
+                class_linear1x1z1_g32_h128_a32_u256::weave(
                     lines,
                     lane,
                     &[
@@ -115,7 +115,7 @@ pub fn pack(
             }
             let lines = &mut unit.codes[(slot * 128 + 0) / 32 + 1];
             for lane in 0..PANEL_ROWS {
-                class_palette1z64_g32_h128_a32_u256::weave(
+                class_linear1x1z1_g32_h128_a32_u256::weave(
                     lines,
                     lane,
                     &[
@@ -164,7 +164,7 @@ pub fn pack(
             }
             let lines = &mut unit.codes[(slot * 128 + 0) / 32 + 2];
             for lane in 0..PANEL_ROWS {
-                class_palette1z64_g32_h128_a32_u256::weave(
+                class_linear1x1z1_g32_h128_a32_u256::weave(
                     lines,
                     lane,
                     &[
@@ -213,7 +213,7 @@ pub fn pack(
             }
             let lines = &mut unit.codes[(slot * 128 + 0) / 32 + 3];
             for lane in 0..PANEL_ROWS {
-                class_palette1z64_g32_h128_a32_u256::weave(
+                class_linear1x1z1_g32_h128_a32_u256::weave(
                     lines,
                     lane,
                     &[

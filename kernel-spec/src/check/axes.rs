@@ -14,7 +14,27 @@ const MAX_ITEMS: usize = 1 << 18;
 /// The maps of all axes, if their digits exist.
 pub(crate) fn resolve(axes: &[raw::Map], scope: &Scope, sink: &mut Sink) -> Option<Vec<Map>> {
     let maps: Vec<_> = axes.iter().map(|map| place::resolve(map, std::slice::from_ref(scope), sink)).collect();
-    maps.into_iter().collect()
+    let mut maps: Vec<Map> = maps.into_iter().collect::<Option<_>>()?;
+    for chain in scope.chains() {
+        repeat(&mut maps, chain);
+    }
+    Some(maps)
+}
+
+/// Lets the one axis that uses digits of a chain, but not the slowest, go on for its next value where it ends for this one.
+fn repeat(maps: &mut [Map], chain: &[Digit]) -> Option<()> {
+    let (slowest, others) = chain.split_first()?;
+    let uses = |map: &Map| chain.iter().any(|digit| map.strides.contains_key(&digit.name));
+    let mut axes = maps.iter_mut().filter(|map| uses(map));
+    let (Some(axis), None) = (axes.next(), axes.next()) else { return None };
+    // Of the digits that it uses the slowest tells how many items there are for so many positions.
+    let digit = others.iter().find(|digit| axis.strides.contains_key(&digit.name))?;
+    if axis.strides.contains_key(&slowest.name) {
+        return None;
+    }
+    let stride = axis.strides[&digit.name].checked_mul((slowest.stride / digit.stride) as i64)?;
+    axis.strides.insert(slowest.name.clone(), stride);
+    Some(())
 }
 
 /// The length of each axis over the window in which maps are tried out; `None` if the card is wrong about one.

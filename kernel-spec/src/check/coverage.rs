@@ -6,7 +6,7 @@ use crate::model::Number;
 use crate::raw;
 use crate::reading::{Part, Reading, stretches};
 
-use super::digits::Scope;
+use super::digits::{Scope, WINDOW};
 use super::place;
 use super::rules::TRITS;
 use super::stores::{Shape, Stores};
@@ -139,6 +139,10 @@ impl<'c> Coverage<'c> {
             let which = if low == high { format!("bit {low}") } else { format!("bits {low} to {high}") };
             let error = sink.error(shape.name.span, format!("nothing reads {which} of {}", shape.item_name(item)));
             error.label(format!("{} of its {} bits are never read", unread.len(), bits.owners.len()));
+            if !self.stores.in_blocks() {
+                error.note(format!("counted over {WINDOW} values of each digit without bound"));
+            }
+            error.help("bits that mean nothing are the `planes` of `reserved`");
         }
     }
 }

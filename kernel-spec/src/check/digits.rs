@@ -60,7 +60,7 @@ fn block_scopes(card: &Card, weights: &At<usize>, sink: &mut Sink) -> Option<Vec
     for (i, index) in indices.iter().enumerate() {
         let (start, end) = (starts[i], starts.get(i + 1).copied().unwrap_or(weights));
         let columns = match index {
-            Some(index) => digits(index, Some(end - start), sink),
+            Some(index) => digits(index, Some(end - start), card.of_family, sink),
             None if weights == 1 => Some(Vec::new()),
             None if !card.sound => None,
             None => {
@@ -132,8 +132,8 @@ fn tensor_scope(card: &Card, rows: Option<&Map>, sink: &mut Sink) -> Option<Scop
     if let Some(at) = [index, rows].into_iter().flatten().find_map(|map| map.at.as_ref()) {
         sink.error(at.span, "positions in separate tensors start at 0");
     }
-    let rows = rows.and_then(|rows| digits(rows, None, sink));
-    let columns = index.and_then(|index| digits(index, None, sink));
+    let rows = rows.and_then(|rows| digits(rows, None, card.of_family, sink));
+    let columns = index.and_then(|index| digits(index, None, card.of_family, sink));
     let (index, rows, columns) = (index?, rows?, columns?);
     if let Some(twice) = columns.iter().find(|digit| rows.iter().any(|row| row.name == digit.name)) {
         sink.error(index.span, format!("`{}` is a digit of the row as well", twice.name));
@@ -143,14 +143,15 @@ fn tensor_scope(card: &Card, rows: Option<&Map>, sink: &mut Sink) -> Option<Scop
     Some(Scope { start: 0, end, columns, rows })
 }
 
-/// The digits of positions 0 to `length`, slowest first. Without a length the slowest digit has no bound: size 0.
-fn digits(index: &Map, length: Option<usize>, sink: &mut Sink) -> Option<Vec<Digit>> {
+/// The digits of positions 0 to `length`, slowest first. Without a length the slowest digit has no bound: size 0. Some member of a
+/// family may have no use for a digit.
+fn digits(index: &Map, length: Option<usize>, of_family: bool, sink: &mut Sink) -> Option<Vec<Digit>> {
     let mut terms: Vec<&Term> = index.terms.iter().collect();
     terms.sort_by_key(|term| std::cmp::Reverse(term.stride.value));
     let mut digits: Vec<Digit> = Vec::new();
     for term in terms {
         let above = digits.last().map_or(length, |slower| Some(slower.stride));
-        let size = size(term, above, digits.last(), sink)?;
+        let size = size(term, above, digits.last(), of_family, sink)?;
         let stride = usize::try_from(term.stride.value).ok()?;
         digits.push(Digit { name: term.digit.value.clone(), stride, size });
     }
@@ -164,7 +165,7 @@ fn digits(index: &Map, length: Option<usize>, sink: &mut Sink) -> Option<Vec<Dig
 }
 
 /// How many values a digit takes below a slower one, or below the end of the piece.
-fn size(term: &Term, above: Option<usize>, slower: Option<&Digit>, sink: &mut Sink) -> Option<usize> {
+fn size(term: &Term, above: Option<usize>, slower: Option<&Digit>, of_family: bool, sink: &mut Sink) -> Option<usize> {
     let name = &term.digit.value;
     let Some(stride) = usize::try_from(term.stride.value).ok().filter(|stride| *stride > 0) else {
         sink.error(term.stride.span, format!("the stride of digit `{name}` must be positive"));
@@ -179,7 +180,7 @@ fn size(term: &Term, above: Option<usize>, slower: Option<&Digit>, sink: &mut Si
             .label(format!("must divide {whose}"));
         return None;
     }
-    if above == stride {
+    if above == stride && !of_family {
         sink.error(term.stride.span, format!("digit `{name}` is always 0")).label(format!("{stride} is {whose} as well"));
         return None;
     }

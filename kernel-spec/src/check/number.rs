@@ -39,6 +39,15 @@ impl Resolver<'_> {
         (sink.count() == before && raw.sound && scopes.is_some()).then_some(number)
     }
 
+    /// Resolves bits that mean nothing, of which it counts where they are. `None` if anything is wrong.
+    pub(crate) fn reserved(&self, raw: &raw::Number, scopes: Option<&[Scope]>, sink: &mut Sink) -> Option<Number> {
+        let before = sink.count();
+        let stored = self.stored(raw, scopes, sink)?;
+        let number = Number { stored, levels: None, step: None, offset: None, outer: None };
+        rules::check(raw, &number, self.stores, scopes.unwrap_or_default(), sink);
+        (sink.count() == before && scopes.is_some()).then_some(number)
+    }
+
     fn stored(&self, raw: &raw::Number, scopes: Option<&[Scope]>, sink: &mut Sink) -> Option<Stored> {
         match &raw.stored {
             raw::Stored::Item(place) => {

@@ -31,7 +31,9 @@ pub(crate) fn check(raw: &raw::Number, number: &Number, stores: &Stores, scopes:
         for (reading, places) in readings.iter().zip(raw.stored.places()) {
             check_inside_vector(number, reading, &places, scope, sink);
             check_order(&raw.what, reading, &places, scope, sink);
-            check_bounds(reading, &places, stores, scope, sink);
+            if check_ends(reading, &places, scope, sink) {
+                check_bounds(reading, &places, stores, scope, sink);
+            }
         }
         if sink.count() > before {
             return;
@@ -73,6 +75,18 @@ fn check_order(what: &str, reading: &Reading<'_>, places: &raw::Spot, scope: &Sc
     }
 }
 
+/// What selects bits ends, as an item does; whether it does.
+fn check_ends(reading: &Reading<'_>, places: &raw::Spot, scope: &Scope, sink: &mut Sink) -> bool {
+    let (Part::Bits { bit: map, .. } | Part::Trit(map)) = reading.part else { return true };
+    let endless = scope.digits().find(|(digit, _)| digit.size == 0 && map.strides.contains_key(&digit.name));
+    if let Some((digit, _)) = endless {
+        let name = &digit.name;
+        sink.error(places.bit, format!("digit `{name}` selects bits of an item, and has no bound"))
+            .help(format!("what shares an item has a faster digit of its own: `{{ {name} = 4, lane = 1 }}`, say"));
+    }
+    endless.is_none()
+}
+
 /// No item outside its field, no bit outside its item.
 fn check_bounds(reading: &Reading<'_>, places: &raw::Spot, stores: &Stores, scope: &Scope, sink: &mut Sink) {
     let shape = &stores.shapes[reading.field];
@@ -94,12 +108,19 @@ fn check_bounds(reading: &Reading<'_>, places: &raw::Spot, stores: &Stores, scop
             let error = sink.error(places.bit, format!("{what} of `{}`", shape.name.value));
             error.label(holds);
             explain(&values, error);
-            if matches!(reading.part, Part::Bits { bit, .. } if reading.stream.is_none() && values.of(bit) >= 0) {
+            if lengths.iter().product::<usize>() > 1 && straddles(reading, bits, &values) {
                 error.help("items that continue each other bit by bit are a `stream`");
             }
             return;
         }
     }
+}
+
+/// Whether a run of bits begins in an item of `width` bits that is no part of a stream, and goes on past its end.
+fn straddles(reading: &Reading<'_>, width: u32, values: &Values<'_>) -> bool {
+    let Part::Bits { bit, bits } = reading.part else { return false };
+    let (low, width) = (values.of(bit), i64::from(width));
+    reading.stream.is_none() && (0..width).contains(&low) && low + i64::from(bits) > width
 }
 
 /// Bits from the start of the item that a reading picks to the end of its stream; of separate tensors, to where the items of the

@@ -1,7 +1,7 @@
 //! Fields of a block and separate tensors: where they lie and how many items they have.
 
 use crate::diagnostic::{Sink, Span};
-use crate::model::{Blocks, Element, Field, Home, Index, Storage, Tensor, Tensors};
+use crate::model::{Blocks, Element, Field, Holds, Home, Index, Map, Storage, Tensor, Tensors};
 use crate::raw;
 use crate::walk::At;
 
@@ -51,7 +51,15 @@ pub(crate) fn check(storage: &raw::Storage, scopes: Option<&[Scope]>, sink: &mut
             let weights = weights.as_ref().map(|weights| weights.value);
             blocks(weights, bytes.as_ref(), fields, header, sink)
         }
-        raw::Storage::Tensors { tensors, indices, .. } => separate(tensors, indices, scopes.and_then(<[Scope]>::first), sink),
+        raw::Storage::Tensors { tensors, indices, config, doubtful_zero, .. } => {
+            let (tensors, shapes) = separate(tensors, scopes.and_then(<[Scope]>::first), sink);
+            let scope = scopes.and_then(<[Scope]>::first);
+            let indices =
+                scope.map_or_else(Vec::new, |scope| indices.iter().filter_map(|raw| index(raw, scope, sink)).collect());
+            let rows = scope.map_or_else(Vec::new, |scope| scope.rows.clone());
+            let (config, doubtful_zero) = (config.clone(), doubtful_zero.as_ref().map(|zero| zero.value));
+            Stores { storage: Storage::Tensors(Tensors { rows, tensors, indices, config, doubtful_zero }), shapes }
+        }
     }
 }
 
@@ -189,7 +197,7 @@ fn gap(start: usize, end: usize, span: Span, of_row: bool, sink: &mut Sink) {
     sink.error(span, format!("no field holds {which}{whose}"));
 }
 
-fn separate(tensors: &[raw::Tensor], of_k: &[raw::Index], scope: Option<&Scope>, sink: &mut Sink) -> Stores {
+fn separate(tensors: &[raw::Tensor], scope: Option<&Scope>, sink: &mut Sink) -> (Vec<Tensor>, Vec<Shape>) {
     let (mut shapes, mut resolved) = (Vec::new(), Vec::new());
     for raw in tensors {
         if let Some(kind) = raw.kind.as_ref().filter(|kind| kind.value.count.is_some()) {
@@ -205,23 +213,45 @@ fn separate(tensors: &[raw::Tensor], of_k: &[raw::Index], scope: Option<&Scope>,
             element: raw.kind.as_ref().map_or(UNKNOWN, |kind| kind.value.element),
             axes: axes.unwrap_or_default(),
             stream: raw.stream.as_ref().map(|stream| stream.value),
+            nested: raw.nested.as_ref().map(|nested| nested.value.clone()),
         });
+        check_nested(raw, sink);
     }
-    let indices = scope.map_or_else(Vec::new, |scope| of_k.iter().filter_map(|raw| index(raw, scope, sink)).collect());
-    let rows = scope.map_or_else(Vec::new, |scope| scope.rows.clone());
-    Stores { storage: Storage::Tensors(Tensors { rows, tensors: resolved, indices }), shapes }
+    (resolved, shapes)
 }
 
-/// A tensor that says again what follows from k: an integer made of the digits of k.
+/// Only what is stored in full elsewhere may be nested.
+fn check_nested(raw: &raw::Tensor, sink: &mut Sink) {
+    let (Some(nested), Some(kind)) = (&raw.nested, &raw.kind) else { return };
+    if kind.value.element != Element::F32 {
+        sink.error(nested.span, "what is nested comes to items of type `f32`").also(kind.span, "not these");
+    }
+}
+
+/// A tensor that says again what is known.
 fn index(raw: &raw::Index, scope: &Scope, sink: &mut Sink) -> Option<Index> {
     let (kind, holds) = (raw.kind.as_ref()?, raw.holds.as_ref()?);
-    if !kind.value.element.is_integer() || kind.value.count.is_some() {
-        sink.error(kind.span, format!("`{}` holds an integer for each k", raw.name.value));
+    let wanted = match holds {
+        raw::Holds::Column(_) if !kind.value.element.is_integer() => "an integer for each k",
+        raw::Holds::Levels(_) if kind.value.element != Element::F32 => "an `f32` for each level",
+        _ => "",
+    };
+    if !wanted.is_empty() || kind.value.count.is_some() {
+        let wanted = if wanted.is_empty() { "items of one type" } else { wanted };
+        sink.error(kind.span, format!("`{}` holds {wanted}", raw.name.value));
     }
-    for term in holds.terms.iter().filter(|term| scope.rows.iter().any(|digit| digit.name == term.digit.value)) {
+    let holds = match holds {
+        raw::Holds::Column(map) => Holds::Column(of_k(map, scope, sink)?),
+        raw::Holds::Levels(_) => Holds::Levels,
+    };
+    Some(Index { file: raw.file.clone().unwrap_or_else(|| raw.name.value.clone()), element: kind.value.element, holds })
+}
+
+/// A map over the digits of k alone.
+fn of_k(map: &raw::Map, scope: &Scope, sink: &mut Sink) -> Option<Map> {
+    for term in map.terms.iter().filter(|term| scope.rows.iter().any(|digit| digit.name == term.digit.value)) {
         sink.error(term.digit.span, format!("`{}` is a digit of the row", term.digit.value))
             .label("an index has an item for each k");
     }
-    let holds = place::resolve(holds, std::slice::from_ref(scope), sink)?;
-    Some(Index { file: raw.name.value.clone(), element: kind.value.element, holds })
+    place::resolve(map, std::slice::from_ref(scope), sink)
 }

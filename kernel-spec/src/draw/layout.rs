@@ -6,7 +6,7 @@ use crate::grid::Values;
 use crate::model::{Digit, Format, Number, Piece, Storage};
 use crate::reading::{Part as Taken, Reading, Stretch, stretches};
 
-use super::words::{self, Part, map, parts, span};
+use super::words::{self, Part, map, readers, span};
 
 /// Most runs of one plane in an item that are drawn one by one.
 const MAX_RUNS: usize = 4;
@@ -102,7 +102,7 @@ pub(super) fn classes(format: &Format) -> Vec<Vec<Class>> {
 fn mark_all(format: &Format) -> (Vec<Owner<'_>>, Marked) {
     let mut owners = Vec::new();
     let mut marked = Marked::new();
-    for part in parts(format) {
+    for part in readers(format) {
         for (plane, reading) in format.storage.readings(part.number).into_iter().enumerate() {
             let pieces = &format.pieces[part.pieces.clone()];
             for values in pieces.iter().flat_map(|piece| Values::all(sizes(format, piece, &reading))) {

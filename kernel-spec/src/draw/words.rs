@@ -28,6 +28,18 @@ pub(super) fn parts(format: &Format) -> Vec<Part<'_>> {
     let others = [("zero", &format.zero), ("sign", &format.sign), ("scale", &format.scale), ("min", &format.min)];
     let others = others.into_iter().filter_map(|(root, number)| Some((root, number.as_ref()?, 0..format.pieces.len())));
     let roots = codes.chain(others);
+    with_supers(roots)
+}
+
+/// All that reads bits: the numbers, and what says that some mean nothing.
+pub(super) fn readers(format: &Format) -> Vec<Part<'_>> {
+    let reserved = format.reserved.iter().map(|number| ("reserved", number, 0..format.pieces.len()));
+    let mut readers = parts(format);
+    readers.extend(with_supers(reserved));
+    readers
+}
+
+fn with_supers<'f>(roots: impl Iterator<Item = (&'static str, &'f Number, Range<usize>)>) -> Vec<Part<'f>> {
     roots
         .flat_map(|(root, number, pieces)| {
             number.chain().enumerate().map(move |(depth, number)| Part { root, depth, number, pieces: pieces.clone() })

@@ -4,6 +4,7 @@ mod number;
 
 use crate::diagnostic::{Sink, Span};
 use crate::element::ItemType;
+use crate::model::{Nested, Setting, Word};
 use crate::walk::{At, Node, Table, check_identifier};
 
 pub(crate) use number::{Levels, MAX_BITS, Map, Number, Place, Plane, Run, Spot, Stored, Term};
@@ -19,6 +20,10 @@ pub(crate) struct Card {
     pub name: Option<At<String>>,
     pub gguf: Option<At<u32>>,
     pub doc: Option<String>,
+    /// The formats of the card that are built with kernels, if not all are.
+    pub kernels: Option<Vec<At<String>>>,
+    /// Whether it is a member of a family.
+    pub of_family: bool,
     pub storage: Option<Storage>,
     pub index: Option<Map>,
     pub pieces: Vec<Piece>,
@@ -26,14 +31,27 @@ pub(crate) struct Card {
     pub sign: Option<Number>,
     pub scale: Option<Number>,
     pub min: Option<Number>,
+    /// Bits that mean nothing.
+    pub reserved: Option<Number>,
     /// Whether everything that decides who reads which bit was read without error.
     pub sound: bool,
 }
 
 /// The two kinds of storage; the header is that of a row.
 pub(crate) enum Storage {
-    Blocks { weights: Option<At<usize>>, bytes: Option<At<usize>>, fields: Vec<Field>, header: Vec<Field> },
-    Tensors { rows: Option<Map>, tensors: Vec<Tensor>, indices: Vec<Index> },
+    Blocks {
+        weights: Option<At<usize>>,
+        bytes: Option<At<usize>>,
+        fields: Vec<Field>,
+        header: Vec<Field>,
+    },
+    Tensors {
+        rows: Option<Map>,
+        tensors: Vec<Tensor>,
+        indices: Vec<Index>,
+        config: Vec<Setting>,
+        doubtful_zero: Option<At<f32>>,
+    },
 }
 
 /// A field of a block or of a row's header.
@@ -56,13 +74,21 @@ pub(crate) struct Tensor {
     pub file: Option<String>,
     /// The axis along which its items make one stream of bits.
     pub stream: Option<At<usize>>,
+    pub nested: Option<At<Nested>>,
 }
 
-/// A tensor that says again what follows from k.
+/// A tensor that says again what is known.
 pub(crate) struct Index {
     pub name: At<String>,
     pub kind: Option<At<ItemType>>,
-    pub holds: Option<Map>,
+    pub file: Option<String>,
+    pub holds: Option<Holds>,
+}
+
+/// What such a tensor holds.
+pub(crate) enum Holds {
+    Column(Map),
+    Levels(Span),
 }
 
 /// A code with the index of the positions that it covers.
@@ -82,6 +108,9 @@ impl Card {
         let name = card.need("name").and_then(|node| node.identifier(sink, true));
         let doc = card.need("doc").and_then(|node| node.line(sink));
         let gguf = card.get("gguf").and_then(|node| node.integer(sink, 0..=i64::from(u32::MAX)));
+        // The values are in their places by now.
+        let of_family = card.get("family").is_some();
+        let kernels = card.get("kernels").and_then(|node| read_texts(&node, sink));
         let before = sink.count();
         let index = card.get("index").and_then(|node| Map::read(&node, sink));
         let storage = Storage::read(&mut card, sink);
@@ -89,11 +118,21 @@ impl Card {
         let pieces = code.map_or_else(Vec::new, |node| read_pieces(&node, sink));
         let mut part = |key| card.get(key).and_then(|node| Number::read(&node, key, sink));
         let (zero, sign, scale, min) = (part("zero"), part("sign"), part("scale"), part("min"));
+        let reserved = card.get("reserved").and_then(|node| Number::read_reserved(&node, sink));
         let sound = sink.count() == before;
+        if let (Some(gguf), Some(Storage::Tensors { .. })) = (&gguf, &storage) {
+            sink.error(gguf.span, "`gguf` is for cards with `fields`").label("GGUF files have no separate tensors");
+        }
         card.finish(sink);
         let gguf = gguf.map(|at| at.map(|value| value as u32));
-        Self { name, gguf, doc, storage, index, pieces, zero, sign, scale, min, sound }
+        Self { name, gguf, doc, kernels, of_family, storage, index, pieces, zero, sign, scale, min, reserved, sound }
     }
+}
+
+/// A list of texts.
+fn read_texts(node: &Node<'_>, sink: &mut Sink) -> Option<Vec<At<String>>> {
+    let texts = node.list(sink)?;
+    texts.iter().map(|text| Some(text.text(sink)?.map(str::to_owned))).collect()
 }
 
 /// The pieces of `[code]` or of every `[[code]]`.
@@ -121,9 +160,10 @@ impl Storage {
     fn read(card: &mut Table<'_>, sink: &mut Sink) -> Option<Self> {
         let of_blocks = ["row", "weights", "bytes"].map(|key| card.get(key));
         let indices = card.get("indices");
+        let (config, doubtful_zero) = (card.get("config"), card.get("doubtful_zero"));
         match [card.get("fields"), card.get("tensors"), card.get("rows")] {
             [Some(fields), None, rows] => {
-                reject([rows, indices], "is for cards with `tensors`", sink);
+                reject([rows, indices, config, doubtful_zero], "is for cards with `tensors`", sink);
                 let mut size = |key| card.need(key).and_then(|node| node.count(sink, 1..=MAX_BLOCK));
                 let (weights, bytes) = (size("weights"), size("bytes"));
                 let fields = read_all(&fields, sink, Field::read);
@@ -134,7 +174,9 @@ impl Storage {
                 reject(of_blocks, "is for cards with `fields`", sink);
                 let rows = rows.or_else(|| card.need("rows")).and_then(|node| Map::read(&node, sink));
                 let indices = indices.map_or_else(Vec::new, |indices| read_all(&indices, sink, Index::read));
-                Some(Self::Tensors { rows, tensors: read_all(&tensors, sink, Tensor::read), indices })
+                let config = config.map_or_else(Vec::new, |config| read_config(&config, sink));
+                let doubtful_zero = doubtful_zero.and_then(|zero| zero.exact(sink));
+                Some(Self::Tensors { rows, tensors: read_all(&tensors, sink, Tensor::read), indices, config, doubtful_zero })
             }
             [Some(fields), Some(tensors), ..] => {
                 sink.error(tensors.span, "a card has `fields` or `tensors`, not both").also(fields.span, "the fields");
@@ -196,9 +238,41 @@ impl Tensor {
         let (kind, stream) = read_items(&mut table, sink, |node, sink| node.count(sink, 0..=MAX_AXIS));
         let axes = table.need("axes").and_then(|node| read_axes(&node, sink));
         let file = table.get("name").and_then(|node| node.line(sink));
+        let nested = table.get("nested").and_then(|node| read_nested(&node, sink));
         table.finish(sink);
-        Some(Self { name, kind, axes, file, stream })
+        Some(Self { name, kind, axes, file, stream, nested })
     }
+}
+
+fn read_nested(node: &Node<'_>, sink: &mut Sink) -> Option<At<Nested>> {
+    let mut table = node.table(sink, "what is nested")?;
+    let mut text = |key| table.need(key).and_then(|node| node.line(sink));
+    let (levels, scales, offset) = (text("levels"), text("scales"), text("offset"));
+    let group = table.need("group").and_then(|node| node.count(sink, 1..=MAX_BLOCK));
+    table.finish(sink);
+    let nested = Nested { levels: levels?, scales: scales?, group: group?.value, offset: offset? };
+    Some(At { span: node.span, value: nested })
+}
+
+/// The settings that a model's configuration must not contradict.
+fn read_config(node: &Node<'_>, sink: &mut Sink) -> Vec<Setting> {
+    let named = node.named(sink).unwrap_or_default();
+    let read = |(key, node): &(At<String>, Node<'_>)| {
+        let nodes = if node.is_list() { node.list(sink)? } else { vec![node.clone()] };
+        let values = nodes.iter().map(|node| read_word(node, sink)).collect::<Option<Vec<_>>>()?;
+        Some(Setting { key: key.value.clone(), values })
+    };
+    named.iter().filter_map(read).collect()
+}
+
+fn read_word(node: &Node<'_>, sink: &mut Sink) -> Option<Word> {
+    if node.is_integer() {
+        return node.integer(sink, i64::from(i32::MIN)..=i64::from(i32::MAX)).map(|at| Word::Integer(at.value));
+    }
+    if !node.is_text() {
+        node.mismatch(sink, "a text or an integer");
+    }
+    node.is_text().then(|| node.line(sink)).flatten().map(Word::Text)
 }
 
 impl Index {
@@ -206,9 +280,19 @@ impl Index {
         check_name(&name, sink);
         let mut table = node.table(sink, "an index")?;
         let kind = read_kind(&mut table, sink);
-        let holds = table.need("holds").and_then(|node| Map::read(&node, sink));
+        let file = table.get("name").and_then(|node| node.line(sink));
+        let holds = table.need("holds").and_then(|node| Holds::read(&node, sink));
         table.finish(sink);
-        Some(Self { name, kind, holds })
+        Some(Self { name, kind, file, holds })
+    }
+}
+
+impl Holds {
+    fn read(node: &Node<'_>, sink: &mut Sink) -> Option<Self> {
+        if !node.is_text() {
+            return Map::read(node, sink).map(Self::Column);
+        }
+        node.choice(sink, &[("levels", ())]).map(|levels| Self::Levels(levels.span))
     }
 }
 

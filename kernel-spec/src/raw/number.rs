@@ -132,6 +132,14 @@ impl Number {
     const fn plain(what: String, span: Span, stored: Stored) -> Self {
         Self { what, span, stored, element: None, levels: None, step: None, offset: None, outer: None, sound: true }
     }
+
+    /// Reads where bits are that mean nothing.
+    pub(crate) fn read_reserved(node: &Node<'_>, sink: &mut Sink) -> Option<Self> {
+        let mut table = node.table(sink, "`reserved`")?;
+        let planes = table.need("planes").and_then(|planes| read_planes(&planes, sink));
+        table.finish(sink);
+        Some(Self::plain("reserved".to_owned(), node.span, Stored::Planes(planes?)))
+    }
 }
 
 /// A super is a number, or the name of a field whose only item it is.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use quantloom::Error;
+use quantloom::limits;
 use quantloom::matmul::{Launch, Request};
 use quantloom::pool::Pool;
 use quantloom::registry::{self, Format, Kernel, Numerics};
@@ -15,7 +16,7 @@ use quantloom::weights::Layout;
 use super::Failure;
 
 /// More threads than any machine has.
-pub const MAX_THREADS: i64 = 4096;
+pub const MAX_THREADS: i64 = limits::THREADS.most() as i64;
 
 /// Which kernel runs, on how many threads.
 #[derive(Debug, clap::Args)]
@@ -39,15 +40,11 @@ impl Choice {
     ///
     /// # Errors
     /// A name that the registry does not have.
-    pub fn request(&self, format: &'static Format) -> Result<Request, Failure> {
+    pub fn request(&self, format: &'static Format) -> Result<Request<'static>, Failure> {
         let launch = self.variant.as_deref().map(|variant| launch(format, variant)).transpose()?;
-        let preferred = || launch.map_or_else(|| registry::default_numerics(format), |launch| launch.kernel.numerics);
-        Ok(Request {
-            numerics: self.numerics.unwrap_or_else(preferred),
-            isa: self.isa.as_deref().map(registry::isa_by_name).transpose()?,
-            launch,
-            threads: 0,
-        })
+        let isa = self.isa.as_deref().map(registry::isa_by_name).transpose()?;
+        let request = Request::default().numerics(self.numerics).isa(isa);
+        Ok(launch.map_or(request, |launch| request.launch(launch)))
     }
 
     /// The threads to run on.
@@ -88,7 +85,7 @@ fn launch(format: &'static Format, variant: &str) -> Result<Launch, Failure> {
 fn kernel(format: &'static Format, name: &str) -> Result<&'static Kernel, Error> {
     let kernels = registry::kernels(format);
     kernels.iter().find(|kernel| kernel.name.eq_ignore_ascii_case(name)).ok_or_else(|| {
-        let usable = kernels.iter().filter(|kernel| (kernel.isa.available)());
+        let usable = kernels.iter().filter(|kernel| kernel.isa().is_available());
         Error::NoKernel {
             format: format.name.to_owned(),
             wanted: format!("variant {name:?}"),
@@ -121,8 +118,11 @@ pub fn seconds(text: &str) -> Result<Duration, String> {
 
 /// Reads a shape as `NxK`.
 pub fn shape(text: &str) -> Result<(usize, usize), String> {
-    let size = |text: &str| text.parse().ok().filter(|&size| size > 0);
-    text.split_once(['x', 'X'])
-        .and_then(|(n, k)| Some((size(n)?, size(k)?)))
-        .ok_or_else(|| "a shape is rows x columns, as in 4096x4096".to_owned())
+    let (n, k) = text.split_once(['x', 'X']).ok_or("a shape is rows x columns, as in 4096x4096")?;
+    Ok((limits::ROWS.parse(n)?, limits::COLUMNS.parse(k)?))
+}
+
+/// Reads a number of rows of activations.
+pub fn batch(text: &str) -> Result<usize, String> {
+    limits::BATCH.parse(text)
 }

@@ -1,7 +1,6 @@
 //! `quantloom bench`: how fast the kernels are here.
 
 use std::collections::BTreeMap;
-use std::num::NonZero;
 use std::time::Duration;
 
 use quantloom::defaults::Defaults;
@@ -17,8 +16,8 @@ use quantloom::tune::{self, Effort, Entry, Key, Lookup};
 use quantloom::weights::{Layout, Weights};
 
 use super::Failure;
-use super::args::{Choice, Held, shape};
-use super::failure::print;
+use super::args::{Choice, Held, batch, shape};
+use super::failure::{document, print};
 use super::limit::{Bound, FAR_BELOW, pipes};
 use super::progress::bar;
 use super::results::{BenchResult, Machine, json, text};
@@ -37,8 +36,8 @@ pub struct Args {
     #[arg(long = "shape", value_name = "NxK", value_parser = shape)]
     pub shapes: Vec<(usize, usize)>,
     /// Rows of the activations [default: 1,8,128]
-    #[arg(long = "batch", value_name = "M,M,..", value_delimiter = ',')]
-    pub batches: Vec<NonZero<usize>>,
+    #[arg(long = "batch", value_name = "M,M,..", value_delimiter = ',', value_parser = batch)]
+    pub batches: Vec<usize>,
     #[command(flatten)]
     pub choice: Choice,
     #[command(flatten)]
@@ -90,7 +89,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     }
     progress.finish_and_clear();
     let machine = bench.machine()?;
-    print(&if args.json { format!("{:#}\n", json(&machine, &results)) } else { text(&machine, &results) })
+    print(&if args.json { document(&json(&machine, &results)) } else { text(&machine, &results) })
 }
 
 impl Plan {
@@ -98,7 +97,6 @@ impl Plan {
         let defaults = Defaults::get().bench;
         let formats = if args.formats.is_empty() { defaults.formats } else { args.formats.clone() };
         let shapes = if args.shapes.is_empty() { defaults.shapes } else { args.shapes.clone() };
-        let batches = args.batches.iter().map(|batch| batch.get()).collect::<Vec<_>>();
         let formats = formats.iter().map(|name| registry::format_by_name(name)).collect::<Result<Vec<_>, _>>()?;
         for (format, &(_, k)) in formats.iter().flat_map(|format| shapes.iter().map(move |shape| (format, shape))) {
             if !k.is_multiple_of(format.block_weights) {
@@ -106,7 +104,7 @@ impl Plan {
                 return Err(quantloom::Error::BadK { format: format.name.to_owned(), k, multiple }.into());
             }
         }
-        Ok(Self { formats, shapes, batches: if batches.is_empty() { defaults.batches } else { batches } })
+        Ok(Self { formats, shapes, batches: if args.batches.is_empty() { defaults.batches } else { args.batches.clone() } })
     }
 }
 
@@ -134,7 +132,7 @@ impl Bench<'_> {
         let work = Work::of(&weights, batch);
         let cold = Cold::new(weights, batch)?;
         let (used, times) = cold.time(batch, &request, &self.pool, BUDGET)?;
-        let ceilings = *self.ceilings_of(used.launch.kernel.isa);
+        let ceilings = *self.ceilings_of(used.launch.kernel.isa());
         let problem = Problem { n, k, batch, threads: self.pool.threads() };
         let bound = Bound::of(used.launch.kernel, &problem, &work, &ceilings, self.pipes);
         let mut result = result(format, (n, k), batch, &used, &times, &work, &bound);
@@ -146,10 +144,10 @@ impl Bench<'_> {
     }
 
     /// What was measured of a problem, if anything was.
-    fn entry(&self, weights: &Weights, batch: usize, request: &Request) -> Result<Option<Entry>, Failure> {
-        let isa = request.isa.unwrap_or_else(|| registry::best_isa_of(weights.format()));
-        let key = Key::new(weights, batch, request.numerics, isa, self.pool.threads());
-        let candidates = candidates(weights, request.numerics, isa)?;
+    fn entry(&self, weights: &Weights, batch: usize, request: &Request<'_>) -> Result<Option<Entry>, Failure> {
+        let (numerics, isa) = (request.numerics_of(weights.format()), request.isa_of(weights.format()));
+        let key = Key::new(weights, batch, numerics, isa, self.pool.threads());
+        let candidates = candidates(weights, numerics, isa)?;
         let lookup = Lookup::new(tune::choices(), weights.format(), key, batch, request.isa, candidates);
         Ok(lookup.explain()?.entry)
     }
@@ -203,7 +201,7 @@ fn result(
         k,
         batch,
         numerics: used.launch.kernel.numerics,
-        isa: used.launch.kernel.isa.name.to_owned(),
+        isa: used.launch.kernel.isa().name.to_owned(),
         variant: used.launch.to_string(),
         brief: used.launch.brief(),
         source: used.source.name().to_owned(),
@@ -228,7 +226,7 @@ mod tests {
         let kernel = &registry::kernels(format)[0];
         let time = Time { kernel: "a@far=1".to_owned(), ns: 5, ratio: 1.0, rounds: 2 };
         Entry {
-            key: Key::of(format, (16, 256), Layout::Packed, 8, kernel.numerics, kernel.isa, 1),
+            key: Key::of(format, (16, 256), Layout::Packed, 8, kernel.numerics, kernel.isa(), 1),
             kernel: "a@far=1".to_owned(),
             kernel_hash: Digest(1),
             default: "b".to_owned(),

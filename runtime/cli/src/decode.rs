@@ -37,11 +37,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 /// Decodes separate tensors, some rows at a time.
 fn rows(args: &Args, stored: &stored::Stored<'_>) -> Result<(), Failure> {
     let (n, k) = (stored.n(), stored.k());
-    let at_once = (AT_ONCE / k.max(1)).max(1);
+    let at_once = (AT_ONCE / k.max(1)).max(1).min(n);
     let mut values = vec![0.0; at_once * k];
     let mut out = FloatWriter::create(&args.output, &[&args.source.file])?;
     let progress = bar(n as u64, "decoding");
-    for first in (0..n).step_by(at_once) {
+    for first in (0..n).step_by(at_once.max(1)) {
         let rows = first..n.min(first + at_once);
         let values = &mut values[..rows.len() * k];
         progress.inc(rows.len() as u64);
@@ -73,11 +73,12 @@ fn blocks(args: &Args, model: &Model) -> Result<(), Failure> {
     let bytes = file.bytes(tensor, stored.shape())?;
 
     let (weights, unit) = stored.unit(tensor.k());
-    let units = (AT_ONCE / weights.max(1)).max(1);
+    // A tensor without rows has none to make room for, however long they would be.
+    let units = (AT_ONCE / weights.max(1)).max(1).min(bytes.len() / unit.max(1));
     let mut values = vec![0.0; units * weights];
     let mut out = FloatWriter::create(&args.output, &file.paths().collect::<Vec<_>>())?;
     let progress = bar(bytes.len() as u64, "decoding");
-    for part in bytes.chunks(units * unit) {
+    for part in bytes.chunks((units * unit).max(1)) {
         let values = &mut values[..part.len() / unit * weights];
         stored.decode(weights, part, values)?;
         out.write(values)?;

@@ -14,7 +14,7 @@ pub struct Demo {
 }
 
 /// The demo's model: a GGUF file, bundled with the program.
-pub const MODEL: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/model.gguf"));
+pub const MODEL: &[u8] = include_bytes!(env!("QUANTLOOM_DEMO_MODEL"));
 
 impl Demo {
     /// The file of this build: it is compiled in, and a test reads it.

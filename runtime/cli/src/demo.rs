@@ -12,6 +12,7 @@ use quantloom::registry::{self, Format};
 use quantloom::stored::Stored;
 use quantloom::tune::{self, Job, Outcome, Status, Tuner};
 use quantloom::weights::{Layout, Weights};
+use quantloom_spec::text::shown;
 
 use super::Failure;
 use super::defaults::{Demo, MODEL};
@@ -86,16 +87,13 @@ fn layers(demo: &Demo, pool: &Pool) -> Result<Vec<Problem>, Failure> {
     let problem = |&(n, k): &(usize, usize)| {
         let stored = synthetic(format, n, k)?;
         let weights = Weights::pack(format, n, k, &stored, pool)?;
-        Ok(Problem { matrix: Matrix { name: "a layer".to_owned(), weights }, stored })
+        Ok(Problem { matrix: Matrix::new("a layer", weights), stored })
     };
     demo.shapes.iter().map(problem).collect()
 }
 
 fn tune<'p>(problems: &'p [Problem], batches: &'p [usize], pool: &Pool) -> Result<Vec<Outcome>, Failure> {
-    let job = |problem: &'p Problem| {
-        let weights = &problem.matrix.weights;
-        Job::new(weights, batches, Request::of(weights.format()))
-    };
+    let job = |problem: &'p Problem| Job::new(&problem.matrix.weights, batches, Request::default());
     let jobs = problems.iter().map(job).collect::<Vec<_>>();
     let progress = bar((problems.len() * batches.len()) as u64, "tuning");
     let outcomes =
@@ -112,7 +110,7 @@ fn summary(outcomes: &[Outcome]) -> String {
     let cached = count(|status| status == Status::Known(Source::Cache));
     let tuned = count(|status| status == Status::Tuned);
     let rest = outcomes.len() - cached - tuned;
-    let path = tune::choices().path().map_or_else(String::new, |path| format!("\ncache: {}", path.display()));
+    let path = tune::choices().path().map_or_else(String::new, |path| format!("\ncache: {}", shown(path)));
     let rest = if rest == 0 { String::new() } else { format!(", {rest} left for a quieter time") };
     format!("{} choices: {cached} from the cache, {tuned} tuned now{rest}{path}\n", outcomes.len())
 }
@@ -140,12 +138,12 @@ fn measure(problems: &[Problem], batches: &[usize], ceilings: &Ceilings, pool: &
 }
 
 fn line(weights: &Weights, stored: &[u8], batch: usize, ceilings: &Ceilings, pool: &Pool) -> Result<[String; 8], Failure> {
-    let request = Request::of(weights.format());
+    let request = Request::default();
     let work = Work::of(weights, batch);
     let (used, times) = Cold::new(weights.duplicate()?, batch)?.time(batch, &request, pool, LINE)?;
-    let (ideal, limit) = work.ideal(request.numerics, ceilings);
+    let (ideal, limit) = work.ideal(used.launch.kernel.numerics, ceilings);
     let stored = Stored::new(weights.format(), weights.n(), weights.k(), stored)?;
-    let unfused = unfused(&stored, batch, used.launch.kernel.isa, UNFUSED_ROWS, pool)?;
+    let unfused = unfused(&stored, batch, used.launch.kernel.isa(), UNFUSED_ROWS, pool)?;
     let seconds = times.median.as_secs_f64();
     let (amount, unit) = match limit {
         Limit::Memory => (work.packed_bytes as f64 / 1e9, "GB/s"),

@@ -1,52 +1,121 @@
 //! `quantloom explain`: a format, bit by bit.
 
+use std::fmt::Display;
+use std::path::Path;
+
 use quantloom::kernels::abi::PANEL_ROWS;
 use quantloom::registry::{self, Format, Numerics, Schedule, kernels};
+use quantloom_codegen::lower::class::Class;
+use quantloom_spec::kernels::Numerics as Needs;
 
 use super::Failure;
-use super::failure::print;
-use super::formats::packed_bits;
+use super::check;
+use super::failure::{print, tell};
+use super::formats::bits;
 use super::table::{Align, Table};
 
 /// Draw the block of a format, and show how it is packed and which kernels it has
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: quantloom explain FORMAT, for a FORMAT that `quantloom formats` lists")]
+#[command(after_help = "Of a card there are no kernels until a build generates them: what they will be like is shown.
+
+Examples: quantloom explain FORMAT, for a FORMAT that `quantloom formats` lists
+          quantloom explain my_format.toml")]
 pub struct Args {
-    /// Name of a format, in any case
+    /// Name of a format, in any case, or a card of one's own
+    #[arg(value_name = "FORMAT|CARD.toml")]
     format: String,
 }
 
 /// Prints all there is to say about a format.
 pub fn run(args: &Args) -> Result<(), Failure> {
+    let path = Path::new(&args.format);
+    if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml")) {
+        return explain_card(path);
+    }
     let format = registry::format_by_name(&args.format)?;
-    let mut text = [title(format), format.drawing.to_owned(), packing(format)].join("\n");
+    let mut text = [title(format.name, format.doc, format.gguf), format.drawing.to_owned(), packing(format)].join("\n");
     if !kernels(format).is_empty() {
         text += &format!("\n{}\n{}", kernel_table(format), borrowed(format));
     }
     print(&text)
 }
 
-fn title(format: &Format) -> String {
-    let kind = format.gguf.map_or_else(|| "Not in GGUF files.".to_owned(), |kind| format!("Type {kind} in GGUF files."));
-    format!("{}: {}\n{kind}\n", format.name, format.doc)
+/// Prints what there is to say of a card before anything was generated from it.
+fn explain_card(path: &Path) -> Result<(), Failure> {
+    let formats = check::read(path).map_err(|message| {
+        tell(&message);
+        Failure::Told
+    })?;
+    print(&formats.iter().map(card_text).collect::<Vec<_>>().join("\n"))
 }
 
-/// The packed layout, as the class of the format tells it.
-fn packing(format: &Format) -> String {
-    let Some(packed) = &format.packed else {
-        return "No kernels were generated for it: it can be decoded only.\n".to_owned();
+fn card_text(format: &quantloom_spec::model::Format) -> String {
+    let packing = match Class::of(format) {
+        Ok(class) => Layout::of_class(&class).text(),
+        Err(why) => format!("kernels           none: {why}\n"),
     };
-    let class = packed.class;
-    let numerics: Vec<_> = registry::numerics(format).into_iter().map(Numerics::name).collect();
-    [
-        format!("packed as         {}", class.name),
-        format!("unit              {} weights of {PANEL_ROWS} rows in {} bytes", class.unit_weights, class.unit_bytes),
-        format!("bits per weight   {}", packed_bits(packed)),
-        format!("zero              {}", class.zero),
-        format!("scales            one per {} weights; of activations one per {}", class.step, class.span),
-        format!("numerics          {}\n", numerics.join(", ")),
-    ]
-    .join("\n")
+    let drawing = format!("{}\n{}", quantloom_spec::draw(format), format.summary());
+    [title(&format.name, &format.doc, format.gguf), drawing, packing].join("\n")
+}
+
+fn title(name: &str, doc: &str, gguf: Option<u32>) -> String {
+    let kind = gguf.map_or_else(|| "Not in GGUF files.".to_owned(), |kind| format!("Type {kind} in GGUF files."));
+    format!("{name}: {doc}\n{kind}\n")
+}
+
+/// The packed layout, as the class of the format tells it, or why there is none.
+fn packing(format: &Format) -> String {
+    match (&format.packed, format.uncovered) {
+        (None, Some(what)) => format!("kernels           none: no kernel covers {what}\n"),
+        (None, None) if format.on_demand => {
+            format!(
+                "kernels           none in this build: build again with {}={} in the environment\n",
+                registry::ASKED,
+                format.name
+            )
+        }
+        (None, None) => "No kernels were generated for it: it can be decoded only.\n".to_owned(),
+        (Some(packed), _) => {
+            let numerics = registry::numerics(format).into_iter().map(Numerics::name).collect();
+            let class = packed.class;
+            let (unit, scales) = ((class.unit_weights, class.unit_bytes), (class.step, class.span));
+            Layout { class: class.name, unit, zero: class.zero, scales, numerics }.text()
+        }
+    }
+}
+
+/// What people may want to know of a packed layout.
+struct Layout<C> {
+    class: C,
+    /// Weights and bytes.
+    unit: (usize, usize),
+    zero: i32,
+    /// Weights under a scale, and under an activation scale.
+    scales: (usize, usize),
+    numerics: Vec<&'static str>,
+}
+
+impl Layout<String> {
+    fn of_class(class: &Class) -> Self {
+        let numerics = Needs::ALL.into_iter().filter(|numerics| class.has(*numerics)).map(Needs::name).collect();
+        let (unit, scales) = ((class.unit, class.unit_bytes()), (class.step, class.span));
+        Self { class: class.name(), unit, zero: class.zero, scales, numerics }
+    }
+}
+
+impl<C: Display> Layout<C> {
+    fn text(&self) -> String {
+        let Self { class, unit: (weights, bytes), zero, scales: (step, span), numerics } = self;
+        [
+            format!("packed as         {class}"),
+            format!("unit              {weights} weights of {PANEL_ROWS} rows in {bytes} bytes"),
+            format!("bits per weight   {}", bits(*bytes, weights * PANEL_ROWS)),
+            format!("zero              {zero}"),
+            format!("scales            one per {step} weights; of activations one per {span}"),
+            format!("numerics          {}\n", numerics.join(", ")),
+        ]
+        .join("\n")
+    }
 }
 
 fn kernel_table(format: &Format) -> Table {
@@ -63,7 +132,7 @@ fn kernel_table(format: &Format) -> Table {
             schedule(kernel.schedule).to_owned(),
             format!("{}x{}", kernel.rows, kernel.cols),
             batches(kernel.batch),
-            if (kernel.isa.available)() { "yes" } else { "no" }.to_owned(),
+            if kernel.isa().is_available() { "yes" } else { "no" }.to_owned(),
         ]);
     }
     table

@@ -1,23 +1,23 @@
 //! What commands write, and files of plain f32: little-endian, row-major.
 
-use std::fs;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use quantloom::Error;
-use quantloom::files::Output;
+use quantloom::files::{self, Output};
+use quantloom_spec::text::{escaped_lines, shown};
 
 use super::Failure;
-use super::failure::{print, tell};
+use super::failure::{print, tell_as_it_is};
 
 /// Reads all values of a file.
 pub fn read_floats(path: &Path) -> Result<Vec<f32>, Failure> {
-    let bytes = fs::read(path).map_err(Error::io(path))?;
+    let bytes = files::read(path).map_err(Error::io(path))?;
     let (values, rest) = bytes.as_chunks();
     if rest.is_empty() {
         return Ok(values.iter().copied().map(f32::from_le_bytes).collect());
     }
-    let (path, length) = (path.display(), bytes.len());
+    let (path, length) = (shown(path), bytes.len());
     Err(Failure::Input(format!("{path}: {length} bytes are not whole f32 of 4 bytes; check which file it is")))
 }
 
@@ -32,7 +32,7 @@ pub fn create(path: &Path, inputs: &[impl AsRef<Path>]) -> Result<Output, Failur
 /// Says what was done: where it does not mix with the output.
 pub fn say(text: &str, beside_output: bool) -> Result<(), Failure> {
     if beside_output {
-        tell(text.trim_end());
+        tell_as_it_is(&escaped_lines(text.trim_end()));
         return Ok(());
     }
     print(text)

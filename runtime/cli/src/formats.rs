@@ -8,7 +8,7 @@ use quantloom::registry::{self, Format, Isa, Numerics, Packed, kernel_isa, kerne
 use serde_json::{Value as Json, json};
 
 use super::Failure;
-use super::failure::print;
+use super::failure::{document, print};
 use super::table::{Align, Table};
 
 /// List the weight formats: size, block, and how many kernels each instruction set has
@@ -25,7 +25,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let formats: Vec<_> = registry::formats().collect();
     if args.json {
         let formats: Vec<_> = formats.into_iter().map(json_of).collect();
-        print(&format!("{:#}\n", json!({ "formats": formats })))
+        print(&document(&json!({ "formats": formats })))
     } else {
         print(&text(&formats))
     }
@@ -70,7 +70,7 @@ fn has_kernels(formats: &[&Format], isa: &'static Isa) -> bool {
 /// How many kernels an instruction set runs: its own, and those of its base for a class that it has none of.
 fn count(format: &Format, isa: &'static Isa) -> usize {
     let owner = |numerics| kernel_isa(format, numerics, isa);
-    kernels(format).iter().filter(|kernel| kernel.isa.name == owner(kernel.numerics).name).count()
+    kernels(format).iter().filter(|kernel| kernel.isa().name == owner(kernel.numerics).name).count()
 }
 
 fn cells(format: &Format) -> [String; 7] {

@@ -8,11 +8,14 @@ use std::path::PathBuf;
 use quantloom::Error;
 use quantloom::gguf::{Gguf, GivenUp, TensorInfo};
 use quantloom::model::{Kind, Model};
+use quantloom::safetensors::SafeTensors;
+use quantloom_spec::text;
 use serde_json::{Map, Value as Json, json};
 
 use super::Failure;
-use super::failure::print;
+use super::failure::{document, print, tell};
 use super::metadata;
+use super::progress::bar;
 use super::source::Input;
 use super::table::{Align, Table, shown};
 
@@ -22,6 +25,9 @@ use super::table::{Align, Table, shown};
 pub struct Args {
     /// The model: a GGUF file, a packed copy of one, or a safetensors file
     file: PathBuf,
+    /// Compare every byte of a packed copy with the checksums that were written with it
+    #[arg(long)]
+    verify: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -31,12 +37,30 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<(), Failure> {
     let model = match Input::open(&args.file)? {
         Input::Gguf(model) => model,
+        Input::SafeTensors(file) if args.verify => return Err(Failure::input(without_checksums(&file))),
         Input::SafeTensors(file) => return print(&separate::list(&file, args.json)),
     };
     let file = model.file();
+    if args.verify {
+        verify(&model)?;
+    }
     let tensors = file.tensors().iter().map(|tensor| Row::new(&model, tensor));
     let tensors: Vec<_> = tensors.collect::<Result<_, _>>()?;
-    if args.json { print(&format!("{:#}\n", json_of(&model, &tensors))) } else { print(&text(&model, &tensors)) }
+    if args.json { print(&document(&json_of(&model, &tensors))) } else { print(&text(&model, &tensors)) }
+}
+
+/// Compares the file with its checksums.
+fn verify(model: &Model) -> Result<(), Failure> {
+    let progress = bar(model.file().file_len() as u64, "verifying");
+    model.verify(&mut |bytes| progress.inc(bytes as u64))?;
+    progress.finish_and_clear();
+    tell("note: every byte is the one that was written");
+    Ok(())
+}
+
+fn without_checksums(file: &SafeTensors) -> String {
+    let path = text::shown(file.path());
+    format!("{path}: safetensors files have no checksums; compare it with what its source says of it")
 }
 
 /// A tensor, with what its type tells of it.
@@ -80,14 +104,18 @@ impl<'a> Row<'a> {
 
 fn text(model: &Model, tensors: &[Row]) -> String {
     let file = model.file();
-    let packed = if model.is_packed() { "packed copy, " } else { "" };
+    let packed = match (model.is_packed(), file.has_checksums()) {
+        (true, true) => "packed copy, ",
+        (true, false) => "packed copy without checksums, ",
+        (false, _) => "",
+    };
     let files = match file.paths().len() {
         1 => String::new(),
         count => format!("{count} files, "),
     };
     format!(
         "{}: {packed}{files}GGUF version {}, {} bytes, alignment {}\n\n{}\n{}\n{}",
-        file.path().display(),
+        text::shown(file.path()),
         file.version(),
         file.file_len(),
         file.alignment(),
@@ -153,6 +181,7 @@ fn json_of(model: &Model, tensors: &[Row]) -> Json {
         "bytes": file.file_len(),
         "alignment": file.alignment(),
         "packed": model.is_packed(),
+        "checksums": file.has_checksums(),
         "metadata": metadata,
         "tensors": tensors,
     })

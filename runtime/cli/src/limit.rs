@@ -99,7 +99,7 @@ mod tests {
         let kernel = registry::formats().find_map(|format| registry::kernels(format).first()).unwrap();
         let problem = Problem { n: 64, k: 1024, batch: 1, threads: 1 };
         let ceilings = Ceilings { isa: "any", threads: 1, read_gbps: 10.0, int8_gops: 100.0, f32_gflops: 100.0 };
-        let pipes = |of| [Pipes { vector_bits: kernel.isa.vector_bits, of, a_cycle: 1.0 }];
+        let pipes = |of| [Pipes { vector_bits: kernel.isa().vector_bits, of, a_cycle: 1.0 }];
         let bound = |operations, pipes: &[Pipes]| {
             let work = Work { stored_bytes: 1, packed_bytes: 10_000_000_000, operations };
             Bound::of(kernel, &problem, &work, &ceilings, pipes)

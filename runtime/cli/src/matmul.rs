@@ -1,6 +1,5 @@
 //! `quantloom matmul`: activations times a tensor.
 
-use std::num::NonZero;
 use std::path::PathBuf;
 
 use quantloom::Error;
@@ -13,7 +12,7 @@ use quantloom::stored::Stored;
 use quantloom::weights::{Layout, Weights};
 
 use super::Failure;
-use super::args::{Choice, Held};
+use super::args::{Choice, Held, batch};
 use super::failure::tell;
 use super::files::{FloatWriter, read_floats};
 use super::source::{Input, Source};
@@ -30,8 +29,8 @@ pub struct Args {
     #[arg(long, value_name = "X.f32")]
     input: PathBuf,
     /// Rows of the activations
-    #[arg(long, value_name = "M")]
-    batch: NonZero<usize>,
+    #[arg(long, value_name = "M", value_parser = batch)]
+    batch: usize,
     /// Where to write; `-` is standard output
     #[arg(short, long, value_name = "Y.f32")]
     output: PathBuf,
@@ -52,8 +51,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let pool = args.choice.pool();
     let weights = matrix.weights(args.held.layout, &pool)?;
     drop(input);
-    let mut y = output(args.batch.get(), weights.n())?;
-    let used = matmul(&weights, &x, args.batch.get(), &mut y, &request, &pool)?;
+    let mut y = output(args.batch, weights.n())?;
+    let used = matmul(&weights, &x, args.batch, &mut y, &request, &pool)?;
 
     out.write(&y)?;
     out.finish()?;
@@ -111,7 +110,7 @@ impl<'f> Matrix<'f> {
 /// The input, which must be as many rows of `k` as were announced.
 fn read_batch(args: &Args, k: usize) -> Result<Vec<f32>, Failure> {
     let x = read_floats(&args.input)?;
-    let batch = args.batch.get();
+    let batch = args.batch;
     if batch.checked_mul(k) == Some(x.len()) {
         Ok(x)
     } else {

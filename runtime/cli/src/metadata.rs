@@ -1,6 +1,7 @@
 //! Metadata values as JSON and as short text.
 
 use quantloom::gguf::{Array, Value};
+use quantloom_spec::text::escaped;
 use serde_json::{Number, Value as Json};
 
 use super::table::{clipped, shown};
@@ -24,7 +25,7 @@ pub fn json(value: &Value) -> Json {
         Value::U64(v) => Json::from(*v),
         Value::I64(v) => Json::from(*v),
         Value::F64(v) => Json::from(*v),
-        Value::Bytes(v) => escaped(v, str::to_owned).into(),
+        Value::Bytes(v) => without_bytes(v, str::to_owned).into(),
     }
 }
 
@@ -32,7 +33,7 @@ pub fn json(value: &Value) -> Json {
 pub fn brief(value: &Value) -> String {
     match value {
         Value::String(text) => shown(text),
-        Value::Bytes(bytes) => clipped(escaped(bytes, tamed).chars()),
+        Value::Bytes(bytes) => clipped(without_bytes(bytes, escaped).chars()),
         Value::Array(array) => brief_array(array),
         number => json(number).to_string(),
     }
@@ -46,7 +47,7 @@ fn brief_array(array: &Array) -> String {
         number => number.to_string(),
     };
     let start: Vec<_> = match array {
-        Array::Bytes(texts) => texts.iter().take(FIRST).map(|text| format!("\"{}\"", escaped(text, tamed))).collect(),
+        Array::Bytes(texts) => texts.iter().take(FIRST).map(|text| format!("\"{}\"", without_bytes(text, escaped))).collect(),
         others => elements(others, FIRST).iter().map(element).collect(),
     };
     let more = if array.len() > FIRST { ", .." } else { "" };
@@ -69,23 +70,18 @@ fn elements(array: &Array, count: usize) -> Vec<Json> {
         Array::U64(v) => first(v, count, |&v| v.into()),
         Array::I64(v) => first(v, count, |&v| v.into()),
         Array::F64(v) => first(v, count, |&v| v.into()),
-        Array::Bytes(v) => first(v, count, |v| escaped(v, str::to_owned).into()),
+        Array::Bytes(v) => first(v, count, |v| without_bytes(v, str::to_owned).into()),
     }
 }
 
 /// Text that is not all UTF-8: the bytes that are not come as `\xNN`, the rest as `plain` makes it.
-fn escaped(bytes: &[u8], plain: impl Fn(&str) -> String) -> String {
+fn without_bytes(bytes: &[u8], plain: impl Fn(&str) -> String) -> String {
     let mut text = String::new();
     for chunk in bytes.utf8_chunks() {
         text += &plain(chunk.valid());
         text.extend(chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")));
     }
     text
-}
-
-/// Text on one line, without control characters.
-fn tamed(text: &str) -> String {
-    text.escape_debug().to_string()
 }
 
 fn first<T>(values: &[T], count: usize, json: impl Fn(&T) -> Json) -> Vec<Json> {

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::Failure;
 use super::args::MAX_THREADS;
+use super::failure::document;
 use super::files::{create, say};
 use super::progress::bar;
 use super::stored::warn_of_unknown_types;
@@ -49,12 +50,12 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 }
 
 fn text(packing: &Packing) -> String {
-    let Packing { packed, stored_bytes, packed_bytes, copied, copied_bytes } = packing;
+    let Packing { packed, stored_bytes, packed_bytes, copied, copied_bytes, .. } = packing;
     format!("{packed} tensors packed, {stored_bytes} bytes to {packed_bytes}; {copied} copied, {copied_bytes} bytes\n")
 }
 
 fn json(packing: &Packing) -> String {
-    let Packing { packed, stored_bytes, packed_bytes, copied, copied_bytes } = packing;
+    let Packing { packed, stored_bytes, packed_bytes, copied, copied_bytes, .. } = packing;
     let json = json!({
         "packed": packed,
         "stored_bytes": stored_bytes,
@@ -62,5 +63,5 @@ fn json(packing: &Packing) -> String {
         "copied": copied,
         "copied_bytes": copied_bytes,
     });
-    format!("{json:#}\n")
+    document(&json)
 }

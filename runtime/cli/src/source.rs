@@ -10,6 +10,7 @@ use quantloom::stored::Stored;
 
 use super::Failure;
 use super::args::shape;
+use super::failure::tell;
 
 /// The ending of the names of safetensors files.
 const SAFETENSORS: &str = "safetensors";
@@ -79,11 +80,17 @@ impl Source {
     /// No or an unknown format, or tensors that are not what it needs.
     pub fn matrix<'f>(&self, file: &'f SafeTensors) -> Result<Stored<'f>, Failure> {
         let Some(name) = &self.format else {
+            let fits = file.fits(&self.tensor, self.shape).into_iter().map(|format| format.name).collect::<Vec<_>>();
+            let fits = if fits.is_empty() { String::new() } else { format!(": it fits {}", fits.join(" or ")) };
             let file = self.file.display();
             return Err(Failure::Input(format!(
-                "{file}: safetensors files do not say the format of a matrix; name it with --format"
+                "{file}: safetensors files do not say the format of a matrix; name it with --format{fits}"
             )));
         };
-        Ok(file.matrix(registry::format_by_name(name)?, &self.tensor, self.shape)?)
+        let stored = file.matrix(registry::format_by_name(name)?, &self.tensor, self.shape)?;
+        if let Some(doubt) = file.doubt(&self.tensor, &stored) {
+            tell(&format!("warning: {doubt}"));
+        }
+        Ok(stored)
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Write};
 
+use quantloom_spec::text::escaped;
+
 /// Longest text from a file that a cell shows.
 const SHOWN: usize = 50;
 
@@ -28,9 +30,9 @@ impl Table {
         Self { columns, rows: vec![heads] }
     }
 
-    /// Adds a row: one cell per heading.
+    /// Adds a row: one cell per heading. What a terminal would obey is shown.
     pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.rows.push(cells.into_iter().collect());
+        self.rows.push(cells.into_iter().map(|cell| escaped(&cell)).collect());
     }
 
     /// Characters of each column's widest cell.
@@ -64,7 +66,7 @@ impl fmt::Display for Table {
 
 /// Text from a file as a cell shows it: on one line, without control characters, not too long.
 pub fn shown(text: &str) -> String {
-    clipped(text.chars().flat_map(char::escape_debug))
+    clipped(escaped(text).chars())
 }
 
 /// The start of what may be too long for a cell.
@@ -89,6 +91,9 @@ mod tests {
     #[test]
     fn text_from_files_is_tamed() {
         assert_eq!(shown("a\nb\u{1b}"), "a\\nb\\u{1b}");
+        let mut table = Table::new(&[("NAME", Align::Left)]);
+        table.row(["a\nb\u{1b}[31m".into()]);
+        assert_eq!(table.to_string(), "NAME\na\\nb\\u{1b}[31m\n");
         assert_eq!(shown(&"x".repeat(100)).len(), SHOWN + 3);
     }
 }

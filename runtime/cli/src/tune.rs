@@ -1,7 +1,6 @@
 //! `quantloom tune`: choose kernels for the matrices of a model, or for a list of shapes.
 
 use std::collections::BTreeSet;
-use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -11,12 +10,12 @@ use quantloom::model::Model;
 use quantloom::pool::Pool;
 use quantloom::registry::{self, Format, Isa, Numerics};
 use quantloom::tune::{self, Effort, Job, List, Outcome, Problem, Progress, Status, Tuner, VariantId};
-use quantloom::weights::Layout;
+use quantloom::weights::{Layout, Weights};
 use serde_json::{Value as Json, json};
 
 use super::Failure;
-use super::args::{MAX_THREADS, class, effort, seconds, threads};
-use super::failure::{print, tell};
+use super::args::{MAX_THREADS, batch, class, effort, seconds, threads};
+use super::failure::{document, print, tell};
 use super::progress::bar;
 use super::stored::warn_of_unknown_types;
 use super::table::{Align, Table};
@@ -44,8 +43,8 @@ pub struct Args {
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub budget: Option<Duration>,
     /// Rows of the activations [default: 1,8,128 for a model, as it says for a list]
-    #[arg(long = "batch", value_name = "M,M,..", value_delimiter = ',')]
-    pub batches: Vec<NonZero<usize>>,
+    #[arg(long = "batch", value_name = "M,M,..", value_delimiter = ',', value_parser = batch)]
+    pub batches: Vec<usize>,
     /// Threads [default: as many as the processor runs at once, or as a list says]
     #[arg(long, value_name = "T", value_parser = clap::value_parser!(u16).range(1..=MAX_THREADS))]
     pub threads: Option<u16>,
@@ -71,10 +70,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let path = args.from.as_deref().or(args.file.as_deref()).unwrap_or(Path::new(""));
     let is_list = args.from.is_some() || path.extension().is_some_and(|extension| extension == "toml");
     let isa = args.isa.as_deref().map(registry::isa_by_name).transpose()?;
-    let plan = Plan { args, isa, batches: args.batches.iter().map(|batch| batch.get()).collect() };
+    let plan = Plan { args, isa, batches: args.batches.clone() };
     let (outcomes, untuned, pool, time) = if is_list { plan.tune_list(path)? } else { plan.tune_model(path)? };
     outcomes.iter().flat_map(|outcome| &outcome.warnings).for_each(warn);
-    print(&if args.json { format!("{:#}\n", json(&outcomes)) } else { text(&outcomes, time) })?;
+    print(&if args.json { document(&json(&outcomes)) } else { text(&outcomes, time) })?;
     leave(untuned, &pool);
     Ok(())
 }
@@ -99,16 +98,16 @@ impl Plan<'_> {
             return Err(Failure::input(format!("{}: no tensor has kernels to choose from", path.display())));
         }
         let batches = if self.batches.is_empty() { Defaults::get().bench.batches } else { self.batches.clone() };
-        let job = |weights| Job::new(weights, &batches, self.request(Request::of(weights.format()), weights.format()));
-        let jobs = matrices.iter().map(|matrix| job(&matrix.weights)).collect::<Vec<_>>();
+        let request = |weights: &Weights| self.request(Request::default(), weights.format());
+        let jobs =
+            matrices.iter().map(|matrix| Job::new(&matrix.weights, &batches, request(&matrix.weights))).collect::<Vec<_>>();
         self.isolate(jobs.iter().map(|job| (job.weights.format(), job.request)))?;
         let start = Instant::now();
         let outcomes = with_bar(|step| self.tuner().tune_model(&jobs, &pool, self.budget(), step))?;
         let time = start.elapsed();
         let mut untuned = List::default();
-        for outcome in outcomes.iter().filter(|outcome| outcome.status == Status::Untuned) {
-            problem(outcome, &batches).into_iter().for_each(|problem| untuned.add(problem, &pool));
-        }
+        let outcomes_left = outcomes.iter().filter(|outcome| outcome.status == Status::Untuned);
+        untuned.extend(outcomes_left.filter_map(|outcome| problem(outcome, &batches)), &pool);
         Ok((outcomes, untuned, pool, time))
     }
 
@@ -136,11 +135,10 @@ impl Plan<'_> {
     }
 
     /// Tries kernels that were never run here in a process of their own.
-    fn isolate(&self, problems: impl Iterator<Item = (&'static Format, Request)>) -> Result<(), Failure> {
+    fn isolate<'p>(&self, problems: impl Iterator<Item = (&'static Format, Request<'p>)>) -> Result<(), Failure> {
         let mut kernels = Vec::new();
         for (format, request) in problems {
-            let isa = request.isa.unwrap_or_else(|| registry::best_isa_of(format));
-            kernels.extend(candidates_of(format, request.numerics, isa)?);
+            kernels.extend(candidates_of(format, request.numerics_of(format), request.isa_of(format))?);
         }
         self.tuner().isolate(&kernels, DEADLINE, &mut probe::command).iter().for_each(warn);
         Ok(())
@@ -155,9 +153,9 @@ impl Plan<'_> {
     }
 
     /// A request with what the arguments say instead.
-    fn request(&self, request: Request, format: &Format) -> Request {
+    fn request<'r>(&self, request: Request<'r>, format: &Format) -> Request<'r> {
         let class = self.args.numerics.filter(|class| registry::numerics(format).contains(class));
-        Request { numerics: class.unwrap_or(request.numerics), isa: self.isa.or(request.isa), ..request }
+        request.numerics(class.or(request.numerics)).isa(self.isa.or(request.isa))
     }
 }
 
@@ -182,14 +180,9 @@ fn with_bar(
 fn problem(outcome: &Outcome, batches: &[usize]) -> Option<Problem> {
     let key = &outcome.key;
     let batch = batches.iter().copied().find(|&batch| key.batch.contains(batch)).unwrap_or(key.batch.first());
-    let request = Request {
-        numerics: key.numerics,
-        isa: Some(registry::isa_by_name(&key.isa).ok()?),
-        launch: None,
-        threads: key.threads,
-    };
+    let request = Request::default().numerics(key.numerics).isa(registry::isa_by_name(&key.isa).ok()?).threads(key.threads);
     let format = registry::format_by_name(&key.format).ok()?;
-    Some(Problem { format, n: key.n, k: key.k, layout: key.layout, batches: vec![batch], request })
+    Some(Problem::new(format, (key.n, key.k), vec![batch], request).layout(key.layout))
 }
 
 /// Keeps the list of what there was no time for, and says how to go on.

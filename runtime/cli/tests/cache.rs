@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use made::{entries, entry, kernels, key, weights};
 use quantloom::machine::processor::{self, VARIABLE};
-use quantloom::matmul::{Launch, Request, candidates};
-use quantloom::registry::{self, Kernel};
+use quantloom::matmul::{Launch, candidates};
+use quantloom::registry::{self, Kernel, Numerics};
 use quantloom::tune::{self, CacheFile, Digest, Effort, Entry, Key, Origin, State, Time, Variant, VariantId};
 use quantloom_codegen::{Config, cards_dir};
 use support::sandbox::Sandbox;
@@ -207,7 +207,7 @@ fn verify_says_what_each_choice_is_worth_now() {
     let sandbox = Sandbox::new();
     let weights = weights(64, 1);
     let scalar = registry::isas()[0];
-    let numerics = Request::default().numerics;
+    let numerics = Numerics::Int8;
     let key = |batch| Key::new(&weights, batch, numerics, scalar, 1);
     let kernels = candidates(&weights, numerics, scalar).unwrap();
     let default = kernels.iter().find(|kernel| kernel.batch.contains(&1)).unwrap();

@@ -366,6 +366,66 @@ fn check_tells_right_cards_from_wrong_ones() {
     assert!(text(&output.stdout).contains(": right\n"), "the right card is checked too");
 }
 
+/// Blocks of 48: no kernel takes those.
+const ODD: &str = r#"
+name    = "Odd"
+doc     = "48 weights of 8 bits under an f16."
+weights = 48
+bytes   = 50
+index   = { lane = 1 }
+
+[fields]
+d = { at = 0, type = "f16" }
+q = { at = 2, type = "i8[48]" }
+
+[code]
+from = "q"
+item = { lane = 1 }
+
+[scale]
+from = "d"
+"#;
+
+/// What `check` and `explain` say of it.
+const NO_KERNEL: &str = "no kernel covers blocks of 48 weights: they divide 512, or are multiples of 32";
+
+#[test]
+fn check_warns_of_a_card_without_kernels() {
+    let folder = Folder::new();
+    let odd = folder.file("odd.toml", ODD.as_bytes());
+    for path in [&odd, &name_of(folder.0.path())] {
+        let output = quantloom(&["check", path]);
+        assert!(output.status.success());
+        assert_eq!(text(&output.stdout), format!("{path}: right\n"));
+        assert_eq!(text(&output.stderr), format!("warning: Odd can be decoded only: {NO_KERNEL}\n"));
+    }
+    let covered = ODD.replace("48 weights", "64 weights").replace("i8[48]", "i8[64]");
+    let covered = covered.replace("= 48", "= 64").replace("= 50", "= 66");
+    let output = quantloom(&["check", &folder.file("even.toml", covered.as_bytes())]);
+    assert_eq!((output.status.success(), text(&output.stderr)), (true, String::new()));
+}
+
+#[test]
+fn explain_takes_cards_of_ones_own() {
+    let folder = Folder::new();
+    let odd = done(&["explain", &folder.file("odd.toml", ODD.as_bytes())]);
+    assert!(odd.starts_with("Odd: 48 weights of 8 bits under an f16.\nNot in GGUF files.\n"), "{odd}");
+    assert!(
+        odd.contains("value  = scale * code\n") && odd.ends_with(&format!("kernels           none: {NO_KERNEL}\n")),
+        "{odd}"
+    );
+
+    // What a build made of it is what is shown before there is a build.
+    let built_in = registry::formats().find(|format| format.packed.is_some() && format.tables.is_empty()).unwrap();
+    let card = done(&["explain", &folder.file("card.toml", built_in.card.as_bytes())]);
+    assert!(card.contains("packed as ") && done(&["explain", built_in.name]).starts_with(&card), "{card}");
+
+    let wrong = quantloom(&["explain", &folder.file("wrong.toml", ODD.replace("weights =", "wieghts =").as_bytes())]);
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(text(&wrong.stderr).contains("did you mean `weights`?"), "{}", text(&wrong.stderr));
+    assert!(refused(&["explain", "none.toml"]).contains("none.toml: "));
+}
+
 #[test]
 fn build_scripts_print_what_check_prints() {
     let folder = Folder::new();

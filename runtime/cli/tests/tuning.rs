@@ -108,7 +108,7 @@ fn kernels_are_tried_in_a_process_of_their_own_before_anything_is_measured() {
     let format = registry::format_by_name("Q4_K").unwrap();
     let isa = registry::kernel_isa(format, registry::default_numerics(format), registry::best_isa());
     let mut kernels = registry::kernels(format).iter();
-    let kernel = kernels.rfind(|kernel| kernel.isa.name == isa.name && kernel.numerics.name() == "int8").unwrap();
+    let kernel = kernels.rfind(|kernel| kernel.isa().name == isa.name && kernel.numerics.name() == "int8").unwrap();
     let id = VariantId::of(kernel);
     let folder = sandbox.file().folder().join("probe");
     fs::create_dir_all(&folder).unwrap();

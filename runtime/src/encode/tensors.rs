@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use quantloom_spec::model::{Digit, Element, Format, Index, Map, Number, Tensors as Card};
+use quantloom_spec::model::{Digit, Element, Format, Holds, Index, Map, Number, Tensors as Card};
 use quantloom_spec::reading::{Part as Reads, Reading, stretches};
 
 use super::numbers::{Numbers, ROW};
@@ -11,6 +11,7 @@ use crate::stored::Axis;
 
 /// One of the separate tensors of a matrix, as a file holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct EncodedTensor {
     /// What files write after the name of the matrix and a dot.
     pub name: String,
@@ -125,6 +126,13 @@ impl Places {
     }
 }
 
+/// What a tensor holds that says again what is known.
+#[derive(Debug)]
+enum Held {
+    Column(Affine),
+    Levels(Vec<f32>),
+}
+
 /// The layout of separate tensors.
 #[derive(Debug)]
 pub struct Tensors {
@@ -132,8 +140,8 @@ pub struct Tensors {
     pub rows: usize,
     pub columns: usize,
     tensors: Vec<Plan>,
-    /// Tensors that say again what follows from k, and what they hold.
-    indices: Vec<(Index, Affine)>,
+    /// Tensors that say again what is known, and what they hold.
+    indices: Vec<(Index, Held)>,
     places: Numbers<Option<Places>>,
 }
 
@@ -142,6 +150,10 @@ impl Tensors {
     pub fn new(format: &Format, card: &Card, numbers: &Numbers<Vec<&Number>>) -> Result<Self, &'static str> {
         let piece = &format.pieces[0];
         let affine = |map: &Map| Affine::new(map, &card.rows, &piece.digits);
+        let held = |holds: &Holds| match holds {
+            Holds::Column(map) => Held::Column(affine(map)),
+            Holds::Levels => Held::Levels(format.levels_by_code().unwrap_or_default()),
+        };
         let tensors = card.tensors.iter().map(|tensor| Plan {
             name: tensor.file.clone(),
             element: tensor.element,
@@ -153,7 +165,7 @@ impl Tensors {
             rows: card.rows.first().map_or(1, |digit| digit.stride),
             columns: piece.end,
             tensors: tensors.collect(),
-            indices: card.indices.iter().map(|index| (index.clone(), affine(&index.holds))).collect(),
+            indices: card.indices.iter().map(|index| (index.clone(), held(&index.holds))).collect(),
             places: numbers.map(places).transpose()?,
         })
     }
@@ -218,7 +230,7 @@ impl Filling<'_> {
         }
     }
 
-    /// The tensors in card order, then those that say again what follows from k.
+    /// The tensors in card order, then those that say again what is known.
     pub fn finish(self) -> Vec<EncodedTensor> {
         let mut all = Vec::new();
         for (plan, (shape, bytes)) in self.layout.tensors.iter().zip(self.tensors) {
@@ -226,9 +238,12 @@ impl Filling<'_> {
             all.push(EncodedTensor { name: plan.name.clone(), element: plan.element, shape, bytes });
         }
         for (index, holds) in &self.layout.indices {
-            let item = |column| holds.at(0, column).to_le_bytes().into_iter().take(index.element.bits() as usize / 8);
-            let bytes = (0..self.k).flat_map(item).collect();
-            all.push(EncodedTensor { name: index.file.clone(), element: index.element, shape: vec![self.k], bytes });
+            let item = |value: usize| value.to_le_bytes().into_iter().take(index.element.bits() as usize / 8);
+            let (items, bytes) = match holds {
+                Held::Column(map) => (self.k, (0..self.k).flat_map(|column| item(map.at(0, column))).collect()),
+                Held::Levels(levels) => (levels.len(), levels.iter().flat_map(|level| level.to_le_bytes()).collect()),
+            };
+            all.push(EncodedTensor { name: index.file.clone(), element: index.element, shape: vec![items], bytes });
         }
         all
     }

@@ -12,6 +12,7 @@
 //! # Ok::<(), quantloom::Error>(())
 //! ```
 
+mod checksums;
 mod cursor;
 mod parse;
 mod places;
@@ -26,6 +27,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use checksums::Checksums;
 pub use tensor::{BlockShape, TensorInfo};
 pub use types::{GivenUp, Items, PLAIN};
 pub use value::{Array, Value};
@@ -249,6 +251,46 @@ impl Gguf {
             let detail = format!("{length} bytes from byte {start} on, but the file ends at {end}; fetch it again");
             self.wrong(tensor, &detail)
         })
+    }
+
+    /// Whether checksums follow the data of the file: see [`Gguf::verify`].
+    #[must_use]
+    pub fn has_checksums(&self) -> bool {
+        self.checksums().is_some()
+    }
+
+    /// The file and its checksums. A model in several files has none.
+    fn checksums(&self) -> Option<(&Part, Checksums<'_>)> {
+        let [part] = &self.parts[..] else { return None };
+        Some((part, Checksums::of(&part.storage)?))
+    }
+
+    /// Compares every byte of the file with the checksums behind its data. `done` hears of bytes as they are done.
+    ///
+    /// # Errors
+    /// [`Error::Gguf`] if some bytes are not those that were written, or if there are no checksums.
+    pub fn verify(&self, done: &mut dyn FnMut(usize)) -> Result<()> {
+        const OTHERS: &str = "are not those that were written; the file is damaged: fetch it again, or make it anew";
+        let Some((part, sums)) = self.checksums() else {
+            let detail = "it has no checksums, or they are damaged; fetch it again, or make it anew";
+            return Err(wrong(&self.path, detail.to_owned()));
+        };
+        let (data, end) = (part.data as usize, sums.start);
+        let head = part.storage.get(..data).filter(|_| sums.count() == 1 + self.tensors.len());
+        if !head.is_some_and(|head| sums.holds(0, head)) {
+            return Err(wrong(&self.path, format!("the bytes of its lists, up to byte {data}, {OTHERS}")));
+        }
+        done(data);
+        // They were written in this order, one behind the other.
+        let starts = self.tensors.iter().map(|tensor| data.saturating_add(tensor.offset as usize)).collect::<Vec<_>>();
+        let ends = starts.iter().copied().skip(1).chain([end]);
+        for (place, (tensor, (start, end))) in self.tensors.iter().zip(starts.iter().copied().zip(ends)).enumerate() {
+            let bytes = part.storage.get(start..end).filter(|bytes| sums.holds(1 + place, bytes));
+            let bytes = bytes.ok_or_else(|| self.wrong(tensor, &format!("its bytes, from {start} to {end}, {OTHERS}")))?;
+            done(bytes.len());
+            self.release(bytes);
+        }
+        Ok(())
     }
 
     /// Says that `consumed`, a part of what [`Gguf::bytes`] gave, will not be read again soon, so that the operating system may

@@ -1,12 +1,14 @@
 //! Writes GGUF files of version 3: a file is complete, or it is not there.
 
+use std::collections::HashSet;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use super::checksums::Sums;
 use super::parse::{self, ALIGNMENT_KEY, DEFAULT_ALIGNMENT, WRONG_ALIGNMENT};
 use super::value::Value;
 use super::write_value::write_string;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, quoted};
 use crate::files::Output;
 
 const VERSION: u32 = 3;
@@ -36,6 +38,8 @@ pub struct GgufWriter {
     /// Bytes that the current tensor has got.
     written: usize,
     alignment: usize,
+    /// What is written behind the data, if anything is.
+    sums: Option<Sums>,
 }
 
 impl GgufWriter {
@@ -50,8 +54,27 @@ impl GgufWriter {
     /// Starts a file with these entries and tensors as an output. The alignment is the one that an entry gives, else 32.
     ///
     /// # Errors
-    /// [`Error::Output`] if it cannot be written, [`Error::Gguf`] if the alignment is none that a reader takes.
+    /// [`Error::Output`] if it cannot be written, [`Error::Gguf`] if the alignment is none that a reader takes, or two keys or tensors have
+    /// the same name.
     pub fn new(output: Output, metadata: &[(String, Value)], tensors: &[NewTensor]) -> Result<Self> {
+        Self::begin(output, metadata, tensors, None)
+    }
+
+    /// As [`GgufWriter::new`], with checksums behind the data: see [`super::Gguf::verify`].
+    ///
+    /// # Errors
+    /// As [`GgufWriter::new`].
+    pub fn with_checksums(output: Output, metadata: &[(String, Value)], tensors: &[NewTensor]) -> Result<Self> {
+        Self::begin(output, metadata, tensors, Some(Sums::default()))
+    }
+
+    fn begin(output: Output, metadata: &[(String, Value)], tensors: &[NewTensor], sums: Option<Sums>) -> Result<Self> {
+        let keys = twice(metadata.iter().map(|(key, _)| key)).map(|key| format!("key {}", quoted(key)));
+        let names = || twice(tensors.iter().map(|tensor| &tensor.name)).map(|name| format!("tensor {}", quoted(name)));
+        if let Some(what) = keys.or_else(names) {
+            let detail = format!("{what} is to be there twice, which no reader takes; leave one out");
+            return Err(Error::Gguf { path: output.path().to_owned(), detail });
+        }
         let key = metadata.iter().find(|(key, _)| key == ALIGNMENT_KEY);
         let given = key.map_or(Some(DEFAULT_ALIGNMENT), |(_, value)| parse::alignment(value));
         let Some(alignment) = given.map(|alignment| alignment as usize) else {
@@ -59,10 +82,11 @@ impl GgufWriter {
             return Err(Error::Gguf { path: output.path().to_owned(), detail });
         };
         let sizes = tensors.iter().map(|tensor| tensor.bytes).collect();
-        let mut writer = Self { file: BufWriter::new(output), sizes, current: 0, written: 0, alignment };
+        let mut writer = Self { file: BufWriter::new(output), sizes, current: 0, written: 0, alignment, sums };
         let mut head = head(metadata, tensors, alignment);
         head.resize(head.len().next_multiple_of(alignment), 0);
         writer.put(&head)?;
+        writer.cut();
         Ok(writer)
     }
 
@@ -96,6 +120,9 @@ impl GgufWriter {
             let wanted = self.sizes.iter().sum();
             return Err(Error::Shape { what: "the tensors of a file", unit: "bytes", found, wanted });
         }
+        if let Some(sums) = self.sums.take() {
+            self.put(&sums.text())?;
+        }
         self.file.flush().map_err(|cause| self.file.get_ref().failed(cause))?;
         // Nothing is in the buffer any more.
         self.file.into_parts().0.finish()
@@ -106,14 +133,31 @@ impl GgufWriter {
         while self.sizes.get(self.current) == Some(&self.written) {
             let padding = self.written.next_multiple_of(self.alignment) - self.written;
             self.put(&vec![0; padding])?;
+            self.cut();
             (self.current, self.written) = (self.current + 1, 0);
         }
         Ok(())
     }
 
+    /// Ends what has a checksum of its own.
+    fn cut(&mut self) {
+        if let Some(sums) = &mut self.sums {
+            sums.cut();
+        }
+    }
+
     fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        if let Some(sums) = &mut self.sums {
+            sums.add(bytes);
+        }
         self.file.write_all(bytes).map_err(|cause| self.file.get_ref().failed(cause))
     }
+}
+
+/// A name that is there twice, if one is.
+fn twice<'n>(mut names: impl Iterator<Item = &'n String>) -> Option<&'n String> {
+    let mut seen = HashSet::new();
+    names.find(|name| !seen.insert(*name))
 }
 
 /// All but the data.

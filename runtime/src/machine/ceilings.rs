@@ -73,6 +73,7 @@ pub fn isas() -> Vec<&'static str> {
 
 /// What one probe found, in 10⁹ units per second.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Rate {
     /// The ceiling.
     pub best: f64,

@@ -13,25 +13,26 @@ use crate::weights::Weights;
 /// # Errors
 /// [`Error::NoClass`] if the format lacks the numerics class, [`Error::NoKernel`] if nothing on this processor does what was asked,
 /// [`Error::Setting`] if the user's environment says what cannot be followed.
-pub fn select(weights: &Weights, batch: usize, request: &Request, pool: &Pool) -> Result<Used> {
+pub fn select(weights: &Weights, batch: usize, request: &Request<'_>, pool: &Pool) -> Result<Used> {
+    let format = weights.format();
+    let numerics = request.numerics_of(format);
     if let Some(launch) = request.launch {
-        return if runs(launch.kernel, weights, request) {
+        return if runs(launch.kernel, format, numerics, request.isa) {
             Ok(Used { launch, source: Source::Pin })
         } else {
-            Err(no_kernel(weights.format(), &format!("the variant {} here", launch.kernel.name), request.numerics))
+            Err(no_kernel(format, &format!("the variant {} here", launch.kernel.name), numerics))
         };
     }
     processor::here()?;
-    let format = weights.format();
-    let isa = request.isa.unwrap_or_else(|| registry::best_isa_of(format));
-    let choices = tune::choices();
-    let key = Key::new(weights, batch, request.numerics, isa, request.threads_of(pool));
+    let isa = request.isa_of(format);
+    let choices = request.choices.unwrap_or_else(|| tune::choices());
+    let key = Key::new(weights, batch, numerics, isa, request.threads_of(pool));
     // Pins depend on more than the key.
-    let remembers = (isa.available)() && choices.pins()?.is_empty();
+    let remembers = isa.is_available() && choices.pins()?.is_empty();
     if let Some((launch, source)) = remembers.then(|| choices.answer(&key, batch)).flatten() {
         return Ok(Used { launch, source });
     }
-    let candidates = candidates(weights, request.numerics, isa)?;
+    let candidates = candidates(weights, numerics, isa)?;
     let (launch, source) = Lookup::new(choices, format, key.clone(), batch, request.isa, candidates).choose()?;
     if remembers {
         choices.keep_answer(&key, batch, (launch, source));
@@ -55,26 +56,26 @@ pub fn candidates(weights: &Weights, numerics: Numerics, isa: &'static Isa) -> R
 pub fn candidates_of(format: &'static Format, numerics: Numerics, isa: &'static Isa) -> Result<Vec<&'static Kernel>> {
     let owner = registry::kernel_isa(format, numerics, isa);
     let kernels = registry::kernels(format).iter();
-    let kernels = kernels.filter(|kernel| kernel.numerics == numerics && kernel.isa.name == owner.name).collect::<Vec<_>>();
-    if kernels.is_empty() || !(isa.available)() {
+    let kernels = kernels.filter(|kernel| kernel.numerics == numerics && kernel.isa().name == owner.name).collect::<Vec<_>>();
+    if kernels.is_empty() || !isa.is_available() {
         return Err(no_kernel(format, &format!("{numerics} on {} here", isa.name), numerics));
     }
     Ok(kernels)
 }
 
-fn runs(kernel: &Kernel, weights: &Weights, request: &Request) -> bool {
-    let owner = |isa| registry::kernel_isa(weights.format(), request.numerics, isa);
-    let isa = request.isa.is_none_or(|isa| owner(isa).name == kernel.isa.name);
-    isa && kernel.format == weights.format().name && kernel.numerics == request.numerics && (kernel.isa.available)()
+/// Whether a kernel computes a class for a format here, on the instruction set that the caller names, if any.
+fn runs(kernel: &Kernel, format: &Format, numerics: Numerics, isa: Option<&'static Isa>) -> bool {
+    let isa = isa.is_none_or(|isa| registry::kernel_isa(format, numerics, isa).name == kernel.isa().name);
+    isa && kernel.format == format.name && kernel.numerics == numerics && kernel.isa().is_available()
 }
 
 fn no_kernel(format: &Format, wanted: &str, numerics: Numerics) -> Error {
     let classes = registry::numerics(format);
-    if !classes.contains(&numerics) {
+    if !classes.is_empty() && !classes.contains(&numerics) {
         let classes = classes.into_iter().map(|class| class.name().to_owned()).collect();
         return Error::NoClass { format: format.name.to_owned(), wanted: numerics.name().to_owned(), classes };
     }
-    let available = || registry::kernels(format).iter().filter(|kernel| (kernel.isa.available)());
+    let available = || registry::kernels(format).iter().filter(|kernel| kernel.isa().is_available());
     let of_class = available().filter(|kernel| kernel.numerics == numerics).collect::<Vec<_>>();
     let instead = if of_class.is_empty() { available().collect() } else { of_class };
     Error::NoKernel {

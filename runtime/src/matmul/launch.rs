@@ -17,6 +17,7 @@ const AND: char = '+';
 /// As text it is the name of the kernel and what it takes, as in `...r16c1.far@far=2048+tiles=1`; what is left out is as
 /// [`Launch::of`] says.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Launch {
     /// The kernel.
     pub kernel: &'static Kernel,

@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::machine::StandardFloats;
 use crate::pool::Pool;
 use crate::registry::{self, Format, Isa, Numerics};
+use crate::tune::Choices;
 use crate::weights::Weights;
 
 pub use dispatch::{candidates, candidates_of, select};
@@ -23,30 +24,75 @@ pub(crate) use start::{begun, changes, default};
 /// The name of the operation, as pins and the tuner's cache have it.
 pub const OPERATION: &str = "matmul";
 
-/// What the caller wants of a multiplication.
-#[derive(Clone, Copy, Debug)]
-pub struct Request {
-    /// The numerics class.
-    pub numerics: Numerics,
+/// What the caller wants of a multiplication; `Request::default()` leaves all to the library.
+///
+/// ```
+/// use quantloom::matmul::Request;
+/// use quantloom::registry::Numerics;
+///
+/// let request = Request::default().numerics(Numerics::Exact).threads(2);
+/// assert_eq!((request.numerics, request.threads), (Some(Numerics::Exact), 2));
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct Request<'c> {
+    /// The numerics class; `None`: see [`Request::numerics_of`].
+    pub numerics: Option<Numerics>,
     /// The instruction set; `None`: the best that this processor has.
     pub isa: Option<&'static Isa>,
     /// The kernel and its arguments; `None`: what dispatch chooses.
     pub launch: Option<Launch>,
     /// Threads to use at most; 0: all of the pool.
     pub threads: usize,
+    /// What is known of kernels, to choose by; `None`: [`crate::tune::choices`], that of the
+    /// process. A [`crate::tune::Tuner`] goes by its own.
+    pub choices: Option<&'c Choices>,
 }
 
-impl Default for Request {
-    fn default() -> Self {
-        Self { numerics: Numerics::Int8, isa: None, launch: None, threads: 0 }
-    }
-}
-
-impl Request {
-    /// What to ask for weights of a format when nobody says more: the class that it has, `int8` rather than `exact`.
+impl<'c> Request<'c> {
+    /// Asks for a numerics class.
     #[must_use]
-    pub fn of(format: &Format) -> Self {
-        Self { numerics: registry::default_numerics(format), ..Self::default() }
+    pub fn numerics(self, numerics: impl Into<Option<Numerics>>) -> Self {
+        Self { numerics: numerics.into(), ..self }
+    }
+
+    /// Asks for an instruction set.
+    #[must_use]
+    pub fn isa(self, isa: impl Into<Option<&'static Isa>>) -> Self {
+        Self { isa: isa.into(), ..self }
+    }
+
+    /// Asks for a kernel, perhaps with arguments.
+    #[must_use]
+    pub fn launch(self, launch: impl Into<Launch>) -> Self {
+        Self { launch: Some(launch.into()), ..self }
+    }
+
+    /// Asks for so many threads at most; for all of the pool with 0.
+    #[must_use]
+    pub const fn threads(self, threads: usize) -> Self {
+        Self { threads, ..self }
+    }
+
+    /// Asks for a choice by what is known here, and not by what the process knows.
+    #[must_use]
+    pub const fn choices<'d>(self, choices: &'d Choices) -> Request<'d> {
+        let Self { numerics, isa, launch, threads, choices: _ } = self;
+        Request { numerics, isa, launch, threads, choices: Some(choices) }
+    }
+
+    /// The class for weights of a format: the one that is asked for, or that of the kernel, or else `int8` where the format has it and
+    /// `exact` where it has not.
+    #[must_use]
+    pub fn numerics_of(&self, format: &Format) -> Numerics {
+        let of_kernel = || self.launch.map(|launch| launch.kernel.numerics);
+        self.numerics.or_else(of_kernel).unwrap_or_else(|| registry::default_numerics(format))
+    }
+
+    /// The instruction set for weights of a format: the one that is asked for, or else the best that has kernels for it here.
+    #[must_use]
+    pub fn isa_of(&self, format: &Format) -> &'static Isa {
+        self.isa.unwrap_or_else(|| registry::best_isa_of(format))
     }
 
     /// Threads that share the work on a pool; at least 1.
@@ -99,6 +145,7 @@ impl fmt::Display for Source {
 
 /// Which kernel ran, and who chose it.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Used {
     /// The kernel and its arguments.
     pub launch: Launch,
@@ -112,7 +159,7 @@ pub struct Used {
 /// # Errors
 /// [`Error::Batch`] or [`Error::Shape`] if `x` or `y` has another size, [`Error::NoClass`] or [`Error::NoKernel`] if
 /// nothing on this processor does what was asked, [`Error::NotFinite`] if an activation cannot be quantised, [`Error::OutOfMemory`], [`Error::Setting`] as [`select`].
-pub fn matmul(weights: &Weights, x: &[f32], batch: usize, y: &mut [f32], request: &Request, pool: &Pool) -> Result<Used> {
+pub fn matmul(weights: &Weights, x: &[f32], batch: usize, y: &mut [f32], request: &Request<'_>, pool: &Pool) -> Result<Used> {
     let _floats = StandardFloats::set();
     let (n, k) = (weights.n(), weights.k());
     if batch.checked_mul(k) != Some(x.len()) {

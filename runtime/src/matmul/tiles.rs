@@ -68,7 +68,7 @@ impl<'a> Walk<'a> {
             let weights = self.weights.tiles(tiles.start, rows, tiles.len(), scratch);
             let (units, palette) = (self.weights.units(), self.weights.palette());
             // SAFETY: the kernel was chosen because its instruction set is available.
-            unsafe { (self.kernel.run)(weights, units, self.groups.range(groups.clone()), palette, self.arguments, sums) };
+            unsafe { (self.kernel.run())(weights, units, self.groups.range(groups.clone()), palette, self.arguments, sums) };
             // Column by column: rows of a column lie side by side, columns on pages of their own.
             let columns = groups.len() * cols;
             let first = groups.start * cols;
@@ -121,7 +121,7 @@ mod tests {
 
     /// The bits of a product by one thread; with these arguments, in calls of three tiles.
     fn product(weights: &Weights, kernel: &'static Kernel, batch: usize, arguments: Option<Arguments>) -> Vec<u32> {
-        let x = activations(batch, weights.k());
+        let x = activations(batch, weights.k()).unwrap();
         let groups = Groups::new(kernel, weights.class(), &x, weights.k(), 1, Pool::global()).unwrap();
         let mut walk = Walk::new(weights, kernel.into(), &groups, 1);
         if let Some(arguments) = arguments {
@@ -144,7 +144,7 @@ mod tests {
             // Some tiles of every height, and some segments, with a part of one each.
             let (n, k) = (200_usize.next_multiple_of(format.row_multiple()), 1100_usize.next_multiple_of(format.block_weights));
             let weights = Weights::pack(format, n, k, &synthetic(format, n, k).unwrap(), Pool::global()).unwrap();
-            for kernel in registry::kernels(format).iter().filter(|kernel| (kernel.isa.available)()) {
+            for kernel in registry::kernels(format).iter().filter(|kernel| kernel.isa().is_available()) {
                 for (batch, arguments) in [(kernel.cols + 1, in_turn), (1, touched)] {
                     let same = product(&weights, kernel, batch, Some(arguments)) == product(&weights, kernel, batch, None);
                     assert!(same, "{}, batch {batch}, {arguments:?}", kernel.name);

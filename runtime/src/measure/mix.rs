@@ -18,7 +18,7 @@ pub fn share(kernel: &Kernel, problem: &Problem, caches: &Caches, pipes: &[Pipes
     let work = Work::new(kernel, n, k, batch.div_ceil(kernel.cols), threads.max(1));
     let blocks = work.groups.div_ceil(work.blocking(caches).groups_a_block);
     let tile = Tile { units: k.div_ceil(kernel.counts.weights), segments: work.segments, groups: work.groups, blocks };
-    let pipes = pipes.iter().filter(|pipes| pipes.vector_bits == kernel.isa.vector_bits).collect::<Vec<_>>();
+    let pipes = pipes.iter().filter(|pipes| pipes.vector_bits == kernel.isa().vector_bits).collect::<Vec<_>>();
     let products = cycles(&pipes, |kind| if kind == Kind::Products { tile.instructions(kernel, kind) } else { 0.0 });
     let all = cycles(&pipes, |kind| tile.instructions(kernel, kind));
     (products > 0.0).then(|| products / all)
@@ -66,7 +66,7 @@ mod tests {
     }
 
     fn pipes(kernel: &Kernel, of: &'static [Kind], a_cycle: f64) -> Pipes {
-        Pipes { vector_bits: kernel.isa.vector_bits, of, a_cycle }
+        Pipes { vector_bits: kernel.isa().vector_bits, of, a_cycle }
     }
 
     fn problem(k: usize, batch: usize) -> Problem {

@@ -1,19 +1,23 @@
 //! Weights to measure with: random where any bits will do, moderate where they are scales.
 
 use crate::error::{Error, Result};
+use crate::limits;
 use crate::registry::Format;
 use crate::stored::{Spec, Storage, Stored};
 
 /// Blocks that differ from each other.
 const DISTINCT: usize = 64;
+/// Random blocks that are looked at for those: many times as many as the formats that there are need.
+const TRIES: usize = 1 << 16;
 
-/// The stored bytes of `n` rows of `k` finite, moderate weights, the same on every call: see [`Stored::new`].
+/// The stored bytes of `n` rows of `k` finite, moderate weights, the same on every call: see [`Stored::new`]. Where no bytes are found
+/// that stand for such weights, they are finite, or any.
 ///
 /// # Errors
-/// What [`Stored::new`] reports of such a matrix.
+/// What [`Stored::new`] reports of such a matrix, [`Error::OutOfMemory`].
 pub fn synthetic(format: &'static Format, n: usize, k: usize) -> Result<Vec<u8>> {
     let bytes = match format.storage {
-        Storage::Rows { header, block } => rows(format, header, block, n, k),
+        Storage::Rows { header, block } => rows(format, header, block, n, k)?,
         Storage::Tensors { tensors, .. } => separate(format, tensors, n, k)?,
     };
     Stored::new(format, n, k, &bytes)?;
@@ -21,48 +25,85 @@ pub fn synthetic(format: &'static Format, n: usize, k: usize) -> Result<Vec<u8>>
 }
 
 /// Rows of random blocks under one header.
-fn rows(format: &'static Format, header: usize, block: usize, n: usize, k: usize) -> Vec<u8> {
-    let mut random = Random(1);
-    let mut row = random.bytes(header + block);
-    while !moderate(format, &row) {
-        row = random.bytes(header + block);
-    }
-    let (head, first) = row.split_at(header);
-    let mut blocks = first.to_vec();
-    while blocks.len() < DISTINCT * block {
-        let candidate = random.bytes(block);
-        if moderate(format, &[head, &candidate].concat()) {
-            blocks.extend(candidate);
-        }
-    }
+fn rows(format: &'static Format, header: usize, block: usize, n: usize, k: usize) -> Result<Vec<u8>> {
+    let (head, blocks) = blocks(header, block, |row| fit(format, row));
     // An odd stride, so that neighbouring rows differ.
     let block_at = |index: usize| &blocks[index * 37 % DISTINCT * block..][..block];
     let of_row = k / format.block_weights;
-    let mut bytes = Vec::with_capacity(format.stored_bytes(n, k).unwrap_or_default());
+    let mut bytes = room(format, n, k)?;
     for row in 0..n {
-        bytes.extend_from_slice(head);
+        bytes.extend_from_slice(&head);
         for index in row * of_row..(row + 1) * of_row {
             bytes.extend_from_slice(block_at(index + index / DISTINCT));
         }
     }
-    bytes
+    Ok(bytes)
 }
 
-/// Whether the weights of a row of one block are finite, and the largest is neither tiny nor huge.
-fn moderate(format: &'static Format, row: &[u8]) -> bool {
+/// Room for the stored bytes of a matrix.
+fn room(format: &Format, n: usize, k: usize) -> Result<Vec<u8>> {
+    limits::room(format.stored_bytes(n, k).ok_or(Error::OutOfMemory { bytes: usize::MAX })?)
+}
+
+/// A header and blocks that fit it, as `fit` says of a row of one block: the best that were found.
+fn blocks(header: usize, block: usize, fit: impl Fn(&[u8]) -> Fit) -> (Vec<u8>, Vec<u8>) {
+    let (mut random, mut tries) = (Random(1), TRIES);
+    let row = drawn(&mut random, &mut tries, header + block, &fit).unwrap_or_else(|| vec![0; header + block]);
+    let (head, first) = row.split_at(header);
+    let mut blocks = first.to_vec();
+    while blocks.len() < DISTINCT * block {
+        let next = drawn(&mut random, &mut tries, block, |block| fit(&[head, block].concat()));
+        blocks.extend(next.as_deref().unwrap_or(first));
+    }
+    (head.to_vec(), blocks)
+}
+
+/// The first random bytes that fit, or else the best of those that there were tries for.
+fn drawn(random: &mut Random, tries: &mut usize, count: usize, fit: impl Fn(&[u8]) -> Fit) -> Option<Vec<u8>> {
+    let mut best = None;
+    while *tries > 0 {
+        *tries -= 1;
+        let bytes = random.bytes(count);
+        let fits = fit(&bytes);
+        if fits == Fit::Moderate {
+            return Some(bytes);
+        }
+        if best.as_ref().is_none_or(|&(known, _)| known < fits) {
+            best = Some((fits, bytes));
+        }
+    }
+    best.map(|(_, bytes)| bytes)
+}
+
+/// What weights are to measure with: the last is the best.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Fit {
+    /// Some are infinite or not a number.
+    Unfit,
+    /// All are finite.
+    Finite,
+    /// All are finite, and the largest is neither tiny nor huge.
+    Moderate,
+}
+
+/// What the weights of a row of one block are.
+fn fit(format: &'static Format, row: &[u8]) -> Fit {
     let mut weights = vec![0.0_f32; format.block_weights];
     let decoded = crate::decode(format, 1, format.block_weights, row, &mut weights);
     let largest = weights
         .iter()
         .fold(0.0_f32, |largest, weight| if weight.is_finite() { largest.max(weight.abs()) } else { f32::INFINITY });
-    decoded.is_ok() && (1e-3..1e3).contains(&largest)
+    match largest {
+        _ if decoded.is_err() || largest.is_infinite() => Fit::Unfit,
+        _ if (1e-3..1e3).contains(&largest) => Fit::Moderate,
+        _ => Fit::Finite,
+    }
 }
 
 /// Separate tensors, one after the other: floats between 1/2 and 1, and arbitrary integers.
 fn separate(format: &'static Format, specs: &[Spec], n: usize, k: usize) -> Result<Vec<u8>> {
     let mut random = Random(1);
-    let total = format.stored_bytes(n, k).ok_or(Error::OutOfMemory { bytes: usize::MAX })?;
-    let mut bytes = Vec::with_capacity(total);
+    let mut bytes = room(format, n, k)?;
     for (spec, (shape, item)) in specs.iter().zip(format.shapes(n, k).unwrap_or_default()) {
         let end = bytes.len() + shape.iter().product::<usize>() * item;
         while bytes.len() < end {
@@ -94,6 +135,8 @@ impl Random {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
     use crate::registry;
 
@@ -106,6 +149,33 @@ mod tests {
             crate::decode(format, n, k, &bytes, &mut weights).unwrap();
             assert!(weights.iter().all(|weight| weight.abs() < 1e3), "{}", format.name);
             assert!(weights.iter().any(|&weight| weight != 0.0), "{}", format.name);
+        }
+    }
+
+    #[test]
+    fn what_is_moderate_is_found_long_before_tries_end() {
+        for format in registry::formats() {
+            if let Storage::Rows { header, block } = format.storage {
+                let seen = Cell::new(0);
+                let (head, blocks) = blocks(header, block, |row| {
+                    seen.set(seen.get() + 1);
+                    fit(format, row)
+                });
+                assert!(seen.get() * 4 < TRIES, "{}: {}", format.name, seen.get());
+                let mut blocks = blocks.chunks(block);
+                assert!(blocks.all(|block| fit(format, &[&head, block].concat()) == Fit::Moderate), "{}", format.name);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_never_moderate_comes_to_an_end() {
+        for wanted in [Fit::Unfit, Fit::Finite] {
+            // One in 256 is what is wanted, if any is.
+            let fit = |row: &[u8]| if row[0] == 7 { wanted } else { Fit::Unfit };
+            let (head, blocks) = blocks(2, 3, fit);
+            assert_eq!((head.len(), blocks.len()), (2, DISTINCT * 3));
+            assert!(wanted == Fit::Unfit || head[0] == 7);
         }
     }
 }

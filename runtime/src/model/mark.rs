@@ -17,7 +17,9 @@ pub const LAYOUTS_KEY: &str = "quantloom.packed.layouts";
 /// Where the type numbers of packed tensors begin: the letters `QP`, as no other number does.
 pub const FIRST: u32 = 0x5150_0000;
 /// The present version.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// The version before checksums followed the data.
+const WITHOUT_CHECKSUMS: u32 = 1;
 
 /// The formats of a packed copy.
 #[derive(Debug)]
@@ -33,8 +35,19 @@ impl Mark {
     pub fn of(file: &Gguf) -> Result<Option<Self>> {
         let Some(version) = file.value(VERSION_KEY) else { return Ok(None) };
         let wrong = |detail: String| Error::Gguf { path: file.path().to_owned(), detail };
-        if version.as_u64() != Some(VERSION.into()) {
-            return Err(wrong(format!("packed by another version of quantloom (not version {VERSION}); pack the model again")));
+        match version.as_u64().and_then(|version| u32::try_from(version).ok()) {
+            Some(VERSION) if !file.has_checksums() => {
+                return Err(wrong(
+                    "its checksums are missing or damaged; it was cut short or changed: pack the model again".to_owned(),
+                ));
+            }
+            Some(VERSION | WITHOUT_CHECKSUMS) => {}
+            _ => {
+                let detail = format!(
+                    "packed by a later version of quantloom (not version {WITHOUT_CHECKSUMS} or {VERSION}); pack the model again"
+                );
+                return Err(wrong(detail));
+            }
         }
         let (Some(Array::String(names)), Some(Array::U64(layouts))) =
             (file.value(FORMATS_KEY).and_then(Value::as_array), file.value(LAYOUTS_KEY).and_then(Value::as_array))
@@ -71,6 +84,11 @@ impl Mark {
         let index = usize::try_from(kind.checked_sub(FIRST)?).ok()?;
         self.formats.get(index).copied().filter(|_| kind != PLAIN)
     }
+}
+
+/// Whether a key says something of a packed copy.
+pub fn is_own(key: &str) -> bool {
+    [VERSION_KEY, FORMATS_KEY, LAYOUTS_KEY].contains(&key)
 }
 
 /// The entries of a packed copy whose tensors are of these formats.

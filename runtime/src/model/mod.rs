@@ -62,11 +62,20 @@ impl Kind {
 
 /// A matrix of a model.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Matrix {
     /// Name of the tensor.
     pub name: String,
     /// Its weights.
     pub weights: Weights,
+}
+
+impl Matrix {
+    /// Weights under a name.
+    #[must_use]
+    pub fn new(name: impl Into<String>, weights: Weights) -> Self {
+        Self { name: name.into(), weights }
+    }
 }
 
 impl Model {
@@ -101,6 +110,19 @@ impl Model {
     #[must_use]
     pub fn is_packed(&self) -> bool {
         self.mark.is_some()
+    }
+
+    /// Compares every byte of a packed copy with the checksums that were written with it. `done` hears of bytes as they are done.
+    ///
+    /// # Errors
+    /// [`Error::Gguf`] if some are others, or if the file has no checksums: only packed copies have, and not those of earlier versions.
+    pub fn verify(&self, done: &mut dyn FnMut(usize)) -> Result<()> {
+        let detail = match self.mark {
+            _ if self.file.has_checksums() => return self.file.verify(done),
+            Some(_) => "it was packed by an earlier version of quantloom, which wrote no checksums; pack the model again",
+            None => "it has no checksums, which only packed copies have; compare it with what its source says of it",
+        };
+        Err(Error::Gguf { path: self.file.path().to_owned(), detail: detail.to_owned() })
     }
 
     /// How a tensor of the file is stored.

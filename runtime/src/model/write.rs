@@ -17,6 +17,7 @@ const PAGE: u32 = 4096;
 
 /// What packing a model came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Packing {
     /// Tensors that were packed.
     pub packed: usize,
@@ -32,7 +33,7 @@ pub struct Packing {
 
 impl Model {
     /// Writes a packed copy of the model to `path`: every matrix in its packed form, everything else as it is, tensors of
-    /// unknown types included. The file appears when it is complete. `done` hears of the bytes of each tensor of this model as it is done.
+    /// unknown types included, and checksums of all that. The file appears when it is complete. `done` hears of the bytes of each tensor of this model as it is done.
     ///
     /// # Errors
     /// [`Error::Gguf`] if the model is a packed copy itself; as [`Model::weights`] and [`Output::create`].
@@ -52,10 +53,11 @@ impl Model {
         let sizes = self.sizes()?;
         let (formats, tensors) = self.plan(&sizes)?;
         let mut metadata = self.file.metadata().to_vec();
-        metadata.retain(|(key, _)| key != ALIGNMENT_KEY);
+        // A model that says so of itself without being a packed copy is none all the same.
+        metadata.retain(|(key, _)| key != ALIGNMENT_KEY && !mark::is_own(key));
         metadata.extend(mark::entries(&formats)?);
         metadata.push((ALIGNMENT_KEY.to_owned(), Value::U32(PAGE)));
-        let mut out = GgufWriter::new(output, &metadata, &tensors)?;
+        let mut out = GgufWriter::with_checksums(output, &metadata, &tensors)?;
         let mut packing = Packing::default();
         for (place, tensor) in self.file.tensors().iter().enumerate() {
             let stored = sizes[place];

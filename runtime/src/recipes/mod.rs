@@ -6,6 +6,8 @@ mod model;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use quantloom_spec::text;
+
 use crate::error::{Error, Result, quoted, suggest};
 use crate::gguf::{Gguf, Items, TensorInfo};
 use crate::registry::{self, Format};
@@ -27,6 +29,7 @@ pub struct Recipes {
 
 /// A way to quantise a model: a recipe, or one format for all matrices.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Recipe<'r> {
     /// Its name.
     pub name: &'r str,
@@ -64,7 +67,7 @@ impl Recipes {
     /// # Errors
     /// [`Error::Io`] if it cannot be read, [`Error::Recipe`] if it is not a file of recipes or names what there is not.
     pub fn read(path: &Path) -> Result<Self> {
-        let mut own = Self::parse(path, &std::fs::read_to_string(path).map_err(Error::io(path))?)?;
+        let mut own = Self::parse(path, &text::read(path).map_err(Error::io(path))?)?;
         let shipped = Self::shipped()?.card;
         let card = &mut own.card;
         if card.only.is_empty() {

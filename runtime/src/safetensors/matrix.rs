@@ -1,37 +1,69 @@
 //! The tensors of a matrix: found by their names, and checked against what its format needs.
 
-use super::{SafeTensors, Tensor};
+use super::{SafeTensors, Tensor, settings};
 use crate::error::{Error, Result, quoted, suggest};
 use crate::registry::Format;
-use crate::stored::{Axis, Index, Spec, Storage, Stored};
+use crate::stored::{Axis, Holds, Index, Map, Spec, Storage, Stored};
 
 impl SafeTensors {
     /// The matrix whose tensors are called `name`, a dot, and what the card of `format` calls them. Its N and K follow from the shapes
     /// of the tensors; where files flatten those, `shape` must give them.
     ///
+    /// What the file, and a configuration beside it, say of the matrix must not contradict the format: [`SafeTensors::doubt`] tells
+    /// what is possible, but unlikely.
+    ///
     /// # Errors
     /// [`Error::UnknownTensor`] if a tensor is missing, [`Error::SafeTensors`] if one has another type or shape than the format
-    /// needs, or its columns are in another order, [`Error::BadK`] or [`Error::BadN`] if the format cannot store such a matrix.
+    /// needs, its columns are in another order, or something says that the matrix is in another format, [`Error::BadK`] or
+    /// [`Error::BadN`] if the format cannot store such a matrix.
     pub fn matrix(&self, format: &'static Format, name: &str, shape: Option<(usize, usize)>) -> Result<Stored<'_>> {
-        let Storage::Tensors { tensors: specs, indices, .. } = format.storage else {
-            return Err(self.wrong(format!(
-                "{} is stored in blocks, not in separate tensors; name the format of {}",
-                format.name,
-                quoted(name)
-            )));
+        self.find(format, name, shape).map_err(|fault| match fault {
+            Fault::Other(error) => error,
+            Fault::Missing(full) => Error::UnknownTensor {
+                path: self.path.clone(),
+                hint: self.remedy(name, shape).unwrap_or_else(|| {
+                    let otherwise =
+                        format!("{} stores a matrix in it; `quantloom inspect` lists the tensors that there are", format.name);
+                    suggest(&full, self.names().iter().map(String::as_str), &otherwise)
+                }),
+                name: full,
+            },
+            Fault::Format(detail) => {
+                let remedy =
+                    self.remedy(name, shape).unwrap_or_else(|| "name the format and shape it was stored in".to_owned());
+                self.wrong(format!("{detail}; {remedy}"))
+            }
+        })
+    }
+
+    /// The matrix, or what speaks against the format.
+    pub(super) fn find<'s>(
+        &'s self,
+        format: &'static Format,
+        name: &str,
+        shape: Option<(usize, usize)>,
+    ) -> Result<Stored<'s>, Fault> {
+        let Storage::Tensors { tensors: specs, indices, config, .. } = format.storage else {
+            let detail = format!("{} is stored in blocks, not in separate tensors", format.name);
+            return Err(Fault::Format(detail));
         };
-        let tensors = specs.iter().map(|spec| self.part(format, name, spec)).collect::<Result<Vec<_>>>()?;
+        let said = self.said(name);
+        let tensors = specs.iter().map(|spec| self.part(format, name, spec)).collect::<Result<Vec<_>, _>>()?;
+        for setting in config {
+            if let Some((place, value)) = settings::contradiction(&said, name, setting) {
+                let (key, wanted) = (setting.key, settings::wanted(setting));
+                return Err(Fault::Format(format!("{place} says that {key} is {value}, but {} has {wanted}", format.name)));
+            }
+        }
         let (n, k) = match shape {
             Some(shape) => shape,
             None => self.size(name, specs, &tensors)?,
         };
-        let parts = tensors.iter().map(|tensor| tensor.bytes).collect::<Vec<_>>();
         let shapes = format.shapes(n, k).unwrap_or_default();
         for ((spec, tensor), (shape, _)) in specs.iter().zip(&tensors).zip(&shapes) {
             if !same_items(tensor.shape, shape) {
-                return Err(self.wrong(format!(
-                    "tensor {} has the shape {}, but {n} rows of {k} weights in {} need {}; name the format and shape it was \
-                     stored in",
+                return Err(Fault::Format(format!(
+                    "tensor {} has the shape {}, but {n} rows of {k} weights in {} need {}",
                     quoted(&full_name(name, spec.name)),
                     lengths(tensor.shape),
                     format.name,
@@ -40,28 +72,25 @@ impl SafeTensors {
             }
         }
         for index in indices {
-            self.check_order(name, index, k)?;
+            self.check_index(format, name, index, k)?;
         }
-        Stored::from_tensors(format, n, k, &parts)
+        let in_full = |(spec, tensor): (&Spec, &Tensor<'s>)| match spec.nested {
+            Some(nested) if !tensor.kind.holds(spec.element) => self.unnest(name, &nested, tensor, &said),
+            _ => Ok(tensor.bytes.into()),
+        };
+        let parts = specs.iter().zip(&tensors).map(in_full).collect::<Result<_, _>>()?;
+        Ok(Stored::from_parts(format, n, k, parts)?)
     }
 
     /// One of the tensors of a matrix, of the right type.
-    fn part(&self, format: &Format, name: &str, spec: &Spec) -> Result<Tensor<'_>> {
+    fn part(&self, format: &Format, name: &str, spec: &Spec) -> Result<Tensor<'_>, Fault> {
         let full = full_name(name, spec.name);
-        let tensor = self.get(&full).ok_or_else(|| Error::UnknownTensor {
-            path: self.path.clone(),
-            hint: suggest(
-                &full,
-                self.names().iter().map(String::as_str),
-                &format!("{} stores a matrix in it; `quantloom inspect` lists the tensors that there are", format.name),
-            ),
-            name: full.clone(),
-        })?;
-        if tensor.kind.holds(spec.element) {
+        let tensor = self.get(&full).ok_or_else(|| Fault::Missing(full.clone()))?;
+        if tensor.kind.holds(spec.element) || (spec.nested.is_some() && tensor.kind.holds(NESTED)) {
             return Ok(tensor);
         }
-        Err(self.wrong(format!(
-            "tensor {} has items of type {}, but {} reads {} there; name the format it was stored in",
+        Err(Fault::Format(format!(
+            "tensor {} has items of type {}, but {} reads {} there",
             quoted(&full),
             tensor.kind,
             format.name,
@@ -82,6 +111,16 @@ impl SafeTensors {
                 }
             }
         }
+        let deeper = |(spec, tensor): &(&Spec, &Tensor<'_>)| !spec.axes.is_empty() && tensor.shape.len() > spec.axes.len();
+        if let (None, Some((spec, tensor))) = (n.zip(k), specs.iter().zip(tensors).find(deeper)) {
+            return Err(self.wrong(format!(
+                "tensor {} is {}, of {} axes where one matrix has {}: it is a stack of matrices, of which each needs a name of its own",
+                quoted(&full_name(name, spec.name)),
+                lengths(tensor.shape),
+                tensor.shape.len(),
+                spec.axes.len()
+            )));
+        }
         n.zip(k).ok_or_else(|| {
             self.wrong(format!(
                 "the tensors of {} are flat, and do not say how many rows and columns it has; give its shape (`--shape NxK`)",
@@ -90,33 +129,90 @@ impl SafeTensors {
         })
     }
 
-    /// Checks a tensor that holds what follows from k, if the file has it.
-    fn check_order(&self, name: &str, index: &Index, k: usize) -> Result<()> {
+    /// Checks a tensor that says again what is known, if the file has it.
+    fn check_index(&self, format: &Format, name: &str, index: &Index, k: usize) -> Result<(), Fault> {
         let full = full_name(name, index.name);
         let Some(tensor) = self.get(&full) else { return Ok(()) };
+        let count = match index.holds {
+            Holds::Column(_) => k,
+            Holds::Levels(levels) => levels.len(),
+        };
         let items = tensor.bytes.chunks_exact(index.bytes);
-        if !tensor.kind.holds(index.element) || items.len() != k {
+        // Writers leave an empty one where there is nothing to say.
+        if tensor.bytes.is_empty() {
+            return Ok(());
+        }
+        if !tensor.kind.holds(index.element) || items.len() != count {
             let (kind, found) = (tensor.kind, lengths(tensor.shape));
-            let wanted = format!("{k} items of type {}", index.element);
-            return Err(
-                self.wrong(format!("tensor {} is {found} of type {kind}, not {wanted}; convert it again", quoted(&full)))
-            );
+            let wanted = format!("{count} items of type {}", index.element);
+            let detail = format!("tensor {} is {found} of type {kind}, not {wanted}; convert it again", quoted(&full));
+            return Err(self.wrong(detail).into());
+        }
+        match index.holds {
+            Holds::Column(map) => self.check_order(&full, &map, items),
+            Holds::Levels(levels) => {
+                let found = tensor.bytes.as_chunks().0.iter().copied().map(f32::from_le_bytes);
+                let wrong = found.zip(levels).enumerate().find(|(_, (found, level))| !is_near(*found, **level, levels));
+                wrong.map_or(Ok(()), |(code, (found, level))| {
+                    Err(Fault::Format(format!(
+                        "tensor {} says that code {code} is {found}, but in {} it is {level}",
+                        quoted(&full),
+                        format.name
+                    )))
+                })
+            }
+        }
+    }
+
+    /// Checks that the columns are where they are expected to be.
+    fn check_order<'b>(&self, full: &str, map: &Map, items: impl Iterator<Item = &'b [u8]> + Clone) -> Result<(), Fault> {
+        // All 0, or all -1: there is no order.
+        let says_nothing = |filler: u8| items.clone().all(|item| item.iter().all(|&byte| byte == filler));
+        if says_nothing(0) || says_nothing(u8::MAX) {
+            return Ok(());
         }
         let item = |bytes: &[u8]| bytes.iter().rev().fold(0, |item, &byte| item << 8 | i64::from(byte));
-        let wrong = items.map(item).enumerate().find(|&(k, item)| item != index.of(k));
+        let wrong = items.map(item).enumerate().find(|&(k, item)| item != map.of(k));
         wrong.map_or(Ok(()), |(at, item)| {
-            Err(self.wrong(format!(
+            let detail = format!(
                 "tensor {} holds {item} for column {at}, not {}: its columns are in another order (act-order), which no format \
                  here has; quantise again without it",
-                quoted(&full),
-                index.of(at)
-            )))
+                quoted(full),
+                map.of(at)
+            );
+            Err(self.wrong(detail).into())
         })
     }
 }
 
+/// What a tensor that is nested holds.
+const NESTED: &str = "u8";
+
+/// Why a matrix is not read.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// A tensor is not there.
+    Missing(String),
+    /// It is in another format.
+    Format(String),
+    /// Anything else.
+    Other(Error),
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        Self::Other(error)
+    }
+}
+
+/// Whether a level is what a file says, which may have been rounded.
+fn is_near(found: f32, level: f32, levels: &[f32]) -> bool {
+    let largest = levels.iter().fold(0.0_f32, |largest, level| largest.max(level.abs()));
+    (found - level).abs() <= largest / 1000.0
+}
+
 /// What a file calls a tensor of a matrix.
-fn full_name(matrix: &str, part: &str) -> String {
+pub(super) fn full_name(matrix: &str, part: &str) -> String {
     format!("{matrix}.{part}")
 }
 

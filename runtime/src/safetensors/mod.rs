@@ -3,17 +3,22 @@
 //! The header is parsed and checked by the crate `safetensors`: every tensor's bytes are as many as its type and shape ask for, and
 //! together they are the rest of the file.
 
+mod fits;
 mod matrix;
+mod nested;
+mod settings;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use safetensors::SafeTensors as Reader;
 use safetensors::tensor::{Dtype, Metadata, SafeTensorError};
 
 use crate::error::{Error, Result, quoted, suggest};
 use crate::storage::Storage;
+use settings::Settings;
 
 /// Bytes before the header: its length.
 const PREFIX: usize = 8;
@@ -26,10 +31,13 @@ pub struct SafeTensors {
     /// Where the tensors' bytes start.
     data: usize,
     metadata: Metadata,
+    /// What is said beside the file, once it was asked for.
+    settings: OnceLock<Vec<Settings>>,
 }
 
 /// A tensor of a file.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Tensor<'f> {
     /// The type of its items.
     pub kind: Kind,
@@ -90,7 +98,7 @@ impl SafeTensors {
 
     fn new(path: PathBuf, storage: Storage) -> Result<Self> {
         match Reader::read_metadata(&storage) {
-            Ok((header, metadata)) => Ok(Self { path, storage, data: PREFIX + header, metadata }),
+            Ok((header, metadata)) => Ok(Self { path, storage, data: PREFIX + header, metadata, settings: OnceLock::new() }),
             Err(SafeTensorError::InvalidOffset(name)) => {
                 let detail =
                     misplaced(&storage, &name).unwrap_or_else(|| format!("tensor {}: its bytes are misplaced", quoted(&name)));
@@ -146,6 +154,10 @@ impl SafeTensors {
             name: name.to_owned(),
             hint: suggest(name, self.names().iter().map(String::as_str), "`quantloom inspect` lists those that the file has"),
         })
+    }
+
+    fn settings(&self) -> &[Settings] {
+        self.settings.get_or_init(|| Settings::beside(self))
     }
 
     /// An error about this file; `detail` says what is wrong, and the remedy.

@@ -11,13 +11,16 @@ use crate::registry::{Format, Numerics};
 pub struct Definition<'a> {
     card: &'a model::Format,
     units: Units,
-    /// Weights under one activation scale, and under one scale.
+    /// Weights under one activation scale, and under one scale besides.
     span: usize,
-    group: Option<usize>,
+    step: usize,
+    /// Whether the mins of a span are summed as integers.
+    integer_mins: bool,
 }
 
 /// The units, powers of two of at most 1, in which parts of weights are integers.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Units {
     /// Of levels; `None` if they are no integers.
     pub level: Option<f32>,
@@ -38,12 +41,10 @@ impl<'a> Definition<'a> {
     /// Of a card.
     #[must_use]
     pub fn new(card: &'a model::Format) -> Self {
-        let integers = card.summary().integers;
         let own = |number: &Option<Number>| number.as_ref().map_or(1.0, |number| own_unit(card, number));
         let units =
-            Units { level: integers.as_ref().map(|integers| integers.unit), scale: own(&card.scale), min: own(&card.min) };
-        let span = integers.as_ref().map_or(32, |integers| integers.activation_block);
-        Self { card, units, span, group: integers.map(|integers| integers.group) }
+            Units { level: card.integer_levels().map(|levels| levels.unit), scale: own(&card.scale), min: own(&card.min) };
+        Self { card, units, span: card.span(), step: card.step(), integer_mins: card.has_integer_mins() }
     }
 
     /// The units of the card.
@@ -60,17 +61,8 @@ impl<'a> Definition<'a> {
     pub fn rows(&'a self, format: &Format, n: usize, k: usize, bytes: &[u8]) -> Vec<Row<'a>> {
         let shapes = format.shapes(n, k).unwrap_or_default();
         let items = items(&shapes, bytes);
-        let row = |row: usize| {
-            let weights = match &self.card.storage {
-                Storage::Blocks(blocks) => {
-                    let stored = &bytes[row * blocks.row_bytes(k)..][..blocks.row_bytes(k)];
-                    (0..k).map(|position| eval::weight(self.card, stored, position)).collect()
-                }
-                Storage::Tensors(_) => (0..k).map(|position| eval::tensor_weight(self.card, &items, row, position)).collect(),
-            };
-            Row { definition: self, weights }
-        };
-        (0..n).map(row).collect()
+        let weights = |row| (0..k).map(|position| weight(self.card, &items, row, position)).collect();
+        (0..n).map(|row| Row { definition: self, weights: weights(row) }).collect()
     }
 }
 
@@ -105,10 +97,9 @@ impl Row<'_> {
 
     /// `sum` plus one span: one activation scale.
     fn span(&self, weights: &[Weight], x: &[f32], sum: f32) -> f32 {
-        let Definition { units: Units { level, min: min_unit, .. }, group, .. } = self.definition;
-        let (unit, group) = (level.expect("integer levels"), group.expect("integer levels"));
+        let &Definition { units: Units { level, min: min_unit, .. }, step, integer_mins, .. } = self.definition;
+        let unit = level.expect("integer levels");
         let (quants, scale) = quantise(x);
-        let step = group.min(x.len());
         let steps = || weights.chunks(step).zip(quants.chunks(step));
         let mut t = 0.0_f32;
         for (weights, quants) in steps() {
@@ -119,13 +110,24 @@ impl Row<'_> {
         let sums = || steps().filter_map(|(weights, quants)| Some((weights[0].min?, quants.iter().sum::<i32>())));
         match weights[0].min {
             None => {}
-            Some(Value { outer: Some(root), .. }) => {
-                let whole: i32 = sums().map(|(min, sum)| integer(min.own, *min_unit) * sum).sum();
+            Some(Value { outer: Some(root), .. }) if integer_mins => {
+                let whole: i32 = sums().map(|(min, sum)| integer(min.own, min_unit) * sum).sum();
                 t = (root * min_unit).mul_add(whole as f32, t);
             }
             Some(_) => sums().for_each(|(min, sum)| t = min.get().mul_add(sum as f32, t)),
         }
         scale.mul_add(t, sum)
+    }
+}
+
+/// The parts of a weight: of separate tensors, or of rows of blocks, which are a single one.
+pub fn weight(card: &model::Format, items: &[Items<'_>], row: usize, position: usize) -> Weight {
+    match (&card.storage, items) {
+        (Storage::Blocks(_), [rows]) => {
+            let bytes = rows.shape[1];
+            eval::weight(card, &rows.bytes[row * bytes..][..bytes], position)
+        }
+        _ => eval::tensor_weight(card, items, row, position),
     }
 }
 

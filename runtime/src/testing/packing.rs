@@ -34,10 +34,11 @@ pub fn packing(format: &'static Format) -> Result<usize, Failure> {
         let tensors = format.split(n, k, &bytes).ok_or_else(|| Failure::new(format, "its bytes are not as many as it says"))?;
         let mut panel = vec![0_u64; k.div_ceil(packed.class.unit_weights) * packed.class.unit_bytes / 8];
         (packed.pack)(&tensors, 0..rows, 0..blocks, bytemuck::cast_slice_mut(&mut panel));
-        // Unit by unit it is the same.
+        // Unit by unit, or block by block where those are of several, it is the same.
         let mut by_units = vec![0_u64; panel.len()];
-        for start in (0..k).step_by(packed.class.unit_weights) {
-            let of_unit = start / format.block_weights..(start + packed.class.unit_weights).min(k) / format.block_weights;
+        let whole = packed.class.unit_weights.max(format.block_weights);
+        for start in (0..k).step_by(whole) {
+            let of_unit = start / format.block_weights..(start + whole).min(k) / format.block_weights;
             (packed.pack)(&tensors, 0..rows, of_unit, bytemuck::cast_slice_mut(&mut by_units));
         }
         if by_units != panel {
@@ -60,32 +61,32 @@ fn compare(packed: &Packed, found: &Unpacked, row: &Row<'_>, units: Units) -> Re
     let integers = packed.kernels.iter().any(|kernel| kernel.numerics == Numerics::Int8);
     for (position, weight) in row.weights().iter().enumerate() {
         match (found.codes.get(position), units.level.filter(|_| integers)) {
-            (None, _) => same("value", position, found.roots[position], weight.value())?,
+            (None, _) => is("value", position, found.roots[position], weight.value())?,
             (Some(&code), Some(unit)) => {
                 let byte = if class.palette { packed.palette.bytes[usize::from(code)] } else { code };
                 let zero = class.zero + class.zero_group.map_or(0, |group| found.zeros[position / group]);
                 let wanted = integer(weight.level(), unit);
-                same("level", position, (i32::from(byte) - zero) as f32, wanted as f32)?;
+                is("level", position, (i32::from(byte) - zero) as f32, wanted as f32)?;
             }
             (Some(&code), None) => {
                 let Palette { floats, .. } = &packed.palette;
                 let looked_up = || floats[usize::from(code) % floats.len()];
                 let found = if packed.palette == Palette::NONE { scalar::e4m3(u32::from(code)) } else { looked_up() };
-                same("level", position, found, weight.level())?;
+                is("level", position, found, weight.level())?;
             }
         }
         let subs = [("scale", &found.scales, weight.scale), ("min", &found.mins, weight.min)];
         for ((what, subs, number), unit) in subs.into_iter().zip([units.scale, units.min]) {
             if let (Some(sub), Some(number)) = (subs.get(position / class.step), number) {
                 // The sign of a unit goes to the root.
-                same(what, position, sub.abs() as f32, (number.own / unit).abs())?;
+                is(what, position, sub.abs() as f32, (number.own / unit).abs())?;
             }
         }
     }
     Ok(())
 }
 
-fn same(what: &str, position: usize, found: f32, wanted: f32) -> Result<(), String> {
+fn is(what: &str, position: usize, found: f32, wanted: f32) -> Result<(), String> {
     if found == wanted || (found.is_nan() && wanted.is_nan()) {
         return Ok(());
     }

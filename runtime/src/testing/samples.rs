@@ -3,6 +3,7 @@
 use quantloom_spec::model::{self, Blocks, Element, Home, Storage};
 
 use super::Failure;
+use super::joined::Joined;
 use crate::registry::Format;
 
 /// Bytes that fill hard blocks.
@@ -26,7 +27,7 @@ impl Random {
     }
 
     /// A value of either sign below 1.
-    fn unit(&mut self) -> f32 {
+    pub fn unit(&mut self) -> f32 {
         self.bits() as i32 as f32 / 2_f32.powi(31)
     }
 }
@@ -91,7 +92,11 @@ pub fn moderate(format: &'static Format, card: &model::Format, n: usize, k: usiz
             let shapes = format.shapes(n, k).unwrap_or_default();
             let items = |(shape, _): &(Vec<usize>, usize)| shape.iter().product::<usize>();
             let tensors = tensors.tensors.iter().zip(&shapes);
-            Ok(tensors.flat_map(|(tensor, shape)| moderate_items(tensor.element, items(shape), &mut random)).collect())
+            let mut bytes = tensors
+                .flat_map(|(tensor, shape)| moderate_items(tensor.element, items(shape), &mut random))
+                .collect::<Vec<_>>();
+            Joined::all(card, &shapes).for_each(|joined| joined.moderate(n, k, &mut bytes));
+            Ok(bytes)
         }
     }
 }
@@ -128,22 +133,23 @@ fn moderate_row(
 /// Items of a separate tensor: any integers and small floats; floats of about 1/2, and among them some zeros and subnormals.
 fn moderate_items(element: Element, count: usize, random: &mut Random) -> Vec<u8> {
     let size = element.bits() as usize / 8;
+    (0..count).flat_map(|_| moderate_item(element, random.bits()).to_le_bytes().into_iter().take(size)).collect()
+}
+
+/// One of them, by random bits.
+pub fn moderate_item(element: Element, bits: u64) -> u64 {
     // An exponent has none of those.
     let tiny = special_values(element).get(..5).filter(|_| element != Element::E8m0).unwrap_or_default();
-    let item = |_| {
-        let bits = random.bits();
-        let usual = match element {
-            Element::Unsigned(_) | Element::Signed(_) => bits,
-            Element::F16 => 0x3800 | bits & 0x3FF,
-            Element::Bf16 => 0x3F00 | bits & 0x7F,
-            Element::F32 => 0x3F00_0000 | bits & 0x7F_FFFF,
-            Element::E8m0 => 0x78 | bits & 7,
-            Element::E4m3 | Element::Ue4m3 if bits & 0x7F == 0x7F => 0x30,
-            Element::E4m3 | Element::Ue4m3 => bits,
-        };
-        tiny.get((bits >> 56) as usize % 40).copied().unwrap_or(usual)
+    let usual = match element {
+        Element::Unsigned(_) | Element::Signed(_) => bits,
+        Element::F16 => 0x3800 | bits & 0x3FF,
+        Element::Bf16 => 0x3F00 | bits & 0x7F,
+        Element::F32 => 0x3F00_0000 | bits & 0x7F_FFFF,
+        Element::E8m0 => 0x78 | bits & 7,
+        Element::E4m3 | Element::Ue4m3 if bits & 0x7F == 0x7F => 0x30,
+        Element::E4m3 | Element::Ue4m3 => bits & 0xFF,
     };
-    (0..count).map(item).flat_map(|item: u64| item.to_le_bytes().into_iter().take(size)).collect()
+    tiny.get((bits >> 56) as usize % 40).copied().unwrap_or(usual)
 }
 
 /// `batch` rows of `k` activations: some are zero, tiny, of very different sizes or at the limit of the quantised range, the rest

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use super::*;
 use crate::registry::{Kernel, Numerics, Packed};
-use crate::stored::Tensor;
+use crate::stored::{Stored, Tensor};
 use crate::tune::fake;
 
 /// The first format with kernels of both classes.
@@ -68,10 +68,40 @@ fn a_card_that_is_no_longer_right_is_shown() {
     assert!(message(wrong).contains("`name` must be a text"), "{}", message(wrong));
 }
 
+/// Of a decoder alone there is no product to test, and a report says so.
+#[test]
+fn a_format_without_kernels_is_said_to_be_one() {
+    let untested = |uncovered| {
+        let report = check(Box::leak(Box::new(Format { packed: None, uncovered, ..*right() }))).unwrap();
+        assert_eq!((report.packed, report.products, report.kernels), (0, 0, 0));
+        assert!(report.decoded > 1000 && report.encoded > 100, "{report}");
+        let text = report.to_string();
+        assert!(text.contains("not one product was tested") && !text.contains("all right"), "{text}");
+        report.untested.unwrap()
+    };
+    assert_eq!(untested(Some("its blocks")), Untested::Uncovered("its blocks"));
+    assert_eq!(untested(None), Untested::LeftOut);
+}
+
+#[test]
+fn a_wrong_value_is_shown_with_its_place_and_its_numbers() {
+    let (format, k) = (right(), 2 * right().block_weights);
+    let bytes = vec![0; format.stored_bytes(3, k).unwrap()];
+    let stored = Stored::new(format, 3, k, &bytes).unwrap();
+    let mut wanted = vec![0.0; 3 * k];
+    stored.decode(0..3, &mut wanted).unwrap();
+    assert_eq!(decodes_to(&stored, &wanted).unwrap(), 3 * k);
+    wanted[2 * k + 1] = 7.5;
+    let message = decodes_to(&stored, &wanted).unwrap_err().to_string();
+    let place = format!("{}: row 2, weight 1 is decoded as ", format.name);
+    assert!(message.starts_with(&place) && message.contains(" and should be 7.5e0; the card reads code "), "{message}");
+    assert!(decodes_to(&stored, &wanted[1..]).is_err());
+}
+
 #[test]
 fn a_report_counts_what_was_compared() {
     let report = check(right()).unwrap();
-    let available = kernels(right()).iter().filter(|kernel| (kernel.isa.available)()).count();
+    let available = kernels(right()).iter().filter(|kernel| kernel.isa().is_available()).count();
     assert!(report.decoded > 1000 && report.packed > 1000, "{report}");
     assert_eq!((report.kernels, report.products), (available, 3 * 26 * available));
 }

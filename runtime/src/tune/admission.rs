@@ -20,7 +20,7 @@ pub fn admit(kernels: &[&'static Kernel], weights: &Weights, pool: &Pool, turn: 
     let variants = turn.variants();
     let healthy = variants.healthy(kernels);
     let Some(widest) = healthy.iter().map(|kernel| kernel.cols).max() else { return Ok(healthy) };
-    let gate = Gate::new(weights, widest, pool);
+    let gate = Gate::new(weights, widest, pool)?;
     let (passed, unknown) = healthy.iter().copied().partition::<Vec<_>, _>(|kernel| variants.state(kernel).is_some());
     let suspects = if agree(&passed, &gate)? { unknown } else { healthy };
     let Some(first) = suspects.first() else { return Ok(passed) };

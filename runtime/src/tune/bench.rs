@@ -170,7 +170,7 @@ mod tests {
     fn measure(weights: &Weights, kernels: &[&'static Kernel], choices: &Choices) -> Option<Outcome> {
         let turn = choices.turn().unwrap();
         let mut bench = Bench::new(kernels, &[weights], Pool::global(), &turn).unwrap();
-        let key = Key::new(weights, 3, kernels[0].numerics, kernels[0].isa, 1);
+        let key = Key::new(weights, 3, kernels[0].numerics, kernels[0].isa(), 1);
         bench.measure(&key, 3, Effort::Full, choices, Deadline::after(FOREVER)).unwrap()
     }
 

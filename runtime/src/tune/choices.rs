@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
-use std::sync::{LazyLock, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::layer::Layer;
 use super::outbox::Outbox;
@@ -18,7 +18,8 @@ use crate::matmul::{Launch, Source};
 #[derive(Debug)]
 pub struct Choices {
     file: Option<CacheFile>,
-    tables: &'static [Table],
+    /// The program's own before those that the library ships with.
+    tables: RwLock<Vec<Arc<Table>>>,
     /// Whether to ask the environment for settings.
     asks_user: bool,
     settings: OnceLock<Settings>,
@@ -35,8 +36,11 @@ pub struct Choices {
     turn: Mutex<()>,
 }
 
-/// What look-ups came to, by key and batch size: forgotten when anything changes.
+/// What look-ups came to, by key and batch size: forgotten when anything changes, and when they are too many.
 type Answers = HashMap<(Key, usize), (Launch, Source)>;
+
+/// Look-ups that are remembered: those of every matrix of a large model, for many batch sizes.
+const MOST_ANSWERS: usize = 1 << 14;
 
 /// Where an entry is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +54,7 @@ pub enum Keep {
 /// The choices that every multiplication of this process follows: the user's, and those that the program ships with.
 pub fn choices() -> &'static Choices {
     static CHOICES: LazyLock<Choices> =
-        LazyLock::new(|| Choices { tables: shipped::tables(), asks_user: true, ..Choices::new(place::file()) });
+        LazyLock::new(|| Choices { asks_user: true, ..Choices::new(place::file()).with_shipped_tables() });
     &CHOICES
 }
 
@@ -61,7 +65,7 @@ impl Choices {
         Self {
             variants: Variants::new(file.as_ref()),
             file,
-            tables: &[],
+            tables: RwLock::default(),
             asks_user: false,
             settings: OnceLock::new(),
             mode: RwLock::default(),
@@ -74,10 +78,17 @@ impl Choices {
         }
     }
 
-    /// Choices that follow these tables.
-    #[cfg(test)]
-    pub(super) fn following(tables: &'static [Table]) -> Self {
-        Self { tables, ..Self::new(None) }
+    /// The same, following the tables that the library ships with as well.
+    #[must_use]
+    pub fn with_shipped_tables(self) -> Self {
+        Self { tables: RwLock::new(shipped::tables().to_vec()), ..self }
+    }
+
+    /// Follows a table of the program's own from now on, before those that are followed already: what it knows counts as [`Source::Shipped`]
+    /// or [`Source::Relative`], after what was measured on this machine.
+    pub fn add_table(&self, table: Table) {
+        self.tables.write().unwrap_or_else(PoisonError::into_inner).insert(0, Arc::new(table));
+        self.forget_answers();
     }
 
     /// The cache file, which may not exist yet.
@@ -165,7 +176,7 @@ impl Choices {
         match source {
             Source::Memory => self.memory().launch(key, Entry::launch),
             Source::Cache => self.cache().launch(key, Entry::launch),
-            Source::Shipped | Source::Relative => shipped::launch(self.tables_of(source), key),
+            Source::Shipped | Source::Relative => shipped::launch(&self.tables_of(source), key),
             Source::Pin | Source::Model | Source::Default => None,
         }
     }
@@ -175,7 +186,7 @@ impl Choices {
         match source {
             Source::Memory => self.memory().entry(key).cloned(),
             Source::Cache => self.cache().entry(key).cloned(),
-            Source::Shipped | Source::Relative => shipped::entry(self.tables_of(source), key).cloned(),
+            Source::Shipped | Source::Relative => shipped::entry(&self.tables_of(source), key),
             Source::Pin | Source::Model | Source::Default => None,
         }
     }
@@ -186,12 +197,13 @@ impl Choices {
     }
 
     /// The shipped tables for this processor, or else those of its relatives.
-    fn tables_of(&self, source: Source) -> impl Iterator<Item = &'static Table> {
+    fn tables_of(&self, source: Source) -> Vec<Arc<Table>> {
         let environment = place::environment();
-        self.tables.iter().filter(move |table| match source {
+        let holds = |table: &&Arc<Table>| match source {
             Source::Shipped => table.is_for(environment),
             _ => table.is_for_a_relative_of(environment),
-        })
+        };
+        self.tables.read().unwrap_or_else(PoisonError::into_inner).iter().filter(holds).cloned().collect()
     }
 
     /// Remembers an entry from now on. One whose kernel does not run here is never found.
@@ -221,7 +233,11 @@ impl Choices {
 
     /// Keeps what a look-up came to.
     pub(crate) fn keep_answer(&self, key: &Key, batch: usize, answer: (Launch, Source)) {
-        self.answers_mut().insert((key.clone(), batch), answer);
+        let mut answers = self.answers_mut();
+        if answers.len() >= MOST_ANSWERS {
+            answers.clear();
+        }
+        answers.insert((key.clone(), batch), answer);
     }
 
     fn forget_answers(&self) {
@@ -238,5 +254,24 @@ impl Choices {
 
     fn cache(&self) -> &Layer {
         self.cache.get_or_init(|| self.contents().entries.into_iter().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tune::fake;
+
+    #[test]
+    fn answers_do_not_become_more_and_more() {
+        let weights = fake::weights(1, 1);
+        let (key, launch) = (fake::entry(&weights, 1).key, Launch::of(fake::kernels(&weights)[0]));
+        let choices = Choices::new(None);
+        for batch in 0..3 * MOST_ANSWERS {
+            choices.keep_answer(&key, batch, (launch, Source::Default));
+            assert!(choices.answer(&key, batch).is_some());
+        }
+        let answers = choices.answers_mut();
+        assert!(answers.len() <= MOST_ANSWERS && answers.capacity() <= 4 * MOST_ANSWERS, "{}", answers.len());
     }
 }

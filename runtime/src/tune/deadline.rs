@@ -12,13 +12,8 @@ impl Deadline {
         Self(Instant::now().checked_add(budget))
     }
 
-    /// The time until then.
-    pub fn left(self) -> Duration {
-        self.0.map_or(Duration::MAX, |end| end.saturating_duration_since(Instant::now()))
-    }
-
     /// Whether something that takes `time` would end in time.
     pub fn allows(self, time: Duration) -> bool {
-        self.0.is_none_or(|end| Instant::now() + time < end)
+        self.0.is_none_or(|end| Instant::now().checked_add(time).is_some_and(|then| then < end))
     }
 }

@@ -1,8 +1,10 @@
 //! What the tuner found out about one problem, and its text in the cache file.
 
+use quantloom_spec::text::is_unseen;
 use serde::{Deserialize, Serialize};
 
 use super::{Digest, Key, Record};
+use crate::limits::{BATCH, COLUMNS, ROWS, THREADS};
 use crate::matmul::Launch;
 use crate::registry;
 
@@ -167,10 +169,35 @@ impl Entry {
             kernel.name == name
                 && Digest(kernel.hash) == self.kernel_hash
                 && kernel.numerics == *numerics
-                && kernel.isa.name == isa
-                && (kernel.isa.available)()
+                && kernel.isa().name == isa
+                && kernel.isa().is_available()
         })?;
         Launch::parse(kernel, arguments).ok()
+    }
+}
+
+/// The longest name and the longest list of times that an entry has, the longest time, in nanoseconds: an hour, and the largest
+/// quotient of times: many times what was ever seen of each.
+const LONGEST: usize = 1024;
+const MOST_TIMES: usize = 10_000;
+const MOST_NS: u64 = 3_600_000_000_000;
+const MOST_RATIO: f64 = 1e9;
+const MOST_ROUNDS: usize = 1_000_000;
+/// The activations of a batch, about: more are not measured with.
+const MOST_ACTIVATIONS: usize = 1 << 31;
+
+/// Whether this can be the name of a kernel, a format or a system.
+fn is_name(text: &str) -> bool {
+    text.len() <= LONGEST && !text.chars().any(is_unseen)
+}
+
+fn is_ratio(ratio: f64) -> bool {
+    0.0 < ratio && ratio <= MOST_RATIO
+}
+
+impl Time {
+    fn is_sound(&self) -> bool {
+        is_name(&self.kernel) && (1..=MOST_NS).contains(&self.ns) && is_ratio(self.ratio) && self.rounds <= MOST_ROUNDS
     }
 }
 
@@ -184,5 +211,20 @@ impl Record for Entry {
 
     fn key(&self) -> &Key {
         &self.key
+    }
+
+    fn is_sound(&self) -> bool {
+        let Self { key, kernel, default, measured, spread, system, times, .. } = self;
+        let Key { operation, format, isa, n, k, batch, threads, .. } = key;
+        [kernel, default, system, &**operation, &**format, &**isa].into_iter().all(|name| is_name(name))
+            && ROWS.allows(*n)
+            && COLUMNS.allows(*k)
+            && THREADS.allows(*threads)
+            && BATCH.allows(*measured)
+            && batch.contains(*measured)
+            && measured * k <= MOST_ACTIVATIONS
+            && is_ratio(*spread)
+            && times.len() <= MOST_TIMES
+            && times.iter().all(Time::is_sound)
     }
 }

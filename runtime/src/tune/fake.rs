@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use quantloom_kernels::abi::{Arguments, Palette};
+use quantloom_kernels::abi::{Arguments, Body, Palette, Run};
 
 use crate::matmul::candidates;
 use crate::measure::synthetic;
@@ -28,7 +28,7 @@ pub fn kernels(weights: &Weights) -> Vec<&'static Kernel> {
 pub fn entry(weights: &Weights, threads: usize) -> Entry {
     let kernel = kernels(weights)[0];
     Entry {
-        key: Key::new(weights, 1, kernel.numerics, kernel.isa, threads),
+        key: Key::new(weights, 1, kernel.numerics, kernel.isa(), threads),
         kernel: kernel.name.to_owned(),
         kernel_hash: Digest(kernel.hash),
         default: "another".to_owned(),
@@ -49,17 +49,23 @@ pub fn kernel(weights: &Weights, name: &'static str) -> Kernel {
     Kernel { name, ..*kernels(weights)[0] }
 }
 
+/// A body for every processor.
+fn body(run: Run) -> Body {
+    // SAFETY: none of the functions of this file needs an instruction set.
+    unsafe { Body::new(registry::isas()[0], run) }
+}
+
 /// The first of [`kernels`], but for the last bit of one sum of each call.
 pub fn wrong_kernel(weights: &Weights) -> &'static Kernel {
     /// A function pointer cannot hold it.
     static RIGHT: OnceLock<&'static Kernel> = OnceLock::new();
     unsafe fn run(weights: &[u8], units: usize, activations: &[u8], palette: &Palette, far: Arguments, out: &mut [f32]) {
         // SAFETY: every processor runs this kernel.
-        unsafe { (RIGHT.get().unwrap().run)(weights, units, activations, palette, far, out) };
+        unsafe { (RIGHT.get().unwrap().run())(weights, units, activations, palette, far, out) };
         out[0] = f32::from_bits(out[0].to_bits() ^ 1);
     }
     RIGHT.get_or_init(|| kernels(weights)[0]);
-    Box::leak(Box::new(Kernel { run, ..kernel(weights, "wrong") }))
+    Box::leak(Box::new(Kernel { body: body(run), ..kernel(weights, "wrong") }))
 }
 
 /// The first of [`kernels`], but it ends the process.
@@ -67,5 +73,5 @@ pub fn trap(weights: &Weights) -> &'static Kernel {
     unsafe fn run(_: &[u8], _: usize, _: &[u8], _: &Palette, _: Arguments, _: &mut [f32]) {
         std::process::abort();
     }
-    Box::leak(Box::new(Kernel { run, ..kernel(weights, "trap") }))
+    Box::leak(Box::new(Kernel { body: body(run), ..kernel(weights, "trap") }))
 }

@@ -18,7 +18,7 @@ pub fn field(
     effort: Effort,
     caches: &Caches,
 ) -> Vec<&'static Kernel> {
-    let Some(model) = Model::here(default.isa, default.numerics).filter(|_| effort == Effort::Quick) else {
+    let Some(model) = Model::here(default.isa(), default.numerics).filter(|_| effort == Effort::Quick) else {
         return kernels.to_vec();
     };
     let problem = Problem { n: key.n, k: key.k, batch, threads: key.threads };
@@ -44,7 +44,7 @@ mod tests {
     fn a_quick_race_has_the_default_and_few_others() {
         let weights = fake::weights(256, 4);
         let caches = Caches { l1d: 32 << 10, l2: 1 << 20, l3: 0, l3_sharers: 1 };
-        for isa in registry::isas().iter().copied().filter(|isa| (isa.available)()) {
+        for isa in registry::isas().iter().copied().filter(|isa| isa.is_available()) {
             let Ok(kernels) = matmul::candidates(&weights, Numerics::Exact, isa) else { continue };
             for batch in [1, 5, 40, 300] {
                 let default = matmul::default(&kernels, batch).kernel;
@@ -53,7 +53,7 @@ mod tests {
                 assert_eq!(of(Effort::Full).len(), kernels.len());
                 let quick = of(Effort::Quick);
                 assert!(quick.iter().any(|kernel| std::ptr::eq(*kernel, default)), "{}", default.name);
-                let modelled = Model::here(default.isa, Numerics::Exact).is_some();
+                let modelled = Model::here(default.isa(), Numerics::Exact).is_some();
                 assert!(quick.len() <= if modelled { BEST + 2 } else { kernels.len() });
                 assert!(quick.is_sorted_by_key(|kernel| kernels.iter().position(|other| std::ptr::eq(*other, *kernel))));
             }

@@ -8,8 +8,8 @@
 //! format = "..."
 //! ```
 //!
-//! Records are sorted by key. Each is read by itself and carries a digest of its text: one that is torn, edited or from another
-//! environment is as good as none, and leaves its neighbours alone.
+//! Records are sorted by key. Each is read by itself and carries a digest of its text: one that is torn, edited, from another
+//! environment or absurd is as good as none, and leaves its neighbours alone.
 
 mod elsewhere;
 
@@ -52,6 +52,11 @@ pub trait Record: Clone + Serialize + DeserializeOwned {
         false
     }
 
+    /// Whether it can be what it says. Files come from anywhere, and anybody can make digests: what cannot be is as good as torn.
+    fn is_sound(&self) -> bool {
+        true
+    }
+
     /// The record's lines in the file of an environment.
     ///
     /// # Errors
@@ -62,12 +67,13 @@ pub trait Record: Clone + Serialize + DeserializeOwned {
         Ok(format!("{text}check = \"{check}\"\n"))
     }
 
-    /// The record of some lines, if they are as [`Record::to_toml`] wrote them for this environment: not torn, edited or foreign.
+    /// The record of some lines, if they are as [`Record::to_toml`] wrote them for this environment, not torn, edited or foreign, and
+    /// it is sound.
     #[must_use]
     fn from_toml(text: &str, environment: &str) -> Option<Self> {
         let Checked::<Self> { record, check } = toml::from_str(text).ok()?;
         let written = toml::to_string_pretty(&record).ok()?;
-        (Digest::of(&[environment, &written]) == check).then_some(record)
+        (Digest::of(&[environment, &written]) == check && record.is_sound()).then_some(record)
     }
 }
 
@@ -95,7 +101,7 @@ pub type CacheFile = RecordFile<Entry>;
 pub struct Records<R> {
     /// The records, sorted by key.
     pub entries: Vec<R>,
-    /// How many records are torn, edited or foreign.
+    /// How many records are torn, edited, foreign or not sound.
     pub unreadable: usize,
 }
 
@@ -180,7 +186,7 @@ impl<R: Record> RecordFile<R> {
                 _ => format!("make the folder writable, make room on the disk, or set {VARIABLE} to another folder"),
             };
             let detail = format!("cannot be written ({cause}), so what was measured is forgotten at exit; {remedy}");
-            Error::Cache { path: self.path.clone(), detail }
+            Error::Cache { path: self.path.clone(), detail, cause: Some(cause) }
         })
     }
 

@@ -3,6 +3,7 @@
 use quantloom_kernels::abi::TILE_ROWS;
 
 use crate::error::Result;
+use crate::limits;
 use crate::matmul::{Request, matmul};
 use crate::pool::Pool;
 use crate::registry::Kernel;
@@ -19,28 +20,33 @@ pub struct Gate<'a> {
 
 impl<'a> Gate<'a> {
     /// A gate for kernels of at most `cols` columns.
-    pub fn new(weights: &Weights, cols: usize, pool: &'a Pool) -> Self {
+    ///
+    /// # Errors
+    /// [`crate::Error::OutOfMemory`].
+    pub fn new(weights: &Weights, cols: usize, pool: &'a Pool) -> Result<Self> {
         // A tile and some rows by a column group and one: the smallest product in which every tile has a neighbour and a tail.
         let rows = weights.rows(0, weights.n().min(TILE_ROWS + 5));
         let batch = cols + 1;
-        Self { x: hard_activations(batch, weights.k()), rows, batch, pool }
+        Ok(Self { x: hard_activations(batch, weights.k())?, rows, batch, pool })
     }
 
-    /// The bits that a kernel gives.
+    /// The bits that a kernel gives. Those of what is not a number are no part of any class, and come as the same ones.
     ///
     /// # Errors
     /// What [`matmul`] reports.
     pub fn bits(&self, kernel: &'static Kernel) -> Result<Vec<u32>> {
-        let request = Request { numerics: kernel.numerics, launch: Some(kernel.into()), ..Request::default() };
-        let mut y = vec![f32::NAN; self.batch * self.rows.n()];
+        let request = Request::default().launch(kernel);
+        let mut y = limits::zeros(self.batch, self.rows.n())?;
+        // What a kernel leaves out is found.
+        y.fill(f32::NAN);
         matmul(&self.rows, &self.x, self.batch, &mut y, &request, self.pool)?;
-        Ok(y.into_iter().map(f32::to_bits).collect())
+        Ok(y.into_iter().map(|value| if value.is_nan() { f32::NAN } else { value }.to_bits()).collect())
     }
 }
 
 /// `batch` rows of `k` activations that are zero, tiny, of both signs, of very different sizes, at the limit of the quantised
 /// range, or ordinary. All are finite.
-fn hard_activations(batch: usize, k: usize) -> Vec<f32> {
+fn hard_activations(batch: usize, k: usize) -> Result<Vec<f32>> {
     let patterns: [fn(usize) -> f32; 7] = [
         ordinary,
         |_| 0.0,
@@ -52,7 +58,9 @@ fn hard_activations(batch: usize, k: usize) -> Vec<f32> {
     ];
     // The rows of a second turn of the patterns begin elsewhere in them.
     let rows = (0..batch).map(|row| (patterns[row % patterns.len()], row));
-    rows.flat_map(|(pattern, row)| (row..row + k).map(pattern)).collect()
+    let mut values = limits::room(limits::product(batch, k)?)?;
+    values.extend(rows.flat_map(|(pattern, row)| (row..row + k).map(pattern)));
+    Ok(values)
 }
 
 /// A value between -1 and 1 that looks random.
@@ -66,7 +74,7 @@ mod tests {
 
     #[test]
     fn hard_activations_are_finite_and_differ() {
-        let x = hard_activations(15, 64);
+        let x = hard_activations(15, 64).unwrap();
         assert!(x.iter().all(|value| value.is_finite()));
         let rows = x.chunks(64).map(|row| row.iter().map(|value| value.to_bits()).collect::<Vec<_>>());
         let distinct = rows.collect::<std::collections::HashSet<_>>();

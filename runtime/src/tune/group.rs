@@ -10,7 +10,7 @@ use super::{Bucket, Choices, Effort, Key, Outcome, Status};
 use crate::error::Result;
 use crate::matmul::{self, Launch, Request, candidates};
 use crate::pool::Pool;
-use crate::registry::{self, Isa, Kernel};
+use crate::registry::{Isa, Kernel};
 use crate::weights::Weights;
 
 /// Matrices, the batch sizes that they are multiplied by, and the kernels that can do it.
@@ -22,7 +22,7 @@ pub struct Group<'a> {
     /// One of each bucket.
     batches: Vec<usize>,
     candidates: Vec<&'static Kernel>,
-    request: Request,
+    request: Request<'a>,
     isa: &'static Isa,
     effort: Effort,
     pool: &'a Pool,
@@ -35,9 +35,9 @@ impl<'a> Group<'a> {
     ///
     /// # Errors
     /// As [`candidates`].
-    pub fn new(matrix: &'a Weights, batches: &[usize], request: &Request, pool: &'a Pool) -> Result<Self> {
-        let isa = request.isa.unwrap_or_else(|| registry::best_isa_of(matrix.format()));
-        let candidates = candidates(matrix, request.numerics, isa)?;
+    pub fn new(matrix: &'a Weights, batches: &[usize], request: &Request<'a>, pool: &'a Pool) -> Result<Self> {
+        let isa = request.isa_of(matrix.format());
+        let candidates = candidates(matrix, request.numerics_of(matrix.format()), isa)?;
         let (matrices, n, request) = (vec![matrix], matrix.n(), *request);
         let mut group =
             Self { matrices, n, batches: Vec::new(), candidates, request, isa, effort: Effort::Full, pool, bench: None };
@@ -67,16 +67,11 @@ impl<'a> Group<'a> {
     }
 
     fn bucket(&self, batch: usize) -> Bucket {
-        let Kernel { isa, numerics, .. } = self.candidates[0];
-        Bucket::of(batch, matmul::changes(isa, *numerics, self.candidates.iter().copied()))
+        let first = self.candidates[0];
+        Bucket::of(batch, matmul::changes(first.isa(), first.numerics, self.candidates.iter().copied()))
     }
 
-    /// Whether another group is about the same problems, batch sizes apart.
-    pub fn matches(&self, other: &Self) -> bool {
-        self.key(1) == other.key(1)
-    }
-
-    /// Takes in the matrices and batch sizes of a group that matches.
+    /// Takes in the matrices and batch sizes of a group about the same problems, batch sizes apart: with the same key for each.
     pub fn absorb(&mut self, other: &Self) {
         self.matrices.extend(&other.matrices);
         self.add_batches(&other.batches);
@@ -147,9 +142,10 @@ impl<'a> Group<'a> {
         self.bench = None;
     }
 
-    fn key(&self, batch: usize) -> Key {
-        let threads = self.request.threads_of(self.pool);
-        Key { n: self.n, ..Key::new(self.matrices[0], batch, self.request.numerics, self.isa, threads) }
+    /// What is known of a batch size is kept under this.
+    pub fn key(&self, batch: usize) -> Key {
+        let (numerics, threads) = (self.candidates[0].numerics, self.request.threads_of(self.pool));
+        Key { n: self.n, ..Key::new(self.matrices[0], batch, numerics, self.isa, threads) }
     }
 
     /// The card's default among those that may run; of all, if none may.

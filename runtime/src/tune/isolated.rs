@@ -80,7 +80,8 @@ impl Probe {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().map_err(|cause| {
             let program = command.get_program().display();
-            failed(format!("{program}: {cause}; they are tried in this one, which a bad kernel ends"))
+            let detail = format!("{program}: {cause}; they are tried in this one, which a bad kernel ends");
+            Error::Child { detail, cause: Some(cause) }
         })?;
         let (input, output) = (child.stdin.take(), child.stdout.take());
         let asked =
@@ -135,7 +136,7 @@ impl Probe {
     }
 
     fn end(&mut self) -> Result<ExitStatus> {
-        self.child.wait().map_err(|cause| failed(cause.to_string()))
+        self.child.wait().map_err(|cause| Error::Child { detail: cause.to_string(), cause: Some(cause) })
     }
 }
 
@@ -155,7 +156,7 @@ fn from_outside(status: ExitStatus) -> bool {
 }
 
 fn failed(detail: String) -> Error {
-    Error::Child { detail }
+    Error::Child { detail, cause: None }
 }
 
 /// The work of a child: reads which kernels to try, and tries them on weights of its own.
@@ -181,7 +182,7 @@ fn known(line: &str) -> Result<(&'static Format, &'static Kernel)> {
     let mut formats = registry::formats();
     let found = formats.find_map(|format| Some((format, registry::kernels(format).iter().find(|kernel| kernel.name == name)?)));
     found
-        .filter(|(_, kernel)| VariantId::of(kernel).hash.to_string() == hash && (kernel.isa.available)())
+        .filter(|(_, kernel)| VariantId::of(kernel).hash.to_string() == hash && kernel.isa().is_available())
         .ok_or_else(|| failed(format!("no kernel here is {line:?}; do not replace the program while it runs")))
 }
 
@@ -191,7 +192,7 @@ fn is_right(format: &'static Format, kernel: &'static Kernel) -> Result<bool> {
     let n = (TILE_ROWS + 1).next_multiple_of(format.row_multiple());
     let k = (2 * SEGMENT + 1).next_multiple_of(format.block_weights);
     let weights = Weights::pack(format, n, k, &synthetic(format, n, k)?, pool)?;
-    let gate = Gate::new(&weights, kernel.cols, pool);
+    let gate = Gate::new(&weights, kernel.cols, pool)?;
     let reference = candidates(&weights, kernel.numerics, registry::isas()[0])?[0];
     Ok(gate.bits(kernel)? == gate.bits(reference)?)
 }

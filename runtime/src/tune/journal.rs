@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 use super::{VariantId, kept};
 use crate::files;
 
+/// Bytes of the longest entry: many times those of the longest name.
+const LONGEST: u64 = 4096;
+
 /// The journal of an environment: a folder that is empty but while a kernel is run for the first time. Whatever else lies in it, and
 /// whatever lies where a link in its place leads to, is left alone.
 #[derive(Debug)]
@@ -69,7 +72,7 @@ fn write(folder: &Path, path: &Path, id: &VariantId) -> io::Result<()> {
 /// The text of an entry.
 fn read(path: &Path) -> Option<String> {
     let mut text = String::new();
-    files::own(path, File::options().read(true)).ok()?.read_to_string(&mut text).ok()?;
+    files::own(path, File::options().read(true)).ok()?.take(LONGEST).read_to_string(&mut text).ok()?;
     Some(text)
 }
 

@@ -146,7 +146,7 @@ impl Key {
         threads: usize,
     ) -> Self {
         let owner = registry::kernel_isa(format, numerics, isa);
-        let suits = |kernel: &&Kernel| kernel.numerics == numerics && ptr::eq(kernel.isa, owner);
+        let suits = |kernel: &&Kernel| kernel.numerics == numerics && ptr::eq(kernel.isa(), owner);
         Self {
             operation: Cow::Borrowed(matmul::OPERATION),
             format: Cow::Borrowed(format.name),

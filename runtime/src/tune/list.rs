@@ -1,14 +1,18 @@
 //! Lists of problems: what to tune without a model, and what there was no time for.
 
+use std::collections::hash_map::Entry as Slot;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::{fs, io};
+use std::{fs, io, mem};
 
+use quantloom_spec::text;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
-use super::{Choices, Effort, Problem};
+use super::{Choices, Effort, Key, Problem};
 use crate::error::{Error, Result, quoted};
 use crate::files;
+use crate::limits::{BATCH, COLUMNS, Limit, ROWS, THREADS};
 use crate::matmul::Request;
 use crate::pool::Pool;
 use crate::registry::{self, Numerics};
@@ -58,7 +62,7 @@ impl List {
     /// # Errors
     /// [`Error::Io`], or [`Error::List`] with the line of what is wrong.
     pub fn read(path: &Path) -> Result<Self> {
-        Self::parse(path, &fs::read_to_string(path).map_err(Error::io(path))?)
+        Self::parse(path, &text::read(path).map_err(Error::io(path))?)
     }
 
     /// The list in a text that is called `path` in messages.
@@ -68,7 +72,7 @@ impl List {
     pub fn parse(path: &Path, text: &str) -> Result<Self> {
         let wrong = |at: usize, what: String| {
             let line = text.bytes().take(at).filter(|&byte| byte == b'\n').count() + 1;
-            Error::List { path: path.to_owned(), detail: format!("line {line}: {what}") }
+            Error::List { path: path.to_owned(), detail: format!("line {line}: {what}"), cause: None }
         };
         let list = toml::from_str::<Text<Spanned<Item>>>(text).map_err(|error| {
             let what = error.message().lines().collect::<Vec<_>>().join(" ");
@@ -87,13 +91,21 @@ impl List {
         Ok(PREFACE.to_owned() + &toml::to_string(&Text { problem })?)
     }
 
-    /// Adds a problem: its batch sizes to one that is there and differs in nothing else, or else all of it.
-    pub fn add(&mut self, new: Problem, pool: &Pool) {
-        let Some(old) = self.problems.iter_mut().find(|old| old.matches(&new, pool)) else {
-            return self.problems.push(new);
-        };
-        let more = new.batches.into_iter().filter(|batch| !old.batches.contains(batch)).collect::<Vec<_>>();
-        old.batches.extend(more);
+    /// Adds problems: the batch sizes of each to one that is there and differs in nothing else, or else all of it.
+    pub fn extend(&mut self, more: impl IntoIterator<Item = Problem>, pool: &Pool) {
+        let mut places = HashMap::<Key, (usize, HashSet<usize>)>::new();
+        for problem in mem::take(&mut self.problems).into_iter().chain(more) {
+            match places.entry(problem.key(1, pool)) {
+                Slot::Occupied(mut known) => {
+                    let (place, batches) = known.get_mut();
+                    self.problems[*place].batches.extend(problem.batches.into_iter().filter(|&batch| batches.insert(batch)));
+                }
+                Slot::Vacant(free) => {
+                    free.insert((self.problems.len(), problem.batches.iter().copied().collect()));
+                    self.problems.push(problem);
+                }
+            }
+        }
     }
 
     /// Leaves what was not even looked at quickly.
@@ -126,14 +138,14 @@ impl List {
     pub fn leave(self, choices: &Choices, pool: &Pool) -> Result<bool> {
         let Some(path) = Self::untuned_path(choices) else { return Ok(false) };
         let mut all = Self::left(choices);
-        self.problems.into_iter().for_each(|problem| all.add(problem, pool));
+        all.extend(self.problems, pool);
         all.retain_unknown(choices, pool);
         let is_left = !all.problems.is_empty();
         let done = if is_left { all.write(&path) } else { remove(&path) };
         done.map_err(|cause| {
             let detail =
                 format!("cannot be written ({cause}); remove what is there, or set {} to another folder", super::VARIABLE);
-            Error::List { path: path.clone(), detail }
+            Error::List { path: path.clone(), detail, cause: Some(cause) }
         })?;
         Ok(is_left)
     }
@@ -158,7 +170,7 @@ impl Item {
             n: *n,
             k: *k,
             batches: batches.clone(),
-            numerics: Some(request.numerics.name().to_owned()),
+            numerics: Some(request.numerics_of(format).name().to_owned()),
             isa: request.isa.map(|isa| isa.name.to_owned()),
             threads: (request.threads > 0).then_some(request.threads),
             layout: *layout,
@@ -169,24 +181,29 @@ impl Item {
     fn problem(&self) -> Result<Problem, String> {
         let format = registry::format_by_name(&self.format).map_err(|error| error.to_string())?;
         let isa = self.isa.as_deref().map(registry::isa_by_name).transpose().map_err(|error| error.to_string())?;
-        let numerics = match &self.numerics {
-            Some(name) => Numerics::ALL.into_iter().find(|class| class.name() == name).ok_or_else(|| {
+        let class = |name: &String| {
+            Numerics::ALL.into_iter().find(|class| class.name() == name).ok_or_else(|| {
                 let names = Numerics::ALL.map(Numerics::name).join(" or ");
                 format!("no numerics class is called {}; it is {names}", quoted(name))
-            })?,
-            None => registry::default_numerics(format),
+            })
         };
+        let numerics = self.numerics.as_ref().map(class).transpose()?;
         let (name, multiple) = (format.name.to_owned(), format.block_weights);
-        if self.n == 0 || self.k == 0 || self.batches.is_empty() || self.batches.contains(&0) {
-            return Err("n, k and every batch must be at least 1, and there must be a batch".to_owned());
+        let check = |what: &str, limit: Limit, number| limit.check(number).map_err(|why| format!("{what}: {why}"));
+        check("n", ROWS, self.n)?;
+        check("k", COLUMNS, self.k)?;
+        self.batches.iter().try_for_each(|&batch| check("batches", BATCH, batch).map(drop))?;
+        if self.batches.is_empty() {
+            return Err("batches: there must be at least one".to_owned());
         }
+        let threads = self.threads.map(|threads| check("threads", THREADS, threads)).transpose()?;
         if !self.k.is_multiple_of(multiple) {
             return Err(Error::BadK { format: name, k: self.k, multiple }.to_string());
         }
         if !self.n.is_multiple_of(format.row_multiple()) {
             return Err(Error::BadN { format: name, n: self.n, multiple: format.row_multiple() }.to_string());
         }
-        let request = Request { numerics, isa, launch: None, threads: self.threads.unwrap_or(0) };
+        let request = Request::default().numerics(numerics).isa(isa).threads(threads.unwrap_or(0));
         Ok(Problem { format, n: self.n, k: self.k, layout: self.layout, batches: self.batches.clone(), request })
     }
 }
@@ -204,7 +221,7 @@ mod tests {
     fn example(batches: &[usize]) -> (List, &'static registry::Format) {
         let weights = fake::weights(1, 1);
         let kernel = fake::kernels(&weights)[0];
-        let request = Request { numerics: kernel.numerics, isa: Some(kernel.isa), launch: None, threads: 1 };
+        let request = Request::default().numerics(kernel.numerics).isa(kernel.isa()).threads(1);
         let (format, layout) = (weights.format(), Layout::Packed);
         let problem = Problem { format, n: 64, k: format.block_weights, layout, batches: batches.to_vec(), request };
         (List { problems: vec![problem] }, format)
@@ -228,9 +245,15 @@ mod tests {
         for (text, part) in [
             (format!("{right}row = 1\n"), "line 6: unknown field `row`"),
             (format!("{right}{right}").replace("n = 64", "n = 'a'"), "line 3: "),
-            (format!("{right}{}", right.replace("n = 64", "n = 0")), "line 6: n, k and every batch must be at least 1"),
+            (format!("{right}{}", right.replace("n = 64", "n = 0")), "line 6: n: a number of rows is from 1 to "),
+            (right.replace("n = 64", "n = 9223372036854775807"), "line 1: n: a number of rows is from 1 to "),
+            (right.replace(&format!("k = {k}"), "k = 1073741824"), "line 1: k: a number of columns is from 1 to "),
+            (right.replace("[1]", "[]"), "line 1: batches: there must be at least one"),
+            (right.replace("[1]", "[1, 9223372036854775807]"), "line 1: batches: a batch is from 1 to "),
+            (right.replace("[1]", "[-1]"), "line 5: "),
+            (format!("{right}threads = 1000000\n"), "line 1: threads: a number of threads is from 1 to 4096, not 1000000"),
             (right.replace(name, "none such"), "line 1: no format is called \"none such\""),
-            (right.replace(&format!("k = {k}"), "k = 0"), "line 1: n, k and every batch must be at least 1"),
+            (right.replace(&format!("k = {k}"), "k = 0"), "line 1: k: a number of columns is from 1 to "),
             (format!("{right}isa = 'mmx'\n"), "line 1: no instruction set is called \"mmx\""),
             (format!("{right}numerics = 'f64'\n"), "no numerics class is called \"f64\""),
             ("problem = 1".to_owned(), "line 1: "),
@@ -239,6 +262,21 @@ mod tests {
             let error = parse(&text).unwrap_err();
             assert!(error.starts_with("list.toml: ") && error.contains(part) && error.lines().count() == 1, "{text}{error}");
         }
+    }
+
+    #[test]
+    fn many_problems_are_added_at_once() {
+        const MANY: usize = 20_000;
+        let (one, _) = example(&[1]);
+        let of = |n: usize, batches: &[usize]| Problem { n, batches: batches.to_vec(), ..one.problems[0].clone() };
+        let mut list = List::default();
+        let pool = Pool::new(1);
+        // Were each compared with all before it, this would take minutes.
+        list.extend((1..=MANY).chain(1..=MANY).map(|n| of(n, &[1, 8])), &pool);
+        list.extend([of(1, &(1..MANY).collect::<Vec<_>>())], &pool);
+        assert_eq!(list.problems.len(), MANY);
+        assert_eq!(list.problems[0].batches[..4], [1, 8, 2, 3]);
+        assert!(list.problems[0].batches.len() == MANY - 1 && list.problems[1].batches == [1, 8]);
     }
 
     #[test]

@@ -29,6 +29,7 @@ pub struct Lookup<'a> {
 
 /// What one source says.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Link {
     /// The source.
     pub source: Source,
@@ -82,6 +83,7 @@ impl fmt::Display for Silence {
 
 /// Everything that a look-up takes into account.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Explanation {
     /// The problem.
     pub key: Key,
@@ -95,6 +97,7 @@ pub struct Explanation {
 
 /// A kernel that there is to choose from.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Candidate {
     /// The kernel.
     pub kernel: &'static Kernel,
@@ -171,7 +174,7 @@ impl<'a> Lookup<'a> {
         let owner = |isa| registry::kernel_isa(self.format, self.key.numerics, isa);
         let allowed = |isa: &'static Isa| self.isa.is_none_or(|named| std::ptr::eq(owner(named), isa));
         let pins = self.choices.pins()?.launches(self.format)?;
-        Ok(pins.into_iter().find(|pin| pin.kernel.numerics == self.key.numerics && allowed(pin.kernel.isa)))
+        Ok(pins.into_iter().find(|pin| pin.kernel.numerics == self.key.numerics && allowed(pin.kernel.isa())))
     }
 
     fn measured(&self, source: Source) -> Result<Answer> {
@@ -190,7 +193,7 @@ impl<'a> Lookup<'a> {
     /// The cost model of a kernel, and the problem as it takes it; none for weights that are packed for the call.
     fn model(&self, kernel: &Kernel) -> Option<(&'static Model, Problem)> {
         let Key { n, k, threads, numerics, layout, .. } = self.key;
-        let model = Model::here(kernel.isa, numerics).filter(|_| layout == Layout::Packed)?;
+        let model = Model::here(kernel.isa(), numerics).filter(|_| layout == Layout::Packed)?;
         Some((model, Problem { n, k, batch: self.batch, threads }))
     }
 
@@ -214,7 +217,7 @@ impl<'a> Lookup<'a> {
     fn default(&self) -> Launch {
         let variants = self.choices.variants();
         let mut healthy = variants.healthy(&self.candidates);
-        let lower = registry::isas().iter().rev().filter(|isa| isa.rank < self.candidates[0].isa.rank && (isa.available)());
+        let lower = registry::isas().iter().rev().filter(|isa| isa.rank < self.candidates[0].isa().rank && isa.is_available());
         for isa in lower {
             if !healthy.is_empty() {
                 break;

@@ -73,7 +73,7 @@ pub use pin::Pins;
 pub use place::{VARIABLE, environment, folder, system};
 pub use problem::Problem;
 pub use settings::{MODE, PIN, Settings};
-pub use shipped::shipped;
+pub use shipped::{Table, shipped};
 pub use tuner::{Job, Progress, Tuner};
 pub use variants::{State, Variant, VariantId, Variants};
 pub use verify::{Verdict, verify};

@@ -8,7 +8,7 @@ use super::race::quantiles;
 use super::stock::Stock;
 use super::stopwatch::Stopwatch;
 use crate::error::Result;
-use crate::matmul::{self, Request, candidates};
+use crate::matmul::{self, Request, candidates, candidates_of};
 use crate::pool::Pool;
 use crate::registry;
 use crate::weights::Layout;
@@ -52,7 +52,10 @@ pub fn noise(pool: &Pool, budget: Duration) -> Result<Option<Noise>> {
     let Some(problem) = problem() else { return Ok(None) };
     let weights = problem.sample(pool)?;
     let deadline = Deadline::after(budget);
-    let launch = matmul::default(&candidates(&weights, problem.request.numerics, problem.isa())?, BATCH);
+    let launch = matmul::default(
+        &candidates(&weights, problem.request.numerics_of(problem.format), problem.request.isa_of(problem.format))?,
+        BATCH,
+    );
     let mut watch = Stopwatch::new(&Stock::new(&[&weights]), problem.n, BATCH, launch, pool.threads(), pool)?;
     let mut pairs = Vec::new();
     let (least, most) = PAIRS;
@@ -66,11 +69,8 @@ pub fn noise(pool: &Pool, budget: Duration) -> Result<Option<Noise>> {
 fn problem() -> Option<Problem> {
     let (n, k) = SHAPE;
     registry::formats().find_map(|format| {
-        let request = Request::of(format);
-        let isa = registry::best_isa_of(format);
-        let owner = registry::kernel_isa(format, request.numerics, isa);
-        let runs =
-            registry::kernels(format).iter().any(|kernel| kernel.numerics == request.numerics && kernel.isa.name == owner.name);
+        let request = Request::default();
+        let runs = candidates_of(format, request.numerics_of(format), request.isa_of(format)).is_ok();
         let (n, k) = (n.next_multiple_of(format.row_multiple()), k.next_multiple_of(format.block_weights));
         runs.then(|| Problem { format, n, k, layout: Layout::Packed, batches: vec![BATCH], request })
     })

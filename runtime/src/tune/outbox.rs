@@ -64,5 +64,6 @@ fn nowhere() -> Error {
             "there is no home folder, so what was measured is forgotten at exit; set {} to a folder",
             super::VARIABLE
         ),
+        cause: None,
     }
 }

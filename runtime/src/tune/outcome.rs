@@ -7,6 +7,7 @@ use crate::registry::Kernel;
 
 /// What tuning one problem came to.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Outcome {
     /// The problem.
     pub key: Key,
@@ -56,6 +57,7 @@ impl Status {
 
 /// The times of one kernel with its arguments.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Timing {
     /// The kernel and its arguments.
     pub launch: Launch,

@@ -85,7 +85,7 @@ impl Pin {
         let kernel = registry::kernels(format).iter().find(named);
         let kernel =
             kernel.ok_or_else(|| format!("{} has no variant {name:?}; `quantloom explain {0}` lists them", format.name))?;
-        if !(kernel.isa.available)() {
+        if !kernel.isa().is_available() {
             return Err(format!("this processor does not run {}", kernel.name));
         }
         Launch::parse(kernel, arguments)
@@ -98,7 +98,7 @@ mod tests {
 
     fn a_kernel() -> (&'static Format, &'static Kernel) {
         let format = registry::formats().find(|format| !registry::kernels(format).is_empty()).unwrap();
-        (format, registry::kernels(format).iter().find(|kernel| (kernel.isa.available)()).unwrap())
+        (format, registry::kernels(format).iter().find(|kernel| kernel.isa().is_available()).unwrap())
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub(super) const DEBUG: &str = ";debug";
 #[must_use]
 pub fn environment() -> &'static str {
     static ENVIRONMENT: LazyLock<String> = LazyLock::new(|| {
-        let isas = registry::isas().iter().filter(|isa| (isa.available)()).map(|isa| isa.name).collect::<Vec<_>>();
+        let isas = registry::isas().iter().filter(|isa| isa.is_available()).map(|isa| isa.name).collect::<Vec<_>>();
         let build = if cfg!(debug_assertions) { DEBUG } else { "" };
         Facts::detect().fingerprint(&isas) + build
     });

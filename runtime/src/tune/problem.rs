@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::matmul::Request;
 use crate::measure::synthetic;
 use crate::pool::Pool;
-use crate::registry::{self, Format, Isa};
+use crate::registry::Format;
 use crate::stored::Stored;
 use crate::weights::{Layout, Weights};
 
@@ -15,6 +15,7 @@ const SAMPLE_BYTES: usize = 16 << 20;
 
 /// Multiplications by matrices of one shape.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Problem {
     /// Format of the weights.
     pub format: &'static Format,
@@ -27,25 +28,27 @@ pub struct Problem {
     /// The batch sizes.
     pub batches: Vec<usize>,
     /// Class, instruction set and threads. The kernel is ignored.
-    pub request: Request,
+    pub request: Request<'static>,
 }
 
 impl Problem {
+    /// Multiplications by packed matrices.
+    #[must_use]
+    pub fn new(format: &'static Format, (n, k): (usize, usize), batches: Vec<usize>, request: Request<'static>) -> Self {
+        Self { format, n, k, layout: Layout::Packed, batches, request }
+    }
+
+    /// The same, by matrices that are held like that.
+    #[must_use]
+    pub fn layout(self, layout: Layout) -> Self {
+        Self { layout, ..self }
+    }
+
     /// What a choice for one of the batch sizes is kept under, on a pool.
     #[must_use]
     pub fn key(&self, batch: usize, pool: &Pool) -> Key {
         let Self { format, n, k, layout, request, .. } = self;
-        Key::of(format, (*n, *k), *layout, batch, request.numerics, self.isa(), request.threads_of(pool))
-    }
-
-    /// The instruction set that is asked for, or else the best one.
-    pub(super) fn isa(&self) -> &'static Isa {
-        self.request.isa.unwrap_or_else(|| registry::best_isa_of(self.format))
-    }
-
-    /// Whether two problems differ in nothing but their batch sizes.
-    pub(super) fn matches(&self, other: &Self, pool: &Pool) -> bool {
-        self.key(1, pool) == other.key(1, pool)
+        Key::of(format, (*n, *k), *layout, batch, request.numerics_of(format), request.isa_of(format), request.threads_of(pool))
     }
 
     /// The first batch size of each bucket.

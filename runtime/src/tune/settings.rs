@@ -12,6 +12,7 @@ pub const PIN: &str = "QUANTLOOM_PIN";
 
 /// When to measure, and kernels that are named.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Settings {
     /// What the user says; `None`: nothing.
     pub mode: Option<Mode>,

@@ -74,8 +74,8 @@ mod tests {
     fn pieces_are_rows_of_the_matrices() {
         let whole = fake::weights(150, 2);
         let (n, k, rows) = (whole.n(), whole.k(), TILE_ROWS);
-        let request = Request { numerics: fake::kernels(&whole)[0].numerics, ..Request::default() };
-        let x = crate::measure::activations(2, k);
+        let request = Request::default().numerics(fake::kernels(&whole)[0].numerics);
+        let x = crate::measure::activations(2, k).unwrap();
         let product = |weights: &Weights| {
             let mut y = vec![0.0; 2 * weights.n()];
             matmul(weights, &x, 2, &mut y, &request, Pool::global()).unwrap();

@@ -6,6 +6,7 @@ use super::stock::Stock;
 use quantloom_kernels::abi::TILE_ROWS;
 
 use crate::error::Result;
+use crate::limits;
 use crate::matmul::{Launch, activations::Groups, tiles};
 use crate::measure;
 use crate::pool::Pool;
@@ -46,7 +47,7 @@ impl<'a> Stopwatch<'a> {
     pub fn new(stock: &Stock, n: usize, batch: usize, launch: Launch, threads: usize, pool: &'a Pool) -> Result<Self> {
         let (rows_at_hand, k, unit) = (stock.sample().n(), stock.sample().k(), TILE_ROWS * threads);
         let least = least_rows(threads).min(rows_at_hand);
-        let x = measure::activations(batch, k);
+        let x = measure::activations(batch, k)?;
         let mut watch = Self { pool, threads, n, pieces: stock.pieces(least), next: 0, calls: 1, x, y: Vec::new() };
         // The first call finds nothing ready, not even the threads.
         watch.take(launch)?;
@@ -93,11 +94,14 @@ impl<'a> Stopwatch<'a> {
         let piece = &self.pieces[self.next % self.pieces.len()];
         self.next += 1;
         let batch = self.x.len() / piece.k();
-        self.y.resize(batch * piece.n(), 0.0);
+        let values = limits::product(batch, piece.n())?;
+        if self.y.len() < values {
+            self.y = limits::zeros(batch, piece.n())?;
+        }
         let start = Instant::now();
         let groups = Groups::new(launch.kernel, piece.class(), &self.x, piece.k(), self.threads, self.pool)?;
         let prepared = start.elapsed();
-        tiles::run(piece, launch, &groups, &mut self.y, self.threads, self.pool);
+        tiles::run(piece, launch, &groups, &mut self.y[..values], self.threads, self.pool);
         Ok((prepared, start.elapsed() - prepared))
     }
 }

@@ -1,13 +1,15 @@
 //! The tuner: which problems are measured, in which order, for how long.
 
 use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry as Slot;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::deadline::Deadline;
 use super::group::Group;
 use super::turn::Turn;
-use super::{Choices, Effort, List, Outcome, Problem, State, Status, isolated};
+use super::{Choices, Effort, Key, List, Outcome, Problem, State, Status, isolated};
 use crate::error::{Error, Result};
 use crate::matmul::{Request, Source};
 use crate::pool::Pool;
@@ -32,6 +34,7 @@ pub struct Tuner<'a> {
 
 /// A matrix of a model, and how it is used.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Job<'a> {
     /// The matrix.
     pub weights: &'a Weights,
@@ -40,19 +43,20 @@ pub struct Job<'a> {
     /// The batch sizes that it is multiplied by.
     pub batches: &'a [usize],
     /// Class, instruction set and threads. The kernel is ignored: a kernel that is named needs no tuning.
-    pub request: Request,
+    pub request: Request<'a>,
 }
 
 impl<'a> Job<'a> {
     /// A matrix that is no sample.
     #[must_use]
-    pub fn new(weights: &'a Weights, batches: &'a [usize], request: Request) -> Self {
+    pub fn new(weights: &'a Weights, batches: &'a [usize], request: Request<'a>) -> Self {
         Self { weights, n: weights.n(), batches, request }
     }
 }
 
 /// How far the tuning of a model has come.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Progress<'a> {
     /// Problems that are done.
     pub done: usize,
@@ -89,7 +93,14 @@ impl<'a> Tuner<'a> {
     ///
     /// # Errors
     /// [`crate::Error::NoKernel`] if nothing on this processor does what was asked, [`crate::Error::OutOfMemory`].
-    pub fn tune(&self, weights: &Weights, batch: usize, request: &Request, pool: &Pool, budget: Duration) -> Result<Outcome> {
+    pub fn tune(
+        &self,
+        weights: &Weights,
+        batch: usize,
+        request: &Request<'_>,
+        pool: &Pool,
+        budget: Duration,
+    ) -> Result<Outcome> {
         let deadline = Deadline::after(budget);
         let mut group = Group::new(weights, &[batch], request, pool)?.with_effort(self.effort);
         let Some(turn) = self.choices.turn() else {
@@ -121,15 +132,32 @@ impl<'a> Tuner<'a> {
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<Vec<Outcome>> {
         let deadline = Deadline::after(budget);
-        let mut groups = groups(jobs, self.effort, pool)?;
-        let total = groups.iter().map(|group| group.batches().len()).sum();
         let turn = self.choices.turn();
         let mut warnings = turn.as_ref().map(Turn::abandoned).unwrap_or_default();
+        let mut outcomes = self.tune_jobs(jobs, pool, turn.as_ref(), deadline, &mut warnings, progress)?;
+        if let Some(last) = outcomes.last_mut() {
+            last.warnings = warnings;
+        }
+        Ok(outcomes)
+    }
+
+    /// Does the work of [`Tuner::tune_model`] in a turn, or without one.
+    fn tune_jobs(
+        &self,
+        jobs: &[Job<'_>],
+        pool: &Pool,
+        turn: Option<&Turn<'_>>,
+        deadline: Deadline,
+        warnings: &mut Vec<Error>,
+        progress: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<Vec<Outcome>> {
+        let mut groups = groups(jobs, self.effort, pool)?;
+        let total = groups.iter().map(|group| group.batches().len()).sum();
         let mut outcomes = Vec::<Outcome>::with_capacity(total);
         let mut published = Instant::now();
         for group in &mut groups {
             for batch in group.batches().to_vec() {
-                let outcome = match &turn {
+                let outcome = match turn {
                     Some(turn) => self.known_or_tuned(group, batch, turn, deadline)?,
                     None => group.unmeasured(batch, self.choices, Status::Busy),
                 };
@@ -142,15 +170,12 @@ impl<'a> Tuner<'a> {
             }
             group.rest();
         }
-        if let Some(turn) = &turn {
+        if let Some(turn) = turn {
             for _ in 1..ATTEMPTS {
                 settle(&mut groups, &mut outcomes, turn, deadline)?;
             }
             refresh(&mut groups, &mut outcomes, turn, deadline)?;
             warnings.extend(self.choices.publish().err());
-        }
-        if let Some(last) = outcomes.last_mut() {
-            last.warnings = warnings;
         }
         Ok(outcomes)
     }
@@ -169,9 +194,11 @@ impl<'a> Tuner<'a> {
     ) -> Result<Vec<Outcome>> {
         let deadline = Deadline::after(budget);
         let mut list = List::default();
-        problems.iter().for_each(|problem| list.add(problem.clone(), pool));
+        list.extend(problems.iter().cloned(), pool);
         list.problems.sort_by_key(|problem| Reverse(problem.n.saturating_mul(problem.k)));
         let total = list.problems.iter().map(|problem| problem.distinct(pool).len()).sum();
+        let turn = self.choices.turn();
+        let mut warnings = turn.as_ref().map(Turn::abandoned).unwrap_or_default();
         let mut outcomes = Vec::<Outcome>::with_capacity(total);
         for problem in &list.problems {
             // Nothing is measured on no rows: they tell what is known, and what would run.
@@ -181,7 +208,10 @@ impl<'a> Tuner<'a> {
             let job = Job { weights: &weights, n: problem.n, batches: &problem.batches, request: problem.request };
             let before = outcomes.len();
             let mut step = |step: Progress<'_>| progress(Progress { done: before + step.done, total, ..step });
-            outcomes.extend(self.tune_model(&[job], pool, deadline.left(), &mut step)?);
+            outcomes.extend(self.tune_jobs(&[job], pool, turn.as_ref(), deadline, &mut warnings, &mut step)?);
+        }
+        if let Some(last) = outcomes.last_mut() {
+            last.warnings = warnings;
         }
         Ok(outcomes)
     }
@@ -240,11 +270,15 @@ fn refresh(groups: &mut [Group<'_>], outcomes: &mut [Outcome], turn: &Turn<'_>, 
 /// The problems of some jobs, each once; those with the most weights first.
 fn groups<'a>(jobs: &[Job<'a>], effort: Effort, pool: &'a Pool) -> Result<Vec<Group<'a>>> {
     let mut groups = Vec::<Group<'a>>::new();
+    let mut places = HashMap::<Key, usize>::new();
     for job in jobs {
         let new = Group::new(job.weights, job.batches, &job.request, pool)?.with_rows(job.n).with_effort(effort);
-        match groups.iter_mut().find(|group| group.matches(&new)) {
-            Some(group) => group.absorb(&new),
-            None => groups.push(new),
+        match places.entry(new.key(1)) {
+            Slot::Occupied(place) => groups[*place.get()].absorb(&new),
+            Slot::Vacant(free) => {
+                free.insert(groups.len());
+                groups.push(new);
+            }
         }
     }
     groups.sort_by_key(|group| Reverse(group.bytes()));

@@ -8,8 +8,8 @@ use super::race::Race;
 use super::stock::Stock;
 use super::stopwatch::Stopwatch;
 use super::turn::Turn;
-use super::{Choices, Effort, Entry, Problem, State};
-use crate::error::Result;
+use super::{Choices, Effort, Entry, Key, Problem, Record, State};
+use crate::error::{Error, Result};
 use crate::machine::Facts;
 use crate::matmul::{self, Launch, Request, candidates};
 use crate::pool::Pool;
@@ -30,7 +30,9 @@ pub enum Verdict {
     Wrong,
     /// There was no time, or another process was measuring.
     NoTime,
-    /// It is not of this build and machine, or needs more threads than the pool has.
+    /// Memory does not hold what the problem is measured on.
+    NoMemory,
+    /// It is not of this build and machine, needs more threads than the pool has, or is of a problem that there is not.
     NotHere,
 }
 
@@ -39,12 +41,21 @@ pub enum Verdict {
 /// # Errors
 /// What multiplications report.
 pub fn verify(entry: &Entry, choices: &Choices, pool: &Pool, budget: Duration) -> Result<Verdict> {
+    match measured(entry, choices, pool, budget) {
+        Err(Error::OutOfMemory { .. }) => Ok(Verdict::NoMemory),
+        verdict => verdict,
+    }
+}
+
+fn measured(entry: &Entry, choices: &Choices, pool: &Pool, budget: Duration) -> Result<Verdict> {
     let deadline = Deadline::after(budget);
     let (Some(launch), Ok(format)) = (entry.launch(), registry::format_by_name(&entry.key.format)) else {
         return Ok(Verdict::NotHere);
     };
     let kernel = launch.kernel;
-    if entry.key.threads > pool.threads() {
+    let Key { n, k, threads, .. } = entry.key;
+    let is_shape = n.is_multiple_of(format.row_multiple()) && k.is_multiple_of(format.block_weights);
+    if threads > pool.threads() || !is_shape || !entry.is_sound() {
         return Ok(Verdict::NotHere);
     }
     let Some(turn) = choices.turn().filter(|_| deadline.allows(Duration::ZERO)) else { return Ok(Verdict::NoTime) };
@@ -54,21 +65,21 @@ pub fn verify(entry: &Entry, choices: &Choices, pool: &Pool, budget: Duration) -
         choices.publish()?;
         return Ok(Verdict::Wrong);
     }
-    let all = candidates(&weights, kernel.numerics, kernel.isa)?;
+    let all = candidates(&weights, kernel.numerics, kernel.isa())?;
     let default = matmul::default(&all, entry.measured);
     compare(entry, &weights, launch, default, pool, deadline)
 }
 
 /// Whether a kernel gives the bits of the scalar reference.
 fn is_right(weights: &Weights, kernel: &'static Kernel, pool: &Pool, turn: &Turn<'_>) -> Result<bool> {
-    let gate = Gate::new(weights, kernel.cols, pool);
+    let gate = Gate::new(weights, kernel.cols, pool)?;
     let reference = candidates(weights, kernel.numerics, registry::isas()[0])?[0];
     Ok(turn.watch(kernel, || gate.bits(kernel))? == gate.bits(reference)?)
 }
 
 fn problem(entry: &Entry, format: &'static Format, kernel: &'static Kernel) -> Problem {
     let key = &entry.key;
-    let request = Request { numerics: key.numerics, isa: Some(kernel.isa), launch: None, threads: key.threads };
+    let request = Request::default().numerics(key.numerics).isa(kernel.isa()).threads(key.threads);
     Problem { format, n: key.n, k: key.k, layout: key.layout, batches: vec![entry.measured], request }
 }
 

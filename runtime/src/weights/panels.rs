@@ -25,7 +25,7 @@ pub fn pack_panels(
     let (blocks, end) = (stored.k() / block, rows.end);
     // One line of memory may hold items of all rows of a band: it is read once if no more of K is packed at a time than a
     // cache holds: a segment, which whole units fill.
-    let (band, stretch) = if by_columns(stored.format()) { (BAND, SEGMENT / block) } else { (PANEL_ROWS, blocks) };
+    let (band, stretch) = if by_columns(stored.format()) { (BAND, (SEGMENT / block).max(1)) } else { (PANEL_ROWS, blocks) };
     // Each band is taken once, by one thread: the locks are never contended.
     let bands = panels.chunks_mut(band / PANEL_ROWS * panel_bytes);
     let jobs = rows.step_by(band).zip(bands).map(|job| Mutex::new(Some(job))).collect::<Vec<_>>();
@@ -35,7 +35,7 @@ pub fn pack_panels(
         for start in (0..blocks).step_by(stretch) {
             let blocks = start..blocks.min(start + stretch);
             for (row, panel) in rows.clone().step_by(PANEL_ROWS).zip(panels.chunks_mut(panel_bytes)) {
-                (packed.pack)(tensors, row..rows.end.min(row + PANEL_ROWS), blocks.clone(), panel);
+                (packed.pack)(&tensors, row..rows.end.min(row + PANEL_ROWS), blocks.clone(), panel);
             }
         }
     });

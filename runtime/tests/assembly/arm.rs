@@ -10,7 +10,7 @@ pub const PRODUCTS: [&str; 8] = ["fmla", "smull", "smull2", "smlal", "smlal2", "
 
 /// What a kernel's products are made with.
 pub fn promised(kernel: &Kernel) -> &'static [&'static str] {
-    match (kernel.numerics, kernel.isa.primitive) {
+    match (kernel.numerics, kernel.isa().primitive) {
         (Numerics::Exact, _) => &["fmla"],
         (Numerics::Int8, Dot::ProductsI16) => &["smull", "smull2"],
         (Numerics::Int8, Dot::SignedQuadsI32) => &["sdot"],

@@ -51,7 +51,7 @@ pub enum Flow {
 
 /// The instructions of a kernel, from its first to the last that a branch reaches.
 fn instructions(kernel: &Kernel) -> Vec<Instruction> {
-    let start = kernel.run as usize as u64;
+    let start = kernel.run() as usize as u64;
     // SAFETY: code pages are readable; a function ends long before `LONGEST`, and the program's other code follows it.
     let code = unsafe { std::slice::from_raw_parts(start as *const u8, LONGEST) };
     let (mut found, mut furthest, mut returned) = (Vec::new(), start, false);
@@ -163,7 +163,7 @@ fn faults(body: &[Instruction], most_spills: usize) -> Vec<String> {
 
 #[test]
 fn inner_loops_multiply_and_nothing_else_gets_in() {
-    let vectors = |kernel: &&Kernel| kernel.isa.primitive != Dot::Scalar;
+    let vectors = |kernel: &&Kernel| kernel.isa().primitive != Dot::Scalar;
     let defaults = registry::formats().flat_map(kernels).filter(|kernel| !kernel.batch.is_empty()).filter(vectors);
     let (mut wrong, mut looked_at) = (Vec::new(), 0);
     for kernel in defaults {

@@ -12,7 +12,7 @@ pub const PRODUCTS: [&str; 5] = [FMA[0], FMA[1], FMA[2], "vpdpbusd", "vpmaddubsw
 
 /// What a kernel's products are made with.
 pub fn promised(kernel: &Kernel) -> &'static [&'static str] {
-    match (kernel.numerics, kernel.isa.primitive) {
+    match (kernel.numerics, kernel.isa().primitive) {
         (Numerics::Exact, _) => &FMA,
         (Numerics::Int8, Dot::PairsI16) => &["vpmaddubsw"],
         (Numerics::Int8, Dot::QuadsI32) => &["vpdpbusd"],

@@ -48,16 +48,16 @@ pub fn every_kernel_agrees(what: &str, weights: &Weights, pool: &Pool) {
     adversarial(&mut x, k);
     for numerics in numerics_of(weights.format()) {
         let scalar = registry::isas()[0];
-        let one = Request { numerics, isa: Some(scalar), launch: None, threads: 1 };
+        let one = Request::default().numerics(numerics).isa(scalar).threads(1);
         let mut wanted = vec![0.0; BATCH * n];
         for (x, y) in x.chunks(k).zip(wanted.chunks_mut(n)) {
             matmul(weights, x, 1, y, &one, pool).unwrap();
         }
-        let here = |kernel: &&Kernel| kernel.numerics == numerics && (kernel.isa.available)();
+        let here = |kernel: &&Kernel| kernel.numerics == numerics && kernel.isa().is_available();
         for kernel in kernels(weights.format()).iter().filter(here) {
             for batch in [1, 2, 3, 4, 5, 6, 7, 8, 9, 31, 32, 33, BATCH] {
                 for threads in [1, 2] {
-                    let request = Request { numerics, isa: None, launch: Some(kernel.into()), threads };
+                    let request = Request::default().launch(kernel).threads(threads);
                     let mut y = vec![f32::NAN; batch * n];
                     matmul(weights, &x[..batch * k], batch, &mut y, &request, pool).unwrap();
                     let same = bits(&y) == bits(&wanted[..batch * n]);

@@ -9,7 +9,7 @@ use super::support::{entry, weights};
 
 /// The pairs of an instruction set of this processor and a class, and whose kernels they run.
 fn pairs() -> impl Iterator<Item = (&'static Isa, Numerics, &'static Isa)> {
-    let here = registry::isas().iter().copied().filter(|isa| (isa.available)());
+    let here = registry::isas().iter().copied().filter(|isa| isa.is_available());
     let pairs = here.flat_map(|isa| Numerics::ALL.map(|numerics| (isa, numerics)));
     pairs.map(|(isa, numerics)| (isa, numerics, kernel_isa(super::support::format(), numerics, isa)))
 }
@@ -20,19 +20,19 @@ fn every_instruction_set_runs_every_class() {
     let x = vec![0.5; weights.k()];
     for (isa, numerics, owner) in pairs() {
         assert!(isa.lineage().any(|other| std::ptr::eq(other, owner)), "{} runs kernels of {}", isa.name, owner.name);
-        let request = Request { numerics, isa: Some(isa), ..Request::default() };
+        let request = Request::default().numerics(numerics).isa(isa);
         let mut y = vec![0.0; weights.n()];
         let used = matmul(&weights, &x, 1, &mut y, &request, Pool::global()).unwrap();
         assert_eq!(
-            (used.launch.kernel.isa.name, used.launch.kernel.numerics),
+            (used.launch.kernel.isa().name, used.launch.kernel.numerics),
             (owner.name, numerics),
             "asked for {}",
             isa.name
         );
         let all = candidates(&weights, numerics, isa).unwrap();
-        assert!(all.iter().all(|kernel| kernel.isa.name == owner.name && kernel.numerics == numerics));
+        assert!(all.iter().all(|kernel| kernel.isa().name == owner.name && kernel.numerics == numerics));
         for kernel in all {
-            let pinned = Request { launch: Some(kernel.into()), ..request };
+            let pinned = request.launch(kernel);
             assert_eq!(select(&weights, 1, &pinned, Pool::global()).unwrap().launch, kernel.into());
         }
     }
@@ -55,8 +55,8 @@ fn what_an_instruction_set_does_not_run_is_refused() {
     let weights = weights(20, 2);
     for (isa, numerics, owner) in pairs() {
         let others = registry::kernels(weights.format()).iter().filter(|kernel| kernel.numerics == numerics);
-        for kernel in others.filter(|kernel| kernel.isa.name != owner.name) {
-            let request = Request { numerics, isa: Some(isa), launch: Some(kernel.into()), ..Request::default() };
+        for kernel in others.filter(|kernel| kernel.isa().name != owner.name) {
+            let request = Request::default().numerics(numerics).isa(isa).launch(kernel);
             assert!(select(&weights, 1, &request, Pool::global()).is_err(), "{} on {}", kernel.name, isa.name);
         }
     }

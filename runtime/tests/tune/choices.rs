@@ -4,7 +4,8 @@ use std::fs;
 use std::thread;
 
 use quantloom::Error;
-use quantloom::matmul::Source;
+use quantloom::matmul::{Request, Source, select};
+use quantloom::pool::Pool;
 use quantloom::tune::{CacheFile, Choices, Digest, Entry, Keep, Key};
 use quantloom::weights::Layout;
 
@@ -20,6 +21,19 @@ fn memory_goes_before_the_file() {
     assert_eq!(choices.find(&key(&weights, 1)), Some((first.into(), Source::Cache)));
     choices.record(entry(key(&weights, 1), last), Keep::InMemory);
     assert_eq!(choices.find(&key(&weights, 1)), Some((last.into(), Source::Memory)));
+}
+
+#[test]
+fn a_multiplication_follows_the_choices_that_it_is_given() {
+    let weights = weights(16, 1);
+    let last = *kernels(&weights).last().unwrap();
+    let choices = Choices::new(None);
+    choices.record(entry(key(&weights, 1), last), Keep::InMemory);
+    let used = |request: Request<'_>| select(&weights, 1, &request, Pool::global()).unwrap();
+    let own = used(Request::default().choices(&choices));
+    assert_eq!((own.launch, own.source), (last.into(), Source::Memory));
+    // Those of the process know nothing of it.
+    assert_ne!(used(Request::default()).source, Source::Memory);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::time::Duration;
 use quantloom::Error;
 use quantloom::matmul::{Request, candidates};
 use quantloom::pool::Pool;
-use quantloom::registry;
+use quantloom::registry::{self, Numerics};
 use quantloom::tune::{self, CacheFile, Choices, Outcome, State, Tuner, VariantId, isolated, serve};
 
 use crate::child::{child, done, part, parts};
@@ -158,7 +158,7 @@ fn a_wrong_last_bit() {
 fn an_innocent_kernel_is_cleared() {
     const INNOCENT: fn() -> &'static registry::Kernel = || {
         let weights = culprits::weights(culprits::register(&[]));
-        candidates(&weights, Request::default().numerics, registry::best_isa()).unwrap()[0]
+        candidates(&weights, Numerics::Int8, registry::best_isa()).unwrap()[0]
     };
     let test = "crashes::an_innocent_kernel_is_cleared";
     let folder = tempfile::tempdir().unwrap();
@@ -205,7 +205,7 @@ fn children_say_what_becomes_of_each_kernel() {
             .unwrap();
         found
     };
-    let right = registry::kernels(format).iter().find(|kernel| (kernel.isa.available)()).unwrap();
+    let right = registry::kernels(format).iter().find(|kernel| kernel.isa().is_available()).unwrap();
     let [panics, fault, hang, wrong, illegal] = all.map(|culprit| culprits::kernel(format, culprit));
     let found = try_out(&[right, wrong, illegal, fault, right, panics, right], PATIENCE);
     let states = found.iter().map(|(name, state, _)| (*name, *state)).collect::<Vec<_>>();

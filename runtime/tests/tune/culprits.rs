@@ -3,12 +3,11 @@
 use std::sync::OnceLock;
 use std::{hint, ptr, thread, time::Duration};
 
-use quantloom::matmul::Request;
 use quantloom::measure::synthetic;
 use quantloom::pool::Pool;
-use quantloom::registry::{self, Format, Kernel, Packed};
+use quantloom::registry::{self, Format, Kernel, Numerics, Packed};
 use quantloom::weights::Weights;
-use quantloom_kernels::abi::{Arguments, Palette, Run};
+use quantloom_kernels::abi::{Arguments, Body, Palette, Run};
 
 use crate::support;
 
@@ -72,11 +71,14 @@ pub fn register(culprits: &[Culprit]) -> &'static Format {
     let copy = |kernel: &Kernel, name: String| Kernel { name: name.leak(), format: "Culprits", ..*kernel };
     let right = packed.kernels.iter().map(|kernel| copy(kernel, kernel.name.replacen(like.name, "Culprits", 1)));
     let mut kernels = right.collect::<Vec<_>>();
-    let isa = registry::kernel_isa(like, Request::default().numerics, registry::best_isa());
-    let of_isa = |kernel: &&Kernel| kernel.numerics == Request::default().numerics && ptr::eq(kernel.isa, isa);
+    let isa = registry::kernel_isa(like, Numerics::Int8, registry::best_isa());
+    let of_isa = |kernel: &&Kernel| kernel.numerics == Numerics::Int8 && ptr::eq(kernel.isa(), isa);
     let model = packed.kernels.iter().rfind(of_isa).unwrap();
-    RIGHT.get_or_init(|| model.run);
-    kernels.extend(culprits.iter().map(|&(name, run)| Kernel { run, batch: &[], ..copy(model, name.to_owned()) }));
+    RIGHT.get_or_init(|| model.run());
+    // SAFETY: see [`Culprit`]; that some end the process is the point.
+    let body = |run| unsafe { Body::new(isa, run) };
+    let culprit = |&(name, run): &Culprit| Kernel { body: body(run), batch: &[], ..copy(model, name.to_owned()) };
+    kernels.extend(culprits.iter().map(culprit));
     let packed = Packed { kernels: kernels.leak(), ..*packed };
     let format = Box::leak(Box::new(Format { name: "Culprits", gguf: None, packed: Some(packed), ..*like }));
     registry::register(&[format]).unwrap();

@@ -20,7 +20,7 @@ use crate::support::{entry, kernels, key, weights};
 /// The bits of a product.
 fn product(weights: &Weights) -> Vec<u32> {
     let mut y = vec![f32::NAN; 40 * weights.n()];
-    matmul(weights, &activations(40, weights.k()), 40, &mut y, &Request::default(), Pool::global()).unwrap();
+    matmul(weights, &activations(40, weights.k()).unwrap(), 40, &mut y, &Request::default(), Pool::global()).unwrap();
     y.into_iter().map(f32::to_bits).collect()
 }
 

@@ -6,7 +6,7 @@ use quantloom::matmul::{Request, Source, matmul, select};
 use quantloom::measure::activations;
 use quantloom::model::{Load, Loaded, Model};
 use quantloom::pool::Pool;
-use quantloom::tune::{self, Mode, Status};
+use quantloom::tune::{self, Choices, Mode, Status};
 use quantloom::weights::Weights;
 
 use crate::child::parts;
@@ -19,7 +19,7 @@ const BUDGET: Duration = Duration::from_secs(120);
 
 fn load(mode: Mode) -> Loaded {
     tune::choices().set_mode(mode);
-    let load = Load { batches: vec![1, 40], ..Load::default() };
+    let load = Load::default().batches([1, 40]);
     Model::open(MODEL).unwrap().load(&load, Pool::global()).unwrap()
 }
 
@@ -32,18 +32,31 @@ fn measured(loaded: &Loaded) -> Vec<bool> {
 /// Who chooses the kernel for a batch of one of each matrix.
 fn sources(loaded: &Loaded) -> Vec<Source> {
     let weights = loaded.matrices.iter().map(|matrix| &matrix.weights);
-    weights.map(|weights| select(weights, 1, &Request::of(weights.format()), Pool::global()).unwrap().source).collect()
+    weights.map(|weights| select(weights, 1, &Request::default(), Pool::global()).unwrap().source).collect()
 }
 
 /// The bits of products of every matrix.
 fn products(loaded: &Loaded) -> Vec<u32> {
     let product = |weights: &Weights| {
         let mut y = vec![f32::NAN; 3 * weights.n()];
-        let x = activations(3, weights.k());
-        matmul(weights, &x, 3, &mut y, &Request::of(weights.format()), Pool::global()).unwrap();
+        let x = activations(3, weights.k()).unwrap();
+        matmul(weights, &x, 3, &mut y, &Request::default(), Pool::global()).unwrap();
         y.into_iter().map(f32::to_bits).collect::<Vec<_>>()
     };
     loaded.matrices.iter().flat_map(|matrix| product(&matrix.weights)).collect()
+}
+
+#[test]
+fn a_model_is_loaded_by_choices_of_its_own() {
+    let choices = Choices::new(None);
+    let load = |mode| {
+        choices.set_mode(mode);
+        Model::open(MODEL).unwrap().load(&Load::default().batches([1]).choices(&choices), Pool::global()).unwrap()
+    };
+    assert!(load(Mode::Off).outcomes.is_empty());
+    // Without time nothing is measured, and everything is asked for.
+    let asked = load(Mode::Force { budget: Duration::ZERO });
+    assert!(!asked.outcomes.is_empty() && !measured(&asked).contains(&true));
 }
 
 #[test]

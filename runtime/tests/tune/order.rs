@@ -7,7 +7,7 @@ use std::time::Duration;
 use quantloom::matmul::{Launch, Request, Source, Used, candidates, matmul};
 use quantloom::measure::activations;
 use quantloom::pool::Pool;
-use quantloom::registry::{self, Kernel};
+use quantloom::registry::{self, Kernel, Numerics};
 use quantloom::tune::{self, Keep, Key, Status, Tuner};
 use quantloom::weights::Weights;
 
@@ -16,7 +16,7 @@ use crate::support::{entry, kernels, key, weights};
 
 /// Multiplies; which kernel did it, and the bits of the product.
 fn multiply(weights: &Weights, batch: usize, request: &Request, pool: &Pool) -> (Used, Vec<u32>) {
-    let x = activations(batch, weights.k());
+    let x = activations(batch, weights.k()).unwrap();
     let mut y = vec![f32::NAN; batch * weights.n()];
     let used = matmul(weights, &x, batch, &mut y, request, pool).unwrap();
     (used, y.into_iter().map(f32::to_bits).collect())
@@ -53,7 +53,7 @@ fn pin_then_memory_then_cache_then_default() {
         assert_eq!(used(&weights, 1, &Request::default()), (chosen.into(), Source::Cache));
         assert!(is_unmeasured(used(&weights, 2, &Request::default()).1));
         for pin in kernels(&weights) {
-            let request = Request { launch: Some(pin.into()), ..Request::default() };
+            let request = Request::default().launch(pin);
             assert_eq!(used(&weights, 1, &request), (pin.into(), Source::Pin));
         }
         tune::choices().record(entry(key(&weights, 1), kernels(&weights)[0]), Keep::InMemory);
@@ -68,12 +68,12 @@ fn instruction_sets_and_thread_counts_are_told_apart() {
     let part = || {
         let weights = weights(40, 1);
         let scalar = registry::isas()[0];
-        let numerics = Request::default().numerics;
+        let numerics = Numerics::Int8;
         let kernel = *candidates(&weights, numerics, scalar).unwrap().last().unwrap();
         tune::choices().record(entry(Key::new(&weights, 1, numerics, scalar, 2), kernel), Keep::InMemory);
         let pools = [Pool::new(1), Pool::new(2), Pool::new(3)];
         let source = |isa, pool: usize, threads| {
-            let request = Request { isa, threads, ..Request::default() };
+            let request = Request::default().isa(isa).threads(threads);
             multiply(&weights, 1, &request, &pools[pool - 1]).0.source
         };
         // Two threads, whether they are asked for or all that the pool has.

@@ -67,15 +67,15 @@ fn a_pin_beats_everything_but_a_kernel_that_the_caller_names() {
         tune::choices().set_mode(Mode::Off);
         for numerics in [Numerics::Int8, Numerics::Exact] {
             let pinned = (scalar(numerics).into(), Source::Pin);
-            let request = Request { numerics, ..Request::default() };
+            let request = Request::default().numerics(numerics);
             assert_eq!(chosen(&weights, &request), pinned);
-            assert_eq!(chosen(&weights, &Request { isa: Some(registry::isas()[0]), ..request }), pinned);
+            assert_eq!(chosen(&weights, &request.isa(registry::isas()[0])), pinned);
             let best = registry::best_isa();
             let all = candidates(&weights, numerics, best).unwrap();
-            let named = Request { launch: Some(all[0].into()), ..request };
+            let named = request.launch(all[0]);
             assert_eq!(chosen(&weights, &named), (all[0].into(), Source::Pin));
             if best.name != registry::isas()[0].name {
-                assert_ne!(chosen(&weights, &Request { isa: Some(best), ..request }).1, Source::Pin);
+                assert_ne!(chosen(&weights, &request.isa(best)).1, Source::Pin);
             }
         }
     };
@@ -85,7 +85,7 @@ fn a_pin_beats_everything_but_a_kernel_that_the_caller_names() {
 /// A kernel of the lowest instruction set that is not its default.
 fn scalar(numerics: Numerics) -> &'static Kernel {
     let kernels = registry::kernels(format()).iter();
-    kernels.rev().find(|kernel| kernel.numerics == numerics && kernel.isa.name == registry::isas()[0].name).unwrap()
+    kernels.rev().find(|kernel| kernel.numerics == numerics && kernel.isa().name == registry::isas()[0].name).unwrap()
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! What the tests of the tuner share.
 
-use quantloom::matmul::{Launch, Request, candidates};
+use quantloom::matmul::{Launch, candidates};
 use quantloom::measure::synthetic;
 use quantloom::pool::Pool;
-use quantloom::registry::{self, Format, Kernel};
+use quantloom::registry::{self, Format, Kernel, Numerics};
 use quantloom::tune::{CacheFile, Digest, Effort, Entry, Key, Origin, Time};
 use quantloom::weights::Weights;
 use tempfile::TempDir;
@@ -13,7 +13,7 @@ pub const ELSEWHERE: &str = "SomeMaker-6-207-2;48K-2048K-266240K;avx2+scalar";
 
 /// The first format of any number of rows with kernels for what requests ask for by default.
 pub fn format() -> &'static Format {
-    let asked = Request::default().numerics;
+    let asked = Numerics::Int8;
     let has = |format: &&Format| registry::kernels(format).iter().any(|kernel| kernel.numerics == asked);
     registry::formats().filter(|format| format.row_multiple() == 1).find(has).unwrap()
 }
@@ -26,12 +26,12 @@ pub fn weights(n: usize, blocks: usize) -> Weights {
 
 /// The kernels that dispatch chooses from, in card order.
 pub fn kernels(weights: &Weights) -> Vec<&'static Kernel> {
-    candidates(weights, Request::default().numerics, registry::best_isa()).unwrap()
+    candidates(weights, Numerics::Int8, registry::best_isa()).unwrap()
 }
 
 /// The key of a multiplication as it is requested by default.
 pub fn key(weights: &Weights, batch: usize) -> Key {
-    Key::new(weights, batch, Request::default().numerics, registry::best_isa(), Pool::global().threads())
+    Key::new(weights, batch, Numerics::Int8, registry::best_isa(), Pool::global().threads())
 }
 
 /// An entry that chooses a kernel with the arguments of its card.

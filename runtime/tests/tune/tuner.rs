@@ -8,7 +8,7 @@ use quantloom::machine::processor;
 use quantloom::matmul::{Launch, Request, Source, candidates, matmul};
 use quantloom::measure::activations;
 use quantloom::pool::Pool;
-use quantloom::registry;
+use quantloom::registry::{self, Numerics};
 use quantloom::tune::{Choices, Job, Keep, Key, Status, Tuner};
 use quantloom::weights::Weights;
 
@@ -34,10 +34,10 @@ fn job<'a>(weights: &'a Weights, batches: &'a [usize]) -> Job<'a> {
 
 /// Whether the card of the processor begins with it.
 fn is_begun(launch: &Launch) -> bool {
-    let Launch { kernel, far, near, tiles, keep } = *launch;
+    let Launch { kernel, far, near, tiles, keep, .. } = *launch;
     processor::here().unwrap().card.is_some_and(|card| {
         card.starts.iter().any(|start| {
-            (start.isa, start.numerics) == (kernel.isa.name, kernel.numerics)
+            (start.isa, start.numerics) == (kernel.isa().name, kernel.numerics)
                 && (start.schedule, start.tile) == (kernel.schedule, kernel.tile)
                 && (start.far.unwrap_or(kernel.distances.0), start.near.unwrap_or(kernel.distances.1)) == (far, near)
                 && (start.tiles.unwrap_or_default(), start.keep) == (tiles, keep)
@@ -79,11 +79,11 @@ fn tuning_records_a_kernel_of_the_card_and_its_arguments() {
 fn every_instruction_set_has_choices_of_its_own() {
     let weights = weights(40, 1);
     let choices = Choices::new(None);
-    for isa in registry::isas().iter().filter(|isa| (isa.available)()) {
-        let request = Request { isa: Some(isa), threads: 1, ..Request::default() };
+    for isa in registry::isas().iter().copied().filter(|isa| isa.is_available()) {
+        let request = Request::default().isa(isa).threads(1);
         let outcome = Tuner::new(&choices).tune(&weights, 1, &request, Pool::global(), FOREVER).unwrap();
-        assert_eq!((outcome.launch.kernel.isa.name, outcome.key.threads), (isa.name, 1));
-        let key = Key::new(&weights, 1, request.numerics, isa, 1);
+        assert_eq!((outcome.launch.kernel.isa().name, outcome.key.threads), (isa.name, 1));
+        let key = Key::new(&weights, 1, Numerics::Int8, isa, 1);
         assert_eq!(choices.find(&key).unwrap().0, outcome.launch);
     }
 }
@@ -143,9 +143,9 @@ fn a_model_without_time_is_untuned() {
 #[test]
 fn what_no_kernel_does_is_an_error() {
     let weights = weights(16, 1);
-    let unavailable = registry::isas().iter().find(|isa| !(isa.available)());
+    let unavailable = registry::isas().iter().copied().find(|isa| !isa.is_available());
     if let Some(isa) = unavailable {
-        let request = Request { isa: Some(isa), ..Request::default() };
+        let request = Request::default().isa(isa);
         let error = Tuner::new(&Choices::new(None)).tune(&weights, 1, &request, Pool::global(), FOREVER).unwrap_err();
         assert!(matches!(error, Error::NoKernel { .. }), "{error}");
     }
@@ -155,16 +155,19 @@ fn what_no_kernel_does_is_an_error() {
 fn all_choices_give_the_same_bits() {
     let weights = weights(100, 3);
     let batch = 9;
-    let x = activations(batch, weights.k());
-    let product = |launch| {
+    let x = activations(batch, weights.k()).unwrap();
+    let product = |launch: Option<Launch>| {
         let mut y = vec![f32::NAN; batch * weights.n()];
-        let request = Request { launch, ..Request::default() };
+        let request = Request::default();
+        let request = launch.map_or(request, |launch| request.launch(launch));
         matmul(&weights, &x, batch, &mut y, &request, Pool::global()).unwrap();
         y.into_iter().map(f32::to_bits).collect::<Vec<_>>()
     };
     let wanted = product(None);
-    for kernel in candidates(&weights, Request::default().numerics, registry::best_isa()).unwrap() {
-        for launch in [Launch::of(kernel), Launch { far: 0, near: 1 << 20, tiles: 3, keep: true, kernel }] {
+    for kernel in candidates(&weights, Numerics::Int8, registry::best_isa()).unwrap() {
+        let mut other = Launch::of(kernel);
+        (other.far, other.near, other.tiles, other.keep) = (0, 1 << 20, 3, true);
+        for launch in [Launch::of(kernel), other] {
             assert_eq!(product(Some(launch)), wanted, "{launch}");
         }
     }

@@ -9,17 +9,26 @@ use super::tile::{Tile, each};
 use super::{quads, value};
 use crate::lower::class::{Codes, LINE, Min, PANEL_ROWS};
 
+/// What becomes of decoded weights.
+pub struct Use<'a> {
+    /// The text that uses the vectors `weight0`, `weight1`, ... of weight `4 quad + index` of chunk `at_chunk`, for a quad and an index.
+    pub text: &'a dyn Fn(usize, usize) -> TokenStream,
+    /// What comes after each quad.
+    pub after: Option<TokenStream>,
+    /// Whether they are added to sums at once: then it is enough that these, at the end of a unit, are no numbers where a weight is none.
+    pub summed: bool,
+}
+
 impl Tile<'_> {
-    /// One unit from packed memory: every weight decoded to f32, `take(quad, index)` then using the vectors `weight0`, `weight1`, ...
-    /// of weight `4 quad + index` of chunk `at_chunk`.
-    pub fn exact_weights(&self, take: &dyn Fn(usize, usize) -> TokenStream, after: &Option<TokenStream>) -> TokenStream {
+    /// One unit from packed memory: every weight decoded to f32.
+    pub fn exact_weights(&self, used: &Use<'_>) -> TokenStream {
         let class = self.class;
         let (chunk, step) = (class.chunk(), class.step);
         if class.codes == Codes::None {
-            self.plain_weights(take)
+            self.plain_weights(used)
         } else if step >= chunk {
             let (scales, prefetch) = (self.exact_scales(), self.exact_prefetch());
-            let quads = self.exact_quads(0..chunk / 4, take, after);
+            let quads = self.exact_quads(0..chunk / 4, used);
             let chunks = step / chunk;
             let inner = each("inner", chunks, quote!(let at_chunk = at_step * #chunks + inner; #prefetch #quads));
             each("at_step", class.steps(), quote!(#scales #inner))
@@ -27,7 +36,7 @@ impl Tile<'_> {
             let (scales, prefetch) = (self.exact_scales(), self.exact_prefetch());
             let count = chunk / step;
             let steps = (0..count).map(|sub| {
-                let quads = self.exact_quads(sub * step / 4..(sub + 1) * step / 4, take, after);
+                let quads = self.exact_quads(sub * step / 4..(sub + 1) * step / 4, used);
                 quote!(let at_step = at_chunk * #count + #sub; #scales #quads)
             });
             each("at_chunk", class.unit / chunk, quote!(#prefetch #(#steps)*))
@@ -35,7 +44,7 @@ impl Tile<'_> {
     }
 
     /// Every weight a root: `chunk` of them a turn.
-    fn plain_weights(&self, take: &dyn Fn(usize, usize) -> TokenStream) -> TokenStream {
+    fn plain_weights(&self, used: &Use<'_>) -> TokenStream {
         let class = self.class;
         let (chunk, bytes) = (class.chunk(), PANEL_ROWS * class.root.bytes());
         let weights = (0..chunk).map(|at| {
@@ -48,8 +57,8 @@ impl Tile<'_> {
                     starts_line.then(|| self.prefetch_line(vector, &quote!(bytemuck::bytes_of(&#unit.roots[#index]#part))));
                 quote!(#ahead let #name = #value;)
             });
-            let taken = take(at / 4, at % 4);
-            quote!({ #(#weights)* #taken })
+            let text = (used.text)(at / 4, at % 4);
+            quote!({ #(#weights)* #text })
         });
         each("at_chunk", class.unit / chunk, quote!(#(#weights)*))
     }
@@ -75,12 +84,7 @@ impl Tile<'_> {
         [quote!(codes[at_chunk / #chunks]), first]
     }
 
-    fn exact_quads(
-        &self,
-        quads: std::ops::Range<usize>,
-        take: &dyn Fn(usize, usize) -> TokenStream,
-        after: &Option<TokenStream>,
-    ) -> TokenStream {
+    fn exact_quads(&self, quads: std::ops::Range<usize>, used: &Use<'_>) -> TokenStream {
         let quads = quads.map(|quad| {
             let lines = self.exact_lines(quad);
             let codes = (0..self.vectors).map(|vector| {
@@ -88,13 +92,42 @@ impl Tile<'_> {
                 quote!(let #name = #value;)
             });
             let weights = (0..4).map(|index| {
-                let weights = (0..self.vectors).map(|vector| self.exact_weight(vector, index));
-                let taken = take(quad, index);
-                quote!({ #(#weights)* #taken })
+                let weights = (0..self.vectors).map(|vector| self.exact_weight(vector, index, used));
+                let text = (used.text)(quad, index);
+                quote!({ #(#weights)* #text })
             });
-            quote!(#lines #(#codes)* #(#weights)* #after)
+            let (magnitudes, after) = (self.magnitudes(used), &used.after);
+            quote!(#lines #(#codes)* #magnitudes #(#weights)* #after)
         });
         quote!(#(#quads)*)
+    }
+
+    /// Keeps the largest magnitudes of codes of which the largest is no number.
+    fn magnitudes(&self, used: &Use<'_>) -> Option<TokenStream> {
+        let magnitudes = (0..self.vectors).map(|vector| {
+            let (magnitudes, quad) = (format_ident!("magnitudes{vector}"), format_ident!("quad{vector}"));
+            quote!(#magnitudes = lanes::magnitudes(#magnitudes, #quad);)
+        });
+        (used.summed && self.class.codes == Codes::E4m3).then(|| quote!(#(#magnitudes)*))
+    }
+
+    /// What comes before the weights of a unit for that, and after.
+    fn around_magnitudes(&self) -> (TokenStream, TokenStream) {
+        if self.class.codes != Codes::E4m3 {
+            return Default::default();
+        }
+        let begin = (0..self.vectors).map(|vector| {
+            let magnitudes = format_ident!("magnitudes{vector}");
+            quote!(let mut #magnitudes = lanes::zero_i();)
+        });
+        let end = self.sums(
+            |sum, vector, _| {
+                let magnitudes = format_ident!("magnitudes{vector}");
+                quote!(#sum = lanes::unless_nan(#sum, #magnitudes);)
+            },
+            "sum",
+        );
+        (quote!(#(#begin)*), end)
     }
 
     /// The scale and the min of step `at_step`.
@@ -141,12 +174,13 @@ impl Tile<'_> {
     }
 
     /// `let weight{vector} = scale * (code - zero) + min`, each operation rounded by itself.
-    fn exact_weight(&self, vector: usize, index: usize) -> TokenStream {
+    fn exact_weight(&self, vector: usize, index: usize, used: &Use<'_>) -> TokenStream {
         let (weight, quad, scale) =
             (format_ident!("weight{vector}"), format_ident!("quad{vector}"), format_ident!("scale{vector}"));
         let shift = proc_macro2::Literal::usize_unsuffixed(8 * index);
-        let mut level = match self.class.codes {
+        let mut level = match &self.class.codes {
             Codes::Floats(_) => quote!(lanes::pick::<#shift>(palette, #quad)),
+            Codes::E4m3 if used.summed => quote!(lanes::e4m3_number::<#shift>(#quad)),
             Codes::E4m3 => quote!(lanes::e4m3::<#shift>(#quad)),
             Codes::Linear | Codes::Bytes(_) | Codes::None => quote!(lanes::byte::<#shift>(#quad)),
         };
@@ -175,7 +209,10 @@ impl Tile<'_> {
                     let at = quad * 4 + index;
                     self.multiply_exact(&quote!(#at))
                 };
-                self.exact_weights(&multiply, &self.after(source, "after_f", &last))
+                let weights =
+                    self.exact_weights(&Use { text: &multiply, after: self.after(source, "after_f", &last), summed: true });
+                let (begin, end) = self.around_magnitudes();
+                quote!(#begin #weights #end)
             }
             Source::Stage => {
                 let weights = self.rows_of(&quote!(&stage.weights[at_chunk][at]), |vector, row| {

@@ -36,7 +36,7 @@ impl Tile<'_> {
             return each("span", spans, quote!(#keep #open #turns #close));
         }
         let flight = self.flight(spans);
-        let (starts, dots, keep) = (self.starts(flight), self.dots(source, flight), self.keep("sum"));
+        let (starts, dots, keep) = (self.starts(source, flight), self.dots(source, flight), self.keep("sum"));
         let ends = (0..flight).map(|step| {
             let (end, span) = (self.end(source, step), place(&quote!(at_turn), flight, step));
             quote!({ let span = #span; #open #end #close })
@@ -72,7 +72,7 @@ impl Tile<'_> {
             return (a_body, self.body_turn(source, a_body));
         }
         let flight = self.flight(steps);
-        let (starts, dots) = (self.starts(flight), self.dots(source, flight));
+        let (starts, dots) = (self.starts(source, flight), self.dots(source, flight));
         let ends = (0..flight).map(|step| self.end(source, step));
         (flight, quote!(#starts #dots #(#ends)*))
     }
@@ -81,7 +81,7 @@ impl Tile<'_> {
     fn body_turn(&self, source: Source, count: usize) -> TokenStream {
         let quads = self.class.step / 4;
         let steps = (0..count).map(|step| {
-            let (start, pairs, end) = (self.start(step), self.pair_sums(step), self.end(source, step));
+            let (start, pairs, end) = (self.start(source, step), self.pair_sums(step), self.end(source, step));
             let dots = (0..quads).step_by(self.quads_at_once());
             let dots = dots.map(|index| self.loaded_dots(source, step, (0, step * quads + index), (index, quads)));
             let (name, place) = (at_step(step), place(&quote!(at_turn), count, step));
@@ -93,29 +93,30 @@ impl Tile<'_> {
     }
 
     /// The dots of the steps in flight begin: `at_step{step}` is where in the unit they are.
-    fn starts(&self, flight: usize) -> TokenStream {
+    fn starts(&self, source: Source, flight: usize) -> TokenStream {
         let starts = (0..flight).map(|step| {
-            let (name, place, start) = (at_step(step), place(&quote!(at_turn), flight, step), self.start(step));
+            let (name, place, start) = (at_step(step), place(&quote!(at_turn), flight, step), self.start(source, step));
             quote!(let #name = #place; #start)
         });
         quote!(#(#starts)*)
     }
 
     /// The dot of a step begins at its bias.
-    fn start(&self, step: usize) -> TokenStream {
-        let at_step = at_step(step);
+    fn start(&self, source: Source, step: usize) -> TokenStream {
+        let (at_step, places) = (at_step(step), self.start_places(source, step));
         if self.matrix {
             return self.matrix_start(step, &at_step);
         }
         let dots = |column| (0..self.vectors).map(move |vector| dot(step, vector, column));
         if unit::bias(self.class, self.width) == 0 {
             let dots = (0..self.cols).flat_map(dots);
-            return quote!(#(let mut #dots = lanes::zero_i();)*);
+            return quote!(#places #(let mut #dots = lanes::zero_i();)*);
         }
-        self.columns(&quote!(&columns.bias[#at_step]), |column, bias| {
+        let dots = self.columns(&quote!(&columns.bias[#at_step]), |column, bias| {
             let dots = dots(column);
             quote!(#(let mut #dots = lanes::splat_i(#bias);)*)
-        })
+        });
+        quote!(#places #dots)
     }
 
     /// The dot of a step ends with its scale.
@@ -137,7 +138,7 @@ impl Tile<'_> {
             },
             "t",
         );
-        let dots = self.matrix.then(|| self.dots_of_matrices(step));
+        let dots = if self.matrix { self.dots_of_matrices(step) } else { self.end_places(source, step) };
         quote!(let at_step = #at_step; #dots #(#scales)* #add)
     }
 
@@ -210,7 +211,7 @@ impl Tile<'_> {
         };
         let weights = match source {
             Source::Packed => {
-                (0..self.vectors).map(|vector| weight(vector, self.int8_quad(&lines_of(body, vector), quad))).collect()
+                (0..self.vectors).map(|vector| weight(vector, self.packed_quad(&lines_of(body, vector), quad))).collect()
             }
             Source::Stage => {
                 self.rows_of(&quote!(&stage.quads[#at_body][#quad]), |vector, row| weight(vector, quote!(lanes::line(#row))))
@@ -218,10 +219,10 @@ impl Tile<'_> {
         };
         let quants = quants_of(body, quad);
         let products = self.columns(&quote!(#quants), |column, quants| {
-            let products = (0..self.vectors).map(|vector| self.multiply(step, vector, column, row));
+            let products = (0..self.vectors).map(|vector| self.multiply(source, (step, quad), (vector, column), row));
             quote!({ let quants = lanes::quants(#quants); #(#products)* })
         });
-        let after = self.after(source, "after", &self.latest(step, row));
+        let after = self.after(source, "after", &self.latest(source, (step, quad), row));
         quote!({ #weights #products } #after)
     }
 
@@ -234,19 +235,25 @@ impl Tile<'_> {
     }
 
     /// What the last product of a quad was added to: see [`Tile::multiply`].
-    fn latest(&self, step: usize, (index, count): (usize, usize)) -> Ident {
+    fn latest(&self, source: Source, (step, quad): (usize, usize), (index, count): (usize, usize)) -> Ident {
         let (vector, column) = (self.vectors - 1, self.cols - 1);
         let widened = (index + 1).is_multiple_of(unit::budget(self.class, self.width)) || index + 1 == count;
         if self.width.dot.is_narrow() && !widened {
             cell(&format!("pair{step}_"), vector, column)
         } else {
-            dot(step, vector, column)
+            self.dot_of(source, step, quad, (vector, column))
         }
     }
 
     /// Adds the products of quad `index` of `count` to the dot, by the primitive of the instruction set.
-    fn multiply(&self, step: usize, vector: usize, column: usize, (index, count): (usize, usize)) -> TokenStream {
-        let (weight, dot) = (format_ident!("weight{vector}"), dot(step, vector, column));
+    fn multiply(
+        &self,
+        source: Source,
+        (step, quad): (usize, usize),
+        (vector, column): (usize, usize),
+        (index, count): (usize, usize),
+    ) -> TokenStream {
+        let (weight, dot) = (format_ident!("weight{vector}"), self.dot_of(source, step, quad, (vector, column)));
         if !self.width.dot.is_narrow() {
             return quote!(#dot = lanes::dot(#dot, #weight, quants););
         }

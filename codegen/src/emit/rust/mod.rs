@@ -7,6 +7,7 @@ mod item;
 mod kernel;
 mod matrix;
 mod pack;
+mod places;
 mod quads;
 mod registry;
 mod scales;
@@ -133,11 +134,9 @@ fn format_file(format: &PlannedFormat, support: &syn::Path) -> SourceFile {
 /// A formatted file with its marker and origin.
 fn file(stem: &str, origin: &str, tokens: TokenStream) -> SourceFile {
     let tree = syn::parse2(plain(tokens)).unwrap_or_else(|error| panic!("generated {stem} is not Rust: {error}"));
-    SourceFile {
-        name: format!("{stem}.rs"),
-        text: format!("{MARKER} from {origin}: do not edit.\n\n{}", prettyplease::unparse(&tree)),
-        arch: None,
-    }
+    // Tokens hold no comments, but for those that document.
+    let text = prettyplease::unparse(&tree).replace("/// SAFETY: ", "// SAFETY: ");
+    SourceFile { name: format!("{stem}.rs"), text: format!("{MARKER} from {origin}: do not edit.\n\n{text}"), arch: None }
 }
 
 /// The tokens with the `usize` taken off literals, where it goes without saying.

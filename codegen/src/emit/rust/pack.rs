@@ -52,7 +52,7 @@ fn packer(decoder: &Decoder, class: &Class, class_module: &Ident, whole: bool) -
     let piece = &decoder.pieces[0];
     let access = Access::of(&decoder.storage);
     let Codes { items, of_rows, begin, of_row } = codes(decoder, class, class_module, &access);
-    let scale = piece.values.scale.unwrap_or(Part { stored: None, root: piece.values.own });
+    let scale = piece.values.scale.unwrap_or(Part { value: piece.values.own, stored: None, root: piece.values.own });
     let scales = extract_part(piece, class, scale, class.sub_scale, &Places::scale(class));
     let mins = class.min.map(|min| {
         let sub = match min {
@@ -66,7 +66,8 @@ fn packer(decoder: &Decoder, class: &Class, class_module: &Ident, whole: bool) -
         let value = name(zero);
         extract(piece, class, zero, group, &format_ident!("zeros"), &quote!(#value as i8 as u8))
     });
-    let blocks = class.unit / class.block;
+    // Units are one or more blocks, or several are one.
+    let (blocks, parts) = ((class.unit / class.block).max(1), (class.block / class.unit).max(1));
     let Access { begin: lanes, of_block, of_rows: of_blocks, of_row: of_lane, .. } = &access;
     let from = if whole { quote!(0) } else { quote!(blocks.start.saturating_sub(first)) };
     let slots = quote!(for slot in #from..(blocks.end - first).min(#blocks));
@@ -86,6 +87,10 @@ fn packer(decoder: &Decoder, class: &Class, class_module: &Ident, whole: bool) -
             }
         }
     });
+    let units = match parts {
+        1 => quote!(units[blocks.start / #blocks..].iter_mut()),
+        _ => quote!(units[blocks.start * #parts..].chunks_exact_mut(#parts)),
+    };
     quote! {
         #items
         const PANEL_ROWS: usize = 16;
@@ -95,7 +100,7 @@ fn packer(decoder: &Decoder, class: &Class, class_module: &Ident, whole: bool) -
             return;
         }
         #lanes
-        for (unit, first) in units[blocks.start / #blocks..].iter_mut().zip((#first..blocks.end).step_by(#blocks)) {
+        for (unit, first) in #units.zip((#first..blocks.end).step_by(#blocks)) {
             #of_rows
             for lane in 0..count_of {
                 #begin
@@ -198,7 +203,8 @@ fn codes(decoder: &Decoder, class: &Class, class_module: &Ident, access: &Access
         return Codes::default();
     }
     let (block, body) = (class.block, class.body());
-    if class.run() == block {
+    // The others fill whole units.
+    if class.run() == block && class.unit >= block {
         let weave = quote!(#class_module::weave);
         let place = |position: &TokenStream| quote!((slot * #block + #position) / #body);
         let run = Run { body, of_lane: &access.of_lane, of_row: &access.digits, place: &place, weave: &weave };
@@ -221,10 +227,11 @@ fn by_rows(decoder: &Decoder, class: &Class, class_module: &Ident) -> Codes {
     let (quads, blocks, bodies, quads_a_body) = (run / 4, run / block, run / body, body / 4);
     let first = (blocks > 1).then(|| quote!(slot % #blocks * #block));
     let fill = decoder.pieces.iter().map(|piece| one_by_one(class, piece, first.as_ref())).collect::<TokenStream>();
+    let lines = in_unit(class, &format_ident!("codes"), &quote!(slot / #blocks * #bodies + body), class.unit / body);
     let store = quote! {
         for body in 0..#bodies {
             let quads = &quads.as_chunks::<#quads_a_body>().0[body];
-            #class_module::weave(&mut unit.codes[slot / #blocks * #bodies + body], lane, quads);
+            #class_module::weave(&mut #lines, lane, quads);
         }
     };
     let (items, zeroed) = (level_codes(class).unwrap_or_default(), quote!(let mut quads = [0_u32; #quads];));
@@ -239,6 +246,11 @@ fn by_rows(decoder: &Decoder, class: &Class, class_module: &Ident) -> Codes {
         }
     };
     Codes { items, begin: zeroed, of_row, of_rows: None }
+}
+
+/// Place `at` of a field of which a unit has `places`, counted from the first unit of the block.
+fn in_unit(class: &Class, field: &Ident, at: &TokenStream, places: usize) -> TokenStream {
+    if class.block <= class.unit { quote!(unit.#field[#at]) } else { quote!(unit[(#at) / #places].#field[(#at) % #places]) }
 }
 
 /// The code of each level, by the byte that is the level in two's complement.

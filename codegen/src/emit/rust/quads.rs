@@ -26,7 +26,7 @@ impl Tile<'_> {
         })
     }
 
-    /// The bytes of quad `quad` of a body that `int8` multiplies.
+    /// The bytes of quad `quad` of a body that `int8` multiplies, where they are not multiplied in place.
     pub fn int8_quad(&self, prefix: &str, quad: usize) -> TokenStream {
         let bytes = self::quad(self.class, prefix, quad);
         if unit::less_128(self.class, self.width) { quote!(lanes::less_128(#bytes)) } else { bytes }
@@ -121,13 +121,13 @@ pub fn palette(class: &Class, signed: bool) -> Option<TokenStream> {
 fn codes(class: &Class, prefix: &str, quad: usize) -> TokenStream {
     let pieces = class.places(quad).into_iter().map(|place| {
         let line = format_ident!("{prefix}{}", place.line);
-        field(&quote!(#line), place.bits, place.shift, place.low)
+        field(&quote!(#line), place.bits, place.shift, place.low + class.shift)
     });
     pieces.reduce(|low, high| quote!(lanes::or(#low, #high))).expect("a code has planes")
 }
 
 /// `bits` bits of every byte from bit `from`, moved to bit `to`.
-fn field(line: &TokenStream, bits: u32, from: u32, to: u32) -> TokenStream {
+pub fn field(line: &TokenStream, bits: u32, from: u32, to: u32) -> TokenStream {
     if bits == 8 {
         return line.clone();
     }

@@ -11,7 +11,6 @@ use quote::{format_ident, quote};
 
 use super::kernel::Kernel;
 use super::{Width, class_module, format_module, gate, kernel_module, numerics, storage, unit, value};
-use crate::Error;
 use crate::lower::class::{Class, Codes, PALETTE};
 use crate::plan::{Plan, PlannedFormat, kernel_name};
 
@@ -120,12 +119,10 @@ fn isa_row(isa: &Isa, isas: &[Isa]) -> TokenStream {
                 name: #name,
                 doc: #doc,
                 rank: #rank,
-                base: #base,
                 vector_bits: #vector_bits,
                 primitive: #primitive,
-                available: || #available,
-                quantize,
-                dot,
+                #[doc = " SAFETY: both functions are safe but for the features that they enable, which are looked for, those of the base among them."]
+                access: unsafe { abi::Access::new(#base, || #available, quantize, dot) },
             }
         };
     }
@@ -156,15 +153,14 @@ fn format_row(plan: &Plan, planned: &PlannedFormat, hashes: &Hashes) -> TokenStr
     let (item, name, doc, card) = (static_name(&module), &format.name, &format.doc, &planned.card.text);
     let (weights, storage) = (planned.decoder.weights, storage::row(format));
     let gguf = format.gguf.map_or_else(|| quote!(None), |number| quote!(Some(#number)));
-    let mut drawing = format!("{}\n{}", quantloom_spec::draw(format), format.summary());
-    if let Err(Error::Unsupported { what, .. }) = Class::of(format) {
-        drawing += &format!("kernels           none, because no lowering covers {what}\n");
-    }
+    let drawing = format!("{}\n{}", quantloom_spec::draw(format), format.summary());
+    let uncovered = planned.uncovered.as_ref().map_or_else(|| quote!(None), |what| quote!(Some(#what)));
     let tables = planned.card.tables.iter().map(|(name, text)| {
         let text = table_name(name, text);
         quote!(abi::Table { name: #name, text: #text })
     });
     let hash = combine(hashes, planned, plan);
+    let on_demand = !format.kernels && planned.class.is_none() && Class::of(format).is_ok();
     let packed = planned.class.as_ref().map_or_else(
         || quote!(None),
         |(name, class)| {
@@ -185,6 +181,8 @@ fn format_row(plan: &Plan, planned: &PlannedFormat, hashes: &Hashes) -> TokenStr
             storage: #storage,
             decode: super::#module::decode,
             packed: #packed,
+            uncovered: #uncovered,
+            on_demand: #on_demand,
             hash: #hash,
         };
     }
@@ -252,7 +250,6 @@ fn kernel_row(planned: &PlannedFormat, class_name: &str, isa: &Isa, variant: &Va
         abi::Kernel {
             name: #name,
             format: #format,
-            isa: &isas::#isa_item,
             numerics: #numerics,
             schedule: #schedule,
             rows: #rows,
@@ -263,7 +260,8 @@ fn kernel_row(planned: &PlannedFormat, class_name: &str, isa: &Isa, variant: &Va
             batch: &[#(#batch),*],
             activations: super::#module::#layout,
             counts: super::#module::#counts,
-            run: super::#module::#function,
+            #[doc = " SAFETY: the function is safe but for the features that it enables, which are those of the instruction set."]
+            body: unsafe { abi::Body::new(&isas::#isa_item, super::#module::#function) },
             hash: #hash,
         }
     }

@@ -4,6 +4,7 @@ use proc_macro2::TokenStream;
 use quantloom_spec::kernels::Numerics;
 use quote::{format_ident, quote};
 
+use super::exact::Use;
 use super::tile::{Tile, each};
 use crate::lower::class::Min;
 
@@ -63,16 +64,14 @@ impl Tile<'_> {
     }
 
     fn unpack_exact(&self) -> TokenStream {
-        self.exact_weights(
-            &|quad, index| {
-                let at = quad * 4 + index;
-                self.rows_of(&quote!(&mut stage.weights[at_chunk][#at]), |vector, row| {
-                    let weight = format_ident!("weight{vector}");
-                    quote!(lanes::store_floats(#row, #weight);)
-                })
-            },
-            &None,
-        )
+        let store = |quad, index| {
+            let at = quad * 4 + index;
+            self.rows_of(&quote!(&mut stage.weights[at_chunk][#at]), |vector, row| {
+                let weight = format_ident!("weight{vector}");
+                quote!(lanes::store_floats(#row, #weight);)
+            })
+        };
+        self.exact_weights(&Use { text: &store, after: None, summed: false })
     }
 
     fn unpack_quads(&self) -> TokenStream {

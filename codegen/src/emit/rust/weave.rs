@@ -89,6 +89,7 @@ fn unpack(class: &Class) -> TokenStream {
     let (quads, steps, pairs) = (class.body() / 4, class.span / class.step, class.span_pairs());
     let moves = places(class).map(|(quad, place)| {
         let (mask, Place { line, low, shift, .. }) = (mask(place), place);
+        let low = low + class.shift;
         quote!(quads[#quad] |= (u32::from_le_bytes(lines[#line][row]) >> #shift & #mask) << #low;)
     });
     let bits = quote!(u32::from(root[row]));

@@ -7,6 +7,8 @@
 mod derive;
 mod geometry;
 
+use std::fmt;
+
 use quantloom_spec::kernels::Numerics;
 
 /// Rows interleaved in a panel.
@@ -31,6 +33,8 @@ pub struct Class {
     pub codes: Codes,
     /// Where packers find the codes: the format's own.
     pub source: Source,
+    /// How many bits a linear code is moved up to give the byte of the dot: levels are that power of two apart.
+    pub shift: u32,
     /// Subtracted from a byte of the dot to give the level.
     pub zero: i32,
     /// Largest byte that goes into a dot.
@@ -56,7 +60,7 @@ pub struct Class {
 /// What a code stands for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Codes {
-    /// The level plus `zero`.
+    /// The level plus `zero`, moved down by `shift`.
     Linear,
     /// An index of a byte, which is the level plus `zero`. The bytes are the format's own.
     Bytes(Vec<u8>),
@@ -84,6 +88,21 @@ pub enum Source {
         levels: Vec<i8>,
     },
 }
+
+/// Why a format has no class, so that it can be decoded and not multiplied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Uncovered {
+    /// The part of the card that no kernel covers, and the rule that it does not keep.
+    pub what: String,
+}
+
+impl fmt::Display for Uncovered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no kernel covers {}", self.what)
+    }
+}
+
+impl std::error::Error for Uncovered {}
 
 /// Some bits of every code of a quad.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -186,8 +205,7 @@ impl Class {
     pub fn name(&self) -> String {
         let bits = self.bits();
         let codes = match &self.codes {
-            Codes::Linear if self.zero == 0 => format!("linear{bits}"),
-            Codes::Linear => format!("linear{bits}z{}", self.zero),
+            Codes::Linear => format!("linear{bits}{}{}", nonzero("x", self.shift), nonzero("z", self.zero)),
             Codes::Bytes(_) => format!("palette{bits}z{}", self.zero),
             Codes::Floats(_) => format!("floats{bits}"),
             Codes::E4m3 => "e4m3".to_owned(),
@@ -209,9 +227,20 @@ impl Class {
         let min = match self.min {
             None => String::new(),
             Some(Min::Flat) => "_min".to_owned(),
+            // Not the name that roots have.
+            Some(Min::Sub(sub)) if sub.unit == 1.0 => "_minu".to_owned(),
             Some(Min::Sub(sub)) => format!("_min{}", unit_name(sub.unit)),
         };
         format!("{codes}{zeros}_{scale}_{root}{}{min}_a{}_u{}", self.root_group, self.span, self.unit)
+    }
+}
+
+/// A letter and a number, if that is not zero; an n stands for its minus.
+fn nonzero(letter: &str, number: impl Into<i64>) -> String {
+    match number.into() {
+        0 => String::new(),
+        number @ ..0 => format!("{letter}n{}", -number),
+        number => format!("{letter}{number}"),
     }
 }
 

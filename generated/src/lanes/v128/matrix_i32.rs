@@ -3,6 +3,7 @@
 //! A matrix of codes is two rows of eight, two quads each: lanes 0 and 1 of two row vectors, or lanes 2 and 3, in turn. A matrix of
 //! quants is two columns of eight, likewise. Their product is the first row's dots with both columns, then the second row's.
 
+#[doc(no_inline)]
 pub use super::*;
 
 crate::lanes::vocabulary! { "neon,dotprod,i8mm":

@@ -1,5 +1,6 @@
 //! Products of signed bytes, each by itself in 16 bits: NEON alone.
 
+#[doc(no_inline)]
 pub use super::*;
 
 /// Products in 16 bits: those of the first two lanes, and those of the last two.

@@ -1,5 +1,6 @@
 //! Four products of signed bytes added to 32 bits: the dot products of Armv8.2.
 
+#[doc(no_inline)]
 pub use super::*;
 
 crate::lanes::vocabulary! { "neon,dotprod":

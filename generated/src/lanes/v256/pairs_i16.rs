@@ -1,5 +1,6 @@
 //! Products of bytes added in pairs to 16 bits: AVX2.
 
+#[doc(no_inline)]
 pub use super::*;
 
 crate::lanes::vocabulary! { "avx2,fma,f16c":

@@ -1,5 +1,6 @@
 //! Four products of bytes added to 32 bits: AVX-VNNI.
 
+#[doc(no_inline)]
 pub use super::*;
 
 crate::lanes::vocabulary! { "avx2,fma,f16c,avxvnni":

@@ -1,5 +1,6 @@
 //! Products of bytes added in pairs to 16 bits: AVX-512 without more.
 
+#[doc(no_inline)]
 pub use super::*;
 
 crate::lanes::vocabulary! { "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c":

@@ -1,5 +1,6 @@
 //! Four products of bytes added to 32 bits: AVX-512 VNNI.
 
+#[doc(no_inline)]
 pub use super::*;
 
 crate::lanes::vocabulary! { "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c":

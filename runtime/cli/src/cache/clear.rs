@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use quantloom::Error;
 use quantloom::tune::{self, kept};
+use quantloom_spec::text::shown;
 
 use super::super::Failure;
 use super::super::failure::{print, tell};
@@ -37,10 +38,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             remove(folder, &files)?;
         }
         let verb = if args.dry_run { "would remove" } else { "removed" };
-        let shown = folder.display();
-        text += &format!("{verb} {shown}: {}\n", if names.is_empty() { "nothing".to_owned() } else { names.join(", ") });
+        let place = shown(folder);
+        text += &format!("{verb} {place}: {}\n", if names.is_empty() { "nothing".to_owned() } else { names.join(", ") });
         if !args.dry_run && folder.exists() {
-            tell(&format!("note: {shown}: has files that are not this user's or not the tuner's; they stay"));
+            tell(&format!("note: {place}: has files that are not this user's or not the tuner's; they stay"));
         }
     }
     print(if text.is_empty() { "nothing to remove\n" } else { &text })
@@ -48,8 +49,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 
 /// The name of a file in a folder, with its size.
 fn name(folder: &Path, path: &Path) -> String {
-    let name = path.strip_prefix(folder).unwrap_or(path).display();
-    path.symlink_metadata().map_or_else(|_| name.to_string(), |data| format!("{name} ({} bytes)", data.len()))
+    let name = shown(path.strip_prefix(folder).unwrap_or(path));
+    path.symlink_metadata().map_or_else(|_| name.clone(), |data| format!("{name} ({} bytes)", data.len()))
 }
 
 /// Removes files of a folder unless somebody writes in it, and the folder. Who was about to finds none then, and makes a new one next

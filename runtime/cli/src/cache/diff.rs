@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use quantloom::tune::{CacheFile, Entry, Key};
+use quantloom_spec::text::{escaped, shown};
 use serde_json::{Value as Json, json};
 
 use super::super::Failure;
-use super::super::failure::print;
+use super::super::failure::{document, print};
 use super::super::table::{Align, Table};
 use super::{entries, named, shape};
 
@@ -38,7 +39,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let (one, other) = (CacheFile::open(&args.one)?, named(args.other.as_deref())?);
     let (of_one, of_other) = (entries(&one), entries(&other));
     let pairs = pairs(&of_one, &of_other);
-    print(&if args.json { format!("{:#}\n", json(&one, &other, &pairs)) } else { text(&one, &other, &pairs) })
+    print(&if args.json { document(&json(&one, &other, &pairs)) } else { text(&one, &other, &pairs) })
 }
 
 fn pairs<'e>(one: &'e [Entry], other: &'e [Entry]) -> Vec<Pair<'e>> {
@@ -96,7 +97,7 @@ fn text(one: &CacheFile, other: &CacheFile, pairs: &[Pair<'_>]) -> String {
 }
 
 fn line(file: &CacheFile) -> String {
-    format!("{} ({})", file.path().display(), file.environment())
+    format!("{} ({})", shown(file.path()), escaped(file.environment()))
 }
 
 fn environments(one: &CacheFile, other: &CacheFile) -> &'static str {

@@ -1,13 +1,11 @@
 //! `quantloom cache explain`: why a kernel runs.
 
-use std::num::NonZero;
-
 use quantloom::matmul::candidates_of;
 use quantloom::registry;
 use quantloom::tune::{self, Answer, Candidate, Entry, Explanation, Key, Lookup, Time};
 
 use super::super::Failure;
-use super::super::args::{Choice, Held, shape};
+use super::super::args::{Choice, Held, batch, shape};
 use super::super::failure::print;
 use super::super::table::{Align, Table};
 use super::micros;
@@ -25,8 +23,8 @@ pub struct Args {
     #[arg(value_name = "NxK", value_parser = shape)]
     shape: (usize, usize),
     /// Rows of the activations
-    #[arg(long, value_name = "M", default_value = "1")]
-    batch: NonZero<usize>,
+    #[arg(long, value_name = "M", default_value = "1", value_parser = batch)]
+    batch: usize,
     #[command(flatten)]
     choice: Choice,
     #[command(flatten)]
@@ -37,16 +35,16 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<(), Failure> {
     let format = registry::format_by_name(&args.format)?;
     let request = args.choice.request(format)?;
-    let isa = request.isa.unwrap_or_else(|| registry::best_isa_of(format));
-    let candidates = candidates_of(format, request.numerics, isa)?;
-    let (batch, threads) = (args.batch.get(), args.choice.pool().threads());
-    let key = Key::of(format, args.shape, args.held.layout, batch, request.numerics, isa, threads);
+    let (numerics, isa) = (request.numerics_of(format), request.isa_of(format));
+    let candidates = candidates_of(format, numerics, isa)?;
+    let (batch, threads) = (args.batch, args.choice.pool().threads());
+    let key = Key::of(format, args.shape, args.held.layout, batch, numerics, isa, threads);
     let explanation = Lookup::new(tune::choices(), format, key, batch, request.isa, candidates).explain()?;
     print(&text(&explanation, batch))
 }
 
 fn text(explanation: &Explanation, batch: usize) -> String {
-    let Explanation { key, links, candidates, entry } = explanation;
+    let Explanation { key, links, candidates, entry, .. } = explanation;
     let Key { format, n, k, batch: bucket, numerics, isa, threads, layout, .. } = key;
     let layout = layout.name();
     let mut text = format!("{format} {n}x{k} {layout}, batch {batch} of {bucket}, {numerics}, {isa}, threads {threads}\n\n");

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use quantloom::tune::{self, Entry, Origin};
+use quantloom_spec::text::shown;
 
 use super::super::Failure;
 use super::super::files::{create, say};
@@ -30,7 +31,7 @@ pub struct Args {
 
 /// Writes the entries as shipped ones.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let path = args.output.display();
+    let path = shown(&args.output);
     if is_own(&args.output) {
         return Err(Failure::input(format!("{path}: this is the cache itself; name another file")));
     }

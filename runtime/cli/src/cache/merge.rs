@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use quantloom::files::is_same;
 use quantloom::tune::{CacheFile, Entry, merge};
+use quantloom_spec::text::shown;
 
 use super::super::Failure;
 use super::super::files::{create, say};
@@ -38,7 +39,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         all.extend(if is_own(file.path()) { entries } else { merge::imported(entries) });
     }
     let (count, is_standard) = write(&args.output, &files, all)?;
-    say(&format!("{}: {count} entries of {} files\n", args.output.display(), files.len()), is_standard)
+    say(&format!("{}: {count} entries of {} files\n", shown(&args.output), files.len()), is_standard)
 }
 
 /// Writes the output; how many entries it has then, and whether it is standard output.

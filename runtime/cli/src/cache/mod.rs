@@ -9,13 +9,15 @@ mod prune;
 mod show;
 mod verify;
 
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use quantloom::tune::{self, CacheFile, Contents, Entry, Key, Time, Variant};
+use quantloom_spec::text::escaped;
 
 use super::Failure;
-use super::failure::{print, tell};
+use super::failure::{print, print_as_it_is, tell};
 
 /// Look at what the tuner remembers, and carry it from machine to machine
 #[derive(Debug, clap::Args)]
@@ -51,8 +53,14 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         Action::Verify(args) => verify::run(args),
         Action::Prune(args) => prune::run(args),
         Action::Clear(args) => clear::run(args),
-        Action::Path => print(&format!("{}\n", own()?.path().display())),
+        Action::Path => path(),
     }
+}
+
+/// Prints where the cache is: for people on a terminal, else for scripts, which need the name as it is.
+fn path() -> Result<(), Failure> {
+    let line = format!("{}\n", own()?.path().display());
+    if io::stdout().is_terminal() { print(&line) } else { print_as_it_is(&line) }
 }
 
 /// The cache file of this user on this machine, which need not exist.
@@ -90,7 +98,7 @@ fn entries(file: &CacheFile) -> Vec<Entry> {
 }
 
 fn damage(unreadable: usize) -> String {
-    format!("{unreadable} entries are torn or edited, and count for nothing")
+    format!("{unreadable} entries are torn, edited or absurd, and count for nothing")
 }
 
 /// N and K of a problem.
@@ -105,5 +113,8 @@ fn micros(time: Option<&Time>) -> String {
 
 /// A line for each kernel that must not run, and why.
 pub fn lines(quarantined: &[Variant]) -> String {
-    quarantined.iter().map(|variant| format!("quarantined: {}: {variant}\n", variant.id.kernel)).collect()
+    quarantined
+        .iter()
+        .map(|variant| format!("quarantined: {}\n", escaped(&format!("{}: {variant}", variant.id.kernel))))
+        .collect()
 }

@@ -7,6 +7,7 @@ use std::ptr;
 use quantloom::matmul;
 use quantloom::registry::{self, Format, Kernel, kernels};
 use quantloom::tune::Entry;
+use quantloom_spec::text::shown;
 
 use super::super::Failure;
 use super::super::files::{create, say, write_whole};
@@ -38,7 +39,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     if formats.is_empty() {
         return Err(Failure::input(format!(
             "{}: has no entries of this build; run `quantloom tune` first",
-            file.path().display()
+            shown(file.path())
         )));
     }
     let lists = formats.iter().map(|format| (*format, needed(format, &chosen))).collect::<Vec<_>>();
@@ -47,7 +48,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     write_whole(output, text(&lists).as_bytes())?;
     let count = lists.iter().map(|(_, kernels)| kernels.len()).sum::<usize>();
     let all = registry::formats().map(|format| kernels(format).len()).sum::<usize>();
-    let path = args.output.display();
+    let path = shown(&args.output);
     let done = format!(
         "{path}: {count} of {all} kernels, for {} formats; build with QUANTLOOM_VARIANTS={path} cargo build --release\n",
         formats.len()
@@ -60,8 +61,9 @@ fn needed(format: &'static Format, chosen: &BTreeSet<&str>) -> Vec<&'static Kern
     let is_chosen = |kernel: &Kernel| chosen.contains(kernel.name);
     let is_default = |kernel: &Kernel| {
         let falls_back = [registry::best_isa_of(format), registry::isas()[0]];
-        let owns = |isa| ptr::eq(registry::kernel_isa(format, kernel.numerics, isa), kernel.isa);
-        let beside = |other: &Kernel| is_chosen(other) && ptr::eq(other.isa, kernel.isa) && other.numerics == kernel.numerics;
+        let owns = |isa| ptr::eq(registry::kernel_isa(format, kernel.numerics, isa), kernel.isa());
+        let beside =
+            |other: &Kernel| is_chosen(other) && ptr::eq(other.isa(), kernel.isa()) && other.numerics == kernel.numerics;
         let runs_unasked = !kernel.batch.is_empty() || matmul::is_start(kernel);
         runs_unasked && (falls_back.into_iter().any(owns) || kernels(format).iter().any(beside))
     };

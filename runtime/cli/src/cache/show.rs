@@ -6,7 +6,7 @@ use quantloom::tune::{self, CacheFile, Contents, Entry, Time, Variant};
 use serde_json::{Value as Json, json};
 
 use super::super::Failure;
-use super::super::failure::print;
+use super::super::failure::{document, print};
 use super::super::table::{Align, Table};
 use super::{damage, lines, micros, named, shape};
 
@@ -28,11 +28,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let contents = file.read();
     // What became of kernels is known of this machine only.
     let quarantined = if args.cache.is_none() { tune::choices().variants().quarantined() } else { Vec::new() };
-    print(&if args.json {
-        format!("{:#}\n", json(&file, &contents, &quarantined))
-    } else {
-        text(&contents) + &lines(&quarantined)
-    })
+    print(&if args.json { document(&json(&file, &contents, &quarantined)) } else { text(&contents) + &lines(&quarantined) })
 }
 
 fn text(contents: &Contents) -> String {

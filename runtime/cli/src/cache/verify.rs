@@ -75,6 +75,7 @@ fn table(entries: &[Entry], verdicts: &[Verdict]) -> Table {
             Verdict::NoFaster(ratio) => (Some(ratio), "the default is now as fast"),
             Verdict::Wrong => (None, "wrong bits"),
             Verdict::NoTime => (None, "no time"),
+            Verdict::NoMemory => (None, "more than memory holds"),
             Verdict::NotHere => (None, "of another build or machine"),
         };
         table.row([

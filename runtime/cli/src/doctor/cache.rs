@@ -4,6 +4,7 @@ use std::path::Path;
 
 use quantloom::pool::Pool;
 use quantloom::tune::{self, CacheFile, List};
+use quantloom_spec::text::shown;
 
 use super::super::cache::own;
 use super::super::locks;
@@ -16,7 +17,7 @@ pub fn findings() -> Vec<Finding> {
         return vec![Finding::bad_if(true, "cache", "no place for it", remedy)];
     };
     let folder = file.path().parent().unwrap_or(Path::new("."));
-    let mut findings = vec![Finding::fine("cache", file.path().display().to_string()), writable(folder), held(folder)];
+    let mut findings = vec![Finding::fine("cache", shown(file.path())), writable(folder), held(folder)];
     findings.extend(entries(&file));
     findings.extend(limit::finding(&file));
     findings.push(shipped());
@@ -38,7 +39,7 @@ fn mode() -> Finding {
 fn writable(folder: &Path) -> Finding {
     let there = folder.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("."));
     let refused = tempfile::tempfile_in(there).err();
-    let value = refused.as_ref().map_or_else(|| "yes".to_owned(), |cause| format!("no: {}: {cause}", there.display()));
+    let value = refused.as_ref().map_or_else(|| "yes".to_owned(), |cause| format!("no: {}: {cause}", shown(there)));
     let remedy = format!("make the folder writable or set {} to one that is", tune::VARIABLE);
     Finding::bad_if(refused.is_some(), "writable", value, remedy)
 }
@@ -97,6 +98,6 @@ fn untuned() -> Option<Finding> {
     let mut list = List::left(tune::choices());
     list.retain_unknown(tune::choices(), Pool::global());
     let count = list.problems.iter().map(|problem| problem.batches.len()).sum::<usize>();
-    let remedy = format!("run `quantloom tune --from {}`", path.display());
+    let remedy = format!("run `quantloom tune --from {}`", shown(&path));
     Some(Finding::bad_if(count > 0, "untuned", format!("{count} problems"), remedy))
 }

@@ -93,7 +93,7 @@ mod tests {
         let n = n.next_multiple_of(format.row_multiple());
         let chosen = Launch::of(kernel).to_string();
         let mut entry = Entry {
-            key: Key::of(format, (n, 4 * format.block_weights), Layout::Packed, 1, kernel.numerics, kernel.isa, threads),
+            key: Key::of(format, (n, 4 * format.block_weights), Layout::Packed, 1, kernel.numerics, kernel.isa(), threads),
             kernel: chosen.clone(),
             kernel_hash: Digest(kernel.hash),
             default: chosen.clone(),
@@ -134,7 +134,7 @@ mod tests {
     fn what_instructions_allow_counts() {
         let entry = entry(64, 2);
         let launch = entry.launch().unwrap();
-        let pipes = |of| [Pipes { vector_bits: launch.kernel.isa.vector_bits, of, a_cycle: 1.0 }];
+        let pipes = |of| [Pipes { vector_bits: launch.kernel.isa().vector_bits, of, a_cycle: 1.0 }];
         // Arithmetic alone would allow half of what was measured.
         let ceilings = ceilings(1e9, 2.0 * work(&entry).unwrap().operations / entry.times[0].ns as f64);
         let (products, by) = part(&entry, &ceilings, &pipes(&[Kind::Products])).unwrap();

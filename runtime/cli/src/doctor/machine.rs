@@ -56,7 +56,7 @@ fn of_card(Known { card, by }: Known) -> Finding {
 fn processor(facts: &Facts) -> Vec<Finding> {
     let Facts { processor, vendor, family, model, stepping, caches, logical_cores } = facts;
     let names = |available: bool| {
-        let isas = registry::isas().iter().filter(|isa| (isa.available)() == available);
+        let isas = registry::isas().iter().filter(|isa| isa.is_available() == available);
         let names = isas.map(|isa| isa.name).collect::<Vec<_>>();
         if names.is_empty() { "none".to_owned() } else { names.join(" ") }
     };

@@ -6,11 +6,12 @@ mod machine;
 
 use quantloom::pool::Pool;
 use quantloom::tune::{self, Noise};
+use quantloom_spec::text::escaped;
 use serde_json::{Value as Json, json};
 
 use super::Failure;
 use super::args::seconds;
-use super::failure::print;
+use super::failure::{document, print};
 use std::time::Duration;
 
 /// What the noise is measured for when nobody says how long.
@@ -57,7 +58,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let mut findings = machine::findings();
     findings.extend(cache::findings());
     findings.push(noise(tune::noise(Pool::global(), args.budget.unwrap_or(BUDGET))?));
-    print(&if args.json { format!("{:#}\n", json(&findings)) } else { text(&findings) })
+    print(&if args.json { document(&json(&findings)) } else { text(&findings) })
 }
 
 fn noise(noise: Option<Noise>) -> Finding {
@@ -83,9 +84,11 @@ fn noise(noise: Option<Noise>) -> Finding {
 
 fn text(findings: &[Finding]) -> String {
     let width = findings.iter().map(|finding| finding.name.len()).max().unwrap_or_default();
-    let remedy =
-        |finding: &Finding| finding.remedy.as_ref().map_or_else(String::new, |remedy| format!("{:width$}  -> {remedy}\n", ""));
-    findings.iter().map(|finding| format!("{:width$}  {}\n{}", finding.name, finding.value, remedy(finding))).collect()
+    let remedy = |finding: &Finding| {
+        finding.remedy.as_ref().map_or_else(String::new, |remedy| format!("{:width$}  -> {}\n", "", escaped(remedy)))
+    };
+    let line = |finding: &Finding| format!("{:width$}  {}\n{}", finding.name, escaped(&finding.value), remedy(finding));
+    findings.iter().map(line).collect()
 }
 
 fn json(findings: &[Finding]) -> Json {

@@ -1,13 +1,15 @@
 //! What a safetensors file holds.
 
 use quantloom::safetensors::SafeTensors;
+use quantloom_spec::text;
 use serde_json::{Value as Json, json};
 
+use super::super::failure::document;
 use super::super::table::{Align, Table, shown};
 
 /// The file's lists, as text or JSON.
 pub fn list(file: &SafeTensors, as_json: bool) -> String {
-    if as_json { format!("{:#}\n", json_of(file)) } else { text(file) }
+    if as_json { document(&json_of(file)) } else { text(file) }
 }
 
 fn text(file: &SafeTensors) -> String {
@@ -23,7 +25,7 @@ fn text(file: &SafeTensors) -> String {
             tensors.row([shown(&name), tensor.kind.to_string(), shape, tensor.bytes.len().to_string()]);
         }
     }
-    let (path, bytes) = (file.path().display(), file.file_len());
+    let (path, bytes) = (text::shown(file.path()), file.file_len());
     format!("{path}: safetensors, {bytes} bytes\n\n{notes}\n{tensors}")
 }
 

@@ -72,7 +72,7 @@ impl<'c> Converter<'c> {
         let row_bytes = from.header + k / from.weights * from.bytes;
         let at_once = (AT_ONCE / k.max(1)).max(1);
         let mut squares = Squares::default();
-        for (matrix, bytes) in bytes.chunks((rows * row_bytes).max(1)).enumerate() {
+        for (matrix, bytes) in bytes.chunks(rows.saturating_mul(row_bytes).max(1)).enumerate() {
             let importance = importance.as_ref().map(|all| &all[matrix * k..][..k]);
             for (part, bytes) in bytes.chunks(at_once * row_bytes).enumerate() {
                 let mut x = vec![0.0; bytes.len() / row_bytes * k];

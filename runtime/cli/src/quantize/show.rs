@@ -1,8 +1,10 @@
 //! What became of each tensor, as text and as JSON.
 
 use quantloom::recipes::Recipe;
+use quantloom_spec::text::escaped;
 use serde_json::json;
 
+use super::super::failure::document;
 use super::super::formats::bits;
 use super::super::table::{Align, Table, shown};
 use super::convert::Squares;
@@ -31,7 +33,7 @@ pub fn text(recipe: &Recipe<'_>, steps: &[Step<'_>], errors: &[Option<Squares>])
     }
     let (weights, bytes) = totals(steps);
     let per_weight = bits(bytes, weights.max(1));
-    format!("{table}\n{}: {weights} weights in {bytes} bytes, {per_weight:.2} bits per weight\n", recipe.name)
+    format!("{table}\n{}: {weights} weights in {bytes} bytes, {per_weight:.2} bits per weight\n", escaped(recipe.name))
 }
 
 /// The same as a document.
@@ -47,14 +49,14 @@ pub fn json(recipe: &Recipe<'_>, steps: &[Step<'_>], errors: &[Option<Squares>])
         })
     });
     let (weights, bytes) = totals(steps);
-    let document = json!({
+    let list = json!({
         "recipe": recipe.name,
         "file_type": recipe.file_type,
         "weights": weights,
         "bytes": bytes,
         "tensors": tensors.collect::<Vec<_>>(),
     });
-    format!("{document:#}\n")
+    document(&list)
 }
 
 fn totals(steps: &[Step<'_>]) -> (usize, usize) {

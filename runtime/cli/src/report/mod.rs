@@ -17,6 +17,7 @@ use quantloom::machine::Facts;
 use quantloom::pool::Pool;
 use quantloom::registry;
 use quantloom::tune::{self, CacheFile, Entry, Variant};
+use quantloom_spec::text::{escaped_lines, shown};
 
 use super::Failure;
 use super::files::{create, say, write_whole};
@@ -48,10 +49,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let output = create(&args.output, &[file.path(), file.beside::<Variant>().path()])?;
     let is_standard = output.is_standard();
     let report = report(&file, !args.no_measure);
-    let (problems, page) = (report.problems().count(), page::page(&report).into_string());
+    // Escapes of HTML are those of its own letters only.
+    let (problems, page) = (report.problems().count(), escaped_lines(&page::page(&report).into_string()));
     write_whole(output, page.as_bytes())?;
     let counted = numbers::count(problems, "problem", "problems");
-    say(&format!("{}: {counted} of {}\n", args.output.display(), file.path().display()), is_standard)
+    say(&format!("{}: {counted} of {}\n", shown(&args.output), shown(file.path())), is_standard)
 }
 
 /// The cache file to report on.
@@ -75,7 +77,7 @@ fn report(file: &CacheFile, measure: bool) -> Report {
         machine: Machine {
             ceilings: limits.of(here.0, here.1).copied(),
             facts: Facts::detect(),
-            isas: registry::isas().iter().filter(|isa| (isa.available)()).map(|isa| isa.name).collect(),
+            isas: registry::isas().iter().filter(|isa| isa.is_available()).map(|isa| isa.name).collect(),
             system: tune::system(),
             written: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
         },
@@ -103,7 +105,9 @@ fn here() -> Setting {
 fn settings(entries: &[Entry]) -> BTreeSet<Setting> {
     let (_, best) = here();
     let of_entry = |entry: &Entry| {
-        let isa = registry::isas().iter().find(|isa| isa.name == entry.key.isa && (isa.available)())?;
+        let isa = registry::isas().iter().find(|isa| isa.name == entry.key.isa && isa.is_available())?;
+        // More threads than this machine runs at once have no limits of their own.
+        let isa = Some(isa).filter(|_| entry.key.threads <= here().0)?;
         Some([(entry.key.threads, isa.name), (entry.key.threads, best)])
     };
     entries.iter().filter_map(of_entry).flatten().chain([here()]).collect()

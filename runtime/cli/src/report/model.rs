@@ -1,6 +1,6 @@
 //! What a report says, before it is a page: of the entries of a cache, the limits of the machine, and what is known of kernels.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use quantloom::machine::{Ceilings, Facts};
 use quantloom::measure::{Limit, Work};
@@ -135,13 +135,15 @@ impl Report {
 /// Groups entries, which are sorted by key, and works out what belongs to each.
 pub fn groups(entries: Vec<Entry>, limits: &Limits) -> Vec<Group> {
     let mut groups = Vec::<Group>::new();
+    let mut places = HashMap::<String, usize>::new();
     for (number, entry) in entries.into_iter().enumerate() {
         let problem = Problem::new(number, entry, limits);
-        let format = &problem.entry.key.format;
-        match groups.iter_mut().find(|group| group.format == *format) {
-            Some(group) => group.problems.push(problem),
-            None => groups.push(Group { format: format.to_string(), problems: vec![problem] }),
-        }
+        let format = problem.entry.key.format.to_string();
+        let place = *places.entry(format.clone()).or_insert_with(|| {
+            groups.push(Group { format, problems: Vec::new() });
+            groups.len() - 1
+        });
+        groups[place].problems.push(problem);
     }
     groups
 }

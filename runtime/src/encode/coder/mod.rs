@@ -105,7 +105,10 @@ impl Coder {
         let ordered = format.zero.is_none() || coder.unit == coder.runs[2];
         match () {
             () if !widths => Err("its codes or signs are shared by weights without a table of vectors"),
-            () if !nested || !ordered || coder.unit > MAX_UNIT => Err("its zeros are shared by fewer weights than its codes"),
+            () if coder.unit > MAX_UNIT => {
+                Err("its codes, signs or zeros are shared by more neighbouring weights than the search takes")
+            }
+            () if !nested || !ordered => Err("its zeros are shared by fewer weights than its codes"),
             () => Ok(coder),
         }
     }

@@ -16,9 +16,12 @@ impl<R: Record> RecordFile<R> {
     /// # Errors
     /// [`Error::Cache`] if it cannot be read, or does not begin as a file of this version does.
     pub fn open(path: &Path) -> Result<Self> {
-        let wrong = |detail: String| Error::Cache { path: path.to_owned(), detail };
+        let wrong = |detail: String| Error::Cache { path: path.to_owned(), detail, cause: None };
         let remedy = format!("name a file such as `quantloom cache path` prints, which {VARIABLE} moves");
-        let bytes = files::read(path).map_err(|cause| wrong(format!("cannot be read ({cause}); {remedy}")))?;
+        let bytes = files::read(path).map_err(|cause| {
+            let detail = format!("cannot be read ({cause}); {remedy}");
+            Error::Cache { path: path.to_owned(), detail, cause: Some(cause) }
+        })?;
         let (header, _) = split(&String::from_utf8_lossy(&bytes), R::MARK);
         match toml::from_str::<Header>(&header) {
             Ok(Header { schema: SCHEMA, environment, .. }) => Ok(Self::at(path, &environment)),
@@ -48,7 +51,7 @@ impl<R: Record> RecordFile<R> {
     /// [`Error::Cache`] if the file cannot be written. Then it is as it was.
     pub fn update(&self, patience: Duration, change: impl FnOnce(Vec<R>) -> Vec<R>) -> Result<()> {
         self.locked(patience, || self.replace("", &[], &change(self.try_read()?.entries)))
-            .map_err(|cause| self.unwritable(&cause))
+            .map_err(|cause| self.unwritable(cause))
     }
 
     /// Writes a file that goes elsewhere, in place of what is there. Processors whose environments begin as `relatives` say may use it
@@ -65,13 +68,13 @@ impl<R: Record> RecordFile<R> {
     /// # Errors
     /// [`Error::Output`] if it cannot be written.
     pub fn write_to(&self, mut output: Output, note: &str, relatives: &[String], entries: &[R]) -> Result<()> {
-        let text = self.whole(note, relatives, entries).map_err(|cause| self.unwritable(&cause))?;
+        let text = self.whole(note, relatives, entries).map_err(|cause| self.unwritable(cause))?;
         output.write_all(text.as_bytes()).map_err(|cause| output.failed(cause))?;
         output.finish()
     }
 
-    fn unwritable(&self, cause: &io::Error) -> Error {
+    fn unwritable(&self, cause: io::Error) -> Error {
         let detail = format!("cannot be written ({cause}); name a place where that can be done");
-        Error::Cache { path: self.path.clone(), detail }
+        Error::Cache { path: self.path.clone(), detail, cause: Some(cause) }
     }
 }

@@ -3,6 +3,7 @@
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
+use super::in_unit;
 use crate::emit::rust::unit;
 use crate::emit::rust::value::{self, lets, name, needed};
 use crate::ir::{Op, Part, Piece};
@@ -31,7 +32,7 @@ impl Places {
 
 /// Puts roots, and integers under them, where they belong.
 pub fn extract_part(piece: &Piece, class: &Class, part: Part, sub: Option<Sub>, places: &Places) -> TokenStream {
-    let (source, value) = root_value(piece, class, part.root);
+    let (source, value) = root_value(piece, class, if sub.is_some() { part.root } else { part.value });
     let root = extract(piece, class, source, places.root_group, &places.roots, &value);
     let subs = sub.zip(part.stored).map(|(sub, stored)| extract_subs(piece, class, stored, sub, places));
     quote!(#root #subs)
@@ -42,9 +43,10 @@ pub fn extract(piece: &Piece, class: &Class, source: usize, group: usize, field:
     let block = class.block;
     shallow(piece, source, group, &|position, run| {
         let count = run / group;
+        let place = in_unit(class, field, &quote!((slot * #block + #position) / #group + at), class.unit / group);
         quote! {
             for at in 0..#count {
-                unit.#field[(slot * #block + #position) / #group + at][lane] = #value;
+                #place[lane] = #value;
             }
         }
     })
@@ -55,9 +57,11 @@ fn extract_subs(piece: &Piece, class: &Class, stored: usize, sub: Sub, places: &
     let integer = sub_integer(&name(stored), sub);
     let (steps, pairs) = (class.span / class.step, class.span_pairs());
     let place = if places.pairs {
-        quote!(unit.#subs[step / #steps * #pairs + step % #steps / 2][lane][step % #steps % 2])
+        let pair = in_unit(class, subs, &quote!(step / #steps * #pairs + step % #steps / 2), class.min_pairs());
+        quote!(#pair[lane][step % #steps % 2])
     } else {
-        quote!(unit.#subs[step][lane])
+        let sub = in_unit(class, subs, &quote!(step), class.steps());
+        quote!(#sub[lane])
     };
     shallow(piece, stored, step, &|position, run| {
         let count = run / step;

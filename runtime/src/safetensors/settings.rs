@@ -1,0 +1,97 @@
+//! What a model says of its quantisation: in its configuration, and in tensors of JSON text beside the weights.
+
+use std::fs::File;
+use std::io::Read;
+
+use serde_json::{Map, Value as Json};
+
+use super::SafeTensors;
+use crate::error::quoted;
+use crate::stored::{Setting, Word};
+
+/// Configurations beside a model, and the keys of the parts that are about its quantisation; without any, all of it is.
+const FILES: [(&str, &[&str]); 2] = [("config.json", &["quantization_config", "quantization"]), ("quantize_config.json", &[])];
+
+/// Largest configuration that is read.
+const MAX_BYTES: u64 = 1 << 24;
+
+/// Some settings, and who says so.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    place: String,
+    values: Map<String, Json>,
+}
+
+impl Settings {
+    /// The configurations beside a file. One that cannot be read says nothing.
+    pub(super) fn beside(file: &SafeTensors) -> Vec<Self> {
+        let folder = file.path().parent();
+        let read = |(name, keys): (&str, &[&str])| {
+            let path = folder?.join(name);
+            // Not a pipe: nothing may come from it.
+            let bytes = path.is_file().then(|| File::open(&path).ok()).flatten()?;
+            let mut text = String::new();
+            bytes.take(MAX_BYTES).read_to_string(&mut text).ok()?;
+            let whole: Map<String, Json> = serde_json::from_str(&text).ok()?;
+            let part = |key: &&str| whole.get(*key)?.as_object().cloned();
+            let values = if keys.is_empty() { whole } else { keys.iter().find_map(part)? };
+            Some(Self { place: name.to_owned(), values })
+        };
+        FILES.into_iter().filter_map(read).collect()
+    }
+
+    /// A tensor of JSON text.
+    fn of_tensor(file: &SafeTensors, name: &str) -> Option<Self> {
+        let tensor = file.get(name).filter(|tensor| tensor.kind.holds("u8") && tensor.bytes.first() == Some(&b'{'))?;
+        Some(Self { place: format!("tensor {}", quoted(name)), values: serde_json::from_slice(tensor.bytes).ok()? })
+    }
+
+    /// The value of a setting for a matrix: what is said of it by its name goes before what is said of all.
+    fn get(&self, matrix: &str, key: &str) -> Option<&Json> {
+        let own = self.values.get(matrix).and_then(Json::as_object);
+        own.and_then(|own| own.get(key)).or_else(|| self.values.get(key)).filter(|value| !value.is_null())
+    }
+}
+
+impl SafeTensors {
+    /// What is said of a matrix, in the order in which it counts.
+    pub(super) fn said(&self, matrix: &str) -> Vec<Settings> {
+        let beside = format!("{matrix}.");
+        let names = self.names();
+        let of_tensors =
+            names.iter().filter(|name| name.starts_with(&beside)).filter_map(|name| Settings::of_tensor(self, name));
+        of_tensors.chain(self.settings().iter().cloned()).collect()
+    }
+}
+
+/// What is said of a matrix that contradicts a setting of its format: who says so, and the value.
+pub(super) fn contradiction(said: &[Settings], matrix: &str, setting: &Setting) -> Option<(String, String)> {
+    let (place, value) = said.iter().find_map(|said| Some((&said.place, said.get(matrix, setting.key)?)))?;
+    (!setting.values.iter().any(|word| is(value, *word))).then(|| (place.clone(), shown(value)))
+}
+
+/// A setting that is a number.
+pub(super) fn number(said: &[Settings], matrix: &str, key: &str) -> Option<f32> {
+    said.iter().find_map(|said| said.get(matrix, key)?.as_f64()).map(|value| value as f32)
+}
+
+fn is(value: &Json, word: Word) -> bool {
+    match word {
+        Word::Text(text) => value.as_str().is_some_and(|value| value.eq_ignore_ascii_case(text)),
+        Word::Integer(integer) => value.as_i64() == Some(integer),
+    }
+}
+
+/// A value from a file, on one line and not too long.
+fn shown(value: &Json) -> String {
+    value.as_str().map_or_else(|| quoted(&value.to_string()).trim_matches('"').to_owned(), quoted)
+}
+
+/// The values that a setting may have.
+pub(super) fn wanted(setting: &Setting) -> String {
+    let word = |word: &Word| match word {
+        Word::Text(text) => format!("{text:?}"),
+        Word::Integer(integer) => integer.to_string(),
+    };
+    setting.values.iter().map(word).collect::<Vec<_>>().join(" or ")
+}

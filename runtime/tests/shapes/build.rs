@@ -1,0 +1,8 @@
+//! Generates the decoders, packers and kernels of the cards in `cards/`, of which a few variants are enough.
+
+fn main() {
+    if let Err(error) = quantloom_codegen::Config::new().formats("cards").kernels("kernels").compile() {
+        eprintln!("{error}");
+        std::process::exit(1);
+    }
+}
