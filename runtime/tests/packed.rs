@@ -9,11 +9,12 @@ use proptest::prelude::*;
 use quantloom::gguf::{BlockShape, Gguf};
 use quantloom::matmul::{Request, matmul};
 use quantloom::measure::{activations, synthetic};
-use quantloom::model::{Kind, Model};
+use quantloom::model::{Kind, Load, Model};
 use quantloom::pool::Pool;
 use quantloom::registry;
+use quantloom::tune::{self, Mode};
 use quantloom::weights::{Layout, Weights};
-use support::{Writer, files, kind, testdata};
+use support::{Writer, array, files, kind, string, testdata, value};
 use tempfile::TempDir;
 
 fn product(weights: &Weights) -> Vec<u32> {
@@ -116,9 +117,11 @@ fn copies_for_other_builds_are_refused() {
     assert!(replaced(b"Q4_0", b"Q4_9").contains("in which \"Q4_9\" is laid out otherwise; pack the model again"));
     // The name of the next format: its layout is another.
     assert!(replaced(b"Q4_0", b"Q8_0").contains("in which \"Q8_0\" is laid out otherwise"));
-    let version = [&b"quantloom.packed.version"[..], &4_u32.to_le_bytes(), &1_u32.to_le_bytes()].concat();
-    let other = [&b"quantloom.packed.version"[..], &4_u32.to_le_bytes(), &2_u32.to_le_bytes()].concat();
-    assert!(replaced(&version, &other).contains("another version of quantloom"));
+    let version = [&b"quantloom.packed.version"[..], &4_u32.to_le_bytes(), &2_u32.to_le_bytes()].concat();
+    for other in [0_u32, 3, u32::MAX] {
+        let other = [&b"quantloom.packed.version"[..], &4_u32.to_le_bytes(), &other.to_le_bytes()].concat();
+        assert!(replaced(&version, &other).contains("another version of quantloom (not version 1 or 2); pack the model again"));
+    }
     assert!(replaced(b"quantloom.packed.layouts", b"quantloom.packed.layoutz").contains("pack the model again"));
 }
 
@@ -174,11 +177,102 @@ fn weights_outlive_the_file_they_are_in() {
 #[test]
 fn every_truncation_is_survived() {
     let whole = small_copy();
-    // The head byte by byte, the weights in larger steps; what follows the last of them is padding.
+    // The head byte by byte, the weights in larger steps.
     for length in (0..1200).chain((1200..whole.len()).step_by(97)) {
-        let padding = whole[length..].iter().all(|&byte| byte == 0);
-        assert!(exercise(whole[..length].to_vec()).is_err() || padding, "{length} of {}", whole.len());
+        assert!(exercise(whole[..length].to_vec()).is_err(), "{length} of {}", whole.len());
     }
+}
+
+/// Bytes of the checksums of [`small_copy`]: of what is listed and of three tensors, how many they are, their own, and the mark.
+const CHECKSUMS: usize = (1 + 3 + 2) * 8 + 8;
+
+/// Compares the bytes of a file with its checksums, and what that is told.
+fn verified(bytes: Vec<u8>) -> Result<(), String> {
+    Gguf::from_bytes("small.packed", bytes).and_then(|file| file.verify(&mut |_| {})).map_err(|error| error.to_string())
+}
+
+#[test]
+fn every_flip_is_found_by_the_checksums() {
+    let whole = small_copy();
+    assert_eq!(verified(whole.clone()), Ok(()));
+    // What is listed and the checksums byte by byte, the data in larger steps.
+    let sums = whole.len() - CHECKSUMS;
+    for place in (0..1200).chain((1200..sums).step_by(7)).chain(sums..whole.len()) {
+        let mut bytes = whole.clone();
+        bytes[place] ^= 1 << (place % 8);
+        assert!(verified(bytes).is_err(), "byte {place} of {}", whole.len());
+    }
+    // Of a flip in the data, the tensor is named.
+    let model = Model::new(Gguf::from_bytes("small.packed", whole.clone()).unwrap()).unwrap();
+    let place = |name| {
+        let tensor = model.file().tensor(name).unwrap();
+        (tensor.offset as usize, model.bytes(tensor).unwrap())
+    };
+    let (last, bytes) = place("two");
+    let data = sums - (last + bytes.next_multiple_of(4096));
+    for name in ["one", "vector", "two"] {
+        let (offset, bytes) = place(name);
+        let first = data + offset;
+        for place in [first, first + bytes - 1] {
+            let mut bytes = whole.clone();
+            bytes[place] ^= 0x10;
+            let why = verified(bytes).unwrap_err();
+            assert!(why.contains(&format!("tensor {name:?}: its bytes, from {first} to ")), "{why}");
+        }
+    }
+}
+
+#[test]
+fn copies_of_earlier_versions_are_read_and_have_no_checksums() {
+    let whole = small_copy();
+    let mut old = whole[..whole.len() - CHECKSUMS].to_vec();
+    let key = b"quantloom.packed.version";
+    let at = old.windows(key.len()).position(|window| window == key).unwrap() + key.len() + 4;
+    let missing = exercise(old.clone()).unwrap_err();
+    assert!(missing.contains("its checksums are missing or damaged") && missing.ends_with("pack the model again"), "{missing}");
+    old[at] = 1;
+    assert_eq!(exercise(old.clone()), Ok(2));
+    let model = Model::new(Gguf::from_bytes("old.packed", old).unwrap()).unwrap();
+    assert!(!model.file().has_checksums());
+    let why = model.verify(&mut |_| {}).unwrap_err().to_string();
+    assert!(why.contains("packed by an earlier version of quantloom, which wrote no checksums; pack the model again"), "{why}");
+    let plain = Model::new(Gguf::from_bytes("small.gguf", small()).unwrap()).unwrap();
+    let why = plain.verify(&mut |_| {}).unwrap_err().to_string();
+    assert!(why.contains("no checksums, which only packed copies have"), "{why}");
+}
+
+#[test]
+fn what_is_loaded_is_compared_if_that_is_asked_for() {
+    let load = |bytes: Vec<u8>, verify| {
+        let model = Model::new(Gguf::from_bytes("small.packed", bytes).unwrap()).unwrap();
+        tune::choices().set_mode(Mode::Off);
+        model.load(&Load { verify, ..Load::default() }, Pool::global()).map(|loaded| loaded.matrices.len())
+    };
+    let whole = small_copy();
+    assert_eq!(load(whole.clone(), true).unwrap(), 2);
+    let mut damaged = whole;
+    let place = damaged.len() - 4096;
+    damaged[place] ^= 1;
+    assert_eq!(load(damaged.clone(), false).unwrap(), 2);
+    assert!(load(damaged, true).unwrap_err().to_string().contains("are not those that were written"));
+}
+
+#[test]
+fn keys_of_copies_in_a_model_that_is_none_are_left_out() {
+    let names = array(value::STRING, 1, &string("Q6_K"));
+    let bytes = synthetic(registry::format_by_gguf(kind::Q4_0).unwrap(), 20, 64).unwrap();
+    let file = Writer::default().entry("quantloom.packed.formats", value::ARRAY, &names).text("general.name", "odd").tensor(
+        "one",
+        &[64, 20],
+        kind::Q4_0,
+        &bytes,
+    );
+    let folder = TempDir::new().unwrap();
+    let model = Model::new(Gguf::from_bytes("odd.gguf", file.build()).unwrap()).unwrap();
+    let copy = Model::open(packed(&model, &folder)).unwrap();
+    assert!(copy.is_packed() && copy.verify(&mut |_| {}).is_ok());
+    assert_eq!(copy.file().value("general.name").and_then(|value| value.as_str()), Some("odd"));
+    assert_eq!(copy.matrices(Layout::Packed, Pool::global()).unwrap().len(), 1);
 }
 
 proptest! {

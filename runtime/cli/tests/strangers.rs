@@ -12,6 +12,7 @@ use std::fs;
 use std::os::unix::fs::{FileTypeExt, chown, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -159,6 +160,76 @@ fn clear_touches_only_what_the_tuner_makes() {
     assert_eq!(other.exists(), is_other);
     assert!(!own.path().exists() && !tuned.exists() && !journal.exists());
     assert!(own.folder().join("probe").is_symlink() && own.folder().join("untuned.toml").is_symlink());
+}
+
+#[test]
+fn clear_and_writers_do_not_stop_each_other() {
+    const CLEARS: usize = 8;
+    let sandbox = Sandbox::new();
+    let done = AtomicBool::new(false);
+    let written = thread::scope(|scope| {
+        let writers = [1, 2].map(|writer| {
+            let (file, done) = (sandbox.file(), &done);
+            scope.spawn(move || {
+                let mut written = 0;
+                while !done.load(Ordering::Relaxed) {
+                    file.merge(&entries(writer, 1), PATIENCE).unwrap();
+                    written += 1;
+                }
+                written
+            })
+        });
+        let cleared = (0..CLEARS).all(|_| {
+            let output = sandbox.run(&["cache", "clear"]);
+            output.status.success() || String::from_utf8_lossy(&output.stderr).contains("another process holds this lock")
+        });
+        done.store(true, Ordering::Relaxed);
+        assert!(cleared);
+        writers.map(|writer| writer.join().unwrap())
+    });
+    assert!(written.iter().all(|&count| count > 0), "{written:?}");
+    sandbox.remember(&entries(7, 1));
+    assert!(sandbox.file().read().entries.len() <= 3 && sandbox.file().read().unreadable == 0);
+}
+
+#[test]
+fn pipes_as_inputs_are_refused() {
+    let sandbox = Sandbox::new();
+    let golden = testdata("golden").join("q4_0.gguf");
+    let model = golden.to_str().unwrap();
+    let out = sandbox.path("out");
+    for name in ["pipe", "pipe.gguf", "pipe.safetensors", "pipe.toml"] {
+        let pipe_path = sandbox.path(name);
+        pipe(&pipe_path);
+        let fifo = pipe_path.as_str();
+        let device = if name == "pipe" { "/dev/zero" } else { fifo };
+        for input in [fifo, device] {
+            for args in [
+                &["inspect", input][..],
+                &["decode", input, "any", "-o", &out],
+                &["matmul", input, "any", "--input", model, "--batch", "1", "-o", &out],
+                &["matmul", model, "quantized", "--input", input, "--batch", "1", "-o", &out],
+                &["quantize", input, "--to", "Q8_0", "-o", &out],
+                &["quantize", model, "--to", "Q8_0", "--imatrix", input, "-o", &out],
+                &["quantize", model, "--to", "Q8_0", "--recipe", input, "-o", &out],
+                &["pack", input, "-o", &out],
+                &["tune", input],
+                &["tune", "--from", input],
+                &["check", input],
+                &["cache", "show", "--cache", input],
+                &["cache", "diff", input],
+                &["cache", "merge", &out, input],
+                &["cache", "export", &out, "--cache", input],
+                &["cache", "verify", "--cache", input],
+                &["cache", "prune", &out, "--cache", input],
+                &["report", "--no-measure", &out, "--cache", input],
+            ] {
+                let message = sandbox.refused(args);
+                assert!(message.contains("not a regular file"), "{args:?}: {message}");
+                assert!(!Path::new(&out).exists(), "{args:?}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -245,6 +245,57 @@ fn a_wrong_list_is_refused_with_its_line() {
 }
 
 #[test]
+fn absurd_numbers_are_refused_by_what_they_may_be() {
+    let sandbox = Sandbox::new();
+    let path = list(&sandbox);
+    let text = fs::read_to_string(&path).unwrap();
+    let batches = text.lines().find(|line| line.starts_with("batches")).unwrap();
+    for (from, to, why) in [
+        (batches, "batches = [9223372036854775807]", "batches: a batch is from 1 to 131072, not 9223372036854775807"),
+        ("k = ", "k = 1073741824 # ", "k: a number of columns is from 1 to 1048576, not 1073741824"),
+        ("n = ", "n = 9223372036854775807 # ", "n: a number of rows is from 1 to 1073741824"),
+        ("threads = 1", "threads = 1000000", "threads: a number of threads is from 1 to 4096, not 1000000"),
+    ] {
+        fs::write(&path, text.replacen(from, to, 1)).unwrap();
+        let message = sandbox.refused(&["tune", &path, "--budget", "0"]);
+        assert!(message.contains(why), "{message}");
+    }
+    let file = sandbox.path("x.f32");
+    for args in [
+        &["tune", MODEL, "--batch", "9223372036854775807"][..],
+        &["tune", MODEL, "--threads", "1000000"],
+        &["bench", "--shape", "256x256", "--batch", "9223372036854775807"],
+        &["bench", "--shape", "9223372036854775807x256"],
+        &["bench", "--shape", "256x9223372036854775807"],
+        &["bench", "--shape", "256x256", "--threads", "1000000"],
+        &["matmul", MODEL, "any", "--input", &file, "--batch", "9223372036854775807", "-o", &file],
+        &["cache", "explain", "any", "256x256", "--batch", "9223372036854775807"],
+        &["cache", "explain", "any", "0x256"],
+        &["pack", MODEL, "-o", &file, "--threads", "1000000"],
+        &["quantize", MODEL, "--to", "any", "-o", &file, "--threads", "1000000"],
+    ] {
+        let output = sandbox.run(args);
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(2) && message.starts_with("error: invalid value"), "{args:?}: {message}");
+    }
+    // What memory does not hold is an error, not an end.
+    let message = sandbox.refused(&["bench", "--shape", "1073741824x1048576", "--batch", "1"]);
+    assert!(message.contains("bytes of memory are not to be had"), "{message}");
+}
+
+#[test]
+fn ten_thousand_problems_are_told_apart_at_once() {
+    let sandbox = Sandbox::new();
+    let (path, one) = (sandbox.path("many.toml"), fs::read_to_string(list(&sandbox)).unwrap());
+    let first = one.split("[[problem]]").nth(1).unwrap();
+    let n = first.lines().find(|line| line.starts_with("n ")).unwrap();
+    let many = (1..=10_000).map(|number| format!("[[problem]]{}", first.replace(n, &format!("n = {}", 32 * number))));
+    fs::write(&path, many.collect::<String>()).unwrap();
+    let document = sandbox.json(&["tune", &path, "--budget", "0", "--json"]);
+    assert!(sources(&document).len() >= 10_000);
+}
+
+#[test]
 fn the_list_of_the_8b_model_is_right() {
     let sandbox = Sandbox::new();
     let list = concat!(env!("CARGO_MANIFEST_DIR"), "/../../benches/shapes/llama-3.1-8b-q4_k_m.toml");

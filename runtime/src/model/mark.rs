@@ -44,7 +44,7 @@ impl Mark {
             Some(VERSION | WITHOUT_CHECKSUMS) => {}
             _ => {
                 let detail = format!(
-                    "packed by a later version of quantloom (not version {WITHOUT_CHECKSUMS} or {VERSION}); pack the model again"
+                    "packed by another version of quantloom (not version {WITHOUT_CHECKSUMS} or {VERSION}); pack the model again"
                 );
                 return Err(wrong(detail));
             }

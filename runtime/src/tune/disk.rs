@@ -1,6 +1,6 @@
 //! Files that several processes share: their locks.
 
-use std::fs::{File, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::thread;
@@ -19,22 +19,54 @@ impl Drop for Lock {
     }
 }
 
-/// Takes a lock, waiting at most `patience` for it.
+/// Takes a lock, waiting at most `patience` for it. Its folder is made if it is not there.
 ///
 /// # Errors
 /// [`ErrorKind::WouldBlock`] if somebody else has it; what the system says if there can be no such lock.
 pub fn lock(path: &Path, patience: Duration) -> io::Result<Lock> {
     const PAUSE: Duration = Duration::from_millis(5);
-    let file = files::own(path, File::options().create(true).truncate(false).write(true))?;
     let start = Instant::now();
     loop {
+        let file = open(path)?;
         match file.try_lock() {
-            Ok(()) => return Ok(Lock(file)),
+            Ok(()) if is_named(&file)? => return Ok(Lock(file)),
+            // Who held it cleared the cache, and removed it: there is another now, or none.
+            Ok(()) => {}
             Err(TryLockError::Error(cause)) => return Err(cause),
             Err(TryLockError::WouldBlock) if start.elapsed() >= patience => {
                 return Err(io::Error::new(ErrorKind::WouldBlock, "another process is writing it"));
             }
             Err(TryLockError::WouldBlock) => thread::sleep(PAUSE),
         }
+    }
+}
+
+/// Opens a lock, in a folder that others may remove at any time.
+fn open(path: &Path) -> io::Result<File> {
+    const TRIES: usize = 100;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut opened = Err(ErrorKind::NotFound.into());
+    for _ in 0..TRIES {
+        fs::create_dir_all(folder)?;
+        opened = files::own(path, File::options().create(true).truncate(false).write(true));
+        if !opened.as_ref().is_err_and(|cause| cause.kind() == ErrorKind::NotFound) {
+            break;
+        }
+    }
+    opened
+}
+
+/// Whether a file has a name.
+fn is_named(file: &File) -> io::Result<bool> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        Ok(file.metadata()?.nlink() > 0)
+    }
+    #[cfg(not(unix))]
+    {
+        // A file that is open cannot be removed.
+        let _ = file;
+        Ok(true)
     }
 }

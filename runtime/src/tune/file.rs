@@ -14,7 +14,6 @@
 mod elsewhere;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::{self, ErrorKind};
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
@@ -200,7 +199,6 @@ impl<R: Record> RecordFile<R> {
 
     /// Does `work` while no other process writes the file.
     fn locked(&self, patience: Duration, work: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
-        fs::create_dir_all(self.folder())?;
         let _lock = disk::lock(&self.path.with_extension("lock"), patience)?;
         work()
     }

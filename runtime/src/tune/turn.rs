@@ -1,6 +1,5 @@
 //! Whose turn it is to measure: one process and one thread at a time, for two that measure at once measure each other.
 
-use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, TryLockError};
@@ -77,6 +76,5 @@ impl<'a> Turn<'a> {
 
 /// Takes the lock of a folder.
 fn lock(folder: &Path) -> io::Result<(Lock, Journal)> {
-    fs::create_dir_all(folder)?;
     Ok((disk::lock(&folder.join(kept::TURN), Duration::ZERO)?, Journal::new(folder)))
 }

@@ -134,6 +134,55 @@ fn a_foreign_file_or_entry_is_no_use() {
     assert_eq!(other.read(), Contents { entries: all[..1].to_vec(), unreadable: 0 });
 }
 
+/// An entry that cannot have been measured.
+fn absurd(change: impl FnOnce(&mut Entry)) -> Entry {
+    let mut entry = entries(1, 1).remove(0);
+    change(&mut entry);
+    entry
+}
+
+#[test]
+fn what_cannot_have_been_measured_counts_for_nothing() {
+    let right = entries(2, 1).remove(0);
+    let long = || "x".repeat(2000);
+    for (what, entry) in [
+        ("measured", absurd(|entry| entry.measured = 0)),
+        ("measured", absurd(|entry| entry.measured = usize::MAX >> 1)),
+        ("measured, not in its bucket", absurd(|entry| entry.measured = 5)),
+        ("n", absurd(|entry| entry.key.n = 0)),
+        ("n", absurd(|entry| entry.key.n = 1 << 62)),
+        ("k", absurd(|entry| entry.key.k = 0)),
+        ("k", absurd(|entry| entry.key.k = 1 << 62)),
+        ("threads", absurd(|entry| entry.key.threads = 0)),
+        ("threads", absurd(|entry| entry.key.threads = 1 << 62)),
+        ("spread", absurd(|entry| entry.spread = f64::NAN)),
+        ("spread", absurd(|entry| entry.spread = f64::INFINITY)),
+        ("spread", absurd(|entry| entry.spread = -1.0)),
+        ("spread", absurd(|entry| entry.spread = 1e300)),
+        ("times of none", absurd(|entry| entry.times[0].ns = 0)),
+        ("endless times", absurd(|entry| entry.times[0].ns = i64::MAX as u64)),
+        ("ratio", absurd(|entry| entry.times[1].ratio = 1e300)),
+        ("rounds", absurd(|entry| entry.times[0].rounds = 1 << 62)),
+        ("many times", absurd(|entry| entry.times = vec![entry.times[0].clone(); 10_001])),
+        ("kernel", absurd(|entry| entry.kernel = "\u{1b}[31m".to_owned())),
+        ("kernel", absurd(|entry| entry.kernel = long())),
+        ("default", absurd(|entry| entry.default = "\u{202e}".to_owned())),
+        ("system", absurd(|entry| entry.system = "a\nb".to_owned())),
+        ("format", absurd(|entry| entry.key.format = long().into())),
+        ("instruction set", absurd(|entry| entry.key.isa = "\u{7}".into())),
+        ("operation", absurd(|entry| entry.key.operation = "\u{9b}".into())),
+    ] {
+        let (_folder, file) = file();
+        // Whoever writes it makes the right digest; the one beside it stays.
+        CacheFile::at(file.path(), file.environment()).merge(&[entry, right.clone()], PATIENCE).unwrap();
+        let found = file.read();
+        assert_eq!((found.entries, found.unreadable), (vec![right.clone()], 1), "{what}");
+        // It is gone when somebody writes.
+        file.merge(&[], PATIENCE).unwrap();
+        assert_eq!(file.read().unreadable, 0, "{what}");
+    }
+}
+
 #[test]
 fn environments_have_files_of_their_own() {
     let (folder, file) = file();

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use quantloom::matmul::Request;
 use quantloom::pool::Pool;
-use quantloom::tune::{self, CacheFile, Choices, Entry, Keep, Status, Tuner, Variant};
+use quantloom::tune::{self, CacheFile, Choices, Keep, Status, Tuner, Variant};
 
 use crate::child::{child, part};
 use crate::program::is_emulated;
@@ -46,7 +46,8 @@ fn write() {
             let tuner = Tuner::new(tune::choices());
             tuner.tune(&weights, 40, &Request::default(), Pool::global(), Duration::from_millis(50)).unwrap();
         }
-        let entry = Entry { measured: number, ..mine[number % KEYS].clone() };
+        let mut entry = mine[number % KEYS].clone();
+        entry.times[0].ns = number as u64;
         let n = entry.key.n;
         // On a machine that is busy enough, others may hold the lock for longer than a writer waits.
         while file.merge(std::slice::from_ref(&entry), Duration::from_secs(1)).is_err() {}
@@ -107,7 +108,7 @@ fn nothing_is_lost_in_a_hundred_kills() {
         let wanted = committed.lock().unwrap().clone();
         let found = file.read();
         assert_eq!((found.unreadable, file.beside::<Variant>().read().unreadable), (0, 0));
-        let found = found.entries.into_iter().map(|entry| (entry.key.n, entry.measured)).collect::<HashMap<_, _>>();
+        let found = found.entries.into_iter().map(|entry| (entry.key.n, entry.times[0].ns as usize)).collect::<HashMap<_, _>>();
         for (n, number) in wanted {
             assert!(found.get(&n).is_some_and(|found| *found >= number), "{n}: {number} committed, {:?} found", found.get(&n));
         }

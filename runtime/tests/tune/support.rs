@@ -38,11 +38,11 @@ pub fn key(weights: &Weights, batch: usize) -> Key {
 pub fn entry(key: Key, kernel: &'static Kernel) -> Entry {
     let launch = Launch::of(kernel).to_string();
     Entry {
+        measured: key.batch.first(),
         key,
         kernel: launch.clone(),
         kernel_hash: Digest(kernel.hash),
         default: "another".to_owned(),
-        measured: 1,
         spread: 1.042,
         effort: Effort::Full,
         origin: Origin::Local,

@@ -17,7 +17,7 @@ use quantloom::machine::Facts;
 use quantloom::pool::Pool;
 use quantloom::registry;
 use quantloom::tune::{self, CacheFile, Entry, Variant};
-use quantloom_spec::text::{escaped_lines, shown};
+use quantloom_spec::text::{escaped, escaped_lines, shown};
 
 use super::Failure;
 use super::files::{create, say, write_whole};
@@ -81,7 +81,7 @@ fn report(file: &CacheFile, measure: bool) -> Report {
             system: tune::system(),
             written: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
         },
-        cache: Cache { path: file.path().display().to_string(), environment: file.environment().to_owned(), own },
+        cache: Cache { path: shown(file.path()), environment: escaped(file.environment()), own },
         limits: contents.entries.iter().map(|entry| (entry.key.threads, limits.highest(entry.key.threads))).collect(),
         groups: model::groups(contents.entries, &limits),
         quarantined: quarantined(file),
@@ -93,7 +93,7 @@ fn report(file: &CacheFile, measure: bool) -> Report {
 fn quarantined(file: &CacheFile) -> Vec<(String, String)> {
     let variants = file.beside::<Variant>().read().entries.into_iter();
     let quarantined = variants.filter(|variant| variant.state.is_quarantined());
-    quarantined.map(|variant| (variant.id.kernel.to_string(), variant.to_string())).collect()
+    quarantined.map(|variant| (escaped(&variant.id.kernel), escaped(&variant.to_string()))).collect()
 }
 
 /// All threads, and the best instruction set of this processor.

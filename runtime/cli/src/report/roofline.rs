@@ -66,8 +66,10 @@ struct Axis {
 }
 
 impl Axis {
-    /// An axis with room for `values`, all positive, that ends at 1, 2 or 5 times a power of ten.
+    /// An axis with room for those of `values` that have a place on it, which are positive and finite, that ends at 1, 2 or 5 times a
+    /// power of ten.
     fn over(values: impl Iterator<Item = f64> + Clone, places: (f64, f64)) -> Self {
+        let values = values.filter(|value| value.is_normal() && *value > 0.0);
         let low = values.clone().fold(f64::INFINITY, f64::min) / 1.15;
         let high = values.fold(0.0, f64::max) * 1.15;
         let end = |near: f64, far: fn(f64, f64) -> bool, steps: [f64; 4]| {
@@ -174,6 +176,9 @@ mod tests {
         assert!(near(axis(&[3.5, 1800.0]), (2.0, 5000.0)), "{:?}", axis(&[3.5, 1800.0]));
         assert!(near(axis(&[1.0]), (0.5, 2.0)), "{:?}", axis(&[1.0]));
         assert!(near(axis(&[0.02, 9.9]), (0.01, 20.0)), "{:?}", axis(&[0.02, 9.9]));
+        let odd = [0.0, f64::INFINITY, f64::NAN, -1.0];
+        assert_eq!(axis(&[&odd[..], &[1.0]].concat()), axis(&[1.0]));
+        assert!(Axis::over(odd.into_iter(), (0.0, 100.0)).ticks().is_empty());
     }
 
     #[test]
