@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use quantloom::Error;
+use quantloom::defaults::Defaults;
 use quantloom::matmul::{Launch, Request};
 use quantloom::pool::Pool;
 use quantloom::registry::{self, Format, Kernel, Numerics};
@@ -15,7 +16,7 @@ use quantloom::weights::Layout;
 use super::Failure;
 
 /// More threads than any machine has.
-pub const MAX_THREADS: i64 = 4096;
+const MAX_THREADS: u16 = 4096;
 
 /// Which kernel runs, on how many threads.
 #[derive(Debug, clap::Args)]
@@ -27,10 +28,10 @@ pub struct Choice {
     #[arg(long, value_name = "NAME")]
     pub isa: Option<String>,
     /// Kernel that `explain` names, or NAME@far=512+tiles=1 [default: the tuner's choice]
-    #[arg(long, value_name = "NAME")]
-    pub variant: Option<String>,
+    #[arg(long, alias = "variant", value_name = "NAME")]
+    pub kernel: Option<String>,
     /// Threads [default: as many as the processor runs at once]
-    #[arg(long, value_name = "T", value_parser = clap::value_parser!(u16).range(1..=MAX_THREADS))]
+    #[arg(long, value_name = "T", value_parser = thread_count, allow_negative_numbers = true)]
     pub threads: Option<u16>,
 }
 
@@ -40,7 +41,7 @@ impl Choice {
     /// # Errors
     /// A name that the registry does not have.
     pub fn request(&self, format: &'static Format) -> Result<Request, Failure> {
-        let launch = self.variant.as_deref().map(|variant| launch(format, variant)).transpose()?;
+        let launch = self.kernel.as_deref().map(|kernel| launch(format, kernel)).transpose()?;
         let preferred = || launch.map_or_else(|| registry::default_numerics(format), |launch| launch.kernel.numerics);
         Ok(Request {
             numerics: self.numerics.unwrap_or_else(preferred),
@@ -79,8 +80,8 @@ fn layout() -> impl TypedValueParser<Value = Layout> {
 }
 
 /// The kernel of that name, for `format`, with its arguments.
-fn launch(format: &'static Format, variant: &str) -> Result<Launch, Failure> {
-    let (name, arguments) = Launch::split(variant);
+fn launch(format: &'static Format, text: &str) -> Result<Launch, Failure> {
+    let (name, arguments) = Launch::split(text);
     Launch::parse(kernel(format, name)?, arguments).map_err(Failure::input)
 }
 
@@ -91,10 +92,15 @@ fn kernel(format: &'static Format, name: &str) -> Result<&'static Kernel, Error>
         let usable = kernels.iter().filter(|kernel| (kernel.isa.available)());
         Error::NoKernel {
             format: format.name.to_owned(),
-            wanted: format!("variant {name:?}"),
+            wanted: format!("the name {name:?}"),
             available: usable.map(|kernel| kernel.name.to_owned()).collect(),
         }
     })
+}
+
+/// A format to name in examples.
+pub fn some_format() -> String {
+    Defaults::get().bench.formats.into_iter().next().unwrap_or_default()
 }
 
 /// Reads a numerics class.
@@ -115,8 +121,24 @@ pub fn effort() -> impl TypedValueParser<Value = Effort> {
 
 /// Reads a time in seconds.
 pub fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
-    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+    let time = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    time.ok_or_else(|| "a time is a number of seconds from 0 on, as in 0.5".to_owned())
+}
+
+/// Reads how many threads run.
+pub fn thread_count(text: &str) -> Result<u16, String> {
+    let count = text.parse().ok().filter(|count| (1..=MAX_THREADS).contains(count));
+    count.ok_or_else(|| format!("threads are a whole number from 1 to {MAX_THREADS}"))
+}
+
+/// Reads a batch size.
+pub fn batch(text: &str) -> Result<NonZero<usize>, String> {
+    text.parse().map_err(|_| "a batch is a whole number of rows from 1 on, as in 8".to_owned())
+}
+
+/// Reads one of several batch sizes.
+pub fn one_of_batches(text: &str) -> Result<NonZero<usize>, String> {
+    batch(text).map_err(|error| format!("{error}; of several, each is named: 1,8,128"))
 }
 
 /// Reads a shape as `NxK`.

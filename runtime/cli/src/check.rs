@@ -2,7 +2,6 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use quantloom::Error;
@@ -11,12 +10,13 @@ use quantloom_spec::{Diagnostics, Spec, TableFolder, read_folder, read_format, r
 
 use super::Failure;
 use super::failure::{print, tell};
+use super::screen;
 
 /// Check cards, and show what is wrong with them and where
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "A card is of the kind that its folder says, isa, gpu, kernels or processors, and else describes a format.
-A folder is checked with all cards in it, and for what two of them must not share.
+    after_help = "A card is of the kind that its folder says, isa, gpu, kernels or processors, and else describes a format. \
+                  A folder is checked with all cards in it, and for what two of them must not share.
 
 Example: quantloom check my_format.toml"
 )]
@@ -53,7 +53,7 @@ fn check(path: &Path) -> Result<(), String> {
         let text = text.map_err(|error| format!("error: {error}"))?;
         check_card(&path.display().to_string(), &full, &text)
     };
-    result.map_err(|found| found.render(io::stderr().is_terminal()))
+    result.map_err(|found| found.render(screen::has_colours()))
 }
 
 /// Checks the card at `path`, which messages call `name`.

@@ -4,13 +4,14 @@ use quantloom::kernels::abi::PANEL_ROWS;
 use quantloom::registry::{self, Format, Numerics, Schedule, kernels};
 
 use super::Failure;
+use super::args::some_format;
 use super::failure::print;
 use super::formats::packed_bits;
 use super::table::{Align, Table};
 
 /// Draw the block of a format, and show how it is packed and which kernels it has
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: quantloom explain FORMAT, for a FORMAT that `quantloom formats` lists")]
+#[command(after_help = format!("Example: quantloom explain {}", some_format()))]
 pub struct Args {
     /// Name of a format, in any case
     format: String,

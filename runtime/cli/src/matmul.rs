@@ -13,7 +13,7 @@ use quantloom::stored::Stored;
 use quantloom::weights::{Layout, Weights};
 
 use super::Failure;
-use super::args::{Choice, Held};
+use super::args::{Choice, Held, batch};
 use super::failure::tell;
 use super::files::{FloatWriter, read_floats};
 use super::source::{Input, Source};
@@ -30,7 +30,7 @@ pub struct Args {
     #[arg(long, value_name = "X.f32")]
     input: PathBuf,
     /// Rows of the activations
-    #[arg(long, value_name = "M")]
+    #[arg(long, value_name = "M", value_parser = batch, allow_negative_numbers = true)]
     batch: NonZero<usize>,
     /// Where to write; `-` is standard output
     #[arg(short, long, value_name = "Y.f32")]

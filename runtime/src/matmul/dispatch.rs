@@ -12,13 +12,12 @@ use crate::weights::Weights;
 ///
 /// # Errors
 /// [`Error::NoClass`] if the format lacks the numerics class, [`Error::NoKernel`] if nothing on this processor does what was asked,
-/// [`Error::Setting`] if the user's environment says what cannot be followed.
+/// [`Error::Unfit`] if the kernel that is named does not, [`Error::Setting`] if the user's environment says what cannot be followed.
 pub fn select(weights: &Weights, batch: usize, request: &Request, pool: &Pool) -> Result<Used> {
     if let Some(launch) = request.launch {
-        return if runs(launch.kernel, weights, request) {
-            Ok(Used { launch, source: Source::Pin })
-        } else {
-            Err(no_kernel(weights.format(), &format!("the variant {} here", launch.kernel.name), request.numerics))
+        return match unfit(launch.kernel, weights.format(), request) {
+            None => Ok(Used { launch, source: Source::Pin }),
+            Some(why) => Err(Error::Unfit { kernel: launch.kernel.name.to_owned(), why }),
         };
     }
     processor::here()?;
@@ -62,10 +61,24 @@ pub fn candidates_of(format: &'static Format, numerics: Numerics, isa: &'static 
     Ok(kernels)
 }
 
-fn runs(kernel: &Kernel, weights: &Weights, request: &Request) -> bool {
-    let owner = |isa| registry::kernel_isa(weights.format(), request.numerics, isa);
-    let isa = request.isa.is_none_or(|isa| owner(isa).name == kernel.isa.name);
-    isa && kernel.format == weights.format().name && kernel.numerics == request.numerics && (kernel.isa.available)()
+/// Why a kernel that is named cannot do what is asked, if so.
+fn unfit(kernel: &Kernel, format: &'static Format, request: &Request) -> Option<String> {
+    let (isa, class) = (kernel.isa.name, kernel.numerics);
+    if kernel.format != format.name {
+        return Some(format!(
+            "is for weights in {}, and these are in {}; `quantloom explain` lists theirs",
+            kernel.format, format.name
+        ));
+    }
+    if class != request.numerics {
+        return Some(format!("computes {class}, and {} was asked for; ask for one of the two alone", request.numerics));
+    }
+    if let Some(asked) = request.isa.filter(|asked| registry::kernel_isa(format, class, asked).name != isa) {
+        return Some(format!("is for {isa}, and {} was asked for; ask for one of the two alone", asked.name));
+    }
+    let missing =
+        || format!("needs {isa}, which this processor lacks; `quantloom explain {}` says which run here", format.name);
+    (!(kernel.isa.available)()).then(missing)
 }
 
 fn no_kernel(format: &Format, wanted: &str, numerics: Numerics) -> Error {

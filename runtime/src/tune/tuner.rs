@@ -9,6 +9,7 @@ use super::group::Group;
 use super::turn::Turn;
 use super::{Choices, Effort, List, Outcome, Problem, State, Status, isolated};
 use crate::error::{Error, Result};
+use crate::machine::processor;
 use crate::matmul::{Request, Source};
 use crate::pool::Pool;
 use crate::registry::Kernel;
@@ -88,8 +89,10 @@ impl<'a> Tuner<'a> {
     /// The budget is for measuring. Writing the cache takes milliseconds more.
     ///
     /// # Errors
-    /// [`crate::Error::NoKernel`] if nothing on this processor does what was asked, [`crate::Error::OutOfMemory`].
+    /// [`crate::Error::NoKernel`] if nothing on this processor does what was asked, [`crate::Error::OutOfMemory`],
+    /// [`crate::Error::Setting`] if the user's environment says what cannot be followed.
     pub fn tune(&self, weights: &Weights, batch: usize, request: &Request, pool: &Pool, budget: Duration) -> Result<Outcome> {
+        self.check_settings()?;
         let deadline = Deadline::after(budget);
         let mut group = Group::new(weights, &[batch], request, pool)?.with_effort(self.effort);
         let Some(turn) = self.choices.turn() else {
@@ -120,6 +123,7 @@ impl<'a> Tuner<'a> {
         budget: Duration,
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<Vec<Outcome>> {
+        self.check_settings()?;
         let deadline = Deadline::after(budget);
         let mut groups = groups(jobs, self.effort, pool)?;
         let total = groups.iter().map(|group| group.batches().len()).sum();
@@ -167,6 +171,7 @@ impl<'a> Tuner<'a> {
         budget: Duration,
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<Vec<Outcome>> {
+        self.check_settings()?;
         let deadline = Deadline::after(budget);
         let mut list = List::default();
         problems.iter().for_each(|problem| list.add(problem.clone(), pool));
@@ -202,6 +207,13 @@ impl<'a> Tuner<'a> {
         warnings.extend(tried.err());
         warnings.extend(self.choices.publish().err());
         warnings
+    }
+
+    /// What the user says and nobody understands is refused before anything is measured, as a multiplication refuses it.
+    fn check_settings(&self) -> Result<()> {
+        self.choices.mode()?;
+        processor::here()?;
+        Ok(())
     }
 
     fn known_or_tuned(&self, group: &mut Group<'_>, batch: usize, turn: &Turn<'_>, deadline: Deadline) -> Result<Outcome> {

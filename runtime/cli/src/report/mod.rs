@@ -2,8 +2,8 @@
 
 mod chart;
 mod limits;
-mod model;
-mod numbers;
+pub mod model;
+pub mod numbers;
 mod page;
 mod problems;
 mod roofline;
@@ -19,7 +19,7 @@ use quantloom::registry;
 use quantloom::tune::{self, CacheFile, Entry, Variant};
 
 use super::Failure;
-use super::files::{create, say, write_whole};
+use super::files::{called, create, say, write_whole};
 use limits::{Limits, Setting};
 use model::{Cache, Machine, Report};
 
@@ -51,7 +51,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let (problems, page) = (report.problems().count(), page::page(&report).into_string());
     write_whole(output, page.as_bytes())?;
     let counted = numbers::count(problems, "problem", "problems");
-    say(&format!("{}: {counted} of {}\n", args.output.display(), file.path().display()), is_standard)
+    say(&format!("{}: {counted} of {}\n", called(&args.output), file.path().display()), is_standard)
 }
 
 /// The cache file to report on.
@@ -80,6 +80,7 @@ fn report(file: &CacheFile, measure: bool) -> Report {
             written: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
         },
         cache: Cache { path: file.path().display().to_string(), environment: file.environment().to_owned(), own },
+        unsteady: limits.unsteady().collect(),
         limits: contents.entries.iter().map(|entry| (entry.key.threads, limits.highest(entry.key.threads))).collect(),
         groups: model::groups(contents.entries, &limits),
         quarantined: quarantined(file),
