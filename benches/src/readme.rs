@@ -1,6 +1,8 @@
 //! The tables of results in a README, each made from a record. A table lies between two comments, the first of which names the record:
 //! `<!-- results: PATH -->` and `<!-- /results -->`. A first comment without a path is for a table that nothing has made yet.
 
+use quantloom::measure::Fraction;
+
 use crate::record::{Case, IK, Record, Run};
 use crate::shape::Shape;
 
@@ -31,7 +33,9 @@ pub fn results(record: &Record) -> Result<String, String> {
         text += &format!("\n| {format} |");
         text.extend(BATCHES.map(|batch| run.case(format, SHAPE, batch).and_then(cell).unwrap_or_default() + " |"));
     }
-    Ok(text + "\n")
+    let shown = run.cases.iter().filter(|case| case.shape == SHAPE && BATCHES.contains(&case.batch));
+    let above = Fraction::explained(shown.filter_map(Case::fraction_of_limit).map(Fraction));
+    Ok(text + "\n" + &above.map(|word| format!("\n\\{word}\n")).unwrap_or_default())
 }
 
 /// The formats that the table shows, in the order of the record.
@@ -70,9 +74,9 @@ fn cell(case: &Case) -> Option<String> {
     } else {
         format!("{:.0} Gop/s", case.operations() / median_us / 1e3)
     };
-    let limit = 100.0 * case.fraction_of_limit()?;
+    let limit = Fraction(case.fraction_of_limit()?);
     let ratio = case.ratio().map(|ratio| format!(", {ratio:.2}×")).unwrap_or_default();
-    Some(format!(" {speed} ({limit:.0}%){ratio}"))
+    Some(format!(" {speed} ({limit}){ratio}"))
 }
 
 /// The records of a README's tables, and the tables.

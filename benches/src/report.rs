@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use quantloom::measure::Fraction;
+
 use crate::record::{Case, Run};
 
 /// The head of the rows, for contenders of these names.
@@ -9,7 +11,7 @@ use crate::record::{Case, Run};
 pub fn head(names: &[String]) -> String {
     let mut text = format!("{:<8} {:>11} {:>5}", "FORMAT", "SHAPE", "BATCH");
     text.extend(names.iter().map(|name| format!("  {name:>width$}", width = width(name))));
-    text + "  BEST PEER             RATIO  OF MINIMA  LIMIT"
+    text + "  BEST PEER             RATIO  OF MINIMA  OF LIMIT"
 }
 
 /// The row of a case: µs of each contender, then how many times as fast as the best peer we are, and how much of the limit we reach.
@@ -22,8 +24,8 @@ pub fn row(case: &Case, names: &[String]) -> String {
     }));
     let peer = case.best_peer().map_or("-", |times| &times.name);
     let ratio = |ratio: Option<f64>| ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}"));
-    let limit = case.fraction_of_limit().map_or_else(|| "-".to_owned(), |part| format!("{:.0}%", 100.0 * part));
-    format!("{text}  {peer:<20}  {:>5}  {:>9}  {limit:>5}", ratio(case.ratio()), ratio(case.ratio_of_minima()))
+    let limit = case.fraction_of_limit().map_or_else(|| "-".to_owned(), |part| Fraction(part).to_string());
+    format!("{text}  {peer:<20}  {:>5}  {:>9}  {limit:>8}", ratio(case.ratio()), ratio(case.ratio_of_minima()))
 }
 
 fn width(name: &str) -> usize {

@@ -180,11 +180,15 @@ impl Diagnostics {
         self.list.iter()
     }
 
-    /// All of them as text for people: with colours for a terminal, without for files and pipes.
+    /// The first ten of them as text for people, and how many more there are: with colours for a terminal, without for files and pipes.
     #[must_use]
     pub fn render(&self, styled: bool) -> String {
+        const SHOWN: usize = 10;
         let renderer = if styled { Renderer::styled() } else { Renderer::plain() };
-        let parts: Vec<String> = self.list.iter().map(|one| one.render(&renderer)).collect();
+        let mut parts = self.list.iter().take(SHOWN).map(|one| one.render(&renderer)).collect::<Vec<_>>();
+        if self.len() > SHOWN {
+            parts.push(format!("error: {} errors in all; these are the first {SHOWN}", self.len()));
+        }
         // What colours the text is all that is left to obey: cards' own lines are shown without it, and the words about them, too.
         escaped_except(&parts.join("\n\n"), |c| c == '\n' || styled && c == '\u{1b}')
     }

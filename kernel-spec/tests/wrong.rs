@@ -137,3 +137,15 @@ fn colours_only_where_asked_for() {
     assert!(!wrong.render(false).contains('\x1b'));
     assert!(wrong.render(true).contains('\x1b'));
 }
+
+#[test]
+fn the_first_errors_are_shown_and_all_are_counted() {
+    let keys = |count: usize| (0..count).map(|at| format!("key{at} = 1\n")).collect::<String>();
+    let wrong = read_isa("x.toml", &keys(90)).unwrap_err();
+    let shown = wrong.render(false);
+    let titles = shown.lines().filter(|line| line.starts_with("error")).collect::<Vec<_>>();
+    assert_eq!(titles.len(), 11, "{shown}");
+    assert_eq!(titles[10], format!("error: {} errors in all; these are the first 10", wrong.len()));
+    assert!(wrong.len() >= 90 && shown.contains("key0") && !shown.contains("key20"), "{shown}");
+    assert!(!read_isa("x.toml", &keys(1)).unwrap_err().render(false).contains("errors in all"));
+}

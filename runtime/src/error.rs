@@ -207,10 +207,19 @@ pub enum Error {
     NoKernel {
         /// Name of the format.
         format: String,
-        /// What was asked for: an instruction set, a numerics class, a variant.
+        /// What was asked for: an instruction set, a numerics class, a kernel's name.
         wanted: String,
         /// What could have been asked for instead.
         available: Vec<String>,
+    },
+
+    /// The kernel that was named cannot do what else was asked.
+    #[error("{kernel} {why}")]
+    Unfit {
+        /// Its name.
+        kernel: String,
+        /// In what they differ, and what to do.
+        why: String,
     },
 
     /// An activation is infinite or not a number, which quantisation cannot represent.

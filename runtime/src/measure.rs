@@ -1,5 +1,6 @@
 //! Measuring multiplications: weights to measure with, times, and how far they are from the machine's ceilings.
 
+mod fraction;
 pub mod mix;
 mod synthetic;
 
@@ -7,12 +8,13 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::limits;
-use crate::machine::{Ceilings, Facts};
+use crate::machine::{Ceilings, Facts, Gauge};
 use crate::matmul::{Request, Used, matmul};
 use crate::pool::Pool;
 use crate::registry::{self, Isa, Numerics};
 use crate::stored::Stored;
 use crate::weights::Weights;
+pub use fraction::Fraction;
 use synthetic::Random;
 pub use synthetic::synthetic;
 
@@ -59,8 +61,50 @@ impl Times {
             work(times.len() + 1)?;
             times.push(call.elapsed());
         }
+        Ok(Self::sorted(times))
+    }
+
+    /// As [`Times::of`], in turns between which `gauge` measures, and the ceilings for the instruction set `isa` in these rounds.
+    ///
+    /// # Errors
+    /// What `work` reports.
+    pub fn beside(
+        gauge: &mut Gauge,
+        isa: &str,
+        budget: Duration,
+        mut work: impl FnMut(usize) -> Result<()>,
+    ) -> Result<(Self, Ceilings)> {
+        const LEAST: usize = 3;
+        /// About how long a turn takes, at least one call.
+        const TURN: Duration = Duration::from_millis(20);
+        /// The first call of a turn wakes threads and finds caches that others have used. It is left out, unless it takes so long that
+        /// this does not matter.
+        const LONG: Duration = Duration::from_millis(5);
+        work(0)?;
+        let (start, first) = (Instant::now(), gauge.rounds());
+        let (mut times, mut calls) = (Vec::new(), 0);
+        while gauge.rounds() < first + LEAST || start.elapsed() < budget {
+            gauge.round(isa);
+            let (turn, before) = (Instant::now(), times.len());
+            let mut is_first = true;
+            while times.len() == before || turn.elapsed() < TURN {
+                let call = Instant::now();
+                calls += 1;
+                work(calls)?;
+                let time = call.elapsed();
+                if !is_first || time >= LONG {
+                    times.push(time);
+                }
+                is_first = false;
+            }
+        }
+        Ok((Self::sorted(times), gauge.ceilings_since(first, isa)))
+    }
+
+    /// Of some times, one at least.
+    fn sorted(mut times: Vec<Duration>) -> Self {
         times.sort_unstable();
-        Ok(Self { median: times[times.len() / 2], min: times[0] })
+        Self { median: times[times.len() / 2], min: times[0] }
     }
 }
 
@@ -106,17 +150,25 @@ impl Cold {
         &self.copies[index % self.copies.len()]
     }
 
-    /// Times a multiplication.
+    /// Times a multiplication, in turn with the ceilings of the instruction set that it runs on.
     ///
     /// # Errors
     /// What [`matmul`] reports, [`Error::OutOfMemory`].
-    pub fn time(&self, batch: usize, request: &Request<'_>, pool: &Pool, budget: Duration) -> Result<(Used, Times)> {
+    pub fn time(
+        &self,
+        batch: usize,
+        request: &Request<'_>,
+        pool: &Pool,
+        gauge: &mut Gauge,
+        budget: Duration,
+    ) -> Result<(Used, Times, Ceilings)> {
         let weights = self.weights(0);
         let x = activations(batch, weights.k())?;
         let mut y = limits::zeros(batch, weights.n())?;
         let used = matmul(weights, &x, batch, &mut y, request, pool)?;
-        let times = Times::of(budget, |index| matmul(self.weights(index), &x, batch, &mut y, request, pool).map(drop))?;
-        Ok((used, times))
+        let work = |index| matmul(self.weights(index), &x, batch, &mut y, request, pool).map(drop);
+        let (times, ceilings) = Times::beside(gauge, used.launch.kernel.isa().name, budget, work)?;
+        Ok((used, times, ceilings))
     }
 }
 
@@ -216,6 +268,24 @@ mod tests {
         let bytes = beyond / 4 + 1;
         assert!(copies(bytes, REUSED - 1) * bytes > beyond.min(MOST_BYTES - bytes));
         assert_eq!([copies(bytes, REUSED), copies(usize::MAX, 1), copies(0, 1)], [1, 1, MOST_COPIES]);
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "measures")]
+    fn what_is_compared_with_ceilings_runs_in_turn_with_them() {
+        let mut gauge = Gauge::new(1);
+        gauge.round("scalar");
+        let mut calls = Vec::new();
+        let slow = |call| {
+            calls.push(call);
+            std::thread::sleep(Duration::from_millis(6));
+            Ok(())
+        };
+        let (times, ceilings) = Times::beside(&mut gauge, "scalar", Duration::ZERO, slow).unwrap();
+        assert_eq!(gauge.rounds(), 4, "three of them beside the calls");
+        assert_eq!(ceilings, gauge.ceilings_since(1, "scalar"));
+        assert!(times.min >= Duration::from_millis(6) && times.min <= times.median);
+        assert_eq!(calls, (0..calls.len()).collect::<Vec<_>>());
     }
 
     #[test]

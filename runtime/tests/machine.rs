@@ -4,8 +4,7 @@
 
 use std::time::Duration;
 
-use quantloom::machine::ceilings::{self, Rate};
-use quantloom::machine::{Caches, Ceilings, Facts};
+use quantloom::machine::{Caches, Ceilings, Facts, Gauge, ceilings};
 
 const SHORT: Duration = Duration::from_millis(30);
 
@@ -47,19 +46,27 @@ fn fingerprints_tell_processors_apart() {
     assert_ne!(stepped.fingerprint(&[]), facts.fingerprint(&[]));
 }
 
-fn check(rate: Rate) {
-    assert!(rate.best.is_finite() && rate.median > 0.0 && rate.best >= rate.median, "{rate:?}");
-}
-
 #[test]
-fn arithmetic_has_a_ceiling_on_every_instruction_set() {
+fn every_round_adds_to_the_ceilings_of_its_instruction_set() {
     let isas = ceilings::isas();
     assert_eq!(isas[0], "scalar");
-    for isa in isas {
-        for threads in [1, 2] {
-            check(ceilings::int8(isa, threads, SHORT));
-            check(ceilings::float(isa, threads, SHORT));
+    for threads in [1, 2] {
+        let mut gauge = Gauge::new(threads);
+        for isa in &isas {
+            gauge.round(isa);
+            let first = gauge.ceilings(isa);
+            assert!([first.read_gbps, first.int8_gops, first.f32_gflops].iter().all(|speed| speed.is_finite() && *speed > 0.0));
+            let from = gauge.rounds();
+            gauge.round(isa);
+            let (second, all) = (gauge.ceilings_since(from, isa), gauge.ceilings(isa));
+            assert_eq!(all.int8_gops, first.int8_gops.max(second.int8_gops), "the best pass of both");
+            assert_eq!(all.f32_gflops, first.f32_gflops.max(second.f32_gflops));
+            let spread = gauge.steadiness(isa).int8_gops;
+            let [low, high] = [first.int8_gops.min(second.int8_gops), all.int8_gops];
+            assert_eq!((spread.low, spread.high), (low, high));
         }
+        assert_eq!(gauge.rounds(), 2 * isas.len());
+        assert_eq!(gauge.steadiness("scalar").rounds, gauge.rounds());
     }
 }
 

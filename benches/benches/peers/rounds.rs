@@ -3,6 +3,8 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use quantloom::machine::Gauge;
+
 use crate::contender::{Contender, Result};
 
 /// About how long a turn takes: long against what the first call of a turn costs, short against the changes of the machine.
@@ -55,12 +57,14 @@ impl Laps {
     }
 }
 
-/// Times all contenders in rounds until `budget` is spent; each round begins with another of them.
-pub fn race(contenders: &mut [Box<dyn Contender + '_>], budget: Duration) -> Result<Vec<Laps>> {
+/// Times all contenders in rounds until `budget` is spent; each round begins with the ceilings of the instruction set `isa`, and then
+/// with another of them.
+pub fn race(contenders: &mut [Box<dyn Contender + '_>], gauge: &mut Gauge, isa: &str, budget: Duration) -> Result<Vec<Laps>> {
     let mut laps = vec![Laps::default(); contenders.len()];
     let start = Instant::now();
     let mut round = 0;
     while round < LEAST || start.elapsed() < budget {
+        gauge.round(isa);
         for turn in 0..contenders.len() {
             let index = (round + turn) % contenders.len();
             laps[index].turn(contenders[index].as_mut())?;

@@ -3,8 +3,8 @@
 use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use quantloom::machine::{Ceilings, Facts, ceilings, processor};
-use quantloom::measure::activations;
+use quantloom::machine::{Facts, Gauge, processor};
+use quantloom::measure::{Fraction, activations};
 use quantloom::pool::Pool;
 use quantloom::registry::{self, Format};
 use quantloom_bench::record::{Case, OURS, Record, Run, Times};
@@ -34,35 +34,24 @@ pub fn measure(args: &Args, threads: usize) -> Result<Record> {
     let ik = args.ik.as_deref().map(|folder| Ik::start(folder, threads)).transpose()?;
     let peers = [llama.version().to_owned(), candle_version()].into_iter().chain(ik.iter().map(|ik| ik.version().to_owned()));
     let peers = peers.collect();
-    let ceilings = Ceilings::measure(registry::best_isa().name, threads, ceilings::BUDGET);
-    let record = Record {
-        began,
-        processor: processor(),
-        peers,
-        runs: vec![Run {
-            threads,
-            read_gbps: ceilings.read_gbps,
-            int8_gops: ceilings.int8_gops,
-            f32_gflops: ceilings.f32_gflops,
-            cases: Vec::new(),
-        }],
-    };
-    println!(
-        "\n{}, {threads} thread(s): reads {:.1} GB/s, int8 {:.0} Gop/s",
-        record.processor, ceilings.read_gbps, ceilings.int8_gops
-    );
+    let run = Run { threads, read_gbps: 0.0, int8_gops: 0.0, f32_gflops: 0.0, cases: Vec::new() };
+    let record = Record { began, processor: processor(), peers, runs: vec![run] };
+    println!("\n{}, {threads} thread(s)", record.processor);
     println!("{}", record.peers.join("\n"));
     if !NATIVE {
         println!("Not the best of candle: RUSTFLAGS=\"-C target-cpu=native\" makes some of its formats up to twice as fast.");
     }
     println!("medians in µs\n");
-    let mut session = Session { batches: cases.batches.clone(), budget, ceilings, llama, ik, pool: Pool::new(threads), record };
+    let (gauge, isa) = (Gauge::new(threads), registry::best_isa().name);
+    let mut session =
+        Session { batches: cases.batches.clone(), budget, gauge, isa, llama, ik, pool: Pool::new(threads), record };
     session.batches.sort_unstable();
     for format in formats {
         for &shape in &cases.shapes {
             session.format_and_shape(format, shape)?;
         }
     }
+    session.end();
     Ok(session.record)
 }
 
@@ -93,7 +82,9 @@ fn locked_version(package: &str) -> &'static str {
 struct Session {
     batches: Vec<usize>,
     budget: Duration,
-    ceilings: Ceilings,
+    gauge: Gauge,
+    /// The instruction set whose ceilings are measured.
+    isa: &'static str,
     llama: Rc<dyn Ggml>,
     ik: Option<Rc<dyn Ggml>>,
     pool: Pool,
@@ -107,9 +98,8 @@ impl Session {
         let least_batch = self.batches.first().copied().unwrap_or(1);
         let task = Task { gguf, shape, stored: &stored, least_batch };
         let ours = Ours::new(format, &task, &self.pool)?;
-        let limits = self.batches.iter().map(|&batch| ours.work(batch).ideal(ours.numerics(), &self.ceilings).0 * 1e6);
-        let limits = limits.collect::<Vec<_>>();
-        let numerics = ours.numerics().name().to_owned();
+        let works = self.batches.iter().map(|&batch| ours.work(batch)).collect::<Vec<_>>();
+        let class = ours.numerics();
         let mut contenders: Vec<Box<dyn Contender + '_>> = vec![Box::new(ours)];
         for peer in Product::all(&task, &self.llama)? {
             contenders.push(Box::new(peer));
@@ -121,9 +111,11 @@ impl Session {
             contenders.push(Box::new(peer));
         }
         let names = self.names();
-        for (&batch, limit_us) in self.batches.iter().zip(limits) {
-            let times = case(&mut contenders, shape, batch, self.budget)?;
-            let (format, stored_bytes, numerics) = (format.name.to_owned(), stored.len(), numerics.clone());
+        for (&batch, work) in self.batches.iter().zip(works) {
+            let first = self.gauge.rounds();
+            let times = case(&mut contenders, shape, batch, (&mut self.gauge, self.isa), self.budget)?;
+            let limit_us = work.ideal(class, &self.gauge.ceilings_since(first, self.isa)).0 * 1e6;
+            let (format, stored_bytes, numerics) = (format.name.to_owned(), stored.len(), class.name().to_owned());
             let case = Case { format, shape, batch, stored_bytes, numerics, limit_us, times };
             if self.record.runs[0].cases.is_empty() {
                 println!("{}", report::head(&names));
@@ -134,6 +126,15 @@ impl Session {
         Ok(())
     }
 
+    /// Keeps what the machine allowed over all rounds, and prints it.
+    fn end(&mut self) {
+        let (ceilings, run) = (self.gauge.ceilings(self.isa), &mut self.record.runs[0]);
+        (run.read_gbps, run.int8_gops, run.f32_gflops) = (ceilings.read_gbps, ceilings.int8_gops, ceilings.f32_gflops);
+        println!("\n{ceilings}, in turn with all that; {}", self.gauge.steadiness(self.isa));
+        let fractions = run.cases.iter().filter_map(Case::fraction_of_limit).map(Fraction);
+        Fraction::explained(fractions).iter().for_each(|word| println!("{word}"));
+    }
+
     /// Everyone who may take part.
     fn names(&self) -> Vec<String> {
         let ways = |ggml: &Rc<dyn Ggml>| ggml.ways().into_iter().map(|way| way.name);
@@ -142,8 +143,14 @@ impl Session {
     }
 }
 
-/// One batch, by everyone.
-fn case(contenders: &mut [Box<dyn Contender + '_>], shape: Shape, batch: usize, budget: Duration) -> Result<Vec<Times>> {
+/// One batch, by everyone, in turn with the ceilings of an instruction set.
+fn case(
+    contenders: &mut [Box<dyn Contender + '_>],
+    shape: Shape,
+    batch: usize,
+    (gauge, isa): (&mut Gauge, &str),
+    budget: Duration,
+) -> Result<Vec<Times>> {
     let x = activations(batch, shape.k)?;
     let mut outputs: Vec<Vec<f32>> = Vec::new();
     for contender in &mut *contenders {
@@ -152,7 +159,7 @@ fn case(contenders: &mut [Box<dyn Contender + '_>], shape: Shape, batch: usize, 
         outputs.push(contender.output()?);
         contender.rest();
     }
-    let laps = race(contenders, budget)?;
+    let laps = race(contenders, gauge, isa, budget)?;
     let times = contenders.iter().zip(laps).zip(&outputs).map(|((contender, laps), output)| {
         let difference = distance(output, &outputs[0]);
         if difference <= TOLERANCE {

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use std::{env, hint};
 
 use clap::Parser;
-use quantloom::machine::{Ceilings, ceilings};
+use quantloom::machine::Gauge;
 use quantloom::matmul::{Request, matmul};
-use quantloom::measure::{Cold, Work, activations, synthetic};
+use quantloom::measure::{Cold, Fraction, Work, activations, synthetic};
 use quantloom::pool::Pool;
 use quantloom::registry;
 use quantloom::weights::Weights;
@@ -38,29 +38,32 @@ fn run(args: &Args) -> Result<()> {
     let budget = Duration::try_from_secs_f64(args.seconds)?;
     let Contention { format, shape, batches } = Defaults::get().contention;
     let format = registry::format_by_name(&format)?;
-    let ceilings = [1, 2].map(|threads| Ceilings::measure(registry::best_isa().name, threads, ceilings::BUDGET));
-    for Ceilings { threads, read_gbps, int8_gops, .. } in &ceilings {
-        println!("{threads} core(s): reads {read_gbps:.1} GB/s, int8 {int8_gops:.0} Gop/s");
-    }
+    let isa = registry::best_isa().name;
+    let mut gauge = Gauge::new(2);
     println!("{} {shape}, medians\n", format.name);
-    println!("BATCH  CORES                   1 THREAD µs  2 THREADS µs  TIMES AS FAST  OF MINIMA  LIMIT OF TWO CORES");
+    println!("BATCH  CORES                   1 THREAD µs  2 THREADS µs  TIMES AS FAST  OF MINIMA  OF LIMIT OF TWO CORES");
+    let mut fractions = Vec::new();
     let stored = synthetic(format, shape.n, shape.k)?;
     for batch in batches {
         let weights = Weights::pack(format, shape.n, shape.k, &stored, Pool::global())?;
-        let limit = Work::of(&weights, batch).ideal(registry::default_numerics(format), &ceilings[1]).0 * 1e6;
+        let (work, first) = (Work::of(&weights, batch), gauge.rounds());
         let bench = Bench { cold: Cold::new(weights, batch)?, batch, x: activations(batch, shape.k)? };
-        for (cores, [one, two]) in ["quiet", "one has a busy process"].iter().zip(bench.rounds(budget)?) {
-            let fraction = limit / two.median();
+        let samples = bench.rounds(&mut gauge, isa, budget)?;
+        let limit = work.ideal(registry::default_numerics(format), &gauge.ceilings_since(first, isa)).0 * 1e6;
+        for (cores, [one, two]) in ["quiet", "one has a busy process"].iter().zip(samples) {
+            let fraction = Fraction(limit / two.median());
             println!(
-                "{batch:>5}  {cores:<22}  {:>11.1}  {:>12.1}  {:>13.2}  {:>9.2}  {:>17.0}%",
+                "{batch:>5}  {cores:<22}  {:>11.1}  {:>12.1}  {:>13.2}  {:>9.2}  {fraction:>21}",
                 one.median(),
                 two.median(),
                 one.median() / two.median(),
                 one.least() / two.least(),
-                100.0 * fraction
             );
+            fractions.push(fraction);
         }
     }
+    println!("two quiet cores, in turn with that: {}; {}", gauge.ceilings(isa), gauge.steadiness(isa));
+    Fraction::explained(fractions.into_iter()).iter().for_each(|word| println!("{word}"));
     Ok(())
 }
 
@@ -72,14 +75,15 @@ struct Bench {
 }
 
 impl Bench {
-    /// Times by cores (quiet, busy) and threads (one, two).
-    fn rounds(&self, budget: Duration) -> Result<[[Sample; 2]; 2]> {
+    /// Times by cores (quiet, busy) and threads (one, two), in rounds in which the gauge measures too.
+    fn rounds(&self, gauge: &mut Gauge, isa: &str, budget: Duration) -> Result<[[Sample; 2]; 2]> {
         const LEAST: usize = 3;
         let pools = [Pool::new(1), Pool::new(2)];
         let mut samples: [[Sample; 2]; 2] = Default::default();
         let start = Instant::now();
         let mut round = 0;
         while round < LEAST || start.elapsed() < budget {
+            gauge.round(isa);
             for (busy, samples) in samples.iter_mut().enumerate() {
                 let _busy = (busy == 1).then(Busy::start).transpose()?;
                 for (pool, sample) in pools.iter().zip(samples) {

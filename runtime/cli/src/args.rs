@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use quantloom::Error;
+use quantloom::defaults::Defaults;
 use quantloom::limits;
 use quantloom::matmul::{Launch, Request};
 use quantloom::pool::Pool;
@@ -14,9 +15,6 @@ use quantloom::tune::Effort;
 use quantloom::weights::Layout;
 
 use super::Failure;
-
-/// More threads than any machine has.
-pub const MAX_THREADS: i64 = limits::THREADS.most() as i64;
 
 /// Which kernel runs, on how many threads.
 #[derive(Debug, clap::Args)]
@@ -28,10 +26,10 @@ pub struct Choice {
     #[arg(long, value_name = "NAME")]
     pub isa: Option<String>,
     /// Kernel that `explain` names, or NAME@far=512+tiles=1 [default: the tuner's choice]
-    #[arg(long, value_name = "NAME")]
-    pub variant: Option<String>,
+    #[arg(long, alias = "variant", value_name = "NAME")]
+    pub kernel: Option<String>,
     /// Threads [default: as many as the processor runs at once]
-    #[arg(long, value_name = "T", value_parser = clap::value_parser!(u16).range(1..=MAX_THREADS))]
+    #[arg(long, value_name = "T", value_parser = thread_count, allow_negative_numbers = true)]
     pub threads: Option<u16>,
 }
 
@@ -41,7 +39,7 @@ impl Choice {
     /// # Errors
     /// A name that the registry does not have.
     pub fn request(&self, format: &'static Format) -> Result<Request<'static>, Failure> {
-        let launch = self.variant.as_deref().map(|variant| launch(format, variant)).transpose()?;
+        let launch = self.kernel.as_deref().map(|kernel| launch(format, kernel)).transpose()?;
         let isa = self.isa.as_deref().map(registry::isa_by_name).transpose()?;
         let request = Request::default().numerics(self.numerics).isa(isa);
         Ok(launch.map_or(request, |launch| request.launch(launch)))
@@ -76,8 +74,8 @@ fn layout() -> impl TypedValueParser<Value = Layout> {
 }
 
 /// The kernel of that name, for `format`, with its arguments.
-fn launch(format: &'static Format, variant: &str) -> Result<Launch, Failure> {
-    let (name, arguments) = Launch::split(variant);
+fn launch(format: &'static Format, text: &str) -> Result<Launch, Failure> {
+    let (name, arguments) = Launch::split(text);
     Launch::parse(kernel(format, name)?, arguments).map_err(Failure::input)
 }
 
@@ -88,10 +86,15 @@ fn kernel(format: &'static Format, name: &str) -> Result<&'static Kernel, Error>
         let usable = kernels.iter().filter(|kernel| kernel.isa().is_available());
         Error::NoKernel {
             format: format.name.to_owned(),
-            wanted: format!("variant {name:?}"),
+            wanted: format!("the name {name:?}"),
             available: usable.map(|kernel| kernel.name.to_owned()).collect(),
         }
     })
+}
+
+/// A format to name in examples.
+pub fn some_format() -> String {
+    Defaults::get().bench.formats.into_iter().next().unwrap_or_default()
 }
 
 /// Reads a numerics class.
@@ -112,17 +115,28 @@ pub fn effort() -> impl TypedValueParser<Value = Effort> {
 
 /// Reads a time in seconds.
 pub fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
-    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+    let time = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    time.ok_or_else(|| "a time is a number of seconds from 0 on, as in 0.5".to_owned())
+}
+
+/// Reads how many threads run.
+pub fn thread_count(text: &str) -> Result<u16, String> {
+    let count = limits::THREADS.parse(text)?;
+    u16::try_from(count).map_err(|error| error.to_string())
+}
+
+/// Reads a number of rows of activations.
+pub fn batch(text: &str) -> Result<usize, String> {
+    limits::BATCH.parse(text)
+}
+
+/// Reads one of several batch sizes.
+pub fn one_of_batches(text: &str) -> Result<usize, String> {
+    batch(text).map_err(|error| format!("{error}; of several, each is named: 1,8,128"))
 }
 
 /// Reads a shape as `NxK`.
 pub fn shape(text: &str) -> Result<(usize, usize), String> {
     let (n, k) = text.split_once(['x', 'X']).ok_or("a shape is rows x columns, as in 4096x4096")?;
     Ok((limits::ROWS.parse(n)?, limits::COLUMNS.parse(k)?))
-}
-
-/// Reads a number of rows of activations.
-pub fn batch(text: &str) -> Result<usize, String> {
-    limits::BATCH.parse(text)
 }

@@ -1,111 +1,152 @@
 //! `quantloom bench`: how fast the kernels are here.
 
-use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use quantloom::defaults::Defaults;
+use quantloom::gguf::TensorInfo;
 use quantloom::kernels::abi::Pipes;
-use quantloom::machine::{Ceilings, Facts, ceilings};
+use quantloom::machine::{Facts, Gauge};
 use quantloom::matmul::{Request, Source, Used, candidates};
-use quantloom::measure::{Cold, Times, Work, synthetic};
+use quantloom::measure::{Cold, Fraction, Times, Work, synthetic};
+use quantloom::model::{Kind, Model};
 use quantloom::pool::Pool;
-use quantloom::registry::{self, Format, Isa};
+use quantloom::registry::{self, Format};
 use quantloom::stored::Stored;
 use quantloom::tune::cost::Problem;
 use quantloom::tune::{self, Effort, Entry, Key, Lookup};
 use quantloom::weights::{Layout, Weights};
 
 use super::Failure;
-use super::args::{Choice, Held, batch, shape};
+use super::args::{Choice, Held, one_of_batches, shape};
 use super::failure::{document, print};
-use super::limit::{Bound, FAR_BELOW, pipes};
+use super::limit::{Bound, FAR_BELOW, pipes, warn_of_debug_build};
 use super::progress::bar;
-use super::results::{BenchResult, Machine, json, text};
+use super::results::{BenchResult, Machine, OfModel, json, text};
+use super::stored::warn_of_unknown_types;
+use super::token::{Exceptions, passes};
 
-/// Time for the calls of one format, shape and batch.
+/// Time for the calls of one format, shape and batch, and for the ceilings that are measured in turn with them.
 const BUDGET: Duration = Duration::from_millis(400);
 
-/// Measure the kernels that dispatch would choose on this machine
+/// Measure the kernels that dispatch would choose, for the matrices of a model or for shapes
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: quantloom bench --shape 4096x4096 --batch 1,8,128")]
+#[command(
+    after_help = "FROM says who chose a kernel, GB/s are of the weights as the file has them, and OF LIMIT is the part that a kernel \
+                        reaches of what the machine allows, measured in turn with it: reading the weights (`read`), the products \
+                        (`dots`), or all instructions (`mix`). Of a model, A TOKEN says how often a token is multiplied by such a \
+                        matrix, and the last lines add up how long all of them take.
+
+Example: quantloom bench model.gguf"
+)]
 pub struct Args {
-    /// Formats, one per option [default: the four of defaults.toml]
+    /// A model whose matrices are measured: a GGUF file, or a packed copy of one [default: random weights]
+    #[arg(value_name = "FILE", conflicts_with_all = ["formats", "shapes"])]
+    pub file: Option<PathBuf>,
+    /// Formats, one per option [default: four that are much used]
     #[arg(long = "format", value_name = "F")]
     pub formats: Vec<String>,
     /// Rows and columns of the weights, one shape per option [default: 4096x4096]
     #[arg(long = "shape", value_name = "NxK", value_parser = shape)]
     pub shapes: Vec<(usize, usize)>,
     /// Rows of the activations [default: 1,8,128]
-    #[arg(long = "batch", value_name = "M,M,..", value_delimiter = ',', value_parser = batch)]
+    #[arg(long = "batch", value_name = "M,M,..", value_delimiter = ',', value_parser = one_of_batches, allow_negative_numbers = true)]
     pub batches: Vec<usize>,
     #[command(flatten)]
     pub choice: Choice,
     #[command(flatten)]
     pub held: Held,
-    /// What to run on
-    #[arg(long, value_enum, default_value_t = Device::Cpu)]
-    pub device: Device,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
 }
 
-/// What a benchmark runs on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Device {
-    /// The processor
-    Cpu,
-    /// A CUDA device
-    Cuda,
-    /// Whatever WebGPU finds
-    Wgpu,
-}
-
-/// What is to be measured, defaults filled in.
-struct Plan {
-    formats: Vec<&'static Format>,
-    shapes: Vec<(usize, usize)>,
-    batches: Vec<usize>,
-}
-
 /// Measures every format, shape and batch.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    if args.device != Device::Cpu {
-        return Err(Failure::input("only the processor can be measured so far; leave out --device"));
-    }
-    let plan = Plan::of(args)?;
+    let model = args.file.as_deref().map(Model::open).transpose()?;
+    model.iter().for_each(warn_of_unknown_types);
+    let plan = match &model {
+        Some(model) => matrices(model)?,
+        None => shapes(args)?,
+    };
+    let defaults = Defaults::get().bench.batches;
+    let batches = if args.batches.is_empty() { defaults } else { args.batches.clone() };
     let pool = args.choice.pool();
-    let mut bench = Bench { choice: &args.choice, layout: args.held.layout, pool, ceilings: BTreeMap::new(), pipes: pipes()? };
-    let progress = bar((plan.formats.len() * plan.shapes.len() * plan.batches.len()) as u64, "measuring");
+    let gauge = Gauge::new(pool.threads());
+    let mut bench = Bench { choice: &args.choice, layout: args.held.layout, pool, gauge, pipes: pipes()? };
+    let progress = bar((plan.len() * batches.len()) as u64, "measuring");
     let mut results = Vec::new();
-    for format in &plan.formats {
-        for &(n, k) in &plan.shapes {
-            let stored = synthetic(format, n, k)?;
-            for &batch in &plan.batches {
-                results.push(bench.measure(format, (n, k), &stored, batch)?);
-                progress.inc(1);
-            }
+    for matrix in &plan {
+        for &batch in &batches {
+            results.push(bench.measure(matrix, batch)?);
+            progress.inc(1);
         }
     }
     progress.finish_and_clear();
+    warn_of_debug_build();
+    let of_model = args.file.as_deref().map(|path| of_model(path, &results));
     let machine = bench.machine()?;
-    print(&if args.json { document(&json(&machine, &results)) } else { text(&machine, &results) })
+    let of_model = of_model.as_ref();
+    print(&if args.json { document(&json(&machine, &results, of_model)) } else { text(&machine, &results, of_model) })
 }
 
-impl Plan {
-    fn of(args: &Args) -> Result<Self, Failure> {
-        let defaults = Defaults::get().bench;
-        let formats = if args.formats.is_empty() { defaults.formats } else { args.formats.clone() };
-        let shapes = if args.shapes.is_empty() { defaults.shapes } else { args.shapes.clone() };
-        let formats = formats.iter().map(|name| registry::format_by_name(name)).collect::<Result<Vec<_>, _>>()?;
-        for (format, &(_, k)) in formats.iter().flat_map(|format| shapes.iter().map(move |shape| (format, shape))) {
-            if !k.is_multiple_of(format.block_weights) {
-                let multiple = format.block_weights;
-                return Err(quantloom::Error::BadK { format: format.name.to_owned(), k, multiple }.into());
-            }
+/// What is measured: matrices of one format and shape.
+struct Matrix<'m> {
+    format: &'static Format,
+    n: usize,
+    k: usize,
+    /// How often a token is multiplied by such a matrix; nobody knows, if it is of no model.
+    per_token: Option<f64>,
+    source: WeightsFrom<'m>,
+}
+
+/// Where its weights come from.
+enum WeightsFrom<'m> {
+    Synthetic(Vec<u8>),
+    Tensor(&'m Model, &'m TensorInfo),
+}
+
+/// The formats and shapes that arguments name, defaults filled in.
+fn shapes(args: &Args) -> Result<Vec<Matrix<'static>>, Failure> {
+    let defaults = Defaults::get().bench;
+    let formats = if args.formats.is_empty() { defaults.formats } else { args.formats.clone() };
+    let shapes = if args.shapes.is_empty() { defaults.shapes } else { args.shapes.clone() };
+    let formats = formats.iter().map(|name| registry::format_by_name(name)).collect::<Result<Vec<_>, _>>()?;
+    let matrix = |format: &'static Format, (n, k): (usize, usize)| {
+        if !k.is_multiple_of(format.block_weights) {
+            let multiple = format.block_weights;
+            return Err(quantloom::Error::BadK { format: format.name.to_owned(), k, multiple }.into());
         }
-        Ok(Self { formats, shapes, batches: if args.batches.is_empty() { defaults.batches } else { args.batches.clone() } })
+        Ok(Matrix { format, n, k, per_token: None, source: WeightsFrom::Synthetic(synthetic(format, n, k)?) })
+    };
+    formats.iter().flat_map(|&format| shapes.iter().map(move |&shape| matrix(format, shape))).collect()
+}
+
+/// The matrices of a model that kernels exist for, one of each format and shape.
+fn matrices(model: &Model) -> Result<Vec<Matrix<'_>>, Failure> {
+    let (file, exceptions) = (model.file(), Exceptions::get());
+    let mut matrices = Vec::<Matrix<'_>>::new();
+    for tensor in file.tensors().iter().filter(|tensor| model.is_matrix(tensor)) {
+        let (Kind::Blocks(format, _) | Kind::Packed(format)) = model.kind(tensor)? else { continue };
+        let (n, k, part) = (tensor.rows(), tensor.k(), exceptions.part(file, &tensor.name));
+        match matrices.iter_mut().find(|other| (other.format.name, other.n, other.k) == (format.name, n, k)) {
+            Some(Matrix { per_token: Some(count), .. }) => *count += part,
+            _ => matrices.push(Matrix { format, n, k, per_token: Some(part), source: WeightsFrom::Tensor(model, tensor) }),
+        }
     }
+    if matrices.is_empty() {
+        let path = file.path().display();
+        return Err(Failure::input(format!("{path}: no tensor has kernels; `quantloom formats` says which formats have")));
+    }
+    matrices.retain(|matrix| matrix.per_token != Some(0.0));
+    matrices.sort_by_key(|matrix| (matrix.format.name, std::cmp::Reverse(matrix.n.saturating_mul(matrix.k))));
+    Ok(matrices)
+}
+
+/// What the results of all matrices of a model come to.
+fn of_model(path: &Path, results: &[BenchResult]) -> OfModel {
+    let times = results.iter().map(|result| (result.batch, result.per_token.unwrap_or_default(), result.median_us / 1e6));
+    OfModel { path: path.display().to_string(), passes: passes(times) }
 }
 
 /// What measurements share.
@@ -113,34 +154,36 @@ struct Bench<'a> {
     choice: &'a Choice,
     layout: Layout,
     pool: Pool,
-    /// By instruction set: measured once each.
-    ceilings: BTreeMap<&'static str, Ceilings>,
+    gauge: Gauge,
     /// Of the processor card; none if there is no card.
     pipes: &'static [Pipes],
 }
 
 impl Bench<'_> {
-    fn measure(
-        &mut self,
-        format: &'static Format,
-        (n, k): (usize, usize),
-        stored: &[u8],
-        batch: usize,
-    ) -> Result<BenchResult, Failure> {
-        let request = self.choice.request(format)?;
-        let weights = Weights::with_layout(&Stored::new(format, n, k, stored)?, self.layout, &self.pool)?;
-        let work = Work::of(&weights, batch);
+    fn measure(&mut self, matrix: &Matrix<'_>, batch: usize) -> Result<BenchResult, Failure> {
+        let request = self.choice.request(matrix.format)?;
+        let weights = self.weights(matrix)?;
+        let (n, k, work) = (weights.n(), weights.k(), Work::of(&weights, batch));
         let cold = Cold::new(weights, batch)?;
-        let (used, times) = cold.time(batch, &request, &self.pool, BUDGET)?;
-        let ceilings = *self.ceilings_of(used.launch.kernel.isa());
+        let (used, times, ceilings) = cold.time(batch, &request, &self.pool, &mut self.gauge, BUDGET)?;
         let problem = Problem { n, k, batch, threads: self.pool.threads() };
         let bound = Bound::of(used.launch.kernel, &problem, &work, &ceilings, self.pipes);
-        let mut result = result(format, (n, k), batch, &used, &times, &work, &bound);
-        if result.fraction_of_limit < FAR_BELOW {
+        let mut result = result(matrix, batch, &used, &times, &work, &bound);
+        if result.fraction_of_limit.0 < FAR_BELOW {
             let entry = self.entry(cold.weights(0), batch, &request)?;
             result.untried = Some(untried(used.source, batch, entry.as_ref()));
         }
         Ok(result)
+    }
+
+    fn weights(&self, matrix: &Matrix<'_>) -> Result<Weights, Failure> {
+        match &matrix.source {
+            WeightsFrom::Synthetic(stored) => {
+                let stored = Stored::new(matrix.format, matrix.n, matrix.k, stored)?;
+                Ok(Weights::with_layout(&stored, self.layout, &self.pool)?)
+            }
+            WeightsFrom::Tensor(model, tensor) => Ok(model.weights(tensor, self.layout, &self.pool)?),
+        }
     }
 
     /// What was measured of a problem, if anything was.
@@ -152,22 +195,17 @@ impl Bench<'_> {
         Ok(lookup.explain()?.entry)
     }
 
-    fn ceilings_of(&mut self, isa: &'static Isa) -> &Ceilings {
-        let threads = self.pool.threads();
-        self.ceilings.entry(isa.name).or_insert_with(|| Ceilings::measure(isa.name, threads, ceilings::BUDGET))
-    }
-
     /// The machine, with the ceilings of the instruction set that was asked for, or else the best.
     fn machine(&mut self) -> Result<Machine, Failure> {
         let isa = self.choice.isa.as_deref().map(registry::isa_by_name).transpose()?.unwrap_or_else(registry::best_isa);
-        let threads = self.pool.threads();
-        let ceilings = *self.ceilings_of(isa);
+        if self.gauge.ceilings(isa.name).int8_gops == 0.0 {
+            // All kernels were of another: of its base.
+            self.gauge.rounds_for(isa.name, Duration::ZERO);
+        }
         Ok(Machine {
             processor: Facts::detect().processor,
-            read_gbps: ceilings.read_gbps,
-            int8_gops: ceilings.int8_gops,
-            f32_gflops: ceilings.f32_gflops,
-            threads,
+            ceilings: self.gauge.ceilings(isa.name),
+            steadiness: self.gauge.steadiness(isa.name),
         })
     }
 }
@@ -185,24 +223,17 @@ fn untried(source: Source, batch: usize, entry: Option<&Entry>) -> String {
     }
 }
 
-fn result(
-    format: &Format,
-    (n, k): (usize, usize),
-    batch: usize,
-    used: &Used,
-    times: &Times,
-    work: &Work,
-    bound: &Bound,
-) -> BenchResult {
+fn result(matrix: &Matrix<'_>, batch: usize, used: &Used, times: &Times, work: &Work, bound: &Bound) -> BenchResult {
     let median = times.median.as_secs_f64();
     BenchResult {
-        format: format.name.to_owned(),
-        n,
-        k,
+        format: matrix.format.name.to_owned(),
+        n: matrix.n,
+        k: matrix.k,
+        per_token: matrix.per_token,
         batch,
         numerics: used.launch.kernel.numerics,
         isa: used.launch.kernel.isa().name.to_owned(),
-        variant: used.launch.to_string(),
+        kernel: used.launch.to_string(),
         brief: used.launch.brief(),
         source: used.source.name().to_owned(),
         median_us: median * 1e6,
@@ -210,7 +241,8 @@ fn result(
         gbps: work.stored_bytes as f64 / median / 1e9,
         packed_gbps: work.packed_bytes as f64 / median / 1e9,
         gops: work.operations / median / 1e9,
-        fraction_of_limit: bound.seconds / median,
+        fraction_of_limit: Fraction(bound.seconds / median),
+        limit_us: bound.seconds * 1e6,
         limit: bound.by,
         untried: None,
     }

@@ -13,13 +13,14 @@ use quantloom_spec::{Diagnostics, Spec, TableFolder, read_folder, read_formats, 
 
 use super::Failure;
 use super::failure::{print, tell, tell_as_it_is};
+use super::screen;
 
 /// Check cards, and show what is wrong with them and where
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "A card is of the kind that its folder says, isa, gpu, kernels or processors, and else describes a format.
-A folder is checked with all cards in it, and for what two of them must not share.
-A format that no kernel covers is right, and can be decoded only: a warning says which rule it does not keep.
+    after_help = "A card is of the kind that its folder says, isa, gpu, kernels or processors, and else describes a format. \
+                  A folder is checked with all cards in it, and for what two of them must not share. \
+                  A format that no kernel covers is right, and can be decoded only: a warning says which rule it does not keep.
 
 Example: quantloom check my_format.toml"
 )]
@@ -83,7 +84,7 @@ fn check(path: &Path) -> Result<Vec<Format>, String> {
     } else {
         check_card(&path.display().to_string(), &full, &text(path)?)
     };
-    result.map_err(|found| found.render(io::stderr().is_terminal()))
+    result.map_err(|found| found.render(screen::has_colours()))
 }
 
 /// Checks the card at `path`, which messages call `name`; its format, if it is the card of one.

@@ -1,16 +1,28 @@
 //! What the demo measures: data, in `demo.toml`.
 
+use std::path::Path;
+
 use serde::Deserialize;
 
 /// The file, beside the bundled model.
 #[derive(Debug, Deserialize)]
 pub struct Demo {
-    /// Format of the layer shapes.
-    pub format: String,
-    /// The shapes: rows and columns of the weights.
-    pub shapes: Vec<(usize, usize)>,
+    model: String,
     /// The batch sizes.
     pub batches: Vec<usize>,
+    /// The matrices of a larger model.
+    pub layers: Layers,
+}
+
+/// The matrices of a model that nobody has.
+#[derive(Debug, Deserialize)]
+pub struct Layers {
+    /// What they are of.
+    pub name: String,
+    /// Their format.
+    pub format: String,
+    /// How many there are of each, rows, and columns.
+    pub matrices: Vec<(usize, usize, usize)>,
 }
 
 /// The demo's model: a GGUF file, bundled with the program.
@@ -21,6 +33,11 @@ impl Demo {
     pub fn get() -> Self {
         toml::from_str(include_str!("../demo.toml")).expect("demo.toml was tested")
     }
+
+    /// The name of the bundled model's file.
+    pub fn model(&self) -> &str {
+        Path::new(&self.model).file_name().and_then(|name| name.to_str()).unwrap_or(&self.model)
+    }
 }
 
 #[cfg(test)]
@@ -30,10 +47,10 @@ mod tests {
 
     #[test]
     fn the_demo_names_what_exists() {
-        let Demo { format, shapes, batches } = Demo::get();
+        let Demo { layers: Layers { format, matrices, .. }, batches, .. } = Demo::get();
         let format = registry::format_by_name(&format).unwrap();
         assert!(format.packed.is_some());
-        assert!(shapes.iter().all(|&(n, k)| n > 0 && k > 0 && k.is_multiple_of(format.block_weights)));
+        assert!(matrices.iter().all(|&(count, n, k)| count > 0 && n > 0 && k > 0 && k.is_multiple_of(format.block_weights)));
         assert!(!batches.contains(&0));
     }
 }

@@ -1,99 +1,148 @@
-//! `quantloom` without a command: tunes the bundled model and some layers of a larger one, and prints what won.
+//! `quantloom` without a command: tunes the bundled model and the matrices of a larger one, and prints what won and what it means.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use quantloom::gguf::Gguf;
-use quantloom::machine::{Ceilings, Facts, ceilings};
+use quantloom::kernels::abi::Pipes;
+use quantloom::machine::{Facts, Gauge};
 use quantloom::matmul::{Request, Source};
-use quantloom::measure::{Cold, Limit, Work, synthetic, unfused};
-use quantloom::model::{Kind, Matrix, Model};
+use quantloom::measure::{Cold, Fraction, Work, synthetic, unfused};
+use quantloom::model::{Kind, Model};
 use quantloom::pool::Pool;
 use quantloom::registry::{self, Format};
 use quantloom::stored::Stored;
-use quantloom::tune::{self, Job, Outcome, Status, Tuner};
+use quantloom::tune::{self, Job, Mode, Outcome, Status, Tuner, cost};
 use quantloom::weights::{Layout, Weights};
 use quantloom_spec::text::shown;
 
 use super::Failure;
-use super::defaults::{Demo, MODEL};
+use super::defaults::{Demo, Layers, MODEL};
 use super::failure::{print, tell};
+use super::limit::{Bound, By, pipes, warn_of_debug_build};
 use super::progress::bar;
+use super::report::model::short;
+use super::report::numbers::{count, significant};
+use super::results::{notes, of_limit};
+use super::screen::filled;
 use super::table::{Align, Table};
+use super::token::{self, Exceptions, passes};
 
 /// Time to tune in: the rest of the demo takes about as long again.
 const TUNING: Duration = Duration::from_secs(8);
-/// Time to measure one line of the table in.
+/// Time to measure one line of a table in.
 const LINE: Duration = Duration::from_millis(60);
 /// Rows that are decoded to measure what unfused multiplication costs.
 const UNFUSED_ROWS: usize = 256;
 
+/// What the program does when nobody says what: tune the bundled model here, and print how fast it is
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: quantloom demo")]
+pub struct Args {}
+
 /// Tunes, measures and prints.
 pub fn run() -> Result<(), Failure> {
-    let demo = Demo::get();
+    let mode = tune::choices().mode()?;
     let pool = Pool::global();
-    let facts = Facts::detect();
+    let demo = Demo::get();
     let isa = registry::best_isa();
-    let ceilings = Ceilings::measure(isa.name, pool.threads(), ceilings::BUDGET);
-    print(&format!(
-        "{}, {} threads, {}: reads {:.1} GB/s, int8 {:.0} Gop/s\n\n",
-        facts.processor,
-        pool.threads(),
-        isa.name,
-        ceilings.read_gbps,
-        ceilings.int8_gops
-    ))?;
+    let (processor, threads) = (Facts::detect().processor, count(pool.threads(), "thread", "threads"));
+    print(&format!("{WHAT}\n{processor}, {threads}, {}. This takes some 20 s.\n", isa.name))?;
+    warn_of_debug_build();
 
-    let mut problems = bundled(pool)?;
-    problems.extend(layers(&demo, pool)?);
-    let outcomes = tune(&problems, &demo.batches, pool)?;
-    print(&summary(&outcomes))?;
-    let table = measure(&problems, &demo.batches, &ceilings, pool)?;
-    print(&format!("\n{table}\n{}", legend()))
+    let mut problems = layers(&demo.layers, pool)?;
+    problems.extend(bundled(&demo, pool)?);
+    let tunes = matches!(mode, Mode::OnMiss { .. } | Mode::Force { .. });
+    let outcomes = if tunes { tune(&problems, &demo.batches, pool)? } else { Vec::new() };
+    print(&if tunes { summary(&outcomes) } else { format!("nothing is tuned: {}={mode}\n", tune::MODE) })?;
+    let mut measuring = Measuring { gauge: Gauge::new(pool.threads()), pool, pipes: pipes()?, batches: demo.batches };
+    let lines = measuring.lines(&problems)?;
+    let gauge = &measuring.gauge;
+    let limits = format!("{}, at best, in turn with the kernels", gauge.ceilings(isa.name));
+    let notes = notes(&gauge.steadiness(isa.name), lines.iter().map(|line| line.fraction));
+    print(&format!("{}\n{}\n{notes}\n{LEGEND}\n{NEXT}", sections(&lines), filled(&limits, 2)))
 }
+
+/// What this is, for those who see it for the first time.
+const WHAT: &str = "\
+quantloom generates kernels that multiply by quantised matrices, and runs them.
+It is no chat program: it does not run whole models yet. What follows is how fast
+the matrices of two models are here, which is most of what a model's time goes to.
+";
+
+const LEGEND: &str = "\
+SHAPE     rows and columns of a matrix
+BATCH     tokens at once: 1 as a model writes, more as it reads a prompt
+KERNEL    the fastest found; `quantloom explain FORMAT` lists all, by full names
+FROM      who chose it: tuned now, the cache of an earlier run, a default
+SPEED     weights read, or operations done, whichever limits it
+OF LIMIT  part of what the machine allows: `read` memory, `dots` products, or
+          `mix`, all instructions of the kernel
+GAIN      times as fast as decoding the weights to f32 and multiplying those
+";
+
+const NEXT: &str = "\
+Next:
+  quantloom bench MODEL.gguf     how fast the matrices of your model are here
+  quantloom tune MODEL.gguf      finds its fastest kernels, and remembers them
+  quantloom report page.html     what was found, as a page
+  quantloom --help               all commands
+How to measure llama.cpp beside it: docs/benchmarks.md
+";
 
 /// A matrix of the demo, with its stored form for comparison.
 struct Problem {
-    matrix: Matrix,
+    /// What it is of.
+    model: String,
+    weights: Weights,
     stored: Vec<u8>,
+    /// How often a token is multiplied by such a matrix.
+    per_token: f64,
 }
 
 /// The matrices of the bundled model, one of each format and shape.
-fn bundled(pool: &Pool) -> Result<Vec<Problem>, Failure> {
-    let model = Model::new(Gguf::from_bytes("the bundled model", MODEL.to_vec())?)?;
+fn bundled(demo: &Demo, pool: &Pool) -> Result<Vec<Problem>, Failure> {
+    let model = Model::new(Gguf::from_bytes(demo.model(), MODEL.to_vec())?)?;
+    let (file, exceptions) = (model.file(), Exceptions::get());
     let mut problems = Vec::<Problem>::new();
-    for matrix in model.matrices(Layout::Packed, pool)? {
-        let known = |other: &Problem| same_problem(&other.matrix.weights, &matrix.weights);
-        if problems.iter().any(known) {
+    for tensor in file.tensors().iter().filter(|tensor| model.is_matrix(tensor)) {
+        let Kind::Blocks(format, shape) = model.kind(tensor)? else { continue };
+        let per_token = exceptions.part(file, &tensor.name);
+        let (n, k) = (tensor.rows(), tensor.k());
+        let same = |problem: &&mut Problem| {
+            let weights = &problem.weights;
+            (weights.format().name, weights.n(), weights.k()) == (format.name, n, k)
+        };
+        if let Some(known) = problems.iter_mut().find(same) {
+            known.per_token += per_token;
             continue;
         }
-        let tensor = model.file().tensor(&matrix.name)?;
-        if let Kind::Blocks(_, shape) = model.kind(tensor)? {
-            let stored = model.file().bytes(tensor, shape)?.to_vec();
-            problems.push(Problem { matrix, stored });
-        }
+        let stored = file.bytes(tensor, shape)?.to_vec();
+        let weights = model.weights(tensor, Layout::Packed, pool)?;
+        problems.push(Problem { model: format!("the bundled model, {}", demo.model()), weights, stored, per_token });
     }
-    Ok(problems)
+    Ok(sorted(problems))
 }
 
-/// Whether two matrices are the same problem for a kernel.
-fn same_problem(one: &Weights, other: &Weights) -> bool {
-    let problem = |weights: &Weights| (weights.format().name, weights.n(), weights.k());
-    problem(one) == problem(other)
-}
-
-/// The layer shapes of a larger model, with synthetic weights.
-fn layers(demo: &Demo, pool: &Pool) -> Result<Vec<Problem>, Failure> {
-    let format: &'static Format = registry::format_by_name(&demo.format)?;
-    let problem = |&(n, k): &(usize, usize)| {
+/// The matrices of a larger model, with synthetic weights.
+fn layers(layers: &Layers, pool: &Pool) -> Result<Vec<Problem>, Failure> {
+    let format: &'static Format = registry::format_by_name(&layers.format)?;
+    let problem = |&(count, n, k): &(usize, usize, usize)| {
         let stored = synthetic(format, n, k)?;
         let weights = Weights::pack(format, n, k, &stored, pool)?;
-        Ok(Problem { matrix: Matrix::new("a layer", weights), stored })
+        Ok(Problem { model: layers.name.clone(), weights, stored, per_token: count as f64 })
     };
-    demo.shapes.iter().map(problem).collect()
+    Ok(sorted(layers.matrices.iter().map(problem).collect::<Result<_, Failure>>()?))
+}
+
+/// By format, the largest first.
+fn sorted(mut problems: Vec<Problem>) -> Vec<Problem> {
+    problems.sort_by_key(|Problem { weights, .. }| (weights.format().name, Reverse(weights.n() * weights.k()), weights.n()));
+    problems
 }
 
 fn tune<'p>(problems: &'p [Problem], batches: &'p [usize], pool: &Pool) -> Result<Vec<Outcome>, Failure> {
-    let job = |problem: &'p Problem| Job::new(&problem.matrix.weights, batches, Request::default());
+    let job = |problem: &'p Problem| Job::new(&problem.weights, batches, Request::default());
     let jobs = problems.iter().map(job).collect::<Vec<_>>();
     let progress = bar((problems.len() * batches.len()) as u64, "tuning");
     let outcomes =
@@ -104,64 +153,116 @@ fn tune<'p>(problems: &'p [Problem], batches: &'p [usize], pool: &Pool) -> Resul
     Ok(outcomes)
 }
 
-/// Where the choices come from, in one line.
+/// Where the choices come from.
 fn summary(outcomes: &[Outcome]) -> String {
-    let count = |wanted: fn(Status) -> bool| outcomes.iter().filter(|outcome| wanted(outcome.status)).count();
-    let cached = count(|status| status == Status::Known(Source::Cache));
-    let tuned = count(|status| status == Status::Tuned);
+    let of = |wanted: fn(Status) -> bool| outcomes.iter().filter(|outcome| wanted(outcome.status)).count();
+    let cached = of(|status| status == Status::Known(Source::Cache));
+    let tuned = of(|status| status == Status::Tuned);
     let rest = outcomes.len() - cached - tuned;
-    let path = tune::choices().path().map_or_else(String::new, |path| format!("\ncache: {}", shown(path)));
+    let path = tune::choices().path().map_or_else(String::new, |path| format!("cache: {}\n", shown(path)));
     let rest = if rest == 0 { String::new() } else { format!(", {rest} left for a quieter time") };
-    format!("{} choices: {cached} from the cache, {tuned} tuned now{rest}{path}\n", outcomes.len())
+    format!("{} choices: {cached} from the cache, {tuned} tuned now{rest}\n{path}", outcomes.len())
 }
 
-fn measure(problems: &[Problem], batches: &[usize], ceilings: &Ceilings, pool: &Pool) -> Result<Table, Failure> {
-    let mut table = Table::new(&[
-        ("SHAPE", Align::Right),
-        ("BATCH", Align::Right),
-        ("KERNEL", Align::Left),
-        ("FROM", Align::Left),
-        ("SPEED", Align::Right),
-        ("LIMIT", Align::Right),
-        ("OF IT", Align::Right),
-        ("SPEED-UP", Align::Right),
-    ]);
-    let progress = bar((problems.len() * batches.len()) as u64, "measuring");
-    for Problem { matrix, stored } in problems {
-        for &batch in batches {
-            table.row(line(&matrix.weights, stored, batch, ceilings, pool)?);
-            progress.inc(1);
+/// A line of a table.
+struct Line {
+    section: String,
+    cells: [String; 7],
+    fraction: Fraction,
+    model: String,
+    /// Rows of the batch, how often a token is multiplied by such a matrix, and the seconds of one time.
+    time: (usize, f64, f64),
+}
+
+/// What measurements share.
+struct Measuring<'a> {
+    gauge: Gauge,
+    pool: &'a Pool,
+    pipes: &'static [Pipes],
+    batches: Vec<usize>,
+}
+
+impl Measuring<'_> {
+    fn lines(&mut self, problems: &[Problem]) -> Result<Vec<Line>, Failure> {
+        let progress = bar((problems.len() * self.batches.len()) as u64, "measuring");
+        let mut lines = Vec::new();
+        for problem in problems {
+            for batch in self.batches.clone() {
+                lines.push(self.line(problem, batch)?);
+                progress.inc(1);
+            }
         }
+        progress.finish_and_clear();
+        Ok(lines)
     }
-    progress.finish_and_clear();
-    Ok(table)
+
+    fn line(&mut self, problem: &Problem, batch: usize) -> Result<Line, Failure> {
+        let Problem { model, weights, stored, per_token } = problem;
+        let (format, n, k) = (weights.format(), weights.n(), weights.k());
+        let request = Request::default();
+        let work = Work::of(weights, batch);
+        let (used, times, ceilings) =
+            Cold::new(weights.duplicate()?, batch)?.time(batch, &request, self.pool, &mut self.gauge, LINE)?;
+        let (kernel, seconds) = (used.launch.kernel, times.median.as_secs_f64());
+        let problem = cost::Problem { n, k, batch, threads: self.pool.threads() };
+        let bound = Bound::of(kernel, &problem, &work, &ceilings, self.pipes);
+        let fraction = Fraction(bound.seconds / seconds);
+        let unfused = unfused(&Stored::new(format, n, k, stored)?, batch, kernel.isa(), UNFUSED_ROWS, self.pool)?;
+        let (amount, unit) = match bound.by {
+            By::Read => (work.packed_bytes as f64 / 1e9, "GB/s"),
+            By::Dots | By::Mix => (work.operations / 1e9, "Gop/s"),
+        };
+        Ok(Line {
+            section: format!("{}, {}, {} on {}", model, format.name, kernel.numerics, kernel.isa().name),
+            cells: [
+                format!("{n}x{k}"),
+                batch.to_string(),
+                short(kernel.name, format.name, kernel.numerics, kernel.isa().name),
+                from(used.source).to_owned(),
+                format!("{} {unit}", significant(amount / seconds)),
+                of_limit(fraction, bound.by),
+                format!("{:.1}x", unfused / seconds),
+            ],
+            fraction,
+            model: model.clone(),
+            time: (batch, *per_token, seconds),
+        })
+    }
 }
 
-fn line(weights: &Weights, stored: &[u8], batch: usize, ceilings: &Ceilings, pool: &Pool) -> Result<[String; 8], Failure> {
-    let request = Request::default();
-    let work = Work::of(weights, batch);
-    let (used, times) = Cold::new(weights.duplicate()?, batch)?.time(batch, &request, pool, LINE)?;
-    let (ideal, limit) = work.ideal(used.launch.kernel.numerics, ceilings);
-    let stored = Stored::new(weights.format(), weights.n(), weights.k(), stored)?;
-    let unfused = unfused(&stored, batch, used.launch.kernel.isa(), UNFUSED_ROWS, pool)?;
-    let seconds = times.median.as_secs_f64();
-    let (amount, unit) = match limit {
-        Limit::Memory => (work.packed_bytes as f64 / 1e9, "GB/s"),
-        Limit::Arithmetic => (work.operations / 1e9, "Gop/s"),
-    };
-    Ok([
-        format!("{}x{}", weights.n(), weights.k()),
-        batch.to_string(),
-        used.launch.kernel.name.to_owned(),
-        used.source.to_string(),
-        format!("{:.1} {unit}", amount / seconds),
-        format!("{:.1} {unit}", amount / ideal),
-        format!("{:.0}%", 100.0 * ideal / seconds),
-        format!("{:.1}x", unfused / seconds),
-    ])
+/// Who chose a kernel, to somebody who has just seen the tuner work.
+const fn from(source: Source) -> &'static str {
+    match source {
+        Source::Memory => "tuned now",
+        other => other.name(),
+    }
 }
 
-fn legend() -> &'static str {
-    "LIMIT: reading the packed weights, or the int8 dot unit, whichever takes longer. SPEED-UP: over decoding\n\
-     the weights to f32 and multiplying those.\n"
+/// A table for each model, format, class and instruction set, and what each model comes to.
+fn sections(lines: &[Line]) -> String {
+    let mut text = String::new();
+    for of_model in lines.chunk_by(|one, other| one.model == other.model) {
+        for of_section in of_model.chunk_by(|one, other| one.section == other.section) {
+            let mut table = Table::new(&[
+                ("SHAPE", Align::Right),
+                ("BATCH", Align::Right),
+                ("KERNEL", Align::Left),
+                ("FROM", Align::Left),
+                ("SPEED", Align::Right),
+                ("OF LIMIT", Align::Left),
+                ("GAIN", Align::Right),
+            ]);
+            of_section.iter().for_each(|line| table.row(line.cells.clone()));
+            text += &format!("\n{}\n{table}", filled(&format!("{}:", capital(&of_section[0].section)), 2));
+        }
+        let passes = passes(of_model.iter().map(|line| line.time));
+        text += &format!("\n{}", token::lines("All of its matrices", &passes));
+    }
+    text
+}
+
+/// Text at the beginning of a line.
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }

@@ -9,6 +9,7 @@ use quantloom_codegen::lower::class::Class;
 use quantloom_spec::kernels::Numerics as Needs;
 
 use super::Failure;
+use super::args::some_format;
 use super::check;
 use super::failure::{print, tell};
 use super::formats::bits;
@@ -16,10 +17,10 @@ use super::table::{Align, Table};
 
 /// Draw the block of a format, and show how it is packed and which kernels it has
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Of a card there are no kernels until a build generates them: what they will be like is shown.
+#[command(after_help = format!("Of a card there are no kernels until a build generates them: what they will be like is shown.
 
-Examples: quantloom explain FORMAT, for a FORMAT that `quantloom formats` lists
-          quantloom explain my_format.toml")]
+Examples: quantloom explain {}
+          quantloom explain my_format.toml", some_format()))]
 pub struct Args {
     /// Name of a format, in any case, or a card of one's own
     #[arg(value_name = "FORMAT|CARD.toml")]

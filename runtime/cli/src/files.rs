@@ -29,6 +29,11 @@ pub fn create(path: &Path, inputs: &[impl AsRef<Path>]) -> Result<Output, Failur
     if path == Path::new(STANDARD) { Ok(Output::standard()) } else { Ok(Output::create(path, inputs)?) }
 }
 
+/// What messages call an output.
+pub fn called(path: &Path) -> String {
+    if path == Path::new(STANDARD) { "standard output".to_owned() } else { path.display().to_string() }
+}
+
 /// Says what was done: where it does not mix with the output.
 pub fn say(text: &str, beside_output: bool) -> Result<(), Failure> {
     if beside_output {

@@ -11,7 +11,7 @@ use super::Failure;
 use super::failure::{document, print};
 use super::table::{Align, Table};
 
-/// List the weight formats: size, block, and how many kernels each instruction set has
+/// List the weight formats: size, block, and how many kernels run here
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: quantloom formats --json")]
 pub struct Args {
@@ -43,8 +43,7 @@ pub fn packed_bits(packed: &Packed) -> f64 {
 }
 
 fn text(formats: &[&Format]) -> String {
-    let isas: Vec<_> = registry::isas().iter().copied().filter(|isa| has_kernels(formats, isa)).collect();
-    let mut columns = vec![
+    let mut table = Table::new(&[
         ("FORMAT", Align::Left),
         ("GGUF", Align::Right),
         ("BITS", Align::Right),
@@ -52,19 +51,25 @@ fn text(formats: &[&Format]) -> String {
         ("BLOCK", Align::Right),
         ("BYTES", Align::Right),
         ("INT8", Align::Left),
-    ];
-    columns.extend(isas.iter().map(|isa| (isa.name, Align::Right)));
-    let mut table = Table::new(&columns);
-    for format in formats {
-        table.row(cells(format).into_iter().chain(isas.iter().map(|isa| count(format, isa).to_string())));
-    }
-    format!(
-        "{table}\nBits per weight in the file and packed, weights and bytes of a block, and kernels that an instruction set runs.\n"
-    )
+        ("KERNELS", Align::Right),
+    ]);
+    formats.iter().for_each(|format| table.row(cells(format)));
+    format!("{table}\n{}", legend())
 }
 
-fn has_kernels(formats: &[&Format], isa: &'static Isa) -> bool {
-    formats.iter().any(|format| count(format, isa) > 0)
+/// What the columns are.
+fn legend() -> String {
+    format!(
+        "GGUF     type number in GGUF files
+BITS     bits per weight in the file; PACKED: in memory
+BLOCK    weights of a block; BYTES: what they take in the file
+INT8     whether it has the class `int8`; all with kernels have `exact`
+KERNELS  that run on this processor, whose best instruction set is {}
+`quantloom explain FORMAT` says more of one; --json counts the kernels of each
+instruction set
+",
+        registry::best_isa().name
+    )
 }
 
 /// How many kernels an instruction set runs: its own, and those of its base for a class that it has none of.
@@ -73,7 +78,7 @@ fn count(format: &Format, isa: &'static Isa) -> usize {
     kernels(format).iter().filter(|kernel| kernel.isa().name == owner(kernel.numerics).name).count()
 }
 
-fn cells(format: &Format) -> [String; 7] {
+fn cells(format: &Format) -> [String; 8] {
     let packed = format.packed.as_ref();
     let int8 = registry::numerics(format).contains(&Numerics::Int8);
     [
@@ -84,6 +89,7 @@ fn cells(format: &Format) -> [String; 7] {
         format.block_weights.to_string(),
         block_bytes(format).map_or_else(|| "-".to_owned(), |bytes| bytes.to_string()),
         if int8 { "yes" } else { "no" }.to_owned(),
+        count(format, registry::best_isa_of(format)).to_string(),
     ]
 }
 

@@ -25,15 +25,17 @@ mod progress;
 mod quantize;
 mod report;
 mod results;
+mod screen;
 mod signals;
 mod source;
 mod stored;
 mod table;
+mod token;
 mod tune;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use failure::Failure;
 
 /// Fused kernels for quantised language models, generated from cards
@@ -41,9 +43,9 @@ use failure::Failure;
 #[command(
     name = "quantloom",
     version,
-    after_help = "Without a command: tunes the bundled model on this machine and prints the kernels and their speeds.
+    after_help = "It generates kernels and multiplies by quantised matrices. It is no chat program: it does not run whole models yet.
 
-Example: quantloom inspect model.gguf"
+Example: quantloom bench model.gguf"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -52,6 +54,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::Args),
     Formats(formats::Args),
     Inspect(inspect::Args),
     Decode(decode::Args),
@@ -71,20 +74,30 @@ enum Command {
 /// The program: does what its arguments ask for, and tells the user what stopped it.
 #[must_use]
 pub fn main() -> ExitCode {
-    match Cli::parse().run() {
+    match Cli::read().run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
 }
 
+/// Characters of a line of help at most: longer ones are hard to read.
+const HELP: usize = 100;
+
 impl Cli {
+    /// The arguments of this process; exits with help for who asks for it, or has them wrong.
+    fn read() -> Self {
+        let width = screen::width().map_or(HELP, |width| width.min(HELP));
+        let matches = Self::command().term_width(width).get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+
     fn run(&self) -> Result<(), Failure> {
         // A probe is for kernels that may do anything, and writes nothing.
         if !matches!(self.command, Some(Command::Probe(_))) {
             signals::watch();
         }
         match &self.command {
-            None => demo::run(),
+            None | Some(Command::Demo(demo::Args {})) => demo::run(),
             Some(Command::Formats(args)) => formats::run(args),
             Some(Command::Inspect(args)) => inspect::run(args),
             Some(Command::Decode(args)) => decode::run(args),

@@ -9,6 +9,7 @@ use quantloom::tune::{Entry, Key};
 use quantloom::weights::{Layout, Weights};
 
 use super::Failure;
+use super::failure::tell;
 
 /// What reaches less than this part of its limit is far below it.
 pub const FAR_BELOW: f64 = 0.75;
@@ -73,6 +74,13 @@ impl Bound {
 /// The user names a card that does not exist.
 pub fn pipes() -> Result<&'static [Pipes], Failure> {
     Ok(processor::here()?.card.map_or(&[], |card| card.pipes))
+}
+
+/// Warns whoever measures with a program that was built without optimisation, but for its kernels.
+pub fn warn_of_debug_build() {
+    if cfg!(debug_assertions) {
+        tell("warning: this is a debug build, whose limits are too low and whose times are too long: cargo build --release");
+    }
 }
 
 /// What was measured of an entry, if it is of this build: another may have held the weights in another way.

@@ -29,7 +29,7 @@ pub struct Args {
     #[arg(long, value_name = "X.f32")]
     input: PathBuf,
     /// Rows of the activations
-    #[arg(long, value_name = "M", value_parser = batch)]
+    #[arg(long, value_name = "M", value_parser = batch, allow_negative_numbers = true)]
     batch: usize,
     /// Where to write; `-` is standard output
     #[arg(short, long, value_name = "Y.f32")]

@@ -1,15 +1,13 @@
 //! `quantloom pack`: a copy of a model that is ready to multiply by.
 
-use std::num::NonZero;
 use std::path::PathBuf;
-use std::thread;
 
 use quantloom::model::{Model, Packing};
 use quantloom::pool::Pool;
 use serde_json::json;
 
 use super::Failure;
-use super::args::MAX_THREADS;
+use super::args::{thread_count, threads};
 use super::failure::document;
 use super::files::{create, say};
 use super::progress::bar;
@@ -28,7 +26,7 @@ pub struct Args {
     #[arg(short, long, value_name = "FILE.packed")]
     output: PathBuf,
     /// Threads [default: as many as the processor runs at once]
-    #[arg(long, value_name = "T", value_parser = clap::value_parser!(u16).range(1..=MAX_THREADS))]
+    #[arg(long, value_name = "T", value_parser = thread_count, allow_negative_numbers = true)]
     threads: Option<u16>,
     /// Print JSON
     #[arg(long)]
@@ -41,8 +39,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     warn_of_unknown_types(&model);
     let output = create(&args.output, &model.file().paths().collect::<Vec<_>>())?;
     let is_standard = output.is_standard();
-    let all = || thread::available_parallelism().map_or(1, NonZero::get);
-    let pool = Pool::new(args.threads.map_or_else(all, usize::from));
+    let pool = Pool::new(threads(args.threads));
     let progress = bar(model.file().file_len() as u64, "packing");
     let packing = model.pack_to(output, &pool, &mut |bytes| progress.inc(bytes as u64))?;
     progress.finish_and_clear();

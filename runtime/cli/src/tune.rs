@@ -14,7 +14,7 @@ use quantloom::weights::{Layout, Weights};
 use serde_json::{Value as Json, json};
 
 use super::Failure;
-use super::args::{MAX_THREADS, batch, class, effort, seconds, threads};
+use super::args::{class, effort, one_of_batches, seconds, thread_count, threads};
 use super::failure::{document, print, tell};
 use super::progress::bar;
 use super::stored::warn_of_unknown_types;
@@ -40,13 +40,13 @@ pub struct Args {
     #[arg(long, value_name = "LIST", conflicts_with = "file")]
     pub from: Option<PathBuf>,
     /// Time to spend [default: 10]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     pub budget: Option<Duration>,
     /// Rows of the activations [default: 1,8,128 for a model, as it says for a list]
-    #[arg(long = "batch", value_name = "M,M,..", value_delimiter = ',', value_parser = batch)]
+    #[arg(long = "batch", value_name = "M,M,..", value_delimiter = ',', value_parser = one_of_batches, allow_negative_numbers = true)]
     pub batches: Vec<usize>,
     /// Threads [default: as many as the processor runs at once, or as a list says]
-    #[arg(long, value_name = "T", value_parser = clap::value_parser!(u16).range(1..=MAX_THREADS))]
+    #[arg(long, value_name = "T", value_parser = thread_count, allow_negative_numbers = true)]
     pub threads: Option<u16>,
     /// Instruction set [default: the best of this processor, or as a list says]
     #[arg(long, value_name = "NAME")]
@@ -67,6 +67,7 @@ pub struct Args {
 
 /// Tunes, prints the choices, and keeps a list of what there was no time for.
 pub fn run(args: &Args) -> Result<(), Failure> {
+    check_mode()?;
     let path = args.from.as_deref().or(args.file.as_deref()).unwrap_or(Path::new(""));
     let is_list = args.from.is_some() || path.extension().is_some_and(|extension| extension == "toml");
     let isa = args.isa.as_deref().map(registry::isa_by_name).transpose()?;
@@ -76,6 +77,19 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     print(&if args.json { document(&json(&outcomes)) } else { text(&outcomes, time) })?;
     leave(untuned, &pool);
     Ok(())
+}
+
+/// Refuses to measure what nobody would follow.
+///
+/// # Errors
+/// The user's word is unknown, or is to follow nothing that was measured.
+pub fn check_mode() -> Result<(), Failure> {
+    let mode = tune::choices().mode()?;
+    if mode.follows_measurements() {
+        return Ok(());
+    }
+    let name = tune::MODE;
+    Err(Failure::input(format!("{name}={mode}: nothing that was measured is followed then; unset {name} to tune")))
 }
 
 /// What was asked for.
@@ -232,7 +246,7 @@ fn ratio(outcome: &Outcome) -> Option<f64> {
 fn json(outcomes: &[Outcome]) -> Json {
     let outcome = |outcome: &Outcome| {
         let timings = outcome.timings.iter().map(|timing| {
-            json!({ "variant": timing.launch.to_string(), "median_ns": timing.median_ns, "ratio": timing.ratio, "rounds": timing.rounds })
+            json!({ "kernel": timing.launch.to_string(), "median_ns": timing.median_ns, "ratio": timing.ratio, "rounds": timing.rounds })
         });
         json!({
             "format": outcome.key.format,
@@ -242,7 +256,7 @@ fn json(outcomes: &[Outcome]) -> Json {
             "numerics": outcome.key.numerics.name(),
             "isa": outcome.key.isa,
             "threads": outcome.key.threads,
-            "variant": outcome.launch.to_string(),
+            "kernel": outcome.launch.to_string(),
             "default": outcome.default.to_string(),
             "source": outcome.status.name(),
             "timings": timings.collect::<Vec<_>>(),

@@ -203,6 +203,26 @@ fn export_writes_a_table_of_this_build() {
 }
 
 #[test]
+fn a_hyphen_is_standard_output_for_every_command_that_writes() {
+    let sandbox = Sandbox::new();
+    let all = entries(1, 2);
+    sandbox.remember(&all);
+    let one = sandbox.foreign("one.toml", tune::environment(), &all);
+    for (args, start) in [
+        (&["cache", "export", "-"][..], "# A table to ship, "),
+        (&["cache", "merge", "-", &one], "schema = "),
+        (&["cache", "prune", "-"], "# The kernels of a slim build"),
+        (&["report", "-", "--no-measure"], "<!DOCTYPE html>"),
+    ] {
+        let output = sandbox.run(args);
+        let (written, said) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+        assert!(output.status.success() && written.contains(start), "{args:?}: {said}");
+        assert!(said.starts_with("standard output: ") && said.lines().count() == 1 && !said.contains("=-"), "{args:?}: {said}");
+    }
+    assert!(!std::path::Path::new("-").exists());
+}
+
+#[test]
 fn verify_says_what_each_choice_is_worth_now() {
     let sandbox = Sandbox::new();
     let weights = weights(64, 1);

@@ -174,7 +174,7 @@ fn wrong_matmuls_are_refused() {
     infinite[70] = f32::INFINITY;
     assert!(matmul("weights", &infinite, &[]).contains("activation 70 "));
     assert!(matmul("weights", &[0.0; 128], &["--isa", "z80"]).contains("z80"));
-    assert!(matmul("weights", &[0.0; 128], &["--variant", "none"]).contains("there is "));
+    assert!(matmul("weights", &[0.0; 128], &["--kernel", "none"]).contains("there is "));
     let ragged = folder.file("ragged.f32", &[0; 7]);
     let args = ["matmul", &model, "weights", "--input", &ragged, "--batch", "2", "-o", &out];
     assert!(refused(&args).contains("7 bytes are not whole f32"));
@@ -222,7 +222,6 @@ fn wrong_usage_is_status_2() {
         &["matmul", "a.gguf", "t", "--input", "x", "--batch", "1", "-o", "y", "--threads", "0"],
         &["bench", "--shape", "4096"],
         &["bench", "--batch", "1,0"],
-        &["bench", "--device", "abacus"],
         &["tune", "a.gguf", "--budget", "-3"],
         &["cache", "no-such-action"],
         &["check"],

@@ -42,7 +42,7 @@ fn bench_prints_one_result_per_format_shape_and_batch() {
         assert!(["default", "model"].contains(&result["source"].as_str().unwrap()), "{result}");
         assert_eq!(result["numerics"], "int8");
         assert!(result["min_us"].as_f64().unwrap() <= result["median_us"].as_f64().unwrap());
-        assert!(result["variant"].as_str().unwrap().starts_with(result["format"].as_str().unwrap()));
+        assert!(result["kernel"].as_str().unwrap().starts_with(result["format"].as_str().unwrap()));
     }
     let first = &results[0];
     assert_eq!((&first["n"], &first["k"], &first["batch"]), (&64.into(), &256.into(), &1.into()));
@@ -56,15 +56,15 @@ fn bench_takes_a_variant_an_isa_and_a_class() {
     let scalar = with(&["--isa", "scalar"]);
     assert_eq!(scalar["isa"], "scalar");
     let name = "Q4_K.panel.exact.scalar.r16c4";
-    let pinned = with(&["--variant", name]);
-    assert_eq!((&pinned["variant"], &pinned["source"], &pinned["numerics"]), (&name.into(), &"pin".into(), &"exact".into()));
+    let pinned = with(&["--kernel", name]);
+    assert_eq!((&pinned["kernel"], &pinned["source"], &pinned["numerics"]), (&name.into(), &"pin".into(), &"exact".into()));
 }
 
 #[test]
 fn bench_refuses_what_does_not_exist() {
     let sandbox = Sandbox::new();
     for wrong in
-        [&["--format", "q4_kk"][..], &["--format", "Q4_K", "--shape", "64x100"], &["--isa", "avx9"], &["--variant", "none"]]
+        [&["--format", "q4_kk"][..], &["--format", "Q4_K", "--shape", "64x100"], &["--isa", "avx9"], &["--kernel", "none"]]
     {
         let output = sandbox.run(&[&["bench"], wrong].concat());
         assert_eq!(output.status.code(), Some(1), "{wrong:?}");
@@ -83,7 +83,7 @@ fn tuning_covers_every_matrix_and_the_cache_shows_it() {
     assert!(choices.len() >= 12, "{}", choices.len());
     for choice in &choices {
         assert!(choice["quarantined"].as_array().unwrap().is_empty(), "{choice}");
-        assert!(choice["variant"].as_str().unwrap().starts_with(choice["format"].as_str().unwrap()), "{choice}");
+        assert!(choice["kernel"].as_str().unwrap().starts_with(choice["format"].as_str().unwrap()), "{choice}");
     }
     let tuned = choices.iter().filter(|choice| choice["source"] == "tuned").count();
     let shown = sandbox.done(&["cache", "show"]);

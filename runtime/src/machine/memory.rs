@@ -11,6 +11,7 @@ const PAGE: usize = 4096;
 const STRETCH: usize = 1 << 21;
 
 /// Memory for one thread to read, given back when dropped.
+#[derive(Debug)]
 pub(super) struct Region {
     map: MmapMut,
     /// How far it has been touched.

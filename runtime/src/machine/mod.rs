@@ -1,5 +1,5 @@
 //! What is known of the machine: its processor ([`Facts`]), the card that describes it ([`processor`]), and how fast that can possibly
-//! go ([`Ceilings`]).
+//! go ([`Ceilings`], which a [`Gauge`] measures).
 
 #[cfg(target_arch = "aarch64")]
 mod arm;
@@ -7,6 +7,7 @@ mod caches;
 pub mod ceilings;
 mod cores;
 mod floats;
+mod gauge;
 mod identity;
 mod memory;
 #[cfg(any(test, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
@@ -14,12 +15,15 @@ mod portable;
 mod probe;
 pub mod processor;
 mod race;
+mod steadiness;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
 pub use caches::Caches;
 pub use ceilings::Ceilings;
 pub(crate) use floats::StandardFloats;
+pub use gauge::Gauge;
+pub use steadiness::{Spread, Steadiness};
 
 use std::num::NonZero;
 use std::thread;

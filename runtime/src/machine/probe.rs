@@ -27,7 +27,7 @@ pub(super) struct Probes {
 }
 
 /// Independent chains of multiply-and-adds, long enough to keep the units busy.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Chains {
     /// Additions and multiplications in a round.
     pub(super) ops: f64,
@@ -72,7 +72,7 @@ impl Usable {
 }
 
 /// Chains that this processor can run.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct UsableChains(Chains);
 
 impl UsableChains {

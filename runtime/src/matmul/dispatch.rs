@@ -12,15 +12,14 @@ use crate::weights::Weights;
 ///
 /// # Errors
 /// [`Error::NoClass`] if the format lacks the numerics class, [`Error::NoKernel`] if nothing on this processor does what was asked,
-/// [`Error::Setting`] if the user's environment says what cannot be followed.
+/// [`Error::Unfit`] if the kernel that is named does not, [`Error::Setting`] if the user's environment says what cannot be followed.
 pub fn select(weights: &Weights, batch: usize, request: &Request<'_>, pool: &Pool) -> Result<Used> {
     let format = weights.format();
     let numerics = request.numerics_of(format);
     if let Some(launch) = request.launch {
-        return if runs(launch.kernel, format, numerics, request.isa) {
-            Ok(Used { launch, source: Source::Pin })
-        } else {
-            Err(no_kernel(format, &format!("the variant {} here", launch.kernel.name), numerics))
+        return match unfit(launch.kernel, format, numerics, request.isa) {
+            None => Ok(Used { launch, source: Source::Pin }),
+            Some(why) => Err(Error::Unfit { kernel: launch.kernel.name.to_owned(), why }),
         };
     }
     processor::here()?;
@@ -63,10 +62,24 @@ pub fn candidates_of(format: &'static Format, numerics: Numerics, isa: &'static 
     Ok(kernels)
 }
 
-/// Whether a kernel computes a class for a format here, on the instruction set that the caller names, if any.
-fn runs(kernel: &Kernel, format: &Format, numerics: Numerics, isa: Option<&'static Isa>) -> bool {
-    let isa = isa.is_none_or(|isa| registry::kernel_isa(format, numerics, isa).name == kernel.isa().name);
-    isa && kernel.format == format.name && kernel.numerics == numerics && kernel.isa().is_available()
+/// Why a kernel that is named cannot do what is asked, if so: a class, for a format, on the instruction set that the caller names, if any.
+fn unfit(kernel: &Kernel, format: &'static Format, numerics: Numerics, asked: Option<&'static Isa>) -> Option<String> {
+    let (isa, class) = (kernel.isa().name, kernel.numerics);
+    if kernel.format != format.name {
+        return Some(format!(
+            "is for weights in {}, and these are in {}; `quantloom explain` lists theirs",
+            kernel.format, format.name
+        ));
+    }
+    if class != numerics {
+        return Some(format!("computes {class}, and {numerics} was asked for; ask for one of the two alone"));
+    }
+    if let Some(asked) = asked.filter(|asked| registry::kernel_isa(format, class, asked).name != isa) {
+        return Some(format!("is for {isa}, and {} was asked for; ask for one of the two alone", asked.name));
+    }
+    let missing =
+        || format!("needs {isa}, which this processor lacks; `quantloom explain {}` says which run here", format.name);
+    (!kernel.isa().is_available()).then(missing)
 }
 
 fn no_kernel(format: &Format, wanted: &str, numerics: Numerics) -> Error {

@@ -190,7 +190,8 @@ impl Model {
     }
 
     /// Whether kernels exist for a tensor.
-    fn is_matrix(&self, tensor: &TensorInfo) -> bool {
+    #[must_use]
+    pub fn is_matrix(&self, tensor: &TensorInfo) -> bool {
         match self.kind(tensor) {
             Ok(Kind::Blocks(format, _)) => format.packed.is_some() && tensor.dims.len() > 1,
             Ok(Kind::Packed(_)) => true,

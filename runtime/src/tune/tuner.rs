@@ -11,6 +11,7 @@ use super::group::Group;
 use super::turn::Turn;
 use super::{Choices, Effort, Key, List, Outcome, Problem, State, Status, isolated};
 use crate::error::{Error, Result};
+use crate::machine::processor;
 use crate::matmul::{Request, Source};
 use crate::pool::Pool;
 use crate::registry::Kernel;
@@ -92,7 +93,8 @@ impl<'a> Tuner<'a> {
     /// The budget is for measuring. Writing the cache takes milliseconds more.
     ///
     /// # Errors
-    /// [`crate::Error::NoKernel`] if nothing on this processor does what was asked, [`crate::Error::OutOfMemory`].
+    /// [`crate::Error::NoKernel`] if nothing on this processor does what was asked, [`crate::Error::OutOfMemory`],
+    /// [`crate::Error::Setting`] if the user's environment says what cannot be followed.
     pub fn tune(
         &self,
         weights: &Weights,
@@ -101,6 +103,7 @@ impl<'a> Tuner<'a> {
         pool: &Pool,
         budget: Duration,
     ) -> Result<Outcome> {
+        self.check_settings()?;
         let deadline = Deadline::after(budget);
         let mut group = Group::new(weights, &[batch], request, pool)?.with_effort(self.effort);
         let Some(turn) = self.choices.turn() else {
@@ -131,6 +134,7 @@ impl<'a> Tuner<'a> {
         budget: Duration,
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<Vec<Outcome>> {
+        self.check_settings()?;
         let deadline = Deadline::after(budget);
         let turn = self.choices.turn();
         let mut warnings = turn.as_ref().map(Turn::abandoned).unwrap_or_default();
@@ -192,6 +196,7 @@ impl<'a> Tuner<'a> {
         budget: Duration,
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<Vec<Outcome>> {
+        self.check_settings()?;
         let deadline = Deadline::after(budget);
         let mut list = List::default();
         list.extend(problems.iter().cloned(), pool);
@@ -232,6 +237,13 @@ impl<'a> Tuner<'a> {
         warnings.extend(tried.err());
         warnings.extend(self.choices.publish().err());
         warnings
+    }
+
+    /// What the user says and nobody understands is refused before anything is measured, as a multiplication refuses it.
+    fn check_settings(&self) -> Result<()> {
+        self.choices.mode()?;
+        processor::here()?;
+        Ok(())
     }
 
     fn known_or_tuned(&self, group: &mut Group<'_>, batch: usize, turn: &Turn<'_>, deadline: Deadline) -> Result<Outcome> {

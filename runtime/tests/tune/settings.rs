@@ -6,7 +6,7 @@ use quantloom::Error;
 use quantloom::matmul::{Launch, Request, Source, candidates, select};
 use quantloom::pool::Pool;
 use quantloom::registry::{self, Kernel, Numerics};
-use quantloom::tune::{self, Keep, Mode};
+use quantloom::tune::{self, Keep, Mode, Tuner};
 use quantloom::weights::Weights;
 
 use crate::child::parts_with;
@@ -95,6 +95,12 @@ fn what_is_not_understood_is_an_error_of_every_call() {
             let error = select(&weights(16, 1), 1, &Request::default(), Pool::global()).unwrap_err();
             assert!(matches!(error, Error::Setting { .. }), "{error}");
             assert_eq!(error.to_string().lines().count(), 1);
+            // Nor is anything measured that nobody would follow.
+            let (tuner, second) = (Tuner::new(tune::choices()), Duration::from_secs(1));
+            let error = tuner.tune(&weights(16, 1), 1, &Request::default(), Pool::global(), second).unwrap_err();
+            assert!(matches!(error, Error::Setting { .. }), "{error}");
+            let error = tuner.tune_list(&[], Pool::global(), second, &mut |_| {}).unwrap_err();
+            assert!(matches!(error, Error::Setting { .. }), "{error}");
         }
     };
     for (variable, value) in

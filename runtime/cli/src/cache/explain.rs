@@ -5,16 +5,14 @@ use quantloom::registry;
 use quantloom::tune::{self, Answer, Candidate, Entry, Explanation, Key, Lookup, Time};
 
 use super::super::Failure;
-use super::super::args::{Choice, Held, batch, shape};
+use super::super::args::{Choice, Held, batch, shape, some_format};
 use super::super::failure::print;
 use super::super::table::{Align, Table};
 use super::micros;
 
 /// Say which kernel runs for a problem, who chose it, and what became of the others
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Example: quantloom cache explain FORMAT 4096x4096 --batch 8, for a FORMAT that `quantloom formats` lists"
-)]
+#[command(after_help = format!("Example: quantloom cache explain {} 4096x4096 --batch 8", some_format()))]
 pub struct Args {
     /// Name of a format, in any case
     #[arg(value_name = "FORMAT")]
@@ -23,7 +21,7 @@ pub struct Args {
     #[arg(value_name = "NxK", value_parser = shape)]
     shape: (usize, usize),
     /// Rows of the activations
-    #[arg(long, value_name = "M", default_value = "1", value_parser = batch)]
+    #[arg(long, value_name = "M", default_value = "1", value_parser = batch, allow_negative_numbers = true)]
     batch: usize,
     #[command(flatten)]
     choice: Choice,
@@ -128,7 +126,7 @@ fn of_time(time: &Time, entry: &Entry) -> &'static str {
     let most = entry.times.iter().map(|time| time.rounds).max().unwrap_or(0);
     match time {
         _ if time.rounds < most => "dropped out",
-        _ if time.ratio < 1.0 => "not faster beyond doubt, or another is faster still",
+        _ if time.ratio < 1.0 => "not clearly the fastest",
         _ => "slower",
     }
 }

@@ -6,7 +6,7 @@ use quantloom::tune::{self, Entry, Origin};
 use quantloom_spec::text::shown;
 
 use super::super::Failure;
-use super::super::files::{create, say};
+use super::super::files::{called, create, say};
 use super::{entries, is_own, named, with_own};
 
 /// Write the choices for this machine as a table that others can be given
@@ -49,5 +49,5 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let output = create(&args.output, &with_own(&[file.path()]))?;
     let is_standard = output.is_standard();
     file.write_to(output, &note, &args.relatives, &entries)?;
-    say(&format!("{path}: {} entries\n", entries.len()), is_standard)
+    say(&format!("{}: {} entries\n", called(&args.output), entries.len()), is_standard)
 }

@@ -8,7 +8,7 @@ use quantloom::tune::{CacheFile, Entry, merge};
 use quantloom_spec::text::shown;
 
 use super::super::Failure;
-use super::super::files::{create, say};
+use super::super::files::{called, create, say};
 use super::{entries, is_own, own};
 
 /// How long other writers are waited for.
@@ -16,10 +16,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Merge cache files of one kind of machine: of two answers the more thorough one stays
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Of two entries for one problem stays the one of the higher effort, else of more rounds, else the local
-one before an imported one before a shipped one. What does not come from this machine's cache is `imported`.
+#[command(
+    after_help = "Of two entries for one problem stays the one of the higher effort, else of more rounds, else the local \
+                        one before an imported one before a shipped one. What does not come from this machine's cache is `imported`.
 
-Example: quantloom cache merge \"$(quantloom cache path)\" other-machine.toml")]
+Example: quantloom cache merge \"$(quantloom cache path)\" other-machine.toml"
+)]
 pub struct Args {
     /// The file to write, or `-` for standard output: new, among the inputs, or this machine's cache, which is added to
     #[arg(value_name = "OUT")]
@@ -39,7 +41,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         all.extend(if is_own(file.path()) { entries } else { merge::imported(entries) });
     }
     let (count, is_standard) = write(&args.output, &files, all)?;
-    say(&format!("{}: {count} entries of {} files\n", shown(&args.output), files.len()), is_standard)
+    say(&format!("{}: {count} entries of {} files\n", called(&args.output), files.len()), is_standard)
 }
 
 /// Writes the output; how many entries it has then, and whether it is standard output.

@@ -10,14 +10,14 @@ use quantloom::tune::Entry;
 use quantloom_spec::text::shown;
 
 use super::super::Failure;
-use super::super::files::{create, say, write_whole};
+use super::super::files::{called, create, say, write_whole};
 use super::{entries, named, with_own};
 
 /// Write the list of kernels that this machine's choices and their fallbacks need, for a slim build
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "The list has, of every format in the cache, the kernels that were chosen, the defaults of the instruction
-sets that run them, and plain code for any other processor. Other formats can only be decoded.
+    after_help = "The list has, of every format in the cache, the kernels that were chosen, the defaults of the instruction \
+                  sets that run them, and plain code for any other processor. Other formats can only be decoded.
 
 Example: quantloom cache prune pruned.toml && QUANTLOOM_VARIANTS=pruned.toml cargo build --release"
 )]
@@ -48,12 +48,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     write_whole(output, text(&lists).as_bytes())?;
     let count = lists.iter().map(|(_, kernels)| kernels.len()).sum::<usize>();
     let all = registry::formats().map(|format| kernels(format).len()).sum::<usize>();
-    let path = shown(&args.output);
-    let done = format!(
-        "{path}: {count} of {all} kernels, for {} formats; build with QUANTLOOM_VARIANTS={path} cargo build --release\n",
-        formats.len()
-    );
-    say(&done, is_standard)
+    let path = called(&args.output);
+    let build = format!("; build with QUANTLOOM_VARIANTS={path} cargo build --release");
+    let build = if is_standard { "" } else { &build };
+    say(&format!("{path}: {count} of {all} kernels, for {} formats{build}\n", formats.len()), is_standard)
 }
 
 /// The kernels of a format that were chosen, and the defaults beside them and below.

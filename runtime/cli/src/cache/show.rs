@@ -66,7 +66,7 @@ fn state(entry: &Entry) -> &'static str {
 }
 
 fn json(file: &CacheFile, contents: &Contents, quarantined: &[Variant]) -> Json {
-    let why = |variant: &Variant| json!({ "variant": variant.id.kernel, "why": variant.to_string() });
+    let why = |variant: &Variant| json!({ "kernel": variant.id.kernel, "why": variant.to_string() });
     json!({
         "path": file.path().display().to_string(),
         "environment": file.environment(),
@@ -79,7 +79,7 @@ fn json(file: &CacheFile, contents: &Contents, quarantined: &[Variant]) -> Json 
 fn json_of(entry: &Entry) -> Json {
     let key = &entry.key;
     let time =
-        |Time { kernel, ns, ratio, rounds }: &Time| json!({ "variant": kernel, "ns": ns, "ratio": ratio, "rounds": rounds });
+        |Time { kernel, ns, ratio, rounds }: &Time| json!({ "kernel": kernel, "ns": ns, "ratio": ratio, "rounds": rounds });
     json!({
         "format": key.format,
         "n": key.n,
@@ -90,7 +90,7 @@ fn json_of(entry: &Entry) -> Json {
         "isa": key.isa,
         "layout": key.layout.name(),
         "code": key.code.to_string(),
-        "variant": entry.kernel,
+        "kernel": entry.kernel,
         "default": entry.default,
         "measured": entry.measured,
         "spread": entry.spread,

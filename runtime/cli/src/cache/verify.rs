@@ -24,7 +24,7 @@ const BUDGET: Duration = Duration::from_secs(10);
 Example: quantloom cache verify --budget 30")]
 pub struct Args {
     /// Time to spend [default: 10]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     budget: Option<Duration>,
     /// A cache file from elsewhere, instead of this machine's
     #[arg(long, value_name = "FILE")]

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use quantloom::kernels::abi::Pipes;
-use quantloom::machine::{Ceilings, ceilings};
+use quantloom::machine::{Ceilings, Gauge, Steadiness};
+use quantloom::measure::Fraction;
 use quantloom::registry;
 use quantloom::tune::cost::Problem;
 use quantloom::tune::{CacheFile, Entry};
@@ -12,23 +13,27 @@ use quantloom::tune::{CacheFile, Entry};
 use super::super::limit::{Bound, By, FAR_BELOW, pipes, work};
 use super::Finding;
 
-/// Time to measure what memory gives, and again what arithmetic does: short, for a tenth more or less makes no difference here.
-const READING: Duration = Duration::from_millis(300);
-const ARITHMETIC: Duration = Duration::from_millis(50);
+/// Time to measure what the machine allows: short, for a tenth more or less makes no difference here.
+const BUDGET: Duration = Duration::from_millis(400);
 
 /// What is far below its limit among the choices for the threads and the instruction set that most of them are for; nothing, if
 /// nothing was chosen here.
 pub fn finding(file: &CacheFile) -> Option<Finding> {
     let entries = usual(file.read().entries);
     let (key, isa) = (&entries.first()?.key, registry::isa_by_name(&entries.first()?.key.isa).ok()?);
-    let ceilings = Ceilings {
-        isa: isa.name,
-        threads: key.threads,
-        read_gbps: ceilings::read(isa.name, key.threads, READING).best,
-        int8_gops: ceilings::int8(isa.name, key.threads, ARITHMETIC).best,
-        f32_gflops: ceilings::float(isa.name, key.threads, ARITHMETIC).best,
-    };
-    Some(of(&entries, &ceilings, pipes().unwrap_or_default()))
+    let mut gauge = Gauge::new(key.threads);
+    gauge.rounds_for(isa.name, BUDGET);
+    let found = of(&entries, &gauge.ceilings(isa.name), pipes().unwrap_or_default());
+    Some(said_with(found, gauge.steadiness(isa.name)))
+}
+
+/// What was found, and whether it can be relied upon.
+fn said_with(found: Finding, steadiness: Steadiness) -> Finding {
+    if !steadiness.is_unsteady() {
+        return found;
+    }
+    let remedy = found.remedy.unwrap_or_else(|| "run it again when nothing else runs".to_owned());
+    Finding::bad_if(true, NAME, format!("{}; {steadiness}", found.value), remedy)
 }
 
 /// Those entries that can be used here, for the most usual number of threads and instruction set.
@@ -43,16 +48,22 @@ fn usual(entries: Vec<Entry>) -> Vec<Entry> {
 /// What was found, of entries of one setting, one at least.
 fn of(entries: &[Entry], ceilings: &Ceilings, pipes: &[Pipes]) -> Finding {
     let parts = entries.iter().filter_map(|entry| Some((entry, part(entry, ceilings, pipes)?)));
+    let above = parts.clone().filter(|(_, (part, _))| Fraction(*part).is_above()).count();
+    let above = if above == 0 {
+        String::new()
+    } else {
+        format!("; {above} were above it: the machine was faster when they were measured")
+    };
     let mut below = parts.filter(|(_, (part, _))| *part < FAR_BELOW).collect::<Vec<_>>();
     below.sort_by(|(_, (a, _)), (_, (b, _))| a.total_cmp(b));
     let threads = if ceilings.threads == 1 { "1 thread".to_owned() } else { format!("{} threads", ceilings.threads) };
     let setting = format!("of {} choices for {threads} on {}", entries.len(), ceilings.isa);
     let Some((Entry { key, kernel, measured, .. }, (part, by))) = below.first() else {
-        return Finding::fine(NAME, format!("none {setting}"));
+        return Finding::fine(NAME, format!("none {setting}{above}"));
     };
-    let (percent, by, problem) = (100.0 * part, by.sentence(), format!("{}x{} --batch {measured}", key.n, key.k));
+    let (part, by, problem) = (Fraction(*part), by.sentence(), format!("{}x{} --batch {measured}", key.n, key.k));
     let value = format!(
-        "{} {setting} reach less than {:.0}% of it; the least: {kernel} at {}x{}, batch {measured}, {percent:.0}% of {by}",
+        "{} {setting} reach less than {:.0}% of it; the least: {kernel} at {}x{}, batch {measured}, {part} of {by}{above}",
         below.len(),
         100.0 * FAR_BELOW,
         key.n,
@@ -80,6 +91,7 @@ fn part(entry: &Entry, ceilings: &Ceilings, pipes: &[Pipes]) -> Option<(f64, By)
 #[cfg(test)]
 mod tests {
     use quantloom::kernels::abi::Kind;
+    use quantloom::machine::Spread;
     use quantloom::matmul::Launch;
     use quantloom::tune::{Digest, Effort, Key, Origin, Time};
     use quantloom::weights::Layout;
@@ -118,6 +130,12 @@ mod tests {
         let entries = [entry(16, 2), entry(64, 2)];
         let near = of(&entries, &ceilings(12.0, 1e9), &[]);
         assert!(near.remedy.is_none() && near.value == "none of 2 choices for 2 threads on any", "{}", near.value);
+        let above = of(&entries, &ceilings(9.0, 1e9), &[]);
+        assert!(
+            above.value.ends_with("on any; 2 were above it: the machine was faster when they were measured"),
+            "{}",
+            above.value
+        );
         let slower =
             Entry { times: vec![Time { ns: entries[1].times[0].ns * 2, ..entries[1].times[0].clone() }], ..entries[1].clone() };
         let far = of(&[entries[0].clone(), slower.clone()], &ceilings(12.0, 1e9), &[]);
@@ -128,6 +146,17 @@ mod tests {
         let remedy = far.remedy.unwrap();
         let explain = format!("`quantloom cache explain {} {shape} --batch 1 --threads 2`", slower.key.format);
         assert!(remedy.starts_with(&explain) && remedy.contains("quantloom tune"), "{remedy}");
+    }
+
+    #[test]
+    fn what_was_measured_on_a_restless_machine_says_so() {
+        let spread = |high| Spread { low: 30.0, high };
+        let of = |high| Steadiness { rounds: 9, read_gbps: spread(high), int8_gops: spread(31.0), f32_gflops: spread(31.0) };
+        let found = || Finding::fine(NAME, "none");
+        assert_eq!(said_with(found(), of(31.0)).value, "none");
+        let restless = said_with(found(), of(62.0));
+        assert_eq!(restless.value, "none; the limits were unsteady over 9 rounds: reads 30.0 to 62.0 GB/s");
+        assert!(restless.remedy.is_some());
     }
 
     #[test]

@@ -12,6 +12,7 @@ use serde_json::{Value as Json, json};
 use super::Failure;
 use super::args::seconds;
 use super::failure::{document, print};
+use super::screen::filled;
 use std::time::Duration;
 
 /// What the noise is measured for when nobody says how long.
@@ -25,7 +26,7 @@ const NOISY: f64 = 0.02;
 #[command(after_help = "Example: quantloom doctor --json")]
 pub struct Args {
     /// Time to measure the noise for [default: 0.5]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     budget: Option<Duration>,
     /// Print JSON
     #[arg(long)]
@@ -85,10 +86,12 @@ fn noise(noise: Option<Noise>) -> Finding {
 fn text(findings: &[Finding]) -> String {
     let width = findings.iter().map(|finding| finding.name.len()).max().unwrap_or_default();
     let remedy = |finding: &Finding| {
-        finding.remedy.as_ref().map_or_else(String::new, |remedy| format!("{:width$}  -> {}\n", "", escaped(remedy)))
+        finding.remedy.as_ref().map_or_else(String::new, |remedy| format!("{:width$}  -> {}", "", escaped(remedy)))
     };
-    let line = |finding: &Finding| format!("{:width$}  {}\n{}", finding.name, escaped(&finding.value), remedy(finding));
-    findings.iter().map(line).collect()
+    let value = |finding: &Finding| format!("{:width$}  {}", finding.name, escaped(&finding.value));
+    let lines = findings.iter().flat_map(|finding| [(value(finding), 2), (remedy(finding), 5)]);
+    let lines = lines.filter(|(line, _)| !line.is_empty());
+    lines.map(|(line, more)| filled(&line, width + more) + "\n").collect()
 }
 
 fn json(findings: &[Finding]) -> Json {

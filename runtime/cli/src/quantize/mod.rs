@@ -5,9 +5,7 @@ mod importance;
 mod plan;
 mod show;
 
-use std::num::NonZero;
 use std::path::PathBuf;
-use std::thread;
 
 use quantloom::gguf::{Gguf, GgufWriter, NewTensor, Value};
 use quantloom::imatrix::Imatrix;
@@ -16,7 +14,7 @@ use quantloom::pool::Pool;
 use quantloom::recipes::{Recipe, Recipes};
 
 use super::Failure;
-use super::args::MAX_THREADS;
+use super::args::{some_format, thread_count, threads};
 use super::files::{create, say};
 use super::progress::bar;
 use convert::Converter;
@@ -28,9 +26,6 @@ const FILE_TYPE: &str = "general.file_type";
 const VERSION: &str = "general.quantization_version";
 /// The present generation, since 2023.
 const PRESENT_VERSION: u32 = 2;
-
-/// Characters of a line of help.
-const LINE: usize = 100;
 
 /// Quantise a model
 #[derive(Debug, clap::Args)]
@@ -58,7 +53,7 @@ pub struct Args {
     #[arg(long)]
     allow_requantize: bool,
     /// Threads [default: as many as the processor runs at once]
-    #[arg(long, value_name = "T", value_parser = clap::value_parser!(u16).range(1..=MAX_THREADS))]
+    #[arg(long, value_name = "T", value_parser = thread_count, allow_negative_numbers = true)]
     threads: Option<u16>,
     /// Print JSON
     #[arg(long)]
@@ -69,24 +64,14 @@ pub struct Args {
 fn after_help() -> String {
     let recipes = Recipes::shipped();
     let names = recipes.as_ref().map(|recipes| recipes.names().collect::<Vec<_>>()).unwrap_or_default();
-    let mut lines = vec![String::new()];
-    for name in names {
-        if lines.last().is_some_and(|line| line.len() + name.len() > LINE) {
-            lines.push(String::new());
-        }
-        if let Some(line) = lines.last_mut() {
-            *line += &format!(" {name}");
-        }
-    }
     format!(
-        "NAME is a recipe for whole models:
-{}
-or a format that `quantloom formats` lists, which then all matrices get. Tensors of one axis stay f32, those of
-integers and doubles stay as they are, all metadata is kept, and the output appears only when it is complete. Of a model
-in several files, name one: the output is one file.
+        "NAME is a recipe for whole models, {}, or a format that `quantloom formats` lists, which then all matrices get. Tensors of one \
+         axis stay f32, those of integers and doubles stay as they are, all metadata is kept, and the output appears only when it is \
+         complete. Of a model in several files, name one: the output is one file.
 
-Example: quantloom quantize model-f16.gguf --to NAME -o model.gguf",
-        lines.join("\n")
+Example: quantloom quantize model-f16.gguf --to {} -o model.gguf",
+        names.join(", "),
+        some_format()
     )
 }
 
@@ -116,8 +101,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         bytes: step.bytes,
     });
     let mut out = GgufWriter::new(output, &metadata(file, &recipe), &tensors.collect::<Vec<_>>())?;
-    let threads = || thread::available_parallelism().map_or(1, NonZero::get);
-    let mut converter = Converter::new(file, imatrix.as_ref(), Pool::new(args.threads.map_or_else(threads, usize::from)));
+    let mut converter = Converter::new(file, imatrix.as_ref(), Pool::new(threads(args.threads)));
     let progress = bar(steps.iter().map(|step| step.weights() as u64).sum(), "quantising");
     let mut errors = Vec::with_capacity(steps.len());
     for step in &steps {

@@ -1,50 +1,58 @@
 //! How fast this machine can go at best, for each number of threads and instruction set that a report is about.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use quantloom::machine::{Ceilings, ceilings};
-use quantloom::registry;
+use quantloom::machine::{Ceilings, Gauge, Steadiness};
 
 use crate::progress::bar;
 
 /// Threads, and the name of an instruction set.
 pub type Setting = (usize, &'static str);
 
-/// Ceilings by setting. There are none if nothing was measured.
+/// Time for each setting.
+const BUDGET: Duration = Duration::from_millis(750);
+/// Each has so many turns in that time, so that what disturbs the machine meets all alike.
+const TURNS: usize = 5;
+
+/// Ceilings by setting, and how they varied. There are none if nothing was measured.
 #[derive(Clone, Debug, Default)]
-pub struct Limits(BTreeMap<Setting, Ceilings>);
+pub struct Limits(BTreeMap<Setting, (Ceilings, Steadiness)>);
 
 impl Limits {
-    /// Measures them. Memory is read once for each number of threads, in the way of the best instruction set: how bytes reach a
-    /// register is not what bounds that.
+    /// Measures them, in turn.
     pub fn measure(settings: &BTreeSet<Setting>) -> Self {
-        let progress = bar(settings.len() as u64, "measuring the limits");
-        let (mut reads, mut measured) = (BTreeMap::new(), BTreeMap::new());
-        let budget = ceilings::BUDGET;
-        for &(threads, isa) in settings {
-            let read = || ceilings::read(registry::best_isa().name, threads, budget * 2 / 3).best;
-            let ceilings = Ceilings {
-                isa,
-                threads,
-                read_gbps: *reads.entry(threads).or_insert_with(read),
-                int8_gops: ceilings::int8(isa, threads, budget / 6).best,
-                f32_gflops: ceilings::float(isa, threads, budget / 6).best,
-            };
-            measured.insert((threads, isa), ceilings);
-            progress.inc(1);
+        let progress = bar((TURNS * settings.len()) as u64, "measuring the limits");
+        let mut gauges = BTreeMap::new();
+        for _ in 0..TURNS {
+            for &(threads, isa) in settings {
+                let gauge = gauges.entry(threads).or_insert_with(|| Gauge::new(threads));
+                gauge.rounds_for(isa, BUDGET / TURNS as u32);
+                progress.inc(1);
+            }
         }
         progress.finish_and_clear();
-        Self(measured)
+        let of = |&(threads, isa): &Setting| {
+            let gauge = &gauges[&threads];
+            ((threads, isa), (Ceilings { isa, threads, ..gauge.ceilings(isa) }, gauge.steadiness(isa)))
+        };
+        Self(settings.iter().map(of).collect())
     }
 
     /// Those of a setting, if they were measured.
     pub fn of(&self, threads: usize, isa: &str) -> Option<&Ceilings> {
-        self.0.values().find(|ceilings| ceilings.threads == threads && ceilings.isa == isa)
+        self.0.values().map(|(ceilings, _)| ceilings).find(|ceilings| ceilings.threads == threads && ceilings.isa == isa)
+    }
+
+    /// Those that varied much from round to round, and how much.
+    pub fn unsteady(&self) -> impl Iterator<Item = (Setting, Steadiness)> {
+        let unsteady = self.0.iter().filter(|(_, (_, steadiness))| steadiness.is_unsteady());
+        unsteady.map(|(setting, (_, steadiness))| (*setting, *steadiness))
     }
 
     /// The highest of each kind for a number of threads, of whatever instruction set.
     pub fn highest(&self, threads: usize) -> Option<Ceilings> {
-        let of_these = self.0.values().copied().filter(|ceilings| ceilings.threads == threads);
+        let of_these = self.0.values().map(|(ceilings, _)| *ceilings).filter(|ceilings| ceilings.threads == threads);
         of_these.reduce(|one, other| Ceilings {
             isa: other.isa,
             threads,

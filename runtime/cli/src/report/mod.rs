@@ -2,8 +2,8 @@
 
 mod chart;
 mod limits;
-mod model;
-mod numbers;
+pub mod model;
+pub mod numbers;
 mod page;
 mod problems;
 mod roofline;
@@ -20,7 +20,7 @@ use quantloom::tune::{self, CacheFile, Entry, Variant};
 use quantloom_spec::text::{escaped, escaped_lines, shown};
 
 use super::Failure;
-use super::files::{create, say, write_whole};
+use super::files::{called, create, say, write_whole};
 use limits::{Limits, Setting};
 use model::{Cache, Machine, Report};
 
@@ -53,7 +53,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let (problems, page) = (report.problems().count(), escaped_lines(&page::page(&report).into_string()));
     write_whole(output, page.as_bytes())?;
     let counted = numbers::count(problems, "problem", "problems");
-    say(&format!("{}: {counted} of {}\n", shown(&args.output), shown(file.path())), is_standard)
+    say(&format!("{}: {counted} of {}\n", called(&args.output), shown(file.path())), is_standard)
 }
 
 /// The cache file to report on.
@@ -82,6 +82,7 @@ fn report(file: &CacheFile, measure: bool) -> Report {
             written: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
         },
         cache: Cache { path: shown(file.path()), environment: escaped(file.environment()), own },
+        unsteady: limits.unsteady().collect(),
         limits: contents.entries.iter().map(|entry| (entry.key.threads, limits.highest(entry.key.threads))).collect(),
         groups: model::groups(contents.entries, &limits),
         quarantined: quarantined(file),

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use quantloom::machine::{Ceilings, Facts};
-use quantloom::measure::{Limit, Work};
+use quantloom::machine::{Ceilings, Facts, Steadiness};
+use quantloom::measure::{Fraction, Limit, Work};
 use quantloom::registry::Numerics;
 use quantloom::tune::{Entry, Key, Time};
 
-use super::limits::Limits;
+use super::limits::{Limits, Setting};
 use super::numbers::median;
 use crate::limit::work;
 
@@ -22,6 +22,8 @@ pub struct Report {
     pub groups: Vec<Group>,
     /// The highest limits for each number of threads that there are problems of, and whether they were measured.
     pub limits: BTreeMap<usize, Option<Ceilings>>,
+    /// Of which settings the limits varied much while they were measured, and how much.
+    pub unsteady: Vec<(Setting, Steadiness)>,
     /// Kernels that gave wrong bits here, and what is known of it.
     pub quarantined: Vec<(String, String)>,
     /// Entries that are torn, edited or foreign.
@@ -107,7 +109,7 @@ pub struct Variant {
     /// Operations in 10⁹ per second, if they are known.
     pub gops: Option<f64>,
     /// The bound over its time, if there is one.
-    pub of_limit: Option<f64>,
+    pub of_limit: Option<Fraction>,
 }
 
 /// What some problems come to.
@@ -122,10 +124,16 @@ pub struct Totals {
     /// The lowest of them.
     pub best: Option<f64>,
     /// The median of the parts of the limit that choices reach.
-    pub of_limit: Option<f64>,
+    pub of_limit: Option<Fraction>,
 }
 
 impl Report {
+    /// What the mark of parts of limits means, if any has it.
+    pub fn above(&self) -> Option<&'static str> {
+        let variants = self.problems().flat_map(|problem| &problem.variants);
+        Fraction::explained(variants.filter_map(|variant| variant.of_limit))
+    }
+
     /// All problems, format by format.
     pub fn problems(&self) -> impl Iterator<Item = &Problem> + Clone {
         self.groups.iter().flat_map(|group| &group.problems)
@@ -155,12 +163,12 @@ impl Problem {
             work.zip(limits.of(entry.key.threads, &entry.key.isa)).map(|(work, ceilings)| bound(&work, &entry.key, ceilings));
         let most = entry.times.iter().map(|time| time.rounds).max().unwrap_or_default();
         let variant = |time: &Time| Variant {
-            name: short(&entry.key, &time.kernel),
+            name: short_of(&entry.key, &time.kernel),
             chosen: time.kernel == entry.kernel,
             default: time.kernel == entry.default,
             dropped: time.rounds < most,
             gops: work.filter(|_| time.ns > 0).map(|work| work.operations / time.ns as f64),
-            of_limit: bound.filter(|_| time.ns > 0).map(|bound| bound.ns / time.ns as f64),
+            of_limit: bound.filter(|_| time.ns > 0).map(|bound| Fraction(bound.ns / time.ns as f64)),
             time: time.clone(),
         };
         let variants = entry.times.iter().map(variant).collect();
@@ -175,7 +183,7 @@ impl Problem {
     /// The bound over the time of the default: where the limit lies on a scale on which the default is 1.
     pub fn bound_ratio(&self) -> Option<f64> {
         let default = self.variants.iter().find(|variant| variant.default)?;
-        default.of_limit
+        Some(default.of_limit?.0)
     }
 
     /// Whether another kernel than the default was chosen.
@@ -190,7 +198,7 @@ impl Problem {
 
     /// The kernel that was chosen, as [`Variant::name`] has it.
     pub fn kernel(&self) -> String {
-        short(&self.entry.key, &self.entry.kernel)
+        short_of(&self.entry.key, &self.entry.kernel)
     }
 }
 
@@ -199,13 +207,13 @@ impl Totals {
     pub fn of<'a>(problems: impl Iterator<Item = &'a Problem> + Clone) -> Self {
         let changed = problems.clone().filter(|problem| problem.changed());
         let ratios = changed.clone().filter_map(|problem| Some(problem.chosen()?.time.ratio)).collect::<Vec<_>>();
-        let of_limit = problems.clone().filter_map(|problem| problem.chosen()?.of_limit).collect();
+        let of_limit = problems.clone().filter_map(|problem| Some(problem.chosen()?.of_limit?.0)).collect();
         Self {
             problems: problems.count(),
             changed: changed.count(),
             best: ratios.iter().copied().reduce(f64::min),
             ratio: median(ratios),
-            of_limit: median(of_limit),
+            of_limit: median(of_limit).map(Fraction),
         }
     }
 }
@@ -220,14 +228,16 @@ fn bound(work: &Work, key: &Key, ceilings: &Ceilings) -> Bound {
     Bound { ns: seconds * 1e9, limit, rate }
 }
 
-/// A kernel's name without format, class and instruction set, if they are those of the key.
-pub fn short(key: &Key, kernel: &str) -> String {
-    match kernel.splitn(5, '.').collect::<Vec<_>>()[..] {
-        [format, schedule, numerics, isa, tile]
-            if format == key.format && numerics == key.numerics.name() && isa == key.isa =>
-        {
-            format!("{schedule} {tile}")
-        }
+/// A kernel's name without format, class and instruction set, if they are these.
+pub fn short(kernel: &str, format: &str, numerics: Numerics, isa: &str) -> String {
+    let name = kernel.strip_prefix(format).and_then(|rest| rest.strip_prefix('.')).unwrap_or_default();
+    match name.splitn(4, '.').collect::<Vec<_>>()[..] {
+        [schedule, class, of_isa, tile] if class == numerics.name() && of_isa == isa => format!("{schedule} {tile}"),
         _ => kernel.to_owned(),
     }
+}
+
+/// The same, of a problem.
+fn short_of(key: &Key, kernel: &str) -> String {
+    short(kernel, &key.format, key.numerics, &key.isa)
 }

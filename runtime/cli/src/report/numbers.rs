@@ -1,7 +1,7 @@
 //! How a report writes numbers. Units are part of the text but for columns of microseconds, whose heading has them.
 
 /// Digits that say something: three, and never an exponent.
-fn significant(value: f64) -> String {
+pub fn significant(value: f64) -> String {
     match value {
         value if value >= 99.95 => format!("{value:.0}"),
         value if value >= 9.995 => format!("{value:.1}"),

@@ -85,6 +85,10 @@ fn notes(report: &Report) -> Markup {
         } @else if report.machine.ceilings.is_none() {
             p.note { "The limits of this machine were not measured." }
         }
+        @if let Some(above) = report.above() { p.note { (above) } }
+        @for ((threads, isa), steadiness) in &report.unsteady {
+            p.note { "On " (count(*threads, "thread", "threads")) " of " (isa) ", " (steadiness) "." }
+        }
         @if unreadable > 0 {
             p.note {
                 (count(unreadable, "entry of the cache is", "entries of the cache are"))
@@ -158,8 +162,8 @@ fn formats(report: &Report) -> Markup {
                             td { (known(totals.ratio.map(saved))) }
                             td { (known(totals.best.map(saved))) }
                             td {
-                                @if let Some(part) = totals.of_limit { (problems::meter(part)) }
-                                (known(totals.of_limit.map(numbers::percent)))
+                                @if let Some(part) = totals.of_limit { (problems::meter(part.0)) }
+                                (known(totals.of_limit.map(|part| part.to_string())))
                             }
                         }
                     }

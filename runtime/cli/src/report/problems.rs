@@ -1,6 +1,6 @@
 //! Every problem of a report: a line that says what was chosen, and below it what was measured.
 
-use maud::{Markup, html};
+use maud::{Markup, Render, html};
 use quantloom::weights::Layout;
 
 use super::model::{Group, Problem, Report, Totals, Variant};
@@ -47,10 +47,10 @@ fn item(problem: &Problem, open: bool, report: &Report) -> Markup {
                 span.shape { (shape(problem)) }
                 span.batch { "batch " (key.batch) }
                 span.class { (key.numerics) ", " (numbers::count(key.threads, "thread", "threads")) }
-                span.kernel { (problem.kernel()) }
+                span.kernel { (breakable(&problem.kernel())) }
                 span.gain { (gain(problem)) }
                 @if let Some(part) = of_limit {
-                    span.part { (meter(part)) (numbers::percent(part)) span.soft { " of limit" } }
+                    span.part { (meter(part.0)) (part) span.soft { " of limit" } }
                 }
             }
             div.found id={"p" (problem.number)} {
@@ -116,7 +116,7 @@ fn row(variant: &Variant) -> Markup {
     html! {
         tr class=[class] {
             th scope="row" {
-                (variant.name)
+                (breakable(&variant.name))
                 @if variant.chosen { " " b { "chosen" } }
                 @if variant.default { " " em { "default" } }
             }
@@ -124,7 +124,7 @@ fn row(variant: &Variant) -> Markup {
             td { (numbers::ratio(ratio)) }
             td { (numbers::micros(variant.time.ns as f64)) }
             td { (known(variant.gops.map(numbers::gops))) }
-            td { (known(variant.of_limit.map(numbers::percent))) }
+            td { (known(variant.of_limit.map(|part| part.to_string()))) }
             td { (words::rounds(variant)) }
         }
     }
@@ -134,7 +134,7 @@ fn facts(problem: &Problem, report: &Report) -> Markup {
     let entry = &problem.entry;
     html! {
         dl {
-            (fact("kernel", &entry.kernel))
+            (fact("kernel", breakable(&entry.kernel)))
             @if let Some(bound) = words::bound(problem) { (fact("limit", &bound)) }
             (fact("instruction set", &entry.key.isa))
             @if entry.key.layout != Layout::Packed { (fact("layout", entry.key.layout.name())) }
@@ -154,8 +154,13 @@ pub fn meter(part: f64) -> Markup {
 }
 
 /// A term and what is said of it.
-pub fn fact(name: &str, value: &str) -> Markup {
+pub fn fact(name: &str, value: impl Render) -> Markup {
     html! { div { dt { (name) } dd { (value) } } }
+}
+
+/// The name of a kernel, which may go on in another line between its parts, and not within one.
+pub fn breakable(name: &str) -> Markup {
+    html! { @for part in name.split_inclusive(['.', '@', '+']) { (part) wbr; } }
 }
 
 /// A part of a whole as a width, whole at most.

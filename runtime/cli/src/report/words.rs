@@ -88,8 +88,8 @@ pub fn summary(totals: &Totals) -> String {
         ),
         (changed, None) => format!("In {changed} of them another kernel than the default was chosen."),
     };
-    let limit = totals.of_limit.map_or_else(String::new, |part| {
-        format!(" In the median, choices reach {} of what the machine allows.", numbers::percent(part))
-    });
+    let limit = totals
+        .of_limit
+        .map_or_else(String::new, |part| format!(" In the median, choices reach {part} of what the machine allows."));
     format!("{} measured. {changed}{limit}", numbers::count(totals.problems, "problem", "problems"))
 }

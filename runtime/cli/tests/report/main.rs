@@ -9,6 +9,7 @@ mod support;
 use std::fs;
 use std::time::Duration;
 
+use quantloom::measure::Fraction;
 use quantloom::tune::{self, CacheFile};
 
 use crate::support::{Sandbox, entries};
@@ -55,6 +56,30 @@ fn everything_in_the_cache_is_on_the_page() {
         assert!(page.contains(wanted), "{wanted}");
     }
     assert_eq!(text(&page, "p.lead").matches("4 problems").count(), 1, "{}", text(&page, "p.lead"));
+}
+
+#[test]
+fn names_of_kernels_are_broken_between_their_parts() {
+    let mut entry = entries().remove(0);
+    entry.kernel = format!("{}.p4096.both@far=2048+tiles=8", entry.kernel);
+    entry.times[1].kernel = entry.kernel.clone();
+    let page = Sandbox::new(&[entry]).page(&["--no-measure"]);
+    assert_eq!(
+        page.matches(".<wbr>p4096.<wbr>both@<wbr>far=2048+<wbr>tiles=8<wbr>").count(),
+        3,
+        "in the line, the table and the facts"
+    );
+}
+
+#[test]
+fn a_part_above_the_limit_is_never_without_a_word() {
+    // Nothing is as fast as that.
+    let mut entry = entries().remove(0);
+    entry.times.iter_mut().for_each(|time| time.ns = 1);
+    let page = Sandbox::new(&[entry]).page(&[]);
+    assert!(text(&page, "span.part").contains("%*") && page.contains(Fraction::ABOVE), "{page}");
+    let page = Sandbox::new(&entries()).page(&["--no-measure"]);
+    assert!(!page.contains(Fraction::ABOVE));
 }
 
 #[test]
