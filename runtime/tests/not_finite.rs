@@ -39,9 +39,9 @@ fn compare(format: &'static Format, numerics: Numerics, random: &mut Random) -> 
     let x = activations(random, BATCH * k, numerics == Numerics::Int8);
     let mut wanted: Option<Vec<u32>> = None;
     let (mut products, mut undefined) = (0, 0);
-    for kernel in kernels(format).iter().filter(|kernel| kernel.numerics == numerics && (kernel.isa.available)()) {
+    for kernel in kernels(format).iter().filter(|kernel| kernel.numerics == numerics && kernel.isa().is_available()) {
         for (weights, batch) in weights.iter().flat_map(|weights| [(weights, 1), (weights, BATCH)]) {
-            let request = Request { numerics, launch: Some(kernel.into()), threads: 2, ..Request::default() };
+            let request = Request::default().launch(kernel).threads(2);
             let mut y = vec![0.0; batch * n];
             matmul(weights, &x[(BATCH - batch) * k..], batch, &mut y, &request, Pool::global()).unwrap();
             let found = canonical(&y);
@@ -82,7 +82,7 @@ fn activations_that_cannot_be_quantised_are_refused() {
     for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         let mut x = vec![0.5; k];
         x[k - 1] = value;
-        let request = Request { numerics: Numerics::Int8, ..Request::default() };
+        let request = Request::default().numerics(Numerics::Int8);
         let error = matmul(&weights, &x, 1, &mut vec![0.0; n], &request, Pool::global()).unwrap_err();
         assert!(matches!(error, Error::NotFinite { index } if index == k - 1), "{error}");
     }

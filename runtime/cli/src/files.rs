@@ -31,7 +31,7 @@ pub fn create(path: &Path, inputs: &[impl AsRef<Path>]) -> Result<Output, Failur
 
 /// What messages call an output.
 pub fn called(path: &Path) -> String {
-    if path == Path::new(STANDARD) { "standard output".to_owned() } else { path.display().to_string() }
+    if path == Path::new(STANDARD) { "standard output".to_owned() } else { shown(path) }
 }
 
 /// Says what was done: where it does not mix with the output.

@@ -95,7 +95,7 @@ fn too_long(text: &str, columns: usize) -> Vec<&str> {
 /// A kernel of this build that runs here, of a class.
 fn kernel(numerics: Numerics) -> &'static registry::Kernel {
     let mut kernels = registry::formats().flat_map(registry::kernels);
-    kernels.find(|kernel| kernel.numerics == numerics && (kernel.isa.available)() && kernel.format == "Q4_K").unwrap()
+    kernels.find(|kernel| kernel.numerics == numerics && kernel.isa().is_available() && kernel.format == "Q4_K").unwrap()
 }
 
 #[test]
@@ -267,7 +267,7 @@ fn a_kernel_that_cannot_do_what_is_asked_says_why() {
     let said = bench(&["--numerics", "exact", "--kernel", int8.name]);
     assert_eq!(said, format!("error: {} computes int8, and exact was asked for; ask for one of the two alone\n", int8.name));
     let scalar = "Q4_K.gemv.int8.scalar.r16c1";
-    let other = registry::isas().iter().rev().find(|isa| (isa.available)() && isa.name != "scalar");
+    let other = registry::isas().iter().rev().find(|isa| isa.is_available() && isa.name != "scalar");
     if let Some(isa) = other {
         let said = bench(&["--isa", isa.name, "--kernel", scalar]);
         assert!(said.contains(&format!("is for scalar, and {} was asked for", isa.name)), "{said}");

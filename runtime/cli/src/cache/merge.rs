@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use quantloom::files::is_same;
 use quantloom::tune::{CacheFile, Entry, merge};
-use quantloom_spec::text::shown;
 
 use super::super::Failure;
 use super::super::files::{called, create, say};
