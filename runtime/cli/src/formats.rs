@@ -55,12 +55,26 @@ fn text(formats: &[&Format]) -> String {
     ];
     columns.extend(isas.iter().map(|isa| (isa.name, Align::Right)));
     let mut table = Table::new(&columns);
-    for format in formats {
+    for format in formats.iter().filter(|format| !format.on_demand) {
         table.row(cells(format).into_iter().chain(isas.iter().map(|isa| count(format, isa).to_string())));
     }
+    let more = more(formats);
     format!(
-        "{table}\nBits per weight in the file and packed, weights and bytes of a block, and kernels that an instruction set runs.\n"
+        "{table}\nBits per weight in the file and packed, weights and bytes of a block, and kernels that an instruction set runs.\n{more}"
     )
+}
+
+/// The formats that this build has no kernels of, though others have: each family of a card on a line.
+fn more(formats: &[&Format]) -> String {
+    let left_out = formats.iter().filter(|format| format.on_demand).collect::<Vec<_>>();
+    let families = left_out.chunk_by(|one, other| one.card == other.card).map(|family| match family {
+        [one] => format!("  {}\n", one.name),
+        [first, .., last] => format!("  {} to {}: {}\n", first.name, last.name, family.len()),
+        [] => String::new(),
+    });
+    let families = families.collect::<String>();
+    let how = format!("To build kernels of one: {}=NAME in the environment of the build.", registry::ASKED);
+    if families.is_empty() { families } else { format!("\nDecoded and encoded, without kernels in this build:\n{families}{how}\n") }
 }
 
 fn has_kernels(formats: &[&Format], isa: &'static Isa) -> bool {
@@ -104,6 +118,7 @@ fn json_of(format: &Format) -> Json {
         "block_weights": format.block_weights,
         "block_bytes": block_bytes(format),
         "numerics": numerics,
+        "on_demand": format.on_demand,
         "kernels": counts,
     })
 }
