@@ -64,14 +64,14 @@ fn storage(criterion: &mut Criterion) {
     }
 }
 
-/// Bytes of f32 per second through the encoder of every format that has one.
+/// Bytes of f32 per second through the encoder of every format that has one, and kernels.
 fn encoding(criterion: &mut Criterion) {
     let pool = Pool::new(1);
     let (n, k) = (16, 512);
     let x = activations(n, k).unwrap();
     let mut group = criterion.benchmark_group("encode");
     group.throughput(Throughput::Bytes(size_of_val(x.as_slice()) as u64));
-    for format in registry::formats() {
+    for format in registry::formats().filter(|format| !format.on_demand) {
         let Ok(encoder) = Encoder::new(format) else { continue };
         group.bench_function(BenchmarkId::from_parameter(format.name), |bencher| {
             bencher.iter(|| match format.storage {

@@ -160,6 +160,39 @@ fn full_formats(registry: &str) -> usize {
     registry.matches("abi::Format = ").count()
 }
 
+/// That card, in a family of four root scales of which one has kernels in every build, and one those of a class that is built anyway.
+fn family() -> String {
+    let card = CARD.replace("\"Other\"", "\"Other{root.name}\"").replace("type = \"f16\"", "type = \"{root.type}\"");
+    let root =
+        "root = [{ name = \"\", type = \"f16\" }, { name = \"-b\", type = \"bf16\" }, { name = \"-same\", type = \"f16\" }]";
+    format!("kernels = [\"Other\"]\n{card}\n[family]\n{root}\n")
+}
+
+#[test]
+fn kernels_that_a_card_leaves_out_are_built_for_who_asks() {
+    let folder = crate_folder();
+    let cards = folder.path().join("cards");
+    fs::write(cards.join("other.toml"), family()).unwrap();
+    let config = || Config::new().formats(&cards).targets(["scalar"]);
+    let built = |config: &Config| {
+        let plan = config.plan().unwrap_or_else(|error| panic!("{error}"));
+        let with_class = plan.formats.iter().filter(|format| format.class.is_some());
+        let names = with_class.map(|format| format.card.format.name.clone()).collect::<Vec<_>>();
+        assert_eq!((plan.formats.len(), registry(&generate(config)).matches("on_demand: true").count()), (3, 3 - names.len()));
+        (names.join(" "), plan.classes.len())
+    };
+    assert_eq!(built(&config()), ("Other Other-same".to_owned(), 1), "kernels are shared");
+    assert_eq!(built(&config().kernels_of(["OTHER-B"])), ("Other Other-b Other-same".to_owned(), 2));
+    let list = folder.path().join("list.toml");
+    let names = config().kernels_of(["Other-b"]).plan().unwrap().kernel_names().collect::<Vec<_>>();
+    let name = names.iter().find(|name| name.starts_with("Other-b.")).unwrap();
+    fs::write(&list, format!("kernels = ['{name}']")).unwrap();
+    let plan = config().variants_from(&list).plan().unwrap();
+    assert_eq!(plan.formats.iter().filter(|format| format.class.is_some()).count(), 1, "a list asks as well");
+    let unknown = config().kernels_of(["Other-c"]).plan().unwrap_err().to_string();
+    assert_eq!(unknown, "error: no format is called \"Other-c\"; `quantloom formats` lists those that there are");
+}
+
 #[test]
 fn a_list_may_name_what_only_the_tuner_chooses() {
     let folder = tempfile::tempdir().unwrap();

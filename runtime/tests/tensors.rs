@@ -137,7 +137,7 @@ fn tensors_that_do_not_fit_are_refused() {
         refused(|header, _| header[format!("{PREFIX}.scales")]["dtype"] = "BF16".into()),
         format!(
             "model.safetensors: tensor \"{PREFIX}.scales\" has items of type BF16, but GPTQ-4bit-g128 reads f16 there; name the \
-             format it was stored in"
+             format it was stored in: it fits GPTQ-4bit-g128-bf16 or GPTQ-4bit-g128-v2-bf16"
         )
     );
     assert_eq!(
@@ -161,10 +161,200 @@ fn tensors_that_do_not_fit_are_refused() {
     assert!(short.contains("is 640 of type F32, not 640 items of type u32"), "{short}");
 }
 
+/// The bytes of a tensor of a matrix.
+fn bytes_of<'d>(header: &Json, data: &'d mut [u8], name: &str) -> &'d mut [u8] {
+    let place = &header[format!("{PREFIX}.{name}")]["data_offsets"];
+    let [start, end] = [0, 1].map(|side| place[side].as_u64().unwrap() as usize);
+    &mut data[start..end]
+}
+
 #[test]
 fn an_order_that_is_left_out_is_the_plain_one() {
-    let file = edited("gptq_4bit_g128.safetensors", |header, _| rename(header, "g_idx", "unused")).unwrap();
-    assert_eq!(file.matrix(format("GPTQ-4bit-g128"), PREFIX, None).unwrap().k(), 640);
+    let left_out = edited("gptq_4bit_g128.safetensors", |header, _| rename(header, "g_idx", "unused"));
+    let filled =
+        |filler| edited("gptq_4bit_g128.safetensors", move |header, data| bytes_of(header, data, "g_idx").fill(filler));
+    for file in [left_out, filled(0), filled(0xff)] {
+        assert_eq!(file.unwrap().matrix(format("GPTQ-4bit-g128"), PREFIX, None).unwrap().k(), 640);
+    }
+    let reversed = refused(|header, data| bytes_of(header, data, "g_idx").reverse());
+    assert!(reversed.contains("its columns are in another order (act-order)"), "{reversed}");
+}
+
+/// Small matrices of formats that not every build has kernels of, each under the name of its format.
+#[test]
+fn families_decode_as_numpy_does() {
+    let file = SafeTensors::open(path("families.safetensors")).unwrap();
+    let names = file.names();
+    let names = names.iter().filter_map(|name| name.strip_suffix(".dequantized")).collect::<Vec<_>>();
+    assert!(names.len() >= 48, "{}", names.len());
+    for name in names {
+        let shape = file.tensor(&format!("{name}.dequantized")).unwrap().shape;
+        let flat = name == "BNB-FP4";
+        let stored = file.matrix(format(name), name, flat.then(|| (shape[0], shape[1]))).unwrap();
+        assert_eq!([stored.n(), stored.k()], shape, "{name}");
+        let mut found = vec![f32::NAN; shape[0] * shape[1]];
+        stored.decode(0..stored.n(), &mut found).unwrap();
+        assert_eq!(bits(&found), bits(&floats(file.tensor(&format!("{name}.dequantized")).unwrap().bytes)), "{name}");
+        assert!(file.fits(name, None).iter().any(|fits| fits.name == name) || flat, "{name}");
+    }
+}
+
+/// Zero points of a symmetric matrix are all in the middle: stored less one, 7; stored as they are, 8.
+#[test]
+fn zero_points_of_the_other_version_are_doubted() {
+    let stored = |zero: u8| {
+        edited("gptq_4bit_g128.safetensors", move |header, data| bytes_of(header, data, "qzeros").fill(zero << 4 | zero))
+            .unwrap()
+    };
+    let (first, second) = (stored(7), stored(8));
+    let [v1, v2] = ["GPTQ-4bit-g128", "GPTQ-4bit-g128-v2"].map(format);
+    let values = |file: &SafeTensors, format| {
+        let stored = file.matrix(format, PREFIX, None).unwrap();
+        let mut values = vec![f32::NAN; stored.n() * stored.k()];
+        stored.decode(0..stored.n(), &mut values).unwrap();
+        (bits(&values), file.doubt(PREFIX, &stored))
+    };
+    let ((right, none), (same, no_other)) = (values(&first, v1), values(&second, v2));
+    assert!(right == same && none.is_none() && no_other.is_none());
+    for (file, format, zero, other) in [(&second, v1, 9, "GPTQ-4bit-g128-v2"), (&first, v2, 7, "GPTQ-4bit-g128")] {
+        let (wrong, doubt) = values(file, format);
+        assert!(wrong != right);
+        assert_eq!(
+            doubt.unwrap(),
+            format!(
+                "model.safetensors: read as {}, all zero points of \"{PREFIX}\" are {zero}, which tells of a file that stores \
+                 them otherwise; it may be in {other}",
+                format.name
+            )
+        );
+    }
+    assert!(values(&SafeTensors::open(path("gptq_4bit_g128.safetensors")).unwrap(), v1).1.is_none());
+}
+
+/// A folder with a sample and a configuration beside it.
+fn configured(sample: &str, name: &str, config: &Json) -> (tempfile::TempDir, SafeTensors) {
+    let folder = tempfile::tempdir().unwrap();
+    let to = folder.path().join("model.safetensors");
+    std::fs::copy(path(sample), &to).unwrap();
+    std::fs::write(folder.path().join(name), config.to_string()).unwrap();
+    let file = SafeTensors::open(to).unwrap();
+    (folder, file)
+}
+
+#[test]
+fn what_a_configuration_says_must_not_differ() {
+    let said = |config: Json, name: &str| {
+        let (_folder, file) =
+            configured("gptq_4bit_g128.safetensors", "config.json", &serde_json::json!({ "quantization_config": config }));
+        file.matrix(format(name), PREFIX, None).map(|stored| stored.k()).map_err(|wrong| wrong.to_string())
+    };
+    let v2 = || serde_json::json!({ "checkpoint_format": "gptq_v2", "bits": 4 });
+    let refused = said(v2(), "GPTQ-4bit-g128").unwrap_err();
+    let wanted = "config.json says that checkpoint_format is \"gptq_v2\", but GPTQ-4bit-g128 has \"gptq\"; name the format it was \
+                  stored in: it fits GPTQ-4bit-g128-v2";
+    assert!(refused.ends_with(wanted), "{refused}");
+    assert_eq!(said(v2(), "GPTQ-4bit-g128-v2"), Ok(640));
+    // Some writers of the second version say the first.
+    for format in ["GPTQ-4bit-g128", "GPTQ-4bit-g128-v2"] {
+        assert_eq!(said(serde_json::json!({ "checkpoint_format": "GPTQ" }), format), Ok(640));
+        assert_eq!(said(serde_json::json!({ "checkpoint_format": null }), format), Ok(640));
+    }
+
+    let (_folder, file) = configured("gptq_4bit_g128.safetensors", "quantize_config.json", &v2());
+    assert!(message(file.matrix(format("GPTQ-4bit-g128"), PREFIX, None)).contains("quantize_config.json says"));
+    let (_folder, file) = configured("gptq_4bit_g128.safetensors", "config.json", &serde_json::json!([1, 2]));
+    assert!(file.matrix(format("GPTQ-4bit-g128"), PREFIX, None).is_ok());
+
+    // 4 bits of a row in groups of 64 are as many words and scales as 8 bits of half of it in groups of 32.
+    let mlx =
+        |config: Json| configured("mlx_4bit_g64.safetensors", "config.json", &serde_json::json!({ "quantization": config }));
+    let fits = |file: &SafeTensors| file.fits(PREFIX, None).iter().map(|format| format.name).collect::<Vec<_>>();
+    let (_folder, file) = mlx(serde_json::json!({}));
+    assert_eq!(fits(&file), ["MLX-2bit-g128", "MLX-4bit-g64", "MLX-8bit-g32"]);
+    let (_folder, file) = mlx(serde_json::json!({ "bits": 4, "group_size": 64 }));
+    assert_eq!(fits(&file), ["MLX-4bit-g64"]);
+    let (_folder, file) = mlx(serde_json::json!({ "bits": 4, "group_size": 64, PREFIX: { "bits": 8, "group_size": 32 } }));
+    assert_eq!(fits(&file), ["MLX-8bit-g32"]);
+}
+
+#[test]
+fn levels_that_a_file_gives_must_be_those_of_the_format() {
+    let shape = Some((33, 320));
+    let fp4 = [0.0, 0.0052, 0.6667, 1.0, 0.3333, 0.5, 0.1667, 0.25_f32];
+    let fp4 = fp4.iter().chain(&fp4.map(|level| -level)).flat_map(|level| level.to_le_bytes()).collect::<Vec<_>>();
+    let file =
+        edited("nf4.safetensors", |header, data| bytes_of(header, data, "weight.quant_map").copy_from_slice(&fp4)).unwrap();
+    assert_eq!(
+        message(file.matrix(format("NF4"), PREFIX, shape)),
+        format!(
+            "model.safetensors: tensor \"{PREFIX}.weight.quant_map\" says that code 0 is 0, but in NF4 it is -1; name the format it \
+             was stored in: it fits BNB-FP4"
+        )
+    );
+    assert!(file.matrix(format("BNB-FP4"), PREFIX, shape).is_ok());
+    let none = edited("nf4.safetensors", |header, _| rename(header, "weight.quant_map", "weight.levels")).unwrap();
+    assert!(none.matrix(format("NF4"), PREFIX, shape).is_ok());
+}
+
+/// The tensors of the nested matrix, under another name, with changes.
+fn nested(edit: impl FnOnce(&mut Json, &mut Vec<u8>)) -> Result<SafeTensors, Error> {
+    edited("families.safetensors", |header, data| {
+        let tensors = header.as_object_mut().unwrap();
+        let names = tensors.keys().filter(|name| name.starts_with("NF4.")).cloned().collect::<Vec<_>>();
+        for name in names {
+            let tensor = tensors.remove(&name).unwrap();
+            tensors.insert(name.replace("NF4", PREFIX), tensor);
+        }
+        edit(header, data);
+    })
+}
+
+#[test]
+fn what_is_nested_needs_all_that_it_is_made_of() {
+    let state = "weight.quant_state.bitsandbytes__nf4";
+    let refused =
+        |edit: fn(&mut Json, &mut Vec<u8>)| message(nested(edit).unwrap().matrix(format("NF4"), PREFIX, Some((70, 256))));
+    assert!(nested(|_, _| ()).unwrap().matrix(format("NF4"), PREFIX, None).is_ok(), "the text beside it says the shape");
+    let silent = message(nested(|header, data| bytes_of(header, data, state)[0] = b' ').unwrap().matrix(
+        format("NF4"),
+        PREFIX,
+        Some((70, 256)),
+    ));
+    assert!(silent.contains("the scales of") && silent.contains("nothing says their nested_offset"), "{silent}");
+    let scales = refused(|header, _| rename(header, "weight.nested_absmax", "other"));
+    assert!(scales.contains("no tensor") && scales.contains("weight.nested_absmax"), "{scales}");
+    let kind = refused(|header, _| header[format!("{PREFIX}.weight.nested_quant_map")]["dtype"] = "I32".into());
+    assert!(kind.contains("has items of type I32, not F32"), "{kind}");
+    let other = message(
+        nested(|header, data| {
+            let text = bytes_of(header, data, state);
+            let at = text.windows(3).position(|part| part == b"nf4").unwrap();
+            text[at] = b'f';
+            text[at + 1] = b'p';
+        })
+        .unwrap()
+        .matrix(format("NF4"), PREFIX, None),
+    );
+    assert!(other.contains("says that quant_type is \"fp4\", but NF4 has \"nf4\""), "{other}");
+}
+
+/// Formats without kernels in this build say how to build some.
+#[test]
+fn kernels_that_were_left_out_can_be_asked_for() {
+    let left_out = registry::formats().find(|format| format.on_demand).unwrap();
+    assert!(left_out.packed.is_none());
+    let (n, k) = (left_out.row_multiple(), left_out.block_weights);
+    let bytes = vec![0; left_out.stored_bytes(n, k).unwrap()];
+    let stored = Stored::new(left_out, n, k, &bytes).unwrap();
+    let refused = message(Weights::pack_stored(&stored, Pool::global()));
+    let name = left_out.name;
+    assert_eq!(
+        refused,
+        format!(
+            "{name} has no kernel for any class; this build left its kernels out: build again with QUANTLOOM_FORMATS={name} in the \
+             environment"
+        )
+    );
 }
 
 #[test]

@@ -22,11 +22,11 @@ pub fn spec() -> Spec {
     Spec::read(&root()).unwrap_or_else(|wrong| panic!("{wrong}"))
 }
 
-/// The format of a card by the stem of its file name.
-pub fn format(stem: &str) -> Format {
-    let formats = spec().formats;
-    let found = formats.into_iter().find(|(path, _)| path.file_stem().is_some_and(|name| name == stem));
-    found.unwrap_or_else(|| panic!("no card {stem}")).1
+/// The format of that name, in lower case and with `_` for `-`.
+pub fn format(name: &str) -> Format {
+    let is_meant = |format: &Format| format.name.replace('-', "_").eq_ignore_ascii_case(name);
+    let found = spec().formats.into_iter().map(|(_, format)| format).find(is_meant);
+    found.unwrap_or_else(|| panic!("no format {name}"))
 }
 
 /// The shape of each tensor of a matrix in which the slowest digits of rows and columns take `repeats` values.

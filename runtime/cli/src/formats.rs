@@ -53,8 +53,8 @@ fn text(formats: &[&Format]) -> String {
         ("INT8", Align::Left),
         ("KERNELS", Align::Right),
     ]);
-    formats.iter().for_each(|format| table.row(cells(format)));
-    format!("{table}\n{}", legend())
+    formats.iter().filter(|format| !format.on_demand).for_each(|format| table.row(cells(format)));
+    format!("{table}\n{}{}", legend(), more(formats))
 }
 
 /// What the columns are.
@@ -70,6 +70,23 @@ instruction set
 ",
         registry::best_isa().name
     )
+}
+
+/// The formats that this build has no kernels of, though others have: each family of a card on a line.
+fn more(formats: &[&Format]) -> String {
+    let left_out = formats.iter().filter(|format| format.on_demand).collect::<Vec<_>>();
+    let families = left_out.chunk_by(|one, other| one.card == other.card).map(|family| match family {
+        [one] => format!("  {}\n", one.name),
+        [first, .., last] => format!("  {} to {}: {}\n", first.name, last.name, family.len()),
+        [] => String::new(),
+    });
+    let families = families.collect::<String>();
+    let how = format!("To build kernels of one: {}=NAME in the environment of the build.", registry::ASKED);
+    if families.is_empty() {
+        families
+    } else {
+        format!("\nDecoded and encoded, without kernels in this build:\n{families}{how}\n")
+    }
 }
 
 /// How many kernels an instruction set runs: its own, and those of its base for a class that it has none of.
@@ -110,6 +127,7 @@ fn json_of(format: &Format) -> Json {
         "block_weights": format.block_weights,
         "block_bytes": block_bytes(format),
         "numerics": numerics,
+        "on_demand": format.on_demand,
         "kernels": counts,
     })
 }

@@ -57,7 +57,10 @@ impl SafeTensors {
         }
         let (n, k) = match shape {
             Some(shape) => shape,
-            None => self.size(name, specs, &tensors)?,
+            None => match settings::shape(&said, name) {
+                Some(shape) => shape,
+                None => self.size(name, specs, &tensors)?,
+            },
         };
         let shapes = format.shapes(n, k).unwrap_or_default();
         for ((spec, tensor), (shape, _)) in specs.iter().zip(&tensors).zip(&shapes) {

@@ -75,6 +75,13 @@ pub(super) fn number(said: &[Settings], matrix: &str, key: &str) -> Option<f32> 
     said.iter().find_map(|said| said.get(matrix, key)?.as_f64()).map(|value| value as f32)
 }
 
+/// N and K, where they are said of a matrix by its own tensors.
+pub(super) fn shape(said: &[Settings], matrix: &str) -> Option<(usize, usize)> {
+    let shape = said.iter().find_map(|said| said.get(matrix, "shape")?.as_array())?;
+    let length = |at: usize| usize::try_from(shape.get(at)?.as_u64()?).ok();
+    if shape.len() == 2 { length(0).zip(length(1)) } else { None }
+}
+
 fn is(value: &Json, word: Word) -> bool {
     match word {
         Word::Text(text) => value.as_str().is_some_and(|value| value.eq_ignore_ascii_case(text)),
