@@ -14,7 +14,7 @@ use quantloom::stored::Stored;
 use quantloom::testing;
 use quantloom::weights::Weights;
 use serde_json::Value as Json;
-use support::products::{every_kernel_agrees, nmse, numerics_of};
+use support::products::{bits, every_kernel_agrees, nmse, numerics_of};
 use support::tensors::{FILES, PREFIX, floats};
 use support::testdata;
 
