@@ -100,14 +100,17 @@ fn fit(format: &'static Format, row: &[u8]) -> Fit {
     }
 }
 
-/// Separate tensors, one after the other: floats between 1/2 and 1, and arbitrary integers.
+/// Separate tensors, one after the other: floats between 1/2 and 1, and arbitrary integers. Bytes that are fewer than one for eight weights are
+/// no codes: they may be the bits of scales, exponents or small floats, and are moderate as either.
 fn separate(format: &'static Format, specs: &[Spec], n: usize, k: usize) -> Result<Vec<u8>> {
     let mut random = Random(1);
     let mut bytes = room(format, n, k)?;
     for (spec, (shape, item)) in specs.iter().zip(format.shapes(n, k).unwrap_or_default()) {
         let end = bytes.len() + shape.iter().product::<usize>() * item;
+        let few = item == 1 && shape.iter().product::<usize>() <= n * k / 8;
         while bytes.len() < end {
             match spec.element {
+                "u8" if few => bytes.push(0x70 | random.byte() & 7),
                 "f16" => bytes.extend((0x3800 | u16::from(random.byte())).to_le_bytes()),
                 "bf16" => bytes.extend((0x3f00 | u16::from(random.byte() >> 1)).to_le_bytes()),
                 "f32" => bytes.extend((0x3f00_0000 | u32::from(random.byte()) << 15).to_le_bytes()),
