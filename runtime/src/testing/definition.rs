@@ -122,8 +122,9 @@ impl Row<'_> {
 /// The parts of a weight: of separate tensors, or of rows of blocks, which are a single one.
 pub fn weight(card: &model::Format, items: &[Items<'_>], row: usize, position: usize) -> Weight {
     match (&card.storage, items) {
-        (Storage::Blocks(_), [Items { shape: &[_, bytes], bytes: rows }]) => {
-            eval::weight(card, &rows[row * bytes..][..bytes], position)
+        (Storage::Blocks(_), [rows]) => {
+            let bytes = rows.shape.last().map_or(0, |bytes| *bytes);
+            eval::weight(card, &rows.bytes[row * bytes..][..bytes], position)
         }
         _ => eval::tensor_weight(card, items, row, position),
     }
