@@ -92,9 +92,8 @@ pub fn moderate(format: &'static Format, card: &model::Format, n: usize, k: usiz
             let shapes = format.shapes(n, k).unwrap_or_default();
             let items = |(shape, _): &(Vec<usize>, usize)| shape.iter().product::<usize>();
             let tensors = tensors.tensors.iter().zip(&shapes);
-            let mut bytes = tensors
-                .flat_map(|(tensor, shape)| moderate_items(tensor.element, items(shape), &mut random))
-                .collect::<Vec<_>>();
+            let mut bytes: Vec<u8> =
+                tensors.flat_map(|(tensor, shape)| moderate_items(tensor.element, items(shape), &mut random)).collect();
             Joined::all(card, &shapes).for_each(|joined| joined.moderate(n, k, &mut bytes));
             Ok(bytes)
         }
