@@ -202,6 +202,15 @@ pub enum Error {
         classes: Vec<String>,
     },
 
+    /// No kernel covers the card of the format, which can be decoded and not multiplied.
+    #[error("{format} can be decoded only: no kernel covers {what}")]
+    Uncovered {
+        /// Name of the format.
+        format: String,
+        /// What of its card, and the rule that it does not keep.
+        what: &'static str,
+    },
+
     /// Nothing in the registry does what was asked on this processor.
     #[error("{format} has no kernel for {}; {}", escaped(wanted), choices(format, available))]
     NoKernel {

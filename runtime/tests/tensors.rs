@@ -129,6 +129,17 @@ fn rename(header: &mut Json, from: &str, to: &str) {
 }
 
 #[test]
+fn a_stack_of_matrices_is_said_to_be_one() {
+    let stack = refused(|header, _| {
+        for part in ["qweight", "qzeros", "scales"] {
+            header[format!("{PREFIX}.{part}")]["shape"].as_array_mut().unwrap().insert(0, 1.into());
+        }
+    });
+    let wanted = format!("model.safetensors: tensor \"{PREFIX}.qweight\" is 1x");
+    assert!(stack.starts_with(&wanted) && stack.contains("of 3 axes where one matrix has 2: it is a stack"), "{stack}");
+}
+
+#[test]
 fn tensors_that_do_not_fit_are_refused() {
     let missing = refused(|header, _| rename(header, "qzeros", "zeros"));
     let wanted = format!("model.safetensors: no tensor \"{PREFIX}.qzeros\"; did you mean \"{PREFIX}.zeros\"?");

@@ -238,10 +238,10 @@ impl Weights {
 
 /// The packed form of a format.
 fn packed_form(format: &'static Format) -> Result<&'static Packed> {
-    format.packed.as_ref().ok_or_else(|| Error::NoKernel {
-        format: format.name.to_owned(),
-        wanted: "any class".to_owned(),
-        available: Vec::new(),
+    let name = || format.name.to_owned();
+    format.packed.as_ref().ok_or_else(|| match format.uncovered {
+        Some(what) => Error::Uncovered { format: name(), what },
+        None => Error::NoKernel { format: name(), wanted: "any class".to_owned(), available: Vec::new() },
     })
 }
 

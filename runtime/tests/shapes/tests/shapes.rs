@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::thread;
 
+use quantloom::encode::Encoder;
+use quantloom::pool::Pool;
 use quantloom::registry::Format;
 use quantloom::testing::{self, Report, Untested};
+use quantloom::weights::Weights;
 use quantloom_shapes::FORMATS;
 
 fn format(name: &str) -> &'static Format {
@@ -68,6 +71,15 @@ fn a_shape_without_kernels_is_said_to_be_one() {
     let what = "blocks of 48 weights: they divide 512, or are multiples of 32";
     assert_eq!((report.untested, report.products, report.kernels), (Some(Untested::Uncovered(what)), 0, 0));
     assert!(report.decoded > 1000 && report.encoded >= 256, "{report}");
+    let bytes = vec![0; 26];
+    let refused = Weights::pack(format("Blocks-of-48"), 1, 48, &bytes, Pool::global()).unwrap_err().to_string();
+    assert_eq!(refused, format!("Blocks-of-48 can be decoded only: no kernel covers {what}"));
     let text = report.to_string();
     assert!(text.ends_with(&format!(": right, and not one product was tested: no kernel covers {what}")), "{text}");
+}
+
+#[test]
+fn a_zero_of_a_whole_row_is_not_encoded_for_what_it_is() {
+    let refused = Encoder::new(format("Rows-of-words")).unwrap_err().to_string();
+    assert!(refused.contains("shared by more neighbouring weights than the search takes"), "{refused}");
 }
