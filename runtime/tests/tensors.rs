@@ -184,6 +184,16 @@ fn shapes_that_a_format_cannot_have_are_refused() {
     assert!(stored("GPTQ-4bit-g128", 40, 600).contains("needs K to be a multiple of 128, and 600 is not"));
     assert!(stored("IQ4_KS", 3, 600).contains("needs K to be a multiple of 256"));
     assert!(stored("IQ4_KS", 3, 512).contains("stored weights: 0 bytes given, 828 needed"), "{}", stored("IQ4_KS", 3, 512));
+    let stack = edited("gptq_4bit_g128.safetensors", |header, _| {
+        for tensor in header.as_object_mut().unwrap().values_mut().filter(|tensor| tensor.get("shape").is_some()) {
+            tensor["shape"].as_array_mut().unwrap().insert(0, 1.into());
+        }
+    });
+    let stack = message(stack.unwrap().matrix(format("GPTQ-4bit-g128"), PREFIX, None));
+    assert!(
+        stack.ends_with(".qweight\" has 3 axes (1x80x40), but a matrix has 2 there: it is a stack of matrices, which no format here has; save each of them by itself"),
+        "{stack}"
+    );
     let unsaid = message(flat.matrix(format("NF4"), PREFIX, None));
     assert!(unsaid.ends_with("do not say how many rows and columns it has; give its shape (`--shape NxK`)"), "{unsaid}");
     let wrong = message(flat.matrix(format("NF4"), PREFIX, Some((32, 320))));

@@ -83,6 +83,16 @@ impl SafeTensors {
             }
         }
         n.zip(k).ok_or_else(|| {
+            let stacked = specs.iter().zip(tensors).find(|(spec, tensor)| tensor.shape.len() > spec.axes.len());
+            if let Some((spec, tensor)) = stacked {
+                let (full, shape) = (quoted(&full_name(name, spec.name)), lengths(tensor.shape));
+                return self.wrong(format!(
+                    "tensor {full} has {} axes ({shape}), but a matrix has {} there: it is a stack of matrices, which no format here has; \
+                     save each of them by itself",
+                    tensor.shape.len(),
+                    spec.axes.len()
+                ));
+            }
             self.wrong(format!(
                 "the tensors of {} are flat, and do not say how many rows and columns it has; give its shape (`--shape NxK`)",
                 quoted(name)
