@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::path::Path;
 
 use serde_json::{Map, Value as Json};
 
@@ -23,9 +24,9 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// The configurations beside a file. One that cannot be read says nothing.
-    pub(super) fn beside(file: &SafeTensors) -> Vec<Self> {
-        let folder = file.path().parent();
+    /// The configurations beside a model's files. One that cannot be read says nothing.
+    pub(super) fn beside(model: &SafeTensors) -> Vec<Self> {
+        let folder = model.paths().next().and_then(Path::parent);
         let read = |(name, keys): (&str, &[&str])| {
             let path = folder?.join(name);
             // Not a pipe: nothing may come from it.

@@ -11,7 +11,9 @@ use crate::tune::fake;
 /// The first format in blocks with kernels of both classes.
 fn right() -> &'static Format {
     let has = |format: &Format, numerics| kernels(format).iter().any(|kernel| kernel.numerics == numerics);
-    registry::formats().find(|format| format.gguf.is_some() && Numerics::ALL.into_iter().all(|numerics| has(format, numerics))).unwrap()
+    registry::formats()
+        .find(|format| format.gguf.is_some() && Numerics::ALL.into_iter().all(|numerics| has(format, numerics)))
+        .unwrap()
 }
 
 /// A format with another packed form.

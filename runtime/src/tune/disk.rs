@@ -22,7 +22,8 @@ impl Drop for Lock {
 /// Takes a lock, waiting at most `patience` for it. Its folder is made if it is not there.
 ///
 /// # Errors
-/// [`ErrorKind::WouldBlock`] if somebody else has it; what the system says if there can be no such lock.
+/// [`ErrorKind::WouldBlock`] if somebody else has it, [`ErrorKind::Unsupported`] if the file system has no locks; what the system says of
+/// the file.
 pub fn lock(path: &Path, patience: Duration) -> io::Result<Lock> {
     const PAUSE: Duration = Duration::from_millis(5);
     let start = Instant::now();
@@ -32,7 +33,9 @@ pub fn lock(path: &Path, patience: Duration) -> io::Result<Lock> {
             Ok(()) if is_named(&file)? => return Ok(Lock(file)),
             // Who held it cleared the cache, and removed it: there is another now, or none.
             Ok(()) => {}
-            Err(TryLockError::Error(cause)) => return Err(cause),
+            Err(TryLockError::Error(cause)) => {
+                return Err(io::Error::new(ErrorKind::Unsupported, format!("no locks here: {cause}")));
+            }
             Err(TryLockError::WouldBlock) if start.elapsed() >= patience => {
                 return Err(io::Error::new(ErrorKind::WouldBlock, "another process is writing it"));
             }

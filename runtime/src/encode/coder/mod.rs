@@ -2,7 +2,7 @@
 
 mod assign;
 
-use quantloom_spec::model::{Format, Levels as Vectors, Number};
+use quantloom_spec::model::{Element, Format, Levels as Vectors, Number, Stored};
 
 use super::grid::Grid;
 use super::levels::Levels;
@@ -75,6 +75,24 @@ impl Group<'_> {
 impl Coder {
     /// The coder of a format whose numbers are shared by such runs of weights, or what about it cannot be encoded.
     pub fn new(format: &Format, runs: &Numbers<Option<usize>>) -> Result<Self, &'static str> {
+        Self::of_code(format, runs, Code::new(format, &format.pieces[0].code)?)
+    }
+
+    /// The coder that leaves out the least code where codes are whole signed integers, so that each has a negative: programs that take
+    /// magnitudes of them take that one for something else. `None` where codes are not such.
+    pub fn symmetric(format: &Format, runs: &Numbers<Option<usize>>) -> Option<Self> {
+        let code = &format.pieces[0].code;
+        let Stored::Item { field, .. } = &code.stored else { return None };
+        let is_plain = code.levels.is_none() && code.step.is_none() && code.offset.is_none();
+        if !is_plain || !matches!(format.storage.element(*field), Element::Signed(_)) {
+            return None;
+        }
+        let mut own = Own::new(&format.storage, code)?;
+        own.leave_out_least();
+        Self::of_code(format, runs, Code::Levels(Levels::new(own))).ok()
+    }
+
+    fn of_code(format: &Format, runs: &Numbers<Option<usize>>, code: Code) -> Result<Self, &'static str> {
         let numbers = format.pieces.iter().map(|piece| &piece.code).chain(&format.sign).chain(&format.zero);
         if numbers.clone().any(|number| number.outer.is_some()) {
             return Err("its codes, signs or zeros have supers");
@@ -88,7 +106,7 @@ impl Coder {
             return Err("its pieces have unlike codes");
         }
         let coder = Self {
-            code: Code::new(format, first)?,
+            code,
             sign: Sign::new(format)?,
             zeros: zeros(format)?,
             unit: [runs.code, runs.sign, runs.zero].into_iter().flatten().max().unwrap_or(1),
@@ -106,7 +124,7 @@ impl Coder {
         match () {
             () if !widths => Err("its codes or signs are shared by weights without a table of vectors"),
             () if coder.unit > MAX_UNIT => {
-                Err("its codes, signs or zeros are shared by more neighbouring weights than the search takes")
+                Err("its codes, signs or zeros are shared by more neighbouring weights than the search takes, 256")
             }
             () if !nested || !ordered => Err("its zeros are shared by fewer weights than its codes"),
             () => Ok(coder),
@@ -138,7 +156,7 @@ impl Coder {
     pub fn level_count(&self) -> usize {
         let count = match &self.code {
             Code::Levels(levels) => levels.own().count(),
-            Code::Grid(grid) => grid.letters(),
+            Code::Grid(grid) => grid.letters().len(),
         };
         if matches!(self.sign, Sign::None) { count } else { count.saturating_mul(2) }
     }
@@ -159,6 +177,25 @@ impl Coder {
             },
             _ => true,
         }
+    }
+
+    /// The levels that a weight can have, whatever its neighbours have, ascending; `None` if they cannot be listed.
+    pub fn lone_levels(&self) -> Option<Vec<f32>> {
+        let codes = match &self.code {
+            Code::Grid(grid) => grid.letters(),
+            Code::Levels(levels) => match levels.own() {
+                Own::Listed { values, .. } => values,
+                Own::Wide { .. } => return None,
+            },
+        };
+        let zeros = if self.zeros.is_empty() { vec![0.0] } else { self.zeros.iter().map(|(zero, _)| *zero).collect() };
+        let signs: &[f32] = if matches!(self.sign, Sign::None) { &[1.0] } else { &[1.0, -1.0] };
+        let both = |level: f32| signs.iter().map(move |sign| sign * level);
+        let under = |zero: f32| codes.iter().map(move |code| code - zero).flat_map(both);
+        let mut levels = zeros.into_iter().flat_map(under).collect::<Vec<_>>();
+        levels.sort_by(f32::total_cmp);
+        levels.dedup();
+        Some(levels)
     }
 
     /// Whether a search for codes takes long.
