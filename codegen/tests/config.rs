@@ -1,7 +1,8 @@
 //! `Config` as build scripts of other crates use it.
 
-use std::fs;
+use std::error::Error;
 use std::path::Path;
+use std::{fs, io};
 
 use quantloom_codegen::{Config, SourceFile, cards_dir};
 use quantloom_spec::kernels::{Numerics, Set, Variant};
@@ -63,6 +64,9 @@ fn a_folder_of_cards_gives_a_registry_that_stands_on_quantloom() {
     assert!(registry.contains("use ::quantloom::kernels::isas;") && !registry.contains("ISAS"), "{registry}");
     assert!(registry.contains("name: \"quads\""), "{registry}");
     for file in &files {
+        let count = |part: &str| file.text.matches(part).count();
+        assert_eq!(count("unsafe {"), count("// SAFETY: "), "{}", file.name);
+        assert!(file.stem() != "registry" || count("unsafe {") > 0, "rows say what they need");
         assert!(!file.text.contains("crate::"), "{} refers to its own crate", file.name);
         assert!(!file.text.contains(folder.path().to_str().unwrap()), "{} holds a path of this machine", file.name);
     }
@@ -209,8 +213,12 @@ fn a_list_may_name_what_only_the_tuner_chooses() {
 fn a_wrong_list_is_shown() {
     let folder = tempfile::tempdir().unwrap();
     let list = folder.path().join("slim.toml");
-    let message = || Config::new().formats(cards_dir().join("formats")).variants_from(&list).plan().unwrap_err().to_string();
+    let error = || Config::new().formats(cards_dir().join("formats")).variants_from(&list).plan().unwrap_err();
+    let message = || error().to_string();
     assert!(message().contains("slim.toml: "), "{}", message());
+    let missing = error();
+    let cause = missing.source().and_then(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
+    assert_eq!(cause, Some(io::ErrorKind::NotFound));
     fs::write(&list, "kernels = [\n    'Q4_K.gemv.int8.scalar.r16c11',\n]\n").unwrap();
     assert!(message().contains("slim.toml:2:5") && message().contains("did you mean `Q4_K.gemv.int8.scalar."), "{}", message());
 }
