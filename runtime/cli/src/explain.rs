@@ -7,6 +7,7 @@ use super::Failure;
 use super::args::some_format;
 use super::failure::print;
 use super::formats::packed_bits;
+use super::screen::filled;
 use super::table::{Align, Table};
 
 /// Draw the block of a format, and show how it is packed and which kernels it has
@@ -29,7 +30,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 
 fn title(format: &Format) -> String {
     let kind = format.gguf.map_or_else(|| "Not in GGUF files.".to_owned(), |kind| format!("Type {kind} in GGUF files."));
-    format!("{}: {}\n{kind}\n", format.name, format.doc)
+    format!("{}\n{kind}\n", filled(&format!("{}: {}", format.name, format.doc), 2))
 }
 
 /// The packed layout, as the class of the format tells it.

@@ -13,6 +13,7 @@ use serde_json::{Map, Value as Json, json};
 use super::Failure;
 use super::failure::print;
 use super::metadata;
+use super::screen::filled;
 use super::source::Input;
 use super::table::{Align, Table, shown};
 
@@ -85,16 +86,14 @@ fn text(model: &Model, tensors: &[Row]) -> String {
         1 => String::new(),
         count => format!("{count} files, "),
     };
-    format!(
-        "{}: {packed}{files}GGUF version {}, {} bytes, alignment {}\n\n{}\n{}\n{}",
+    let title = format!(
+        "{}: {packed}{files}GGUF version {}, {} bytes, alignment {}",
         file.path().display(),
         file.version(),
         file.file_len(),
-        file.alignment(),
-        entries(file),
-        list(tensors),
-        totals(tensors)
-    )
+        file.alignment()
+    );
+    format!("{}\n\n{}\n{}\n{}", filled(&title, 2), entries(file), list(tensors), totals(tensors))
 }
 
 fn entries(file: &Gguf) -> Table {
