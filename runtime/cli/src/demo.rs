@@ -24,9 +24,10 @@ use super::progress::bar;
 use super::report::model::short;
 use super::report::numbers::{count, significant};
 use super::results::{notes, of_limit};
-use super::screen::filled;
+use super::screen::{filled, legend};
 use super::table::{Align, Table};
 use super::token::{self, Exceptions, passes};
+use super::tune::settings;
 
 /// Time to tune in: the rest of the demo takes about as long again.
 const TUNING: Duration = Duration::from_secs(8);
@@ -42,7 +43,7 @@ pub struct Args {}
 
 /// Tunes, measures and prints.
 pub fn run() -> Result<(), Failure> {
-    let mode = tune::choices().mode()?;
+    let mode = settings()?;
     let pool = Pool::global();
     let demo = Demo::get();
     let isa = registry::best_isa();
@@ -60,26 +61,37 @@ pub fn run() -> Result<(), Failure> {
     let gauge = &measuring.gauge;
     let limits = format!("{}, at best, in turn with the kernels", gauge.ceilings(isa.name));
     let notes = notes(&gauge.steadiness(isa.name), lines.iter().map(|line| line.fraction));
-    print(&format!("{}\n{}\n{notes}\n{LEGEND}\n{NEXT}", sections(&lines), filled(&limits, 2)))
+    print(&format!("{}\n{}\n{notes}\n{}\n{NEXT}", sections(&lines), filled(&limits, 2), legend(&LEGEND)))
 }
 
 /// What this is, for those who see it for the first time.
 const WHAT: &str = "\
 quantloom generates kernels that multiply by quantised matrices, and runs them.
-It is no chat program: it does not run whole models yet. What follows is how fast
-the matrices of two models are here, which is most of what a model's time goes to.
+It is no chat program: it does not run whole models yet. What follows is how
+fast the matrices of two models are here: most of a model's time goes to them.
 ";
 
-const LEGEND: &str = "\
-SHAPE     rows and columns of a matrix
-BATCH     tokens at once: 1 as a model writes, more as it reads a prompt
-KERNEL    the fastest found; `quantloom explain FORMAT` lists all, by full names
-FROM      who chose it: tuned now, the cache of an earlier run, a default
-SPEED     weights read, or operations done, whichever limits it
-OF LIMIT  part of what the machine allows: `read` memory, `dots` products, or
-          `mix`, all instructions of the kernel
-GAIN      times as fast as decoding the weights to f32 and multiplying those
-";
+/// The columns of the tables.
+const HEADS: [(&str, Align); 7] = [
+    ("SHAPE", Align::Right),
+    ("BATCH", Align::Right),
+    ("KERNEL", Align::Left),
+    ("FROM", Align::Left),
+    ("SPEED", Align::Right),
+    ("OF LIMIT", Align::Left),
+    ("GAIN", Align::Right),
+];
+
+/// What they are.
+const LEGEND: [(&str, &str); 7] = [
+    ("SHAPE", "rows and columns of a matrix"),
+    ("BATCH", "tokens at once: 1 as a model writes, more as it reads a prompt"),
+    ("KERNEL", "the fastest found; `quantloom explain FORMAT` lists all, by full names"),
+    ("FROM", "who chose it: tuned now, the cache of an earlier run, a default"),
+    ("SPEED", "weights read, or operations done, whichever limits it"),
+    ("OF LIMIT", "part of what the machine allows: `read` memory, `dots` products, or `mix`, all instructions of the kernel"),
+    ("GAIN", "times as fast as decoding the weights to f32 and multiplying those"),
+];
 
 const NEXT: &str = "\
 Next:
@@ -121,6 +133,7 @@ fn bundled(demo: &Demo, pool: &Pool) -> Result<Vec<Problem>, Failure> {
         let weights = model.weights(tensor, Layout::Packed, pool)?;
         problems.push(Problem { model: format!("the bundled model, {}", demo.model()), weights, stored, per_token });
     }
+    problems.retain(|problem| problem.per_token > 0.0);
     Ok(sorted(problems))
 }
 
@@ -213,7 +226,7 @@ impl Measuring<'_> {
             By::Dots | By::Mix => (work.operations / 1e9, "Gop/s"),
         };
         Ok(Line {
-            section: format!("{}, {}, {} on {}", model, format.name, kernel.numerics, kernel.isa().name),
+            section: format!("{model} ({}, {} on {})", format.name, kernel.numerics, kernel.isa().name),
             cells: [
                 format!("{n}x{k}"),
                 batch.to_string(),
@@ -243,20 +256,12 @@ fn sections(lines: &[Line]) -> String {
     let mut text = String::new();
     for of_model in lines.chunk_by(|one, other| one.model == other.model) {
         for of_section in of_model.chunk_by(|one, other| one.section == other.section) {
-            let mut table = Table::new(&[
-                ("SHAPE", Align::Right),
-                ("BATCH", Align::Right),
-                ("KERNEL", Align::Left),
-                ("FROM", Align::Left),
-                ("SPEED", Align::Right),
-                ("OF LIMIT", Align::Left),
-                ("GAIN", Align::Right),
-            ]);
+            let mut table = Table::new(&HEADS);
             of_section.iter().for_each(|line| table.row(line.cells.clone()));
             text += &format!("\n{}\n{table}", filled(&format!("{}:", capital(&of_section[0].section)), 2));
         }
         let passes = passes(of_model.iter().map(|line| line.time));
-        text += &format!("\n{}", token::lines("All of its matrices", &passes));
+        text += &format!("\n{}", token::lines("This model", &passes));
     }
     text
 }
@@ -265,4 +270,63 @@ fn sections(lines: &[Line]) -> String {
 fn capital(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(model: &str, section: &str, batch: usize) -> Line {
+        let cells = ["11264x2048", "128", "panel r32c8.s2.both", "tuned now", "83.3 Gop/s", "  71% dots", "11.7x"];
+        Line {
+            section: section.to_owned(),
+            cells: cells.map(str::to_owned),
+            fraction: Fraction(0.71),
+            model: model.to_owned(),
+            time: (batch, 2.0, 0.25),
+        }
+    }
+
+    #[test]
+    fn every_column_is_explained() {
+        assert_eq!(HEADS.map(|(head, _)| head), LEGEND.map(|(head, _)| head));
+    }
+
+    #[test]
+    fn all_lines_fit_a_screen() {
+        let lines = [line("one", "one (A)", 1), line("one", "one (B)", 1), line("two", "two (A)", 1)];
+        for text in [WHAT, NEXT, &sections(&lines)] {
+            assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        }
+    }
+
+    #[test]
+    fn each_model_has_its_tables_and_what_it_comes_to() {
+        let text = sections(&[line("one", "one (A)", 1), line("one", "one (B)", 1), line("two", "two (A)", 1)]);
+        let starts = [
+            "\nOne (A):\n",
+            "\nOne (B):\n",
+            "This model: about 1.00 tokens/s from these matrices",
+            "\nTwo (A):\n",
+            "about 2.00 tokens/s",
+        ];
+        let found = starts.map(|start| text.find(start));
+        assert!(found.is_sorted() && found.iter().all(Option::is_some), "{found:?}\n{text}");
+    }
+
+    #[test]
+    fn the_largest_matrices_come_first() {
+        let pool = Pool::new(1);
+        let layers = |matrices| Layers { name: String::new(), format: Demo::get().layers.format, matrices };
+        let shapes = super::layers(&layers(vec![(1, 16, 512), (3, 64, 256), (2, 48, 512)]), &pool).unwrap();
+        let found = shapes.iter().map(|problem| (problem.weights.n(), problem.per_token)).collect::<Vec<_>>();
+        assert_eq!(found, [(48, 2.0), (64, 3.0), (16, 1.0)]);
+        let bundled = bundled(&Demo::get(), &pool).unwrap();
+        assert!(bundled.len() > 3 && bundled.iter().all(|problem| problem.per_token > 0.0));
+    }
+
+    #[test]
+    fn who_chose_is_said_in_words_of_now() {
+        assert_eq!([Source::Memory, Source::Cache, Source::Default].map(from), ["tuned now", "cache", "default"]);
+    }
 }

@@ -13,6 +13,7 @@ use super::args::some_format;
 use super::check;
 use super::failure::{print, tell};
 use super::formats::bits;
+use super::screen::filled;
 use super::table::{Align, Table};
 
 /// Draw the block of a format, and show how it is packed and which kernels it has
@@ -61,7 +62,7 @@ fn card_text(format: &quantloom_spec::model::Format) -> String {
 
 fn title(name: &str, doc: &str, gguf: Option<u32>) -> String {
     let kind = gguf.map_or_else(|| "Not in GGUF files.".to_owned(), |kind| format!("Type {kind} in GGUF files."));
-    format!("{name}: {doc}\n{kind}\n")
+    format!("{}\n{kind}\n", filled(&format!("{name}: {doc}"), 2))
 }
 
 /// The packed layout, as the class of the format tells it, or why there is none.

@@ -9,6 +9,7 @@ use serde_json::{Value as Json, json};
 
 use super::Failure;
 use super::failure::{document, print};
+use super::screen::{filled, legend};
 use super::table::{Align, Table};
 
 /// List the weight formats: size, block, and how many kernels run here
@@ -54,22 +55,21 @@ fn text(formats: &[&Format]) -> String {
         ("KERNELS", Align::Right),
     ]);
     formats.iter().filter(|format| !format.on_demand).for_each(|format| table.row(cells(format)));
-    format!("{table}\n{}{}", legend(), more(formats))
+    format!("{table}\n{}{}", explained(), more(formats))
 }
 
 /// What the columns are.
-fn legend() -> String {
-    format!(
-        "GGUF     type number in GGUF files
-BITS     bits per weight in the file; PACKED: in memory
-BLOCK    weights of a block; BYTES: what they take in the file
-INT8     whether it has the class `int8`; all with kernels have `exact`
-KERNELS  that run on this processor, whose best instruction set is {}
-`quantloom explain FORMAT` says more of one; --json counts the kernels of each
-instruction set
-",
-        registry::best_isa().name
-    )
+fn explained() -> String {
+    let kernels = format!("that run on this processor, whose best instruction set is {}", registry::best_isa().name);
+    let words = legend(&[
+        ("GGUF", "type number in GGUF files"),
+        ("BITS", "bits per weight in the file; PACKED: in memory"),
+        ("BLOCK", "weights of a block; BYTES: what they take in the file"),
+        ("INT8", "whether it has the class `int8`; all with kernels have `exact`"),
+        ("KERNELS", &kernels),
+    ]);
+    let more = "`quantloom explain FORMAT` says more of one; --json counts the kernels of each instruction set";
+    format!("{words}{}\n", filled(more, 0))
 }
 
 /// The formats that this build has no kernels of, though others have: each family of a card on a line.

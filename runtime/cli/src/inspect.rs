@@ -16,6 +16,7 @@ use super::Failure;
 use super::failure::{document, print, tell};
 use super::metadata;
 use super::progress::bar;
+use super::screen::filled;
 use super::source::Input;
 use super::table::{Align, Table, shown};
 
@@ -113,16 +114,14 @@ fn text(model: &Model, tensors: &[Row]) -> String {
         1 => String::new(),
         count => format!("{count} files, "),
     };
-    format!(
-        "{}: {packed}{files}GGUF version {}, {} bytes, alignment {}\n\n{}\n{}\n{}",
+    let title = format!(
+        "{}: {packed}{files}GGUF version {}, {} bytes, alignment {}",
         text::shown(file.path()),
         file.version(),
         file.file_len(),
-        file.alignment(),
-        entries(file),
-        list(tensors),
-        totals(tensors)
-    )
+        file.alignment()
+    );
+    format!("{}\n\n{}\n{}\n{}", filled(&title, 2), entries(file), list(tensors), totals(tensors))
 }
 
 fn entries(file: &Gguf) -> Table {

@@ -19,9 +19,12 @@ use super::source::{Input, Source};
 
 /// Multiply activations by a tensor: Y = X * W^T
 #[derive(Debug, clap::Args)]
-#[command(after_help = "X is M rows of K values, Y is M rows of N values, both little-endian f32; W is N rows of K weights.
+#[command(
+    override_usage = "quantloom matmul [OPTIONS] --input <X> --batch <M> -o <Y> <FILE> <TENSOR>",
+    after_help = "X is M rows of K values, Y is M rows of N values, both little-endian f32; W is N rows of K weights.
 
-Example: quantloom matmul model.gguf output.weight --input x.f32 --batch 4 -o y.f32")]
+Example: quantloom matmul model.gguf output.weight --input x.f32 --batch 4 -o y.f32"
+)]
 pub struct Args {
     #[command(flatten)]
     source: Source,

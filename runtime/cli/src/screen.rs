@@ -29,6 +29,12 @@ pub fn filled(line: &str, hang: usize) -> String {
     fill(line, width(), hang)
 }
 
+/// What some words mean, one below the other.
+pub fn legend(words: &[(&str, &str)]) -> String {
+    let longest = words.iter().map(|(word, _)| word.len()).max().unwrap_or_default();
+    words.iter().map(|(word, meaning)| filled(&format!("{word:longest$}  {meaning}"), longest + 2) + "\n").collect()
+}
+
 fn fill(line: &str, width: Option<usize>, hang: usize) -> String {
     let Some(width) = width else { return line.to_owned() };
     let (mut text, mut length) = (String::new(), 0);

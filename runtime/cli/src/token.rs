@@ -113,12 +113,12 @@ mod tests {
 
     #[test]
     fn a_token_takes_every_matrix_as_often_as_there_are() {
-        let times = [(1, 22.0, 0.001), (128, 22.0, 0.1), (1, 1.0, 0.003), (128, 0.0, 9.0)];
+        let times = [(1, 12.0, 0.25), (128, 22.0, 0.25), (1, 1.0, 1.0), (128, 0.0, 9.0)];
         let passes = passes(times.into_iter());
-        assert_eq!(passes, [Pass { batch: 1, seconds: 0.025 }, Pass { batch: 128, seconds: 2.2 }]);
+        assert_eq!(passes, [Pass { batch: 1, seconds: 4.0 }, Pass { batch: 128, seconds: 5.5 }]);
         let text = lines("It", &passes);
-        assert!(text.starts_with("It: about 40.0 tokens/s from these matrices, 25.0 ms for one token\n"), "{text}");
-        assert!(text.contains("It: about 58.2 tokens/s of a prompt, 2200 ms for 128 tokens at once\n"), "{text}");
+        assert!(text.starts_with("It: about 0.25 tokens/s from these matrices, 4000 ms for one token\n"), "{text}");
+        assert!(text.contains("It: about 23.3 tokens/s of a prompt, 5500 ms for 128 tokens at once\n"), "{text}");
         assert_eq!(lines("It", &[]), "");
     }
 

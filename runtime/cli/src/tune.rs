@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use quantloom::defaults::Defaults;
+use quantloom::machine::processor;
 use quantloom::matmul::{Request, candidates_of};
 use quantloom::model::Model;
 use quantloom::pool::Pool;
 use quantloom::registry::{self, Format, Isa, Numerics};
-use quantloom::tune::{self, Effort, Job, List, Outcome, Problem, Progress, Status, Tuner, VariantId};
+use quantloom::tune::{self, Effort, Job, List, Mode, Outcome, Problem, Progress, Status, Tuner, VariantId};
 use quantloom::weights::{Layout, Weights};
 use serde_json::{Value as Json, json};
 
@@ -67,7 +68,7 @@ pub struct Args {
 
 /// Tunes, prints the choices, and keeps a list of what there was no time for.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    check_mode()?;
+    refuse_off(settings()?)?;
     let path = args.from.as_deref().or(args.file.as_deref()).unwrap_or(Path::new(""));
     let is_list = args.from.is_some() || path.extension().is_some_and(|extension| extension == "toml");
     let isa = args.isa.as_deref().map(registry::isa_by_name).transpose()?;
@@ -79,12 +80,18 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Refuses to measure what nobody would follow.
+/// When to measure, of a user whose words are all understood: what is measured otherwise would be of something else.
 ///
 /// # Errors
-/// The user's word is unknown, or is to follow nothing that was measured.
-pub fn check_mode() -> Result<(), Failure> {
-    let mode = tune::choices().mode()?;
+/// One of them is not.
+pub fn settings() -> Result<Mode, Failure> {
+    processor::here()?;
+    tune::choices().pins()?.all()?;
+    Ok(tune::choices().mode()?)
+}
+
+/// Refuses to measure what nobody would follow.
+fn refuse_off(mode: Mode) -> Result<(), Failure> {
     if mode.follows_measurements() {
         return Ok(());
     }

@@ -6,7 +6,6 @@ use std::process::{Output, Stdio};
 
 use quantloom::machine::processor;
 use quantloom::matmul::Launch;
-use quantloom::measure::Fraction;
 use quantloom::registry::{self, Numerics};
 use quantloom::tune;
 use serde_json::Value as Json;
@@ -131,7 +130,6 @@ fn tables_fit_the_screen() {
         &["formats"][..],
         &["inspect", model],
         &["tune", model, "--budget", "0", "--batch", "1"],
-        &["bench", model, "--batch", "1", "--threads", "1"],
         &["cache", "explain", "Q4_K", "256x256"],
         &["explain", "Q4_K"],
     ] {
@@ -139,33 +137,8 @@ fn tables_fit_the_screen() {
         assert_eq!(too_long(&text, COLUMNS), [""; 0], "{args:?}");
         assert!(whole.lines().count() <= text.lines().count(), "piped, a row is a line");
     }
-}
-
-#[test]
-fn the_demo_says_what_it_is_and_what_its_columns_mean() {
-    let folder = Folder::new();
-    let text = folder.done(&["demo"], &[("COLUMNS", "80"), ("QUANTLOOM_TUNE", "off")]);
+    let text = folder.screen(&["bench", "--format", "Q4_K", "--shape", "64x256", "--batch", "1", "--threads", "1"]);
     assert_eq!(too_long(&text, COLUMNS), [""; 0]);
-    assert!(text.starts_with("quantloom generates kernels") && text.contains("It is no chat program"), "{text}");
-    assert!(text.contains("nothing is tuned: QUANTLOOM_TUNE=off"), "{text}");
-    let heads = text.lines().find(|line| line.trim_start().starts_with("SHAPE ") && line.contains("BATCH")).unwrap();
-    let heads = heads.replace("OF LIMIT", "OF_LIMIT");
-    for column in heads.split_whitespace().map(|head| head.replace('_', " ")) {
-        assert!(text.lines().any(|line| line.starts_with(&format!("{column} "))), "{column} is not explained in {text}");
-    }
-    // One model after the other, and of each the largest matrices of a format first.
-    assert!(text.find("22 layers").unwrap() < text.find("rustbook-Q4_K_M.gguf").unwrap(), "{text}");
-    let shape = |line: &str| {
-        let (n, k) = line.split_whitespace().next()?.split_once('x')?;
-        Some(n.parse::<usize>().ok()? * k.parse::<usize>().ok()?)
-    };
-    let tables = text.split("\n\n").map(|table| table.lines().filter_map(shape).collect::<Vec<_>>());
-    let tables = tables.filter(|sizes| !sizes.is_empty()).collect::<Vec<_>>();
-    assert!(tables.len() >= 3 && tables.iter().all(|sizes| sizes.is_sorted_by(|a, b| a >= b)), "{tables:?}\n{text}");
-    assert_eq!(text.matches("tokens/s from these matrices").count(), 2, "one for each model");
-    assert!(text.contains("quantloom bench MODEL.gguf"), "{text}");
-    // What is above its limit has a word.
-    assert_eq!(text.contains("%*"), text.replace("\n  ", " ").contains(Fraction::ABOVE), "{text}");
 }
 
 #[test]
@@ -215,10 +188,6 @@ fn what_would_not_be_followed_is_not_measured() {
     let bench = ["bench", "--format", "Q4_K", "--shape", "64x256", "--batch", "1"];
     for args in [&tune[..], &bench, &["demo"], &[]] {
         for (name, value) in [(tune::MODE, "of"), (tune::PIN, "nonsense"), (processor::VARIABLE, "abacus")] {
-            if args.is_empty() && name == processor::VARIABLE || args == ["demo"] && name == processor::VARIABLE {
-                // What it is about is printed first.
-                continue;
-            }
             let said = folder.fails(1, args, &[(name, value)]);
             assert!(said.starts_with("error: ") && said.contains(name) && said.lines().count() == 1, "{args:?}: {said}");
         }

@@ -83,8 +83,11 @@ impl Gauge {
         self.rounds.push(Round { isa: usable.isa(), read, int8, float });
     }
 
-    /// Makes rounds for about so long.
+    /// Makes rounds for about so long, and for longer the first time: the memory has to be made real.
     pub fn rounds_for(&mut self, isa: &str, time: Duration) {
+        if self.rounds.is_empty() {
+            self.round(isa);
+        }
         let (start, first) = (Instant::now(), self.rounds());
         while self.rounds() < first + LEAST || start.elapsed() < time {
             self.round(isa);

@@ -55,10 +55,12 @@ impl Steadiness {
 impl fmt::Display for Steadiness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { rounds, read_gbps, int8_gops, f32_gflops } = *self;
-        let each = [("reads", read_gbps, "GB/s", 1), ("int8", int8_gops, "Gop/s", 0), ("f32", f32_gflops, "Gflop/s", 0)];
-        let unsteady = each.into_iter().filter(|(_, spread, ..)| spread.is_unsteady());
-        let said = unsteady
-            .map(|(name, Spread { low, high }, unit, digits)| format!("{name} {low:.digits$} to {high:.digits$} {unit}"));
+        let each = [("reads", read_gbps, "GB/s"), ("int8", int8_gops, "Gop/s"), ("f32", f32_gflops, "Gflop/s")];
+        let unsteady = each.into_iter().filter(|(_, spread, _)| spread.is_unsteady());
+        let said = unsteady.map(|(name, Spread { low, high }, unit)| {
+            let digits = usize::from(high < 99.95);
+            format!("{name} {low:.digits$} to {high:.digits$} {unit}")
+        });
         let said = said.collect::<Vec<_>>();
         if said.is_empty() {
             return write!(f, "the limits were steady over {rounds} rounds");

@@ -9,8 +9,11 @@ pub struct Fraction(pub f64);
 
 impl Fraction {
     /// What the mark means.
-    pub const ABOVE: &str =
-        "* above the limit, which then was none: a cache held the weights, or other work slowed its measurement down";
+    pub const ABOVE: &str = if cfg!(debug_assertions) {
+        "* above the limit, which is too low: what measures it was built without optimisation"
+    } else {
+        "* above the limit, which then was none: a cache held the weights, or other work slowed its measurement down"
+    };
 
     /// What the mark means, if one of these has it.
     #[must_use]

@@ -8,9 +8,9 @@ use crate::registry::{self, Format, Kernel};
 
 use super::settings::PIN;
 
-/// Kernels by format and operation: `format/operation=variant`, several of them with commas between. A variant is a kernel's name, or
-/// what follows the format in it, perhaps with arguments: see [`Launch`]. One that computes another numerics class than a call asks for, or runs on another instruction set than
-/// the call names, says nothing about that call.
+/// Kernels by format and operation: `format/operation=kernel`, several of them with commas between. A kernel is named in full, or
+/// by what follows the format in its name, perhaps with arguments: see [`Launch`]. One that computes another numerics class than a call
+/// asks for, or runs on another instruction set than the call names, says nothing about that call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pins {
     text: String,
@@ -21,7 +21,7 @@ pub struct Pins {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Pin {
     format: String,
-    variant: String,
+    kernel: String,
 }
 
 impl FromStr for Pins {
@@ -37,12 +37,12 @@ impl FromStr for Pin {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let parts = text.split_once('=').and_then(|(problem, variant)| Some((problem.split_once('/')?, variant)));
-        let ((format, operation), variant) = parts.ok_or_else(|| format!("{text:?} is not format/operation=variant"))?;
+        let parts = text.split_once('=').and_then(|(problem, kernel)| Some((problem.split_once('/')?, kernel)));
+        let ((format, operation), kernel) = parts.ok_or_else(|| format!("{text:?} is not format/operation=kernel"))?;
         if operation != OPERATION {
             return Err(format!("there is no operation {operation:?}, only {OPERATION:?}"));
         }
-        Ok(Self { format: format.to_owned(), variant: variant.to_owned() })
+        Ok(Self { format: format.to_owned(), kernel: kernel.to_owned() })
     }
 }
 
@@ -50,17 +50,20 @@ impl Pins {
     /// What is named for a format.
     ///
     /// # Errors
-    /// [`Error::Setting`] if any of the pins names a format or a variant that does not exist, or that this processor does not run: to
+    /// [`Error::Setting`] if any of the pins names a format or a kernel that does not exist, or that this processor does not run: to
     /// pass over it would compare what nobody meant to compare.
     pub fn launches(&self, format: &Format) -> Result<Vec<Launch>> {
-        let mut launches = Vec::new();
-        for pin in &self.pins {
-            let launch = pin.launch().map_err(|detail| self.wrong(detail))?;
-            if launch.kernel.format == format.name {
-                launches.push(launch);
-            }
-        }
+        let mut launches = self.all()?;
+        launches.retain(|launch| launch.kernel.format == format.name);
         Ok(launches)
+    }
+
+    /// What is named, for whatever format.
+    ///
+    /// # Errors
+    /// As [`Pins::launches`].
+    pub fn all(&self) -> Result<Vec<Launch>> {
+        self.pins.iter().map(|pin| pin.launch().map_err(|detail| self.wrong(detail))).collect()
     }
 
     /// Whether nothing is pinned.
@@ -77,14 +80,14 @@ impl Pins {
 impl Pin {
     fn launch(&self) -> Result<Launch, String> {
         let format = registry::format_by_name(&self.format).map_err(|error| error.to_string())?;
-        let (name, arguments) = Launch::split(&self.variant);
+        let (name, arguments) = Launch::split(&self.kernel);
         let named = |kernel: &&Kernel| {
             let short = kernel.name.strip_prefix(kernel.format).and_then(|rest| rest.strip_prefix('.'));
             kernel.name == name || short == Some(name)
         };
         let kernel = registry::kernels(format).iter().find(named);
         let kernel =
-            kernel.ok_or_else(|| format!("{} has no variant {name:?}; `quantloom explain {0}` lists them", format.name))?;
+            kernel.ok_or_else(|| format!("{} has no kernel {name:?}; `quantloom explain {0}` lists them", format.name))?;
         if !kernel.isa().is_available() {
             return Err(format!("this processor does not run {}", kernel.name));
         }
@@ -105,8 +108,8 @@ mod tests {
     fn a_kernel_is_named_in_full_or_without_its_format() {
         let (format, kernel) = a_kernel();
         let short = &kernel.name[format.name.len() + 1..];
-        for variant in [kernel.name, short] {
-            let pins = format!(" {}/matmul={variant} ,", format.name.to_lowercase()).parse::<Pins>().unwrap();
+        for name in [kernel.name, short] {
+            let pins = format!(" {}/matmul={name} ,", format.name.to_lowercase()).parse::<Pins>().unwrap();
             assert_eq!(pins.launches(format).unwrap(), [Launch::of(kernel)]);
         }
         assert!("".parse::<Pins>().unwrap().is_empty());

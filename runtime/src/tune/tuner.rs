@@ -242,6 +242,7 @@ impl<'a> Tuner<'a> {
     /// What the user says and nobody understands is refused before anything is measured, as a multiplication refuses it.
     fn check_settings(&self) -> Result<()> {
         self.choices.mode()?;
+        self.choices.pins()?.all()?;
         processor::here()?;
         Ok(())
     }

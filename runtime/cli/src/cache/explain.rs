@@ -7,6 +7,7 @@ use quantloom::tune::{self, Answer, Candidate, Entry, Explanation, Key, Lookup, 
 use super::super::Failure;
 use super::super::args::{Choice, Held, batch, shape, some_format};
 use super::super::failure::print;
+use super::super::screen::filled;
 use super::super::table::{Align, Table};
 use super::micros;
 
@@ -45,7 +46,8 @@ fn text(explanation: &Explanation, batch: usize) -> String {
     let Explanation { key, links, candidates, entry, .. } = explanation;
     let Key { format, n, k, batch: bucket, numerics, isa, threads, layout, .. } = key;
     let layout = layout.name();
-    let mut text = format!("{format} {n}x{k} {layout}, batch {batch} of {bucket}, {numerics}, {isa}, threads {threads}\n\n");
+    let title = format!("{format} {n}x{k} {layout}, batch {batch} of {bucket}, {numerics}, {isa}, threads {threads}");
+    let mut text = format!("{}\n\n", filled(&title, 2));
     let mut decided = false;
     for link in links {
         let (mark, answer) = match &link.answer {
@@ -56,7 +58,7 @@ fn text(explanation: &Explanation, batch: usize) -> String {
             Answer::Kernel(launch) => (" ", launch.to_string()),
             Answer::Silent(silence) => (" ", silence.to_string()),
         };
-        text += &format!("{mark} {:9} {answer}\n", link.source);
+        text += &format!("{}\n", filled(&format!("{mark} {:9} {answer}", link.source), 12));
     }
     let mut table = Table::new(&[
         ("KERNEL", Align::Left),
@@ -74,7 +76,8 @@ fn text(explanation: &Explanation, batch: usize) -> String {
     text += &format!("\n{table}");
     if let Some(Entry { measured, effort, spread, origin, system, .. }) = entry {
         let (effort, origin) = (effort.name(), origin.name());
-        text += &format!("\nmeasured at batch {measured}, effort {effort}, spread {spread:.2}, {origin}: {system}\n");
+        let measured = format!("measured at batch {measured}, effort {effort}, spread {spread:.2}, {origin}: {system}");
+        text += &format!("\n{}\n", filled(&measured, 2));
     }
     text
 }
@@ -93,7 +96,8 @@ fn others<'e>(entry: &'e Entry, candidate: &Candidate) -> impl Iterator<Item = (
 }
 
 fn row_of_arguments(time: &Time, entry: &Entry) -> [String; 6] {
-    let arguments = format!("  {}", time.kernel.strip_prefix(time.name()).unwrap_or_default());
+    let arguments = time.kernel.strip_prefix(time.name()).filter(|arguments| !arguments.is_empty());
+    let arguments = format!("  {}", arguments.unwrap_or("as its card has it"));
     cells(&arguments, "", Some(time), of_time(time, entry))
 }
 

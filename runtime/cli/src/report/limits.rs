@@ -1,7 +1,7 @@
 //! How fast this machine can go at best, for each number of threads and instruction set that a report is about.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use quantloom::machine::{Ceilings, Gauge, Steadiness};
 
@@ -10,26 +10,27 @@ use crate::progress::bar;
 /// Threads, and the name of an instruction set.
 pub type Setting = (usize, &'static str);
 
-/// Time for each setting.
+/// Time for each setting, and rounds at least.
 const BUDGET: Duration = Duration::from_millis(750);
-/// Each has so many turns in that time, so that what disturbs the machine meets all alike.
-const TURNS: usize = 5;
+const LEAST: u64 = 5;
 
 /// Ceilings by setting, and how they varied. There are none if nothing was measured.
 #[derive(Clone, Debug, Default)]
 pub struct Limits(BTreeMap<Setting, (Ceilings, Steadiness)>);
 
 impl Limits {
-    /// Measures them, in turn.
+    /// Measures them, a round of each in turn, so that what disturbs the machine meets all alike.
     pub fn measure(settings: &BTreeSet<Setting>) -> Self {
-        let progress = bar((TURNS * settings.len()) as u64, "measuring the limits");
+        let budget = BUDGET * settings.len() as u32;
+        let progress = bar(budget.as_millis() as u64, "measuring the limits");
         let mut gauges = BTreeMap::new();
-        for _ in 0..TURNS {
+        let (start, mut rounds) = (Instant::now(), 0);
+        while rounds < LEAST || start.elapsed() < budget {
             for &(threads, isa) in settings {
-                let gauge = gauges.entry(threads).or_insert_with(|| Gauge::new(threads));
-                gauge.rounds_for(isa, BUDGET / TURNS as u32);
-                progress.inc(1);
+                gauges.entry(threads).or_insert_with(|| Gauge::new(threads)).round(isa);
             }
+            rounds += 1;
+            progress.set_position(start.elapsed().min(budget).as_millis() as u64);
         }
         progress.finish_and_clear();
         let of = |&(threads, isa): &Setting| {
