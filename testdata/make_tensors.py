@@ -292,7 +292,8 @@ def save_families():
     made = {}
     for bits in (2, 3, 5, 6):
         made[f"MLX-{bits}bit-g32-bf16"] = mlx(rng, 3, 64, bits, 32, "bf16")
-    for bits, group, kind in [(2, 128, ""), (3, 64, ""), (4, 32, ""), (4, 64, "-bf16"), (4, 64, "-f32"), (5, 128, "-f32"), (6, 64, ""), (8, 32, "-bf16")]:
+    others = [(2, 128, ""), (3, 64, ""), (4, 32, ""), (4, 64, "-bf16"), (4, 64, "-f32"), (5, 128, "-f32"), (6, 64, ""), (8, 32, "-bf16")]
+    for bits, group, kind in others:
         made[f"MLX-{bits}bit-g{group}{kind}"] = mlx(rng, 3, 2 * group, bits, group, floats[kind])
     for bits in rows:
         for version, less in (("", 1), ("-v2", 0)):
@@ -307,7 +308,7 @@ def save_families():
     made["CT-W4A16-asym-g64-bf16"] = packed(rng, 8, 64, 4, 64, "bf16", True)
     made["CT-W8A16-asym-g32-f32"] = packed(rng, 4, 32, 8, 32, "float32", True)
     made["CT-W8A16-gall-bf16"] = packed(rng, 3, 96, 8, 96, "bf16", False)
-    made["INT8-bf16"] = int8(rng, 3, 64, "bf16")
+    made["CT-W8A8-bf16"] = int8(rng, 3, 64, "bf16")
     made["FP8-E4M3-bf16"] = fp8(rng, 3, 50, (3, 1), "bf16")
     made["FP8-E4M3-tensor-bf16"] = fp8(rng, 3, 50, (1,), "bf16")
     made["FP8-E4M3-block128"] = fp8_block(rng, 128, 128, "weight_scale_inv", "float32")

@@ -48,6 +48,7 @@ fn every_card_gives_its_class() {
     let mut lines: Vec<String> = common::spec()
         .formats
         .iter()
+        .filter(|(_, format)| format.kernels)
         .map(|(_, format)| {
             let summary = format.summary();
             let class = summary.class.to_string();

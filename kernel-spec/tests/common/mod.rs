@@ -5,6 +5,7 @@ pub mod gguf;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use quantloom_spec::model::{Digit, Format, Map, Tensors};
 use quantloom_spec::{Spec, TableFolder};
@@ -19,7 +20,8 @@ pub fn tables() -> TableFolder {
 }
 
 pub fn spec() -> Spec {
-    Spec::read(&root()).unwrap_or_else(|wrong| panic!("{wrong}"))
+    static SPEC: LazyLock<Spec> = LazyLock::new(|| Spec::read(&root()).unwrap_or_else(|wrong| panic!("{wrong}")));
+    SPEC.clone()
 }
 
 /// The format of that name, in lower case and with `_` for `-`.
