@@ -292,7 +292,8 @@ def save_families():
     made = {}
     for bits in (2, 3, 5, 6):
         made[f"MLX-{bits}bit-g32-bf16"] = mlx(rng, 3, 64, bits, 32, "bf16")
-    for bits, group, kind in [(2, 128, ""), (3, 64, ""), (4, 32, ""), (4, 64, "-bf16"), (4, 64, "-f32"), (5, 128, "-f32"), (6, 64, ""), (8, 32, "-bf16")]:
+    others = [(2, 128, ""), (3, 64, ""), (4, 32, ""), (4, 64, "-bf16"), (4, 64, "-f32"), (5, 128, "-f32"), (6, 64, ""), (8, 32, "-bf16")]
+    for bits, group, kind in others:
         made[f"MLX-{bits}bit-g{group}{kind}"] = mlx(rng, 3, 2 * group, bits, group, floats[kind])
     for bits in rows:
         for version, less in (("", 1), ("-v2", 0)):
