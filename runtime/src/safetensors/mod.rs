@@ -28,6 +28,7 @@ use settings::Settings;
 pub struct SafeTensors {
     /// What was named.
     path: PathBuf,
+<<<<<<< ours
     /// What says which tensor is in which file, if something does.
     index: Option<PathBuf>,
     /// The files, in the order of their names.
@@ -35,6 +36,13 @@ pub struct SafeTensors {
     /// The files that tensors are in; empty if there is one file.
     places: BTreeMap<String, usize>,
     /// What is said beside the files, once it was asked for.
+=======
+    storage: Storage,
+    /// Where the tensors' bytes start.
+    data: usize,
+    metadata: Metadata,
+    /// What is said of its matrices, once it was asked for.
+>>>>>>> theirs
     settings: OnceLock<Vec<Settings>>,
 }
 
@@ -167,7 +175,7 @@ impl SafeTensors {
     }
 
     fn settings(&self) -> &[Settings] {
-        self.settings.get_or_init(|| Settings::beside(self))
+        self.settings.get_or_init(|| Settings::of(self))
     }
 
     /// An error about this model; `detail` says what is wrong, and the remedy.

@@ -18,7 +18,7 @@ impl SafeTensors {
         matrix: &str,
         nested: &Nested,
         tensor: &Tensor<'_>,
-        said: &[Settings],
+        said: &[&Settings],
     ) -> Result<Cow<'_, [u8]>, Fault> {
         let (levels, scales) = (self.floats(matrix, nested.levels)?, self.floats(matrix, nested.scales)?);
         let groups = tensor.bytes.len().div_ceil(nested.group);
