@@ -116,7 +116,7 @@ fn files_from_elsewhere_can_be_looked_at() {
     let damaged = fs::read_to_string(&path).unwrap().replacen("n = 1\n", "n = 7\n", 1);
     fs::write(&path, damaged).unwrap();
     let text = sandbox.done(&["cache", "show", "--cache", &path]);
-    assert!(text.ends_with("1 entries are torn or edited, and count for nothing\n"), "{text}");
+    assert!(text.ends_with("1 entries are torn, edited or absurd, and count for nothing\n"), "{text}");
 
     let model = concat!(env!("CARGO_MANIFEST_DIR"), "/demo.toml");
     assert!(sandbox.refused(&["cache", "show", "--cache", model]).contains("is no cache of the tuner"));

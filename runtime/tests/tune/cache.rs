@@ -6,7 +6,8 @@ use std::thread;
 use std::time::Duration;
 
 use quantloom::Error;
-use quantloom::tune::{CacheFile, Contents, Digest, Entry, Key, Origin};
+use quantloom::pool::Pool;
+use quantloom::tune::{self, CacheFile, Choices, Contents, Digest, Entry, Key, Origin, Verdict};
 
 use crate::support::{ELSEWHERE, entries, file};
 
@@ -181,6 +182,16 @@ fn what_cannot_have_been_measured_counts_for_nothing() {
         file.merge(&[], PATIENCE).unwrap();
         assert_eq!(file.read().unreadable, 0, "{what}");
     }
+}
+
+#[test]
+fn a_choice_for_weights_that_there_are_not_is_not_verified() {
+    let verify = |entry: &Entry| tune::verify(entry, &Choices::new(None), &Pool::new(1), Duration::MAX).unwrap();
+    let mut entry = entries(16, 1).remove(0);
+    entry.key.threads = 1;
+    assert_ne!(verify(&entry), Verdict::NotHere);
+    entry.key.k += 1;
+    assert_eq!(verify(&entry), Verdict::NotHere);
 }
 
 #[test]

@@ -73,7 +73,7 @@ fn entries(file: &CacheFile) -> Vec<Finding> {
             contents.unreadable > 0,
             "unreadable entries",
             contents.unreadable.to_string(),
-            "they are torn or edited, and count for nothing: run `quantloom tune MODEL` again",
+            "they are torn, edited or absurd, and count for nothing: run `quantloom tune MODEL` again",
         ),
     ]
 }
