@@ -22,7 +22,8 @@ impl Drop for Lock {
 /// Takes a lock, waiting at most `patience` for it.
 ///
 /// # Errors
-/// [`ErrorKind::WouldBlock`] if somebody else has it; what the system says if there can be no such lock.
+/// [`ErrorKind::WouldBlock`] if somebody else has it, [`ErrorKind::Unsupported`] if the file system has no locks; what the system says of
+/// the file.
 pub fn lock(path: &Path, patience: Duration) -> io::Result<Lock> {
     const PAUSE: Duration = Duration::from_millis(5);
     let file = files::own(path, File::options().create(true).truncate(false).write(true))?;
@@ -30,7 +31,9 @@ pub fn lock(path: &Path, patience: Duration) -> io::Result<Lock> {
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(Lock(file)),
-            Err(TryLockError::Error(cause)) => return Err(cause),
+            Err(TryLockError::Error(cause)) => {
+                return Err(io::Error::new(ErrorKind::Unsupported, format!("no locks here: {cause}")));
+            }
             Err(TryLockError::WouldBlock) if start.elapsed() >= patience => {
                 return Err(io::Error::new(ErrorKind::WouldBlock, "another process is writing it"));
             }

@@ -174,6 +174,7 @@ impl<R: Record> RecordFile<R> {
         self.try_merge(records, patience).map_err(|cause| {
             let remedy = match cause.kind() {
                 ErrorKind::WouldBlock => "try again when that has ended".to_owned(),
+                ErrorKind::Unsupported => format!("set {VARIABLE} to a folder on a file system that has them"),
                 ErrorKind::InvalidInput => {
                     format!("remove the link, pipe or folder in its place or its lock's, or set {VARIABLE} to another folder")
                 }

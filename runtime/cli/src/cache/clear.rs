@@ -9,7 +9,7 @@ use quantloom::tune::{self, kept};
 
 use super::super::Failure;
 use super::super::failure::{print, tell};
-use super::super::locks;
+use super::super::locks::{self, Lock};
 use super::own;
 
 /// Remove what the tuner remembers of this machine: choices, kernels in quarantine, leftovers
@@ -58,11 +58,15 @@ fn remove(folder: &Path, files: &[PathBuf]) -> Result<(), Failure> {
     let mut held = Vec::new();
     for path in locks::of(folder) {
         match locks::take(&path) {
-            Some(lock) => held.push(lock),
-            None => {
+            Ok(Lock::Held(lock)) => held.push(lock),
+            Ok(Lock::Impossible(_)) => {}
+            Ok(Lock::Elsewhere) => {
                 let path = path.display();
                 return Err(Failure::input(format!("{path}: another process holds this lock; try again when it has ended")));
             }
+            // Another `clear` was faster.
+            Err(cause) if cause.kind() == ErrorKind::NotFound => {}
+            Err(cause) => return Err(Error::io(path)(cause).into()),
         }
     }
     for path in files {

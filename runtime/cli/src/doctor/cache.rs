@@ -6,7 +6,7 @@ use quantloom::pool::Pool;
 use quantloom::tune::{self, CacheFile, List};
 
 use super::super::cache::own;
-use super::super::locks;
+use super::super::locks::{self, Lock};
 use super::{Finding, limit};
 
 /// All of it; of a cache that there is no place for, only that.
@@ -43,10 +43,17 @@ fn writable(folder: &Path) -> Finding {
     Finding::bad_if(refused.is_some(), "writable", value, remedy)
 }
 
-/// The locks that other processes hold.
+/// The locks that other processes hold, or that there are none.
 fn held(folder: &Path) -> Finding {
-    let held = locks::of(folder).into_iter().filter(|path| locks::take(path).is_none());
-    let names = held.filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned())).collect::<Vec<_>>();
+    let locks = locks::of(folder).into_iter().map(|path| (locks::take(&path), path)).collect::<Vec<_>>();
+    if let Some(cause) =
+        locks.iter().find_map(|(lock, _)| if let Ok(Lock::Impossible(cause)) = lock { Some(cause) } else { None })
+    {
+        let remedy = format!("set {} to a folder on a file system that has locks", tune::VARIABLE);
+        return Finding::bad_if(true, "locks", format!("none here: {cause}"), remedy);
+    }
+    let held = locks.iter().filter(|(lock, _)| matches!(lock, Ok(Lock::Elsewhere)));
+    let names = held.filter_map(|(_, path)| Some(path.file_name()?.to_string_lossy().into_owned())).collect::<Vec<_>>();
     let value = if names.is_empty() { "free".to_owned() } else { format!("held by another process: {}", names.join(", ")) };
     Finding::bad_if(!names.is_empty(), "locks", value, "wait until that process has ended: it tunes, or writes the cache")
 }
