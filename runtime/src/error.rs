@@ -59,6 +59,15 @@ pub enum Error {
         detail: String,
     },
 
+    /// A file is not an importance matrix, a damaged one, or one of another model.
+    #[error("{}: {detail}", path.display())]
+    Imatrix {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and the remedy.
+        detail: String,
+    },
+
     /// A file has no tensor of that name.
     #[error("{}: no tensor {}; {hint}", path.display(), quoted(name))]
     UnknownTensor {

@@ -31,6 +31,7 @@ pub mod machine;
 pub mod matmul;
 pub mod measure;
 pub mod model;
+mod numbered;
 pub mod pool;
 pub mod recipes;
 pub mod registry;

@@ -107,6 +107,12 @@ fn an_unknown_tensor_gets_a_hint() {
 fn other_files_are_refused() {
     let message = open(b"PK\x03\x04 and more".to_vec()).unwrap_err().to_string();
     assert_eq!(message, "file.gguf: at byte 0: not a GGUF file, as it does not start with \"GGUF\"; name one that does");
+    let header = br#"{"a":{"dtype":"F32","shape":[],"data_offsets":[0,4]}}"#;
+    let tensors = [&(header.len() as u64).to_le_bytes()[..], header, &[0; 4]].concat();
+    for (bytes, what) in [(tensors, "a safetensors file"), (br#"{ "weight_map": {} }"#.to_vec(), "a JSON file")] {
+        let message = open(bytes).unwrap_err().to_string();
+        assert!(message.contains(&format!("{what}, not a GGUF file; `inspect`, `decode` and `matmul` take ")), "{message}");
+    }
     assert!(open(vec![]).is_err());
     assert!(refused(Writer::default().version(1)).contains("version 1 is not supported"));
     assert!(refused(Writer::default().version(4)).contains("version 4 is not supported"));

@@ -65,6 +65,25 @@ fn a_tensor_that_reaches_into_the_next_is_refused() {
 }
 
 #[test]
+fn bytes_that_belong_to_no_tensor_are_refused() {
+    let gap = |bytes: usize| {
+        let file = Writer::default().tensor("a", &[64, 20], kind::Q4_0, &[&blocks()[..], &vec![0; bytes]].concat());
+        open(file.floats("b", &[64], &[0.0; 64]))
+    };
+    // To the next multiple of 32, and beyond it.
+    assert!(gap(16).is_ok());
+    assert_eq!(
+        message(gap(17)),
+        "file.gguf: tensor \"a\": its 720 bytes from byte 128 on (type number 2) are followed by 48 that belong to no tensor, before \"b\" \
+         starts at byte 896; the file is damaged, or to the program that wrote it the type number means another format; fetch it again, \
+         or make it anew from the original model"
+    );
+    // What no card describes may have any length.
+    let unknown = Writer::default().tensor("a", &[64, 20], kind::NONE, &[0; 1024]).floats("b", &[1], &[0.5]);
+    assert_eq!(floats(&open(unknown).unwrap(), "b"), [0.5]);
+}
+
+#[test]
 fn a_tensor_that_reaches_past_the_end_is_refused_at_once() {
     let short = Writer::default().tensor("a", &[64, 20], kind::Q4_0, &blocks()[..719]);
     assert!(
@@ -150,6 +169,30 @@ fn files_that_are_not_all_of_a_model_are_refused() {
     assert!(
         message(Gguf::open(other)).contains("it is not called NAME-00001-of-00003.gguf, so that the others cannot be found")
     );
+}
+
+#[test]
+fn a_name_that_counts_files_is_that_of_one_of_several() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join(usual(0));
+    fs::write(&path, Writer::default().floats("a", &[2], &[1.0, 2.0]).build()).unwrap();
+    let refused = message(Gguf::open(&path));
+    assert!(
+        refused.ends_with(
+            "its name says file 1 of 3, but the file does not (split.count is missing), so that what is missing of the model cannot be \
+             known; if it is all of it, give it another name, else fetch its files again"
+        ),
+        "{refused}"
+    );
+    for whole in ["m.gguf", "m-00001-of-00001.gguf"] {
+        fs::copy(&path, folder.path().join(whole)).unwrap();
+        assert_eq!(floats(&Gguf::open(folder.path().join(whole)).unwrap(), "a"), [1.0, 2.0]);
+    }
+    // Nor is one written that could not be read.
+    let name = folder.path().join("new-00001-of-00002.gguf");
+    let refused = message(GgufWriter::create(&name, &[], &[]));
+    assert!(refused.ends_with("the name says file 1 of 2, and this is a whole model; give it another name"), "{refused}");
+    assert!(!name.exists());
 }
 
 #[test]
@@ -307,6 +350,72 @@ fn sums_and_counts_go_together() {
         let wrong = message(importance(&[sums, ("w.counts", &[1], &[count])]));
         assert!(wrong.contains(&format!("\"w\" has a count of {count}; make the file anew")), "{wrong}");
     }
+}
+
+/// An importance matrix of the older form: a name, calls and sums each; then calls and the name of a text, if there is one.
+fn old(entries: &[(&str, i32, &[f32])], text: Option<&str>) -> Vec<u8> {
+    let number = |number: usize| (number as i32).to_le_bytes().to_vec();
+    let mut bytes = number(entries.len());
+    for (name, calls, sums) in entries {
+        bytes.extend([number(name.len()), name.as_bytes().to_vec(), calls.to_le_bytes().to_vec(), number(sums.len())].concat());
+        bytes.extend(sums.iter().flat_map(|sum| sum.to_le_bytes()));
+    }
+    if let Some(text) = text {
+        bytes.extend([number(7), number(text.len()), text.as_bytes().to_vec()].concat());
+    }
+    bytes
+}
+
+#[test]
+fn the_older_form_of_importance_matrices_is_read() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("any.gguf");
+    let open = |bytes: &[u8]| {
+        fs::write(&path, bytes).unwrap();
+        Imatrix::open(&path)
+    };
+    let entries: [(&str, i32, &[f32]); 2] = [("w", 4, &[2.0, 4.0, 6.0, 8.0, 10.0, 12.0]), ("v", 0, &[3.0, 5.0])];
+    for text in [None, Some(""), Some("wiki.txt")] {
+        let imatrix = open(&old(&entries, text)).unwrap();
+        assert!(imatrix.names().eq(["w", "v"]) && imatrix.has("w") && !imatrix.has("u"));
+        assert_eq!(imatrix.importance("w", 3, 2).unwrap().unwrap(), [0.5, 1.0, 1.5, 2.0, 2.5, 3.0]);
+        assert_eq!(imatrix.importance("v", 2, 1).unwrap().unwrap(), [3.0, 5.0]);
+        assert_eq!(imatrix.importance("u", 2, 1).unwrap(), None);
+        let other = message(imatrix.importance("w", 4, 2));
+        assert!(other.ends_with("6 sums for \"w\", which has 2 matrices of 4 columns; it is of another model"), "{other}");
+    }
+    let negative = message(open(&old(&[("w", 1, &[1.0, -1.0])], None)).unwrap().importance("w", 2, 1));
+    assert!(negative.contains("column 1 of \"w\" is not a mean of squares"), "{negative}");
+}
+
+#[test]
+fn damaged_importance_matrices_of_the_older_form_are_refused() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("imatrix.dat");
+    let refused = |bytes: &[u8]| {
+        fs::write(&path, bytes).unwrap();
+        message(Imatrix::open(&path))
+    };
+    let whole = old(&[("w", 4, &[2.0, 4.0])], Some("x.txt"));
+    let without_text = old(&[("w", 4, &[2.0, 4.0])], None).len();
+    for length in (0..whole.len()).filter(|length| *length != without_text) {
+        let refused = refused(&whole[..length]);
+        assert!(refused.ends_with("it is no importance matrix, or damaged: make it anew, or name another file"), "{refused}");
+    }
+    let changed = |at: usize, number: i32| {
+        let mut bytes = whole.clone();
+        bytes[at..at + 4].copy_from_slice(&number.to_le_bytes());
+        refused(&bytes)
+    };
+    for count in [0, -1, 1000, i32::MAX] {
+        assert!(changed(0, count).contains(&format!("at byte 4: a count of {count} matrices before it")));
+    }
+    assert!(changed(4, i32::MAX).contains("at byte 8: a count of 2147483647 bytes of a name before it"));
+    assert!(changed(13, 0).contains("a count of 0 sums before it, where 1 to 5 can be"), "{}", changed(13, 0));
+    assert!(changed(13, i32::MAX).contains("sums before it"));
+    assert!(refused(&[&whole[..], b"x"].concat()).contains("1 bytes are left"));
+    let twice = old(&[("w", 4, &[2.0]), ("w", 4, &[2.0])], None);
+    assert!(refused(&twice).contains("matrix \"w\" is there twice"));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `quantloom decode`: a tensor as plain f32.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use quantloom::model::{Kind, Model};
 use quantloom::stored;
@@ -28,18 +28,19 @@ pub struct Args {
 
 /// Decodes a matrix, a part at a time.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    match args.source.open()? {
-        Input::Gguf(model) => blocks(args, &model),
-        Input::SafeTensors(file) => rows(args, &args.source.matrix(&file)?),
+    let input = args.source.open()?;
+    match &input {
+        Input::Gguf(model) => blocks(args, model),
+        Input::SafeTensors(file) => rows(args, &args.source.matrix(file)?, &input.paths()),
     }
 }
 
-/// Decodes separate tensors, some rows at a time.
-fn rows(args: &Args, stored: &stored::Stored<'_>) -> Result<(), Failure> {
+/// Decodes separate tensors of these files, some rows at a time.
+fn rows(args: &Args, stored: &stored::Stored<'_>, inputs: &[&Path]) -> Result<(), Failure> {
     let (n, k) = (stored.n(), stored.k());
     let at_once = (AT_ONCE / k.max(1)).max(1);
     let mut values = vec![0.0; at_once * k];
-    let mut out = FloatWriter::create(&args.output, &[&args.source.file])?;
+    let mut out = FloatWriter::create(&args.output, inputs)?;
     let progress = bar(n as u64, "decoding");
     for first in (0..n).step_by(at_once) {
         let rows = first..n.min(first + at_once);

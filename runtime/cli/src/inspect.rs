@@ -20,7 +20,7 @@ use super::table::{Align, Table, shown};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: quantloom inspect model.gguf")]
 pub struct Args {
-    /// The model: a GGUF file, a packed copy of one, or a safetensors file
+    /// The model: a GGUF file, a packed copy of one, or a safetensors file; of several, the index, any of them, or their folder
     file: PathBuf,
     /// Print JSON
     #[arg(long)]

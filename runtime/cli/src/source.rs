@@ -1,5 +1,6 @@
 //! Where a matrix comes from: a model file, and which of its tensors.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use quantloom::Error;
@@ -11,15 +12,15 @@ use quantloom::stored::Stored;
 use super::Failure;
 use super::args::shape;
 
-/// The ending of the names of safetensors files.
-const SAFETENSORS: &str = "safetensors";
+/// The endings of the names of safetensors files, and of the index of several.
+const SAFETENSORS: [&str; 2] = ["safetensors", "json"];
 
 /// Which matrix of which file.
 #[derive(Debug, clap::Args)]
 pub struct Source {
-    /// The model: a GGUF file, a packed copy of one, or a safetensors file
+    /// The model: a GGUF file, a packed copy of one, or a safetensors file; of several, the index, any of them, or their folder
     pub file: PathBuf,
-    /// Name of a tensor in it; of a safetensors file, what the names of a matrix's tensors begin with
+    /// Name of a tensor in it; in safetensors files, what the names of a matrix's tensors begin with
     pub tensor: String,
     /// Format of the matrix, which safetensors files do not say
     #[arg(long, value_name = "NAME")]
@@ -34,25 +35,29 @@ pub struct Source {
 pub enum Input {
     /// A GGUF file, or a packed copy of one.
     Gguf(Model),
-    /// A safetensors file.
+    /// A safetensors file, or several.
     SafeTensors(SafeTensors),
 }
 
 impl Input {
-    /// Opens a file as what its name says it is: GGUF, unless it ends with `.safetensors`.
+    /// Opens a file as what its name says it is: GGUF, unless it ends with `.safetensors` or `.json`. A folder is one of safetensors files.
     ///
     /// # Errors
     /// The file cannot be read, or is something else.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let named = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(SAFETENSORS));
-        if named { SafeTensors::open(path).map(Self::SafeTensors) } else { Model::open(path).map(Self::Gguf) }
+        let is_safetensors = |extension: &OsStr| SAFETENSORS.iter().any(|known| extension.eq_ignore_ascii_case(known));
+        if path.is_dir() || path.extension().is_some_and(is_safetensors) {
+            SafeTensors::open(path).map(Self::SafeTensors)
+        } else {
+            Model::open(path).map(Self::Gguf)
+        }
     }
 
     /// The files that it is in.
     pub fn paths(&self) -> Vec<&Path> {
         match self {
             Self::Gguf(model) => model.file().paths().collect(),
-            Self::SafeTensors(file) => vec![file.path()],
+            Self::SafeTensors(file) => file.paths().chain(file.index()).collect(),
         }
     }
 }

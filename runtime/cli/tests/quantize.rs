@@ -165,9 +165,22 @@ fn rows_that_are_not_whole_blocks_get_another_format() {
     let output = scene.run(&["--to", "Q4_K_S"]);
     assert_eq!(output.tensor("token_embd.weight").unwrap().kind, Q5_0);
     assert_eq!(output.tensor("output.weight").unwrap().kind, kind::Q8_0);
+    let output = scene.run(&["--to", "Q4_K", "--pure"]);
+    assert!(output.tensors().iter().filter(|tensor| tensor.kind != kind::F32).all(|tensor| tensor.kind == Q5_0));
+    // Nor are they whole blocks of that.
+    fs::write(scene.path("in.gguf"), model(20, |_| ()).build()).unwrap();
+    let output = scene.run(&["--to", "Q4_K", "--pure"]);
+    assert!(output.tensors().iter().filter(|tensor| tensor.kind != kind::F32).all(|tensor| tensor.kind == F16));
     fs::remove_file(scene.path("out.gguf")).unwrap();
-    let message = scene.fail(&["--to", "Q4_K"]);
-    assert!(message.contains("tensor \"token_embd.weight\": Q4_K needs K to be a multiple of 256"), "{message}");
+    fs::write(scene.path("own.toml"), "unusual = 'Q8_0'").unwrap();
+    let message = scene.fail(&["--to", "Q4_K", "--pure", "--recipe", &scene.path("own.toml")]);
+    assert!(
+        message.contains(
+            "own.toml: rows of 20 weights in tensor \"token_embd.weight\" are whole blocks neither of Q4_K nor of what stands in for it; give \
+             `unusual` a format for rows of any length"
+        ),
+        "{message}"
+    );
 }
 
 /// An importance matrix that says that every fourth column of `blk.0.ffn_up_exps` matters, others in each of the experts.

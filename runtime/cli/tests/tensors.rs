@@ -8,6 +8,7 @@ use std::process::Output;
 use quantloom::safetensors::SafeTensors;
 use serde_json::Value as Json;
 use support::products::nmse;
+use support::tensors::{INDEX, in_two};
 use support::testdata;
 use tempfile::TempDir;
 
@@ -73,6 +74,55 @@ fn decode_and_matmul_take_a_prefix_and_a_format() {
         done(&[&args[..], rest].concat());
         let error = nmse(&floats(&std::fs::read(&y).unwrap()), &floats(open.tensor("matmul").unwrap().bytes));
         assert!(error < 1e-11, "{file}: {error:e}");
+    }
+}
+
+/// What every command does with a model in two safetensors files, whichever way it is named.
+#[test]
+fn a_model_in_several_files_is_one() {
+    let folder = TempDir::new().unwrap();
+    let whole = sample("gptq_4bit_g128.safetensors");
+    in_two(Path::new(&whole), folder.path(), &[format!("{PREFIX}.scales")]);
+    let at = |name: &str| name_of(&folder.path().join(name));
+    let [first, second] = [1, 2].map(|number| at(&format!("model-{number:05}-of-00002.safetensors")));
+    let (index, format) = (at(INDEX), ["--format", "GPTQ-4bit-g128"]);
+    let open = SafeTensors::open(&whole).unwrap();
+    let outside = TempDir::new().unwrap();
+    let [x, y] = ["x.f32", "y.f32"].map(|name| name_of(&outside.path().join(name)));
+    std::fs::write(&x, open.tensor("activations").unwrap().bytes).unwrap();
+    for named in [&index, &first, &second, &name_of(folder.path())] {
+        let text = done(&["inspect", named]);
+        assert!(text.starts_with(&format!("{named}: 2 files, safetensors, ")), "{text}");
+        let json: Json = serde_json::from_str(&done(&["inspect", named, "--json"])).unwrap();
+        assert_eq!(
+            (&json["files"], json["tensors"].as_array().unwrap().len()),
+            (&serde_json::json!([first, second]), open.names().len())
+        );
+        done(&[&["decode", named, PREFIX, "-o", &y], &format[..]].concat());
+        assert!(std::fs::read(&y).unwrap() == open.tensor(&format!("{PREFIX}.dequantized")).unwrap().bytes, "{named}");
+        done(
+            &[&["matmul", named, PREFIX, "--input", &x, "--batch", "5", "-o", &y, "--numerics", "exact"], &format[..]].concat(),
+        );
+        assert!(nmse(&floats(&std::fs::read(&y).unwrap()), &floats(open.tensor("matmul").unwrap().bytes)) < 1e-11);
+        // None of the files is an output.
+        for input in [&index, &first, &second] {
+            let before = std::fs::read(input).unwrap();
+            let decode = refused(&[&["decode", named, PREFIX, "-o", input], &format[..]].concat());
+            let matmul =
+                refused(&[&["matmul", named, PREFIX, "--input", &x, "--batch", "5", "-o", input], &format[..]].concat());
+            assert!(
+                [&decode, &matmul].iter().all(|refused| refused.contains("would overwrite the input")),
+                "{decode} {matmul}"
+            );
+            assert!(std::fs::read(input).unwrap() == before);
+        }
+    }
+    // Those that take GGUF files say so.
+    for (named, what) in [(&index, "a JSON file"), (&first, "a safetensors file")] {
+        for command in [&["quantize", named, "--to", "Q8_0", "-o", &y][..], &["pack", named, "-o", &y], &["tune", named]] {
+            let refused = refused(command);
+            assert!(refused.contains(&format!("{what}, not a GGUF file; `inspect`, `decode` and `matmul` take ")), "{refused}");
+        }
     }
 }
 

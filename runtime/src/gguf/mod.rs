@@ -57,6 +57,8 @@ struct Part {
     storage: Arc<Storage>,
     /// Where its data starts.
     data: u64,
+    /// What it and each tensor in it start at a multiple of.
+    alignment: u64,
 }
 
 impl Gguf {
@@ -65,17 +67,25 @@ impl Gguf {
     ///
     /// # Errors
     /// [`Error::Io`] if it cannot be read, [`Error::Gguf`] if it is not a GGUF file of version 2 or 3, is damaged, or one of several
-    /// of which not all are there.
+    /// of which not all are there. A name that counts files (`NAME-00001-of-00003.gguf`) must be that of one of several.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let (part, contents) = Part::open(path)?;
         match split::Split::of(&contents).map_err(|detail| wrong(path, detail))? {
-            None => Self::new(path.to_owned(), vec![part], contents),
+            None => match split::Split::unsaid(path, &contents) {
+                None => Self::new(path.to_owned(), vec![part], contents),
+                Some(detail) => Err(wrong(path, detail)),
+            },
             Some(split) => {
                 let (parts, contents) = split.gather(part, contents)?;
                 Self::new(path.to_owned(), parts, contents)
             }
         }
+    }
+
+    /// Whether bytes begin as a GGUF file does.
+    pub(crate) fn is(bytes: &[u8]) -> bool {
+        bytes.starts_with(&parse::MAGIC)
     }
 
     /// Reads a file that is already in memory; errors call it `path`.
@@ -113,7 +123,7 @@ impl Gguf {
         Ok(file)
     }
 
-    /// Checks that the bytes of each tensor lie in its file, and none in another's; `size` says how many they are, if that is known.
+    /// Checks that the bytes of each tensor lie in its file, one tensor after the other; `size` says how many they are, if that is known.
     ///
     /// # Errors
     /// [`Error::Gguf`] with the remedy that `remedy` gives.
@@ -123,9 +133,8 @@ impl Gguf {
         remedy: impl Fn(&places::Misplaced<'_>) -> String,
     ) -> Result<()> {
         for (place, part) in self.parts.iter().enumerate() {
-            let checked = places::check(self.of_part(place), (part.data, part.storage.len() as u64), |tensor| {
-                size(tensor).map(|size| size as u64)
-            });
+            let data = places::Data { start: part.data, end: part.storage.len() as u64, alignment: part.alignment };
+            let checked = places::check(self.of_part(place), &data, |tensor| size(tensor).map(|size| size as u64));
             checked
                 .map_err(|misplaced| self.wrong(misplaced.tensor, &format!("{}; {}", misplaced.detail, remedy(&misplaced))))?;
         }
@@ -273,7 +282,9 @@ impl Part {
 
     fn new(path: PathBuf, storage: Storage) -> Result<(Self, parse::Contents)> {
         match parse::contents(&storage) {
-            Ok(contents) => Ok((Self { path, storage: Arc::new(storage), data: contents.data }, contents)),
+            Ok(contents) => {
+                Ok((Self { path, storage: Arc::new(storage), data: contents.data, alignment: contents.alignment }, contents))
+            }
             Err(fault) => Err(wrong(&path, fault.to_string())),
         }
     }

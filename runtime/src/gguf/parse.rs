@@ -6,9 +6,12 @@ use super::cursor::{Cursor, DAMAGED, Fault};
 use super::tensor::TensorInfo;
 use super::value::Value;
 
-const MAGIC: [u8; 4] = *b"GGUF";
+pub(super) const MAGIC: [u8; 4] = *b"GGUF";
 const VERSIONS: std::ops::RangeInclusive<u32> = 2..=3;
 const MAX_DIMS: u32 = 4;
+
+/// Bytes that must be there before a text in JSON is told from others.
+const LEAST_HEADER: usize = 64;
 
 pub(super) const ALIGNMENT_KEY: &str = "general.alignment";
 pub(super) const DEFAULT_ALIGNMENT: u64 = 32;
@@ -39,6 +42,9 @@ pub(super) struct Contents {
 /// Reads all but the data.
 pub(super) fn contents(bytes: &[u8]) -> Result<Contents, Fault> {
     let mut from = Cursor::new(bytes);
+    if !bytes.starts_with(&MAGIC) {
+        return Err(Fault::new(0, other_kind(bytes)));
+    }
     let version = version(&mut from)?;
     let tensor_count = from.count("tensors", LEAST_TENSOR)?;
     let entry_count = from.count("keys", LEAST_ENTRY)?;
@@ -51,11 +57,24 @@ pub(super) fn contents(bytes: &[u8]) -> Result<Contents, Fault> {
     Ok(Contents { version, metadata, tensors, alignment, data })
 }
 
-fn version(from: &mut Cursor) -> Result<u32, Fault> {
-    if from.array().ok() != Some(MAGIC) {
-        let detail = "not a GGUF file, as it does not start with \"GGUF\"; name one that does";
-        return Err(Fault::new(0, detail));
+/// What a file is instead, and what to do.
+fn other_kind(bytes: &[u8]) -> &'static str {
+    let is_json = |text: &[u8]| text.trim_ascii_start().starts_with(b"{");
+    match bytes.split_first_chunk() {
+        _ if is_json(&bytes[..bytes.len().min(LEAST_HEADER)]) => {
+            "a JSON file, not a GGUF file; `inspect`, `decode` and `matmul` take the index of a model in several safetensors files under a name \
+             that ends with .json, other commands take a model that was converted to GGUF"
+        }
+        Some((length, header)) if is_json(header) && u64::from_le_bytes(*length) <= header.len() as u64 => {
+            "a safetensors file, not a GGUF file; `inspect`, `decode` and `matmul` take it under a name that ends with .safetensors, other \
+             commands take a model that was converted to GGUF"
+        }
+        _ => "not a GGUF file, as it does not start with \"GGUF\"; name one that does",
     }
+}
+
+fn version(from: &mut Cursor) -> Result<u32, Fault> {
+    from.take(MAGIC.len())?;
     let at = from.at();
     let detail = match from.u32()? {
         version if VERSIONS.contains(&version) => return Ok(version),

@@ -1,4 +1,5 @@
-//! Whether the bytes of tensors lie in the file, and none in those of another.
+//! Whether the bytes of tensors lie in the file, one tensor after the other: none in those of another, and none between that belong to no
+//! tensor.
 
 use super::tensor::TensorInfo;
 use crate::error::quoted;
@@ -12,11 +13,21 @@ pub(crate) struct Misplaced<'t> {
     pub cut_short: bool,
 }
 
-/// Checks the tensors of a file whose data is from byte `data` to byte `end`. `size` says how many bytes a tensor has; of those that
-/// it does not know, only the start counts.
+/// Where the data of a file is.
+#[derive(Debug)]
+pub(crate) struct Data {
+    /// Its first byte.
+    pub start: u64,
+    /// The byte behind its last.
+    pub end: u64,
+    /// What tensors start at a multiple of.
+    pub alignment: u64,
+}
+
+/// Checks the tensors of a file. `size` says how many bytes a tensor has; of those that it does not know, only the start counts.
 pub(crate) fn check<'t>(
     tensors: impl IntoIterator<Item = &'t TensorInfo>,
-    (data, end): (u64, u64),
+    &Data { start: data, end, alignment }: &Data,
     size: impl Fn(&TensorInfo) -> Option<u64>,
 ) -> Result<(), Misplaced<'t>> {
     // Tensors without bytes lie nowhere.
@@ -32,11 +43,21 @@ pub(crate) fn check<'t>(
         }
         let Some(next) = tensors.get(at + 1) else { break };
         let gap = next.offset - tensor.offset;
-        if length.unwrap_or(1) <= gap {
+        let padded = length.map_or(gap, |length| length.next_multiple_of(alignment));
+        if length.unwrap_or(1) <= gap && gap <= padded {
             continue;
         }
         let (other, kind) = (quoted(&next.name), tensor.kind);
         return match length {
+            Some(length) if gap > padded => wrong(
+                format!(
+                    "its {length} bytes from byte {start} on (type number {kind}) are followed by {} that belong to no tensor, before {other} \
+                     starts at byte {}",
+                    gap - length,
+                    start + gap
+                ),
+                false,
+            ),
             Some(length) if gap > 0 => wrong(
                 format!(
                     "its {length} bytes from byte {start} on (type number {kind}) reach into tensor {other}, which starts {gap} \

@@ -6,6 +6,7 @@ use super::parse::Contents;
 use super::value::Value;
 use super::{Part, wrong};
 use crate::error::{Result, quoted};
+use crate::numbered::{Numbered, ending, missing};
 
 /// The entry that says which of the files one is, counted from 0.
 const NUMBER: &str = "split.no";
@@ -13,6 +14,9 @@ const NUMBER: &str = "split.no";
 const COUNT: &str = "split.count";
 /// The entry that says how many tensors they have together.
 const TENSORS: &str = "split.tensors.count";
+
+/// How the names of GGUF files end.
+pub(super) const EXTENSION: &str = "gguf";
 
 /// Files that a name can count.
 const MOST: u64 = 99_999;
@@ -55,6 +59,17 @@ impl Split {
         Ok(Some(Self { number, count, tensors }))
     }
 
+    /// What is wrong with a file that does not say what it is a part of, if its name does.
+    pub fn unsaid(path: &Path, contents: &Contents) -> Option<String> {
+        let name = Numbered::of(path, EXTENSION).filter(|_| contents.metadata.iter().all(|(key, _)| key != COUNT))?;
+        Some(format!(
+            "its name says file {} of {}, but the file does not ({COUNT} is missing), so that what is missing of the model cannot be known; if it \
+             is all of it, give it another name, else fetch its files again",
+            name.number + 1,
+            name.count
+        ))
+    }
+
     /// What is wrong with a part by itself.
     pub fn alone(&self) -> String {
         format!("it is {}; name a file in the folder that has all of them, {MERGE}", self.this())
@@ -72,11 +87,8 @@ impl Split {
     /// model; as [`Part::open`].
     pub fn gather(&self, part: Part, contents: Contents) -> Result<(Vec<Part>, Contents)> {
         let names = self.names(&part.path)?;
-        let missing = names.iter().filter(|name| !name.is_file()).collect::<Vec<_>>();
-        if let Some(first) = missing.first() {
-            let first = quoted(&first.file_name().unwrap_or_default().to_string_lossy());
-            let others = if missing.len() > 1 { format!(" and {} more", missing.len() - 1) } else { String::new() };
-            let detail = format!("it is {}; {first}{others} missing beside it: fetch what is missing, {MERGE}", self.this());
+        if let Some(missing) = missing(&names) {
+            let detail = format!("it is {}; {missing}: fetch what is missing, {MERGE}", self.this());
             return Err(wrong(&part.path, detail));
         }
         let opened_as = part.path.clone();
@@ -126,17 +138,15 @@ impl Split {
 
     /// What the parts are called, from what this one is.
     fn names(&self, path: &Path) -> Result<Vec<PathBuf>> {
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let ending = |number: u64| format!("-{:05}-of-{:05}.gguf", number + 1, self.count);
-        let Some(stem) = name.strip_suffix(&ending(self.number)) else {
+        let says_so = |name: &Numbered<'_>| (name.number, name.count) == (self.number, self.count);
+        Numbered::of(path, EXTENSION).filter(says_so).map(|name| name.all()).ok_or_else(|| {
             let detail = format!(
                 "it is {}, but it is not called NAME{}, so that the others cannot be found; give all of them their names, {MERGE}",
                 self.this(),
-                ending(self.number)
+                ending(self.number, self.count, EXTENSION)
             );
-            return Err(wrong(path, detail));
-        };
-        Ok((0..self.count).map(|number| path.with_file_name(format!("{stem}{}", ending(number)))).collect())
+            wrong(path, detail)
+        })
     }
 }
 

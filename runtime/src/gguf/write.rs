@@ -4,10 +4,12 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use super::parse::{self, ALIGNMENT_KEY, DEFAULT_ALIGNMENT, WRONG_ALIGNMENT};
+use super::split::EXTENSION;
 use super::value::Value;
 use super::write_value::write_string;
 use crate::error::{Error, Result};
 use crate::files::Output;
+use crate::numbered::Numbered;
 
 const VERSION: u32 = 3;
 
@@ -50,7 +52,8 @@ impl GgufWriter {
     /// Starts a file with these entries and tensors as an output. The alignment is the one that an entry gives, else 32.
     ///
     /// # Errors
-    /// [`Error::Output`] if it cannot be written, [`Error::Gguf`] if the alignment is none that a reader takes.
+    /// [`Error::Output`] if it cannot be written, [`Error::Gguf`] if the alignment is none that a reader takes, or the name is that of one of
+    /// several files.
     pub fn new(output: Output, metadata: &[(String, Value)], tensors: &[NewTensor]) -> Result<Self> {
         let key = metadata.iter().find(|(key, _)| key == ALIGNMENT_KEY);
         let given = key.map_or(Some(DEFAULT_ALIGNMENT), |(_, value)| parse::alignment(value));
@@ -58,6 +61,11 @@ impl GgufWriter {
             let detail = format!("key {ALIGNMENT_KEY:?}: {WRONG_ALIGNMENT}; give another, or none");
             return Err(Error::Gguf { path: output.path().to_owned(), detail });
         };
+        if let Some(name) = Numbered::of(output.path(), EXTENSION) {
+            let (number, count) = (name.number + 1, name.count);
+            let detail = format!("the name says file {number} of {count}, and this is a whole model; give it another name");
+            return Err(Error::Gguf { path: output.path().to_owned(), detail });
+        }
         let sizes = tensors.iter().map(|tensor| tensor.bytes).collect();
         let mut writer = Self { file: BufWriter::new(output), sizes, current: 0, written: 0, alignment };
         let mut head = head(metadata, tensors, alignment);

@@ -35,8 +35,6 @@ pub struct Recipe<'r> {
     recipes: &'r Recipes,
     format: &'static Format,
     rules: Vec<&'r Rule>,
-    /// Rows that are not whole blocks get another format, instead of being an error.
-    falls_back: bool,
 }
 
 /// What becomes of a tensor.
@@ -145,11 +143,10 @@ impl Recipes {
             recipes: self,
             format: registry::format_by_name(&card.format)?,
             rules: shared.chain(&card.rules).collect(),
-            falls_back: true,
         })
     }
 
-    /// One format for all matrices.
+    /// One format for all matrices, as far as their rows are whole blocks of it: see [`Recipe::assign`].
     ///
     /// # Errors
     /// [`Error::UnknownFormat`] with the nearest names.
@@ -162,15 +159,16 @@ impl Recipes {
         // llama.cpp has numbers for mixtures only: that of the first one which is mostly of this format.
         let mostly = |recipe: &&RecipeCard| recipe.format.eq_ignore_ascii_case(format.name);
         let file_type = self.card.recipe.iter().find(mostly).map_or(UNNAMED, |recipe| recipe.file_type);
-        Ok(Recipe { name: format.name, file_type, recipes: self, format, rules: Vec::new(), falls_back: false })
+        Ok(Recipe { name: format.name, file_type, recipes: self, format, rules: Vec::new() })
     }
 }
 
 impl Recipe<'_> {
-    /// What becomes of each tensor of a model, in file order.
+    /// What becomes of each tensor of a model, in file order. Where rows are not whole blocks of a format, what the file of recipes gives as
+    /// its fallback stands in.
     ///
     /// # Errors
-    /// [`Error::BadK`] naming the tensor if its rows are not whole blocks and the recipe has no other format for it.
+    /// [`Error::Recipe`] naming the tensor if its rows are not whole blocks of the fallback either.
     pub fn assign(&self, file: &Gguf, imatrix: bool) -> Result<Vec<Target>> {
         let model = Model::of(file, imatrix);
         let classes = Classes::of(&self.recipes.card, file);
@@ -207,14 +205,18 @@ impl Recipe<'_> {
         }
         let card = &self.recipes.card;
         let fallback = card.fallback.iter().find(|(name, _)| name.eq_ignore_ascii_case(format.name));
-        for name in fallback.map(|(_, name)| name).into_iter().chain(&card.unusual).filter(|_| self.falls_back) {
+        for name in fallback.map(|(_, name)| name).into_iter().chain(&card.unusual) {
             let other = registry::format_by_name(name)?;
             if whole(other) {
                 return Ok(other);
             }
         }
-        let format_of = format!("tensor {}: {}", quoted(&tensor.name), format.name);
-        Err(Error::BadK { format: format_of, k: tensor.k(), multiple: format.block_weights })
+        let (name, k) = (quoted(&tensor.name), tensor.k());
+        Err(self.recipes.wrong(format!(
+            "rows of {k} weights in tensor {name} are whole blocks neither of {} nor of what stands in for it; give `unusual` a format for rows \
+             of any length",
+            format.name
+        )))
     }
 }
 

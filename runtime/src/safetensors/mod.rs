@@ -1,31 +1,34 @@
-//! Reads safetensors files over a memory map.
+//! Reads safetensors files over a memory map: one, or all files of a model by their index.
 //!
-//! The header is parsed and checked by the crate `safetensors`: every tensor's bytes are as many as its type and shape ask for, and
-//! together they are the rest of the file.
+//! The header of a file is parsed and checked by the crate `safetensors`: every tensor's bytes are as many as its type and shape ask for,
+//! and together they are the rest of the file.
 
+mod index;
 mod matrix;
+mod part;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use safetensors::SafeTensors as Reader;
-use safetensors::tensor::{Dtype, Metadata, SafeTensorError};
+use safetensors::tensor::Dtype;
 
-use crate::error::{Error, Result, quoted, suggest};
+use crate::error::{Error, Result, suggest};
 use crate::storage::Storage;
+use index::Whole;
+use part::Part;
 
-/// Bytes before the header: its length.
-const PREFIX: usize = 8;
-
-/// An open file: its tensors, and their bytes.
+/// An open model: its tensors, and their bytes. It is one file, or all the files that it was saved in.
 #[derive(Debug)]
 pub struct SafeTensors {
+    /// What was named.
     path: PathBuf,
-    storage: Storage,
-    /// Where the tensors' bytes start.
-    data: usize,
-    metadata: Metadata,
+    /// What says which tensor is in which file, if something does.
+    index: Option<PathBuf>,
+    /// The files, in the order of their names.
+    parts: Vec<Part>,
+    /// The files that tensors are in; empty if there is one file.
+    places: BTreeMap<String, usize>,
 }
 
 /// A tensor of a file.
@@ -70,14 +73,19 @@ impl fmt::Display for Kind {
 }
 
 impl SafeTensors {
-    /// Opens and maps the file at `path`, which must not be overwritten while it is open.
+    /// Opens and maps the file at `path`, which must not be overwritten while it is open. If it is one of the files that a model was saved
+    /// in, the others are opened with it, and all together are the model; so are those that an index (`model.safetensors.index.json`) at
+    /// `path` lists, and those of the one model in a folder at `path`.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be read, [`Error::SafeTensors`] if it is not a safetensors file, or damaged.
+    /// [`Error::Io`] if a file cannot be read, [`Error::SafeTensors`] if it is not a safetensors file, or damaged, or if the files of a model are
+    /// not all there, or do not have the tensors that its index lists.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let storage = Storage::map(path).map_err(Error::io(path))?;
-        Self::new(path.to_owned(), storage)
+        let Whole { index, files } = Whole::find(path)?;
+        let parts = files.iter().map(|file| Part::open(file)).collect::<Result<Vec<_>>>()?;
+        let places = index::places(index.as_ref(), &parts)?;
+        Ok(Self { path: path.to_owned(), index: index.map(|index| index.path), parts, places })
     }
 
     /// Reads a file that is already in memory; errors call it `path`.
@@ -85,19 +93,9 @@ impl SafeTensors {
     /// # Errors
     /// [`Error::SafeTensors`] as for [`SafeTensors::open`].
     pub fn from_bytes(path: impl Into<PathBuf>, bytes: Vec<u8>) -> Result<Self> {
-        Self::new(path.into(), Storage::Memory(bytes))
-    }
-
-    fn new(path: PathBuf, storage: Storage) -> Result<Self> {
-        match Reader::read_metadata(&storage) {
-            Ok((header, metadata)) => Ok(Self { path, storage, data: PREFIX + header, metadata }),
-            Err(SafeTensorError::InvalidOffset(name)) => {
-                let detail =
-                    misplaced(&storage, &name).unwrap_or_else(|| format!("tensor {}: its bytes are misplaced", quoted(&name)));
-                Err(Error::SafeTensors { path, detail: format!("{detail}; {AGAIN}") })
-            }
-            Err(fault) => Err(Error::SafeTensors { path, detail: explain(&fault) }),
-        }
+        let path = path.into();
+        let part = Part::new(path.clone(), Storage::Memory(bytes))?;
+        Ok(Self { path, index: None, parts: vec![part], places: BTreeMap::new() })
     }
 
     /// The path it was opened with.
@@ -106,34 +104,46 @@ impl SafeTensors {
         &self.path
     }
 
-    /// Bytes of the whole file.
+    /// The paths of the files that hold tensors, in the order of their names.
+    pub fn paths(&self) -> impl ExactSizeIterator<Item = &Path> {
+        self.parts.iter().map(|part| part.path.as_path())
+    }
+
+    /// The path of the index that says which tensor is in which file, if there is one.
+    #[must_use]
+    pub fn index(&self) -> Option<&Path> {
+        self.index.as_deref()
+    }
+
+    /// Bytes of all its files.
     #[must_use]
     pub fn file_len(&self) -> usize {
-        self.storage.len()
+        self.parts.iter().map(|part| part.storage.len()).sum()
     }
 
-    /// Texts that the file's writer left, sorted by key.
+    /// Texts that the files' writer left, sorted by key; of those that differ, that of the first file.
     #[must_use]
     pub fn notes(&self) -> Vec<(&str, &str)> {
-        let notes = self.metadata.metadata().iter().flatten().map(|(key, value)| (key.as_str(), value.as_str()));
-        let mut notes = notes.collect::<Vec<_>>();
-        notes.sort_unstable();
-        notes
+        let mut notes = BTreeMap::new();
+        for (key, value) in self.parts.iter().flat_map(|part| part.metadata.metadata().iter().flatten()) {
+            notes.entry(key.as_str()).or_insert(value.as_str());
+        }
+        notes.into_iter().collect()
     }
 
-    /// The tensors' names, in the order of their bytes.
+    /// The tensors' names: file after file, in the order of their bytes.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
-        self.metadata.offset_keys()
+        self.parts.iter().flat_map(|part| part.metadata.offset_keys()).collect()
     }
 
     /// The tensor of that name, if there is one.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Tensor<'_>> {
-        let info = self.metadata.info(name)?;
-        let (start, end) = info.data_offsets;
-        let bytes = self.storage.get(self.data..)?.get(start..end)?;
-        Some(Tensor { kind: Kind(info.dtype), shape: &info.shape, bytes })
+        match &self.parts[..] {
+            [part] => part.get(name),
+            parts => parts[*self.places.get(name)?].get(name),
+        }
     }
 
     /// The tensor of that name.
@@ -148,51 +158,13 @@ impl SafeTensors {
         })
     }
 
-    /// An error about this file; `detail` says what is wrong, and the remedy.
+    /// An error about this model; `detail` says what is wrong, and the remedy.
     pub(crate) fn wrong(&self, detail: impl Into<String>) -> Error {
-        Error::SafeTensors { path: self.path.clone(), detail: detail.into() }
+        wrong(&self.path, detail.into())
     }
 }
 
-/// The remedy for what no writer produces.
-const AGAIN: &str = "fetch or convert it again";
-
-/// What is wrong with the place of the tensor `name`, whose bytes do not follow those of the one before.
-fn misplaced(file: &[u8], name: &str) -> Option<String> {
-    let (length, rest) = file.split_first_chunk()?;
-    let header = rest.get(..usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
-    let header: BTreeMap<String, serde_json::Value> = serde_json::from_slice(header).ok()?;
-    let place = |info: &serde_json::Value| {
-        let offset = |at| info.get("data_offsets")?.get(at)?.as_u64();
-        Some((offset(0)?, offset(1)?))
-    };
-    let (start, end) = place(header.get(name)?)?;
-    let before = header.iter().filter_map(|(other, info)| Some((place(info)?, other)));
-    let before = before.filter(|&(place, other)| other != name && place <= (start, end)).max();
-    let own = format!("tensor {}: its bytes {start} to {end} of the data", quoted(name));
-    Some(match before {
-        Some(((first, last), other)) if last > start => {
-            format!("{own} begin within tensor {}, which has {first} to {last}", quoted(other))
-        }
-        Some(((_, last), other)) => format!("{own} do not follow those of tensor {}, which end at {last}", quoted(other)),
-        None => format!("{own} are not the first"),
-    })
-}
-
-/// What is wrong with a header, on one line, and the remedy.
-fn explain(fault: &SafeTensorError) -> String {
-    let again = AGAIN;
-    match fault {
-        SafeTensorError::HeaderTooSmall | SafeTensorError::HeaderTooLarge => {
-            format!("it does not begin with the length of a header, so it is not a safetensors file; {again}")
-        }
-        SafeTensorError::InvalidHeaderLength => format!("the file ends before its header does; {again}"),
-        SafeTensorError::MetadataIncompleteBuffer => {
-            format!("the tensors that its header lists are not as many bytes as it has: it was cut short or changed; {again}")
-        }
-        SafeTensorError::TensorInvalidInfo | SafeTensorError::ValidationOverflow | SafeTensorError::MisalignedSlice => {
-            format!("a tensor's bytes are not as many as its type and shape ask for; {again}")
-        }
-        other => format!("its header is wrong ({}); {again}", other.to_string().replace('\n', " ")),
-    }
+/// An error about a file; `detail` says what is wrong, and the remedy.
+fn wrong(path: &Path, detail: String) -> Error {
+    Error::SafeTensors { path: path.to_owned(), detail }
 }

@@ -1,11 +1,11 @@
-//! What a safetensors file holds.
+//! What safetensors files hold.
 
 use quantloom::safetensors::SafeTensors;
 use serde_json::{Value as Json, json};
 
 use super::super::table::{Align, Table, shown};
 
-/// The file's lists, as text or JSON.
+/// The model's lists, as text or JSON.
 pub fn list(file: &SafeTensors, as_json: bool) -> String {
     if as_json { format!("{:#}\n", json_of(file)) } else { text(file) }
 }
@@ -24,7 +24,11 @@ fn text(file: &SafeTensors) -> String {
         }
     }
     let (path, bytes) = (file.path().display(), file.file_len());
-    format!("{path}: safetensors, {bytes} bytes\n\n{notes}\n{tensors}")
+    let files = match file.paths().len() {
+        1 => String::new(),
+        count => format!("{count} files, "),
+    };
+    format!("{path}: {files}safetensors, {bytes} bytes\n\n{notes}\n{tensors}")
 }
 
 fn json_of(file: &SafeTensors) -> Json {
@@ -39,6 +43,7 @@ fn json_of(file: &SafeTensors) -> Json {
     });
     json!({
         "file": file.path().display().to_string(),
+        "files": file.paths().map(|path| path.display().to_string()).collect::<Vec<_>>(),
         "bytes": file.file_len(),
         "metadata": file.notes().into_iter().map(|(key, value)| (key.to_owned(), Json::from(value))).collect::<serde_json::Map<_, _>>(),
         "tensors": tensors.collect::<Vec<_>>(),

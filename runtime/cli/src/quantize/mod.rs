@@ -46,7 +46,7 @@ pub struct Args {
     #[arg(short, long, value_name = "OUT.gguf")]
     output: PathBuf,
     /// How much each column matters: an importance matrix
-    #[arg(long, value_name = "FILE.gguf")]
+    #[arg(long, value_name = "FILE")]
     imatrix: Option<PathBuf>,
     /// Recipes of one's own, written as recipes/llama.toml is
     #[arg(long, value_name = "FILE.toml")]

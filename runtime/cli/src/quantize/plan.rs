@@ -60,7 +60,8 @@ pub fn plan<'f>(file: &'f Gguf, recipe: &Recipe<'_>, imatrix: bool, requantize: 
         let Some(to_kind) = to_kind else {
             return Err(Failure::input(format!("{} has no type number in GGUF files; choose another format", to.name())));
         };
-        let step = Step { tensor, from, to, to_kind, bytes: bytes(tensor, to)? };
+        let bytes = if to_kind == tensor.kind { file.bytes(tensor, from.shape())?.len() } else { bytes(tensor, to)? };
+        let step = Step { tensor, from, to, to_kind, bytes };
         if !step.copies() && from.shape().weights > 1 && !requantize {
             let (path, name) = (file.path().display(), from.name());
             return Err(Failure::input(format!(
