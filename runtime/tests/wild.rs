@@ -434,6 +434,8 @@ fn a_packed_copy_names_each_format_once() {
         }
     }
     let none: [NewTensor; 0] = [];
-    GgufWriter::create(&path, &metadata, &none).unwrap().finish().unwrap();
-    assert!(message(Model::open(&path)).contains("quantloom.packed.formats lists Q4_0 twice"));
+    let output = Output::create(&path, [] as [&Path; 0]).unwrap();
+    GgufWriter::with_checksums(output, &metadata, &none).unwrap().finish().unwrap();
+    let refused = message(Model::open(&path));
+    assert!(refused.contains("quantloom.packed.formats lists \"q4_0\" twice"), "{refused}");
 }
