@@ -4,9 +4,10 @@
 mod support;
 
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use quantloom::Error;
+use quantloom::files::Output;
 use quantloom::gguf::{Array, BlockShape, Gguf, GgufWriter, NewTensor, Value};
 use quantloom::imatrix::Imatrix;
 use quantloom::measure::synthetic;
