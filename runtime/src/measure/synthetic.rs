@@ -104,7 +104,7 @@ fn fit(format: &'static Format, row: &[u8]) -> Fit {
 fn separate(format: &'static Format, specs: &[Spec], n: usize, k: usize) -> Result<Vec<u8>> {
     // As exponents and as small floats these are between tiny and a hundred, and no bits of them are not a number.
     const SMALL: u8 = 0x6f;
-    let (rows, columns) = (format.row_multiple(), format.block_weights);
+    let (rows, columns) = (4 * format.row_multiple(), DISTINCT * format.block_weights);
     let mut weights = vec![0.0_f32; rows * columns];
     for keep in [0xff, SMALL] {
         let bytes = items(format, specs, rows, columns, keep)?;
