@@ -18,7 +18,7 @@ const HALF: u32 = 4;
 
 impl Tile<'_> {
     /// Whether codes from packed memory are multiplied in place: by one column, if there is more than one place in half a byte, dots are of
-    /// 32 bits, and registers hold those of all places. (Four panels at a time have so many: 205 us instead of 173 for TQ2_0 on Zen 4.)
+    /// 32 bits, and registers hold those of all places. (Four panels at a time have too many: 2-bit codes took 205 us instead of 173 on a Zen 4.)
     fn in_place(&self, source: Source) -> bool {
         let short = self.class.codes == Codes::Linear && self.class.bits() <= HALF / 2 && self.class.shift <= 1;
         let wide = !self.width.dot.is_narrow() && self.width.dot != Dot::Scalar;
