@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use quantloom::machine::Gauge;
 use quantloom::matmul::Request;
-use quantloom::measure::{Cold, Work, synthetic};
+use quantloom::measure::{Cold, Fraction, Work, synthetic};
 use quantloom::pool::Pool;
 use quantloom::registry::{self, Format, kernels};
 use quantloom::tune::{self, Tuner};
@@ -20,6 +21,7 @@ const BUDGET: Duration = Duration::from_millis(300);
 
 fn main() -> quantloom::Result<()> {
     own_format::register()?;
+    let mut gauge = Gauge::new(Pool::global().threads());
     for format in own_format::FORMATS {
         // By name, as any part of a program would: it need not know where a format comes from.
         let format = registry::format_by_name(format.name)?;
@@ -28,24 +30,25 @@ fn main() -> quantloom::Result<()> {
             println!("  decoded only");
             continue;
         }
-        BATCHES.into_iter().try_for_each(|batch| measure(format, batch))?;
+        BATCHES.into_iter().try_for_each(|batch| measure(format, batch, &mut gauge))?;
     }
     Ok(())
 }
 
-/// Tunes one batch size, and prints what then runs and how fast.
-fn measure(format: &'static Format, batch: usize) -> quantloom::Result<()> {
+/// Tunes one batch size, and prints what then runs and how fast, beside what the machine allows in the same rounds.
+fn measure(format: &'static Format, batch: usize, gauge: &mut Gauge) -> quantloom::Result<()> {
     let (n, k) = SHAPE;
     let (pool, request) = (Pool::global(), Request::default());
     let weights = Weights::pack(format, n, k, &synthetic(format, n, k)?, pool)?;
     let work = Work::of(&weights, batch);
     Tuner::new(tune::choices()).tune(&weights, batch, &request, pool, BUDGET)?;
-    let (used, times) = Cold::new(weights, batch)?.time(batch, &request, pool, BUDGET)?;
-    let seconds = times.median.as_secs_f64();
+    let (used, times, ceilings) = Cold::new(weights, batch)?.time(batch, &request, pool, gauge, BUDGET)?;
+    let (seconds, limit) = (times.median.as_secs_f64(), work.ideal(used.launch.kernel.numerics, &ceilings).0);
     println!(
-        "  batch {batch}: {:.1} GB/s, {:.0} Gop/s with {} ({})",
+        "  batch {batch}: {:.1} GB/s, {:.0} Gop/s, {} of the limit, with {} ({})",
         work.packed_bytes as f64 / seconds / 1e9,
         work.operations / seconds / 1e9,
+        Fraction(limit / seconds),
         used.launch,
         used.source
     );

@@ -7,7 +7,8 @@
 //! use quantloom::{encode::Encoder, pool::Pool, registry};
 //!
 //! # fn main() -> quantloom::Result<()> {
-//! let format = registry::formats().find(|format| format.block_weights == 32).expect("some format has such blocks");
+//! let has_blocks = |format: &&registry::Format| format.gguf.is_some() && format.block_weights == 32;
+//! let format = registry::formats().find(has_blocks).expect("some format has such blocks");
 //! let weights: Vec<f32> = (0..128).map(|i| (i as f32 * 0.7).sin()).collect();
 //! let bytes = Encoder::new(format)?.encode(&weights, 64, None, Pool::global())?;
 //! assert_eq!(Some(bytes.len()), format.stored_bytes(2, 64));
