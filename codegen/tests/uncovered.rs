@@ -58,7 +58,7 @@ fn the_rule_that_a_card_does_not_keep_is_said() {
     let floats = ("scales = { at = 4, type = \"u8[2]\" }", "scales = { at = 4, type = \"e4m3[2]\" }");
     uncovered("mins for other stretches of weights than scales", &[root, spare, floats]);
     let zero = ("[min]\nsuper = \"m\"", "[reserved]\nplanes = [{ from = \"m\", bits = 16 }]\n\n[zero]");
-    assert_eq!(class(&[zero, ("type = \"u8[2]\" }\nqs", "type = \"i8[2]\" }\nqs")]), "linear4_z16_g16u_h32_a32_u32");
+    assert_eq!(class(&[zero, ("type = \"u8[2]\" }\nqs", "type = \"i8[2]\" }\nqs")]), "linear4_z16_g16u_h32_a32_u64");
     uncovered("levels from -255 to 15: they have 8 bits", &[zero]);
     uncovered(
         "zero points that are no integers of up to 16 bits",

@@ -43,10 +43,15 @@ pub fn read_member(path: &str, text: &str, name: &str, tables: &dyn Tables) -> R
         });
         card.is_ok_and(|found| found == name)
     };
-    match family::members(&Source::shared(path, text))?.iter().find(|member| is_meant(member)) {
-        Some(member) => read(member, tables, &mut BTreeSet::new()).map(|read| read.format),
-        None => Err(Diagnostics::of_file(path, format!("the card has no format called `{name}`"))),
-    }
+    let members = family::members(&Source::shared(path, text))?;
+    let meant = match &members[..] {
+        [only] => Some(only),
+        all => all.iter().find(|member| is_meant(member)),
+    };
+    let format = meant.map(|member| read(member, tables, &mut BTreeSet::new())).transpose()?.map(|read| read.format);
+    format
+        .filter(|format| format.name == name)
+        .ok_or_else(|| Diagnostics::of_file(path, format!("the card has no format called `{name}`")))
 }
 
 /// The cards of a family, each with one value of every parameter in its place and the table `family` as it was; of a card without a

@@ -81,7 +81,7 @@ fn more(formats: &[&Format]) -> String {
         [] => String::new(),
     });
     let families = families.collect::<String>();
-    let how = format!("To build kernels of one: {}=NAME in the environment of the build.", registry::ASKED);
+    let how = filled(&format!("To build kernels of one: {}=NAME in the environment of the build.", registry::ASKED), 0);
     if families.is_empty() {
         families
     } else {

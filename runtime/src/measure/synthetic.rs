@@ -110,7 +110,7 @@ fn separate(format: &'static Format, specs: &[Spec], n: usize, k: usize) -> Resu
         let few = item == 1 && shape.iter().product::<usize>() <= n * k / 8;
         while bytes.len() < end {
             match spec.element {
-                "u8" if few => bytes.push(0x70 | random.byte() & 7),
+                "u8" if few => bytes.push(0x68 | random.byte() & 7),
                 "f16" => bytes.extend((0x3800 | u16::from(random.byte())).to_le_bytes()),
                 "bf16" => bytes.extend((0x3f00 | u16::from(random.byte() >> 1)).to_le_bytes()),
                 "f32" => bytes.extend((0x3f00_0000 | u32::from(random.byte()) << 15).to_le_bytes()),

@@ -28,21 +28,13 @@ use settings::Settings;
 pub struct SafeTensors {
     /// What was named.
     path: PathBuf,
-<<<<<<< ours
     /// What says which tensor is in which file, if something does.
     index: Option<PathBuf>,
     /// The files, in the order of their names.
     parts: Vec<Part>,
     /// The files that tensors are in; empty if there is one file.
     places: BTreeMap<String, usize>,
-    /// What is said beside the files, once it was asked for.
-=======
-    storage: Storage,
-    /// Where the tensors' bytes start.
-    data: usize,
-    metadata: Metadata,
     /// What is said of its matrices, once it was asked for.
->>>>>>> theirs
     settings: OnceLock<Vec<Settings>>,
 }
 

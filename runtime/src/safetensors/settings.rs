@@ -27,17 +27,11 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-<<<<<<< ours
-    /// The configurations beside a model's files. One that cannot be read says nothing.
-    pub(super) fn beside(model: &SafeTensors) -> Vec<Self> {
-        let folder = model.paths().next().and_then(Path::parent);
-=======
-    /// All that a file says, and the configurations beside it. What cannot be read says nothing.
+    /// All that a model's files say, and the configurations beside them. What cannot be read says nothing.
     pub(super) fn of(file: &SafeTensors) -> Vec<Self> {
         let names = file.names();
         let mut all = names.iter().filter_map(|name| Self::of_tensor(file, name)).collect::<Vec<_>>();
-        let folder = file.path().parent();
->>>>>>> theirs
+        let folder = file.paths().next().and_then(Path::parent);
         let read = |(name, keys): (&str, &[&str])| {
             let path = folder?.join(name);
             // Not a pipe: nothing may come from it.
@@ -69,18 +63,9 @@ impl Settings {
 
 impl SafeTensors {
     /// What is said of a matrix, in the order in which it counts.
-<<<<<<< ours
-    pub(super) fn said(&self, matrix: &str) -> Vec<Settings> {
-        let beside = format!("{matrix}.");
-        let names = self.names();
-        let of_tensors =
-            names.iter().filter(|name| name.starts_with(&beside)).filter_map(|name| Settings::of_tensor(self, name));
-        of_tensors.chain(self.settings().iter().cloned()).collect()
-=======
     pub(super) fn said(&self, matrix: &str) -> Vec<&Settings> {
         let is_beside = |name: &String| name.strip_prefix(matrix).is_some_and(|rest| rest.starts_with('.'));
         self.settings().iter().filter(|said| said.tensor.as_ref().is_none_or(is_beside)).collect()
->>>>>>> theirs
     }
 }
 
