@@ -177,12 +177,36 @@ fn floats_under_a_scale_per_row() {
     compare("fp8_e4m3", &tensors, |row, column| scale(row, 0) * e4m3(bits(row, column)));
 }
 
+/// Levels under a scale for 64 of them, and that under one for the matrix.
+const UNDER_ONE_SCALE: &str = r#"
+name  = "Levels"
+doc   = "16 levels, an f32 scale per 64 k under one of the matrix; the high nibble comes first."
+index = { group = 64, byte = 2, odd = 1 }
+rows  = { row = 1 }
+
+[tensors]
+weight = { type = "u8",  axes = [{ row = 1 }, { group = 32, byte = 1 }] }
+absmax = { type = "f32", axes = [{ row = 1 }, { group = 1 }] }
+global = { type = "f32", axes = [] }
+
+[code]
+planes = [{ from = "weight", bit = { at = 4, odd = -4 }, bits = 4 }]
+levels = [
+  -1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453,
+  -0.28444138169288635, -0.18477343022823334, -0.09105003625154495, 0.0,
+  0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224,
+  0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0,
+]
+
+[scale]
+from  = "absmax"
+super = "global"
+"#;
+
 /// One number for the whole matrix is a tensor without axes, and may be a super.
 #[test]
 fn one_scale_for_the_matrix() {
-    let card = std::fs::read_to_string(common::root().join("formats/tensors/nf4.toml")).unwrap();
-    let card = card.replace("[code]", "global = { type = \"f32\", axes = [] }\n\n[code]") + "super = \"global\"\n";
-    let format = read_format("card.toml", &card, &common::tables()).unwrap();
+    let format = read_format("card.toml", UNDER_ONE_SCALE, &common::tables()).unwrap();
     let (absmax, global) = (1.5f32.to_le_bytes().repeat(2), 3f32.to_le_bytes());
     let items = [
         Items { shape: &[2, 32], bytes: &[0x7F; 64] },

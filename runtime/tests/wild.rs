@@ -4,9 +4,10 @@
 mod support;
 
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use quantloom::Error;
+use quantloom::files::Output;
 use quantloom::gguf::{Array, BlockShape, Gguf, GgufWriter, NewTensor, Value};
 use quantloom::imatrix::Imatrix;
 use quantloom::measure::synthetic;
@@ -434,6 +435,8 @@ fn a_packed_copy_names_each_format_once() {
         }
     }
     let none: [NewTensor; 0] = [];
-    GgufWriter::create(&path, &metadata, &none).unwrap().finish().unwrap();
-    assert!(message(Model::open(&path)).contains("quantloom.packed.formats lists Q4_0 twice"));
+    let output = Output::create(&path, [] as [&Path; 0]).unwrap();
+    GgufWriter::with_checksums(output, &metadata, &none).unwrap().finish().unwrap();
+    let refused = message(Model::open(&path));
+    assert!(refused.contains("quantloom.packed.formats lists \"q4_0\" twice"), "{refused}");
 }

@@ -267,7 +267,7 @@ mod tests {
     fn a_model_comes_to_tokens_per_second() {
         let model = OfModel { path: "m\u{1b}.gguf".to_owned(), passes: vec![Pass { batch: 1, seconds: 0.05 }] };
         let result = BenchResult { per_token: Some(2.5), ..result() };
-        let text = text(&machine(), &[result.clone()], Some(&model));
+        let text = text(&machine(), std::slice::from_ref(&result), Some(&model));
         assert!(text.lines().nth(3).unwrap().ends_with("2.5x"), "{text}");
         assert!(text.contains("\nm\\u{1b}.gguf: about 20.0 tokens/s from these matrices, 50.0 ms for one token\n"), "{text}");
         let document = json(&machine(), &[result], Some(&model));

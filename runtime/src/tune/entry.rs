@@ -216,7 +216,7 @@ impl Record for Entry {
     fn is_sound(&self) -> bool {
         let Self { key, kernel, default, measured, spread, system, times, .. } = self;
         let Key { operation, format, isa, n, k, batch, threads, .. } = key;
-        [kernel, default, system, &**operation, &**format, &**isa].into_iter().all(|name| is_name(name))
+        [kernel, default, system, &**operation, &**format, &**isa].into_iter().all(is_name)
             && ROWS.allows(*n)
             && COLUMNS.allows(*k)
             && THREADS.allows(*threads)

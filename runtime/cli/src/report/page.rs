@@ -191,9 +191,9 @@ fn machine(machine: &Machine, cache: &Cache) -> Markup {
     let (date, hour) = written.split_once('T').unwrap_or((written, ""));
     html! {
         dl.machine {
-            (fact("caches", &caches(&facts.caches)))
-            (fact("instruction sets", &isas.join(", ")))
-            (fact("threads", &facts.logical_cores.to_string()))
+            (fact("caches", caches(&facts.caches)))
+            (fact("instruction sets", isas.join(", ")))
+            (fact("threads", facts.logical_cores.to_string()))
             (fact("program and system", system))
             div { dt { "written" } dd { time datetime=(written) { (date) " " (hour.trim_end_matches('Z')) " UTC" } } }
             (fact("environment", &cache.environment))
@@ -207,9 +207,9 @@ fn limits(ceilings: &Ceilings) -> Markup {
     let Ceilings { isa, threads, read_gbps, int8_gops, f32_gflops } = ceilings;
     html! {
         dl.limits {
-            (fact("reads", &numbers::bandwidth(*read_gbps)))
-            (fact("int8", &format!("{} Gop/s", numbers::gops(*int8_gops))))
-            (fact("f32", &format!("{} Gflop/s", numbers::gops(*f32_gflops))))
+            (fact("reads", numbers::bandwidth(*read_gbps)))
+            (fact("int8", format!("{} Gop/s", numbers::gops(*int8_gops))))
+            (fact("f32", format!("{} Gflop/s", numbers::gops(*f32_gflops))))
         }
         p.soft {
             "What the best of many short runs of " (isa) " on " (count(*threads, "thread", "threads")) " came to when this page was written; of reading, what nine in ten stayed below."

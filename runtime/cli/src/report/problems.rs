@@ -138,9 +138,9 @@ fn facts(problem: &Problem, report: &Report) -> Markup {
             @if let Some(bound) = words::bound(problem) { (fact("limit", &bound)) }
             (fact("instruction set", &entry.key.isa))
             @if entry.key.layout != Layout::Packed { (fact("layout", entry.key.layout.name())) }
-            (fact("measured", &format!("batch {}", entry.measured)))
+            (fact("measured", format!("batch {}", entry.measured)))
             (fact("effort", words::effort(entry.effort)))
-            (fact("spread", &numbers::spread(entry.spread)))
+            (fact("spread", numbers::spread(entry.spread)))
             (fact("origin", words::origin(entry.origin)))
             @if entry.system != report.machine.system { (fact("system", &entry.system)) }
             @if !problem.followed { (fact("state", "not followed here: of another build or processor")) }

@@ -44,8 +44,14 @@ fn error_of(model: &model::Format, encoder: &Encoder) -> f64 {
 #[test]
 fn tensors_decode_to_what_was_meant() {
     let mut tested = 0;
-    let encoders = registry::formats().filter_map(|format| Some((format, Encoder::new(format).ok()?)));
-    for (format, encoder) in encoders {
+    let formats = registry::formats().filter(|format| format.gguf.is_none()).collect::<Vec<_>>();
+    // The others of a family differ from these in a length or a type.
+    let ends = formats.chunk_by(|one, other| one.card == other.card).flat_map(|family| match family {
+        [first, .., last] => vec![*first, *last],
+        one => one.to_vec(),
+    });
+    for format in ends {
+        let Ok(encoder) = Encoder::new(format) else { continue };
         if tensors(&encoder).is_some() {
             let error = error_of(&registry::model(format).unwrap(), &encoder);
             println!("{} {error:e}", format.name);
