@@ -25,13 +25,13 @@ fuzz_target!(|bytes: &[u8]| {
         recipes.names().for_each(|name| drop(right(recipes.find(name))));
     }
     let Some(list) = right(List::parse(Path::new("list.toml"), text)) else { return };
-    let mut all = List::default();
     for problem in &list.problems {
         for &batch in &problem.batches {
             assert!(problem.key(batch, &POOL).batch.contains(batch));
         }
-        all.add(problem.clone(), &POOL);
     }
+    let mut all = List::default();
+    all.extend(list.problems.iter().cloned(), &POOL);
     assert!(all.problems.len() <= list.problems.len());
     // What there was no time for is kept, and is what is read again.
     let choices = Choices::new(Some(CacheFile::new(folder.path(), "environment")));
