@@ -4,6 +4,9 @@ use quantloom_spec::model::{Format, Number};
 
 use super::own::{Choice, Own};
 
+/// A root is this far from a wish, as a part of it, only where floats of 16 bits lose digits, or have few.
+const COARSE: f64 = 1.0 / 256.0;
+
 /// Roots that a search tries.
 const ROOTS: usize = 12;
 
@@ -56,8 +59,8 @@ impl Chain {
     }
 
     /// The own value under a root that comes nearest to `wish`, which is in units of `unit`.
-    pub fn nearest(&self, root: Choice, wish: f32, unit: f64) -> Choice {
-        let wish = f64::from(wish) * unit;
+    pub fn nearest(&self, root: Choice, wish: f64, unit: f64) -> Choice {
+        let wish = wish * unit;
         let own = match f64::from(root.value) {
             _ if self.root.is_none() => wish,
             0.0 => 0.0,
@@ -76,6 +79,34 @@ impl Chain {
         [true, false].into_iter().filter_map(move |up| self.root.as_ref()?.next(root, up))
     }
 
+    /// How many own values [`Chain::roots_of`] looks at.
+    pub fn own_count(&self) -> usize {
+        if self.root.is_some() { self.own.count() } else { 1 }
+    }
+
+    /// The own value that comes nearest to `wish` under a root, and those next to it.
+    pub fn around(&self, root: Choice, wish: f64) -> impl Iterator<Item = Choice> {
+        let nearest = self.nearest(root, wish, 1.0);
+        [Some(nearest), self.own.next(nearest, true), self.own.next(nearest, false)].into_iter().flatten()
+    }
+
+    /// The roots under which an own value comes within `near` of `wish`; one, whichever it is, if there are no roots or nothing is wished
+    /// for.
+    pub fn roots_of(&self, wish: f64, near: f64) -> impl Iterator<Item = Choice> {
+        let owns = match (&self.root, &self.own) {
+            (Some(_), Own::Listed { values, .. }) if wish != 0.0 => values.as_slice(),
+            _ => &[],
+        };
+        let any = owns.is_empty().then(|| self.nearest_root(0.0, 1.0));
+        let of_own = move |own: &f32| {
+            let own = f64::from(*own);
+            let nearest = self.nearest_root(wish / own, 1.0);
+            let is_near = move |root: &Choice| root.value != 0.0 && (f64::from(root.value) * own - wish).abs() <= near;
+            [nearest].into_iter().chain(self.next_roots(nearest)).filter(is_near)
+        };
+        any.into_iter().chain(owns.iter().filter(|own| **own != 0.0).flat_map(of_own))
+    }
+
     /// Roots under which the groups can have about the values they wish, in units of `unit`.
     pub fn roots(&self, wishes: &[f32], unit: f64) -> Vec<Choice> {
         let extreme = wishes.iter().copied().max_by(|a, b| a.abs().total_cmp(&b.abs())).unwrap_or(0.0);
@@ -89,10 +120,18 @@ impl Chain {
             }
             for step in 0..ROOTS {
                 let factor = least + range * step as f64 / (ROOTS - 1) as f64;
-                roots.push(self.nearest_root(factor * f64::from(extreme) / f64::from(end), unit));
+                let wish = factor * f64::from(extreme) / f64::from(end);
+                let root = self.nearest_root(wish, unit);
+                // Among the least roots, and under 0 above all, one of the next may suit better.
+                let is_coarse = (f64::from(root.value) - wish * unit).abs() > COARSE * (wish * unit).abs();
+                let next = self.next_roots(root).filter(|next| is_coarse && f64::from(next.value) * wish > 0.0);
+                for root in next.chain([root]) {
+                    if !roots.contains(&root) {
+                        roots.push(root);
+                    }
+                }
             }
         }
-        roots.dedup();
         if roots.is_empty() { vec![self.nearest_root(0.0, unit)] } else { roots }
     }
 }

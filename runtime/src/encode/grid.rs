@@ -55,9 +55,9 @@ impl Grid {
         (self.letters[0], self.letters[self.letters.len() - 1])
     }
 
-    /// How many letters there are.
-    pub fn letters(&self) -> usize {
-        self.letters.len()
+    /// The distinct values in the table, ascending.
+    pub fn letters(&self) -> &[f32] {
+        &self.letters
     }
 
     /// Vector `row`.

@@ -17,6 +17,7 @@
 
 mod chain;
 mod coder;
+mod exact;
 mod fit;
 mod grid;
 mod layout;
@@ -41,6 +42,7 @@ use crate::pool::Pool;
 use crate::registry::{self, Format};
 use chain::Chain;
 use coder::Coder;
+use exact::Trial;
 use layout::Rows;
 use numbers::Numbers;
 use row::Work;
@@ -73,6 +75,8 @@ pub struct Encoder {
     coder: Coder,
     scale: Option<Chain>,
     min: Option<Chain>,
+    /// What is tried for weights that are held exactly, if they can be.
+    trial: Option<Trial>,
     /// Weights of a region and of a group.
     region: usize,
     group: usize,
@@ -119,7 +123,8 @@ impl Encoder {
         let chain = |number: &Option<Number>, most| number.as_ref().map(|number| Chain::new(format, number, most)).transpose();
         let (scale, min) = (chain(&format.scale, scale_most)?, chain(&format.min, most)?);
         let (region, group) = structure(&runs, coder.unit, period)?;
-        Ok(Self { name: format.name.clone(), layout, period, coder, scale, min, region, group })
+        let trial = Trial::new(&coder, min.is_some());
+        Ok(Self { name: format.name.clone(), layout, period, coder, scale, min, trial, region, group })
     }
 
     /// Encodes rows of `k` weights, in row order. `importance` has one weight per column, by which squared errors count; only

@@ -35,7 +35,8 @@ pub struct Part {
     pub scale: Choice,
     /// The min's own value, if there are mins.
     pub min: Option<Choice>,
-    error: f32,
+    /// The weighted squared error, in units.
+    pub error: f32,
 }
 
 /// What is stored for a region beside codes.
@@ -83,6 +84,16 @@ impl Searcher<'_> {
         (self.scale.value(found.scale, part.scale, self.unit), min)
     }
 
+    /// Whether a group decodes to its weights `x`, which `group` has in units.
+    pub fn is_exact(&self, found: &Found, part: &Part, x: &[f32], group: Group<'_>, scratch: &mut Scratch) -> bool {
+        let (scale, min) = self.values(found, part);
+        scratch.levels.resize(x.len(), 0.0);
+        self.coder.assign(group, scale, min, &mut scratch.levels, &mut scratch.picks, true);
+        let (scale, min) = Searcher { unit: 1.0, ..*self }.values(found, part);
+        let value = |level: &f32| if part.min.is_some() { scale * level + min } else { scale * level };
+        x.iter().zip(&scratch.levels).all(|(x, level)| *x == value(level))
+    }
+
     fn bounds(&self, groups: &[Group<'_>]) -> Bounds {
         let mins = self.min.map_or((0.0, 0.0), |chain| match (chain.bounds(), &chain.root) {
             // Mins of one sign: the root's sign decides which.
@@ -112,7 +123,7 @@ impl Searcher<'_> {
             let mut found = Found { scale: root, min: None, parts: Vec::with_capacity(groups.len()) };
             let mut mins = Vec::with_capacity(groups.len());
             for (group, fit) in groups.iter().zip(fits) {
-                let own = self.scale.nearest(root, fit.scale, self.unit);
+                let own = self.scale.nearest(root, f64::from(fit.scale), self.unit);
                 let scale = self.scale.value(root, own, self.unit);
                 let sums = self.coder.measure(*group, scale, fit.min, scratch);
                 let (min, error) =
@@ -139,7 +150,7 @@ impl Searcher<'_> {
             let mut found = Found { min: Some(root), ..found.clone() };
             for (place, (group, min)) in groups.iter().zip(mins).enumerate() {
                 let mut part = found.parts[place];
-                part.min = Some(chain.nearest(root, *min, self.unit));
+                part.min = Some(chain.nearest(root, f64::from(*min), self.unit));
                 part.error = self.error(*group, &found, &part, scratch);
                 found.parts[place] = part;
             }

@@ -6,7 +6,7 @@ use super::coder::{Group, Picks};
 use super::fit::Scratch;
 use super::numbers::Numbers;
 use super::own::Choice;
-use super::region::Searcher;
+use super::region::{Found, Searcher};
 
 /// Memory for encoding a row or a block, used over and over.
 #[derive(Debug, Default)]
@@ -55,7 +55,7 @@ impl Encoder {
         let length = self.group.min(x.len());
         let groups = work.x.chunks(length).zip(w.chunks(length)).map(|(x, w)| Group { x, w }).collect::<Vec<_>>();
         let searcher = Searcher { coder: &self.coder, scale, min: self.min.as_ref(), unit };
-        let found = searcher.search(&groups, &mut work.scratch);
+        let found = self.find(&searcher, x, &groups, &mut work.scratch);
         add_root(scale, found.scale, &mut work.bits.scale_root);
         if let (Some(chain), Some(root)) = (&self.min, found.min) {
             add_root(chain, root, &mut work.bits.min_root);
@@ -66,7 +66,7 @@ impl Encoder {
                 work.bits.min.push(chain.own.bits(min));
             }
             let (scale, min) = searcher.values(&found, part);
-            self.coder.assign(*group, scale, min, levels, &mut work.scratch.picks, true);
+            searcher.coder.assign(*group, scale, min, levels, &mut work.scratch.picks, true);
             add_picks(&work.scratch.picks, &mut work.bits);
             #[cfg(test)]
             {
@@ -75,6 +75,17 @@ impl Encoder {
                 work.meant.extend(levels.iter().map(value));
             }
         }
+    }
+
+    /// What is stored for a region with weights `x`, of which `groups` has those in the searcher's unit: the best that a search finds, unless
+    /// it can be held exactly.
+    fn find(&self, searcher: &Searcher<'_>, x: &[f32], groups: &[Group<'_>], scratch: &mut Scratch) -> Found {
+        let found = searcher.search(groups, scratch);
+        let Some(trial) = &self.trial else { return found };
+        let length = groups.first().map_or(1, |group| group.x.len());
+        let mut parts = groups.iter().zip(&found.parts).zip(x.chunks(length));
+        let is_exact = parts.all(|((group, part), x)| searcher.is_exact(&found, part, x, *group, scratch));
+        if is_exact { found } else { trial.find(searcher, x, groups, scratch).unwrap_or(found) }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What is encoded decodes, by the oracle, to what was meant; whatever the weights are.
 
+mod exact;
 mod tensors;
 
 use quantloom_spec::eval::decode_rows;

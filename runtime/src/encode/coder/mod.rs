@@ -135,7 +135,7 @@ impl Coder {
     pub fn level_count(&self) -> usize {
         let count = match &self.code {
             Code::Levels(levels) => levels.own().count(),
-            Code::Grid(grid) => grid.letters(),
+            Code::Grid(grid) => grid.letters().len(),
         };
         if matches!(self.sign, Sign::None) { count } else { count.saturating_mul(2) }
     }
@@ -156,6 +156,25 @@ impl Coder {
             },
             _ => true,
         }
+    }
+
+    /// The levels that a weight can have, whatever its neighbours have, ascending; `None` if they cannot be listed.
+    pub fn lone_levels(&self) -> Option<Vec<f32>> {
+        let codes = match &self.code {
+            Code::Grid(grid) => grid.letters(),
+            Code::Levels(levels) => match levels.own() {
+                Own::Listed { values, .. } => values,
+                Own::Wide { .. } => return None,
+            },
+        };
+        let zeros = if self.zeros.is_empty() { vec![0.0] } else { self.zeros.iter().map(|(zero, _)| *zero).collect() };
+        let signs: &[f32] = if matches!(self.sign, Sign::None) { &[1.0] } else { &[1.0, -1.0] };
+        let both = |level: f32| signs.iter().map(move |sign| sign * level);
+        let under = |zero: f32| codes.iter().map(move |code| code - zero).flat_map(both);
+        let mut levels = zeros.into_iter().flat_map(under).collect::<Vec<_>>();
+        levels.sort_by(f32::total_cmp);
+        levels.dedup();
+        Some(levels)
     }
 
     /// Whether a search for codes takes long.
