@@ -73,6 +73,8 @@ pub struct Encoder {
     /// K must be a multiple of it.
     period: usize,
     coder: Coder,
+    /// The coder for weights for which the other uses a code that has no negative.
+    symmetric: Option<Coder>,
     scale: Option<Chain>,
     min: Option<Chain>,
     /// What is tried for weights that are held exactly, if they can be.
@@ -123,8 +125,9 @@ impl Encoder {
         let chain = |number: &Option<Number>, most| number.as_ref().map(|number| Chain::new(format, number, most)).transpose();
         let (scale, min) = (chain(&format.scale, scale_most)?, chain(&format.min, most)?);
         let (region, group) = structure(&runs, coder.unit, period)?;
-        let trial = Trial::new(&coder, min.is_some());
-        Ok(Self { name: format.name.clone(), layout, period, coder, scale, min, trial, region, group })
+        let symmetric = Coder::symmetric(format, &runs);
+        let trial = Trial::new(symmetric.as_ref().unwrap_or(&coder), min.is_some());
+        Ok(Self { name: format.name.clone(), layout, period, coder, symmetric, scale, min, trial, region, group })
     }
 
     /// Encodes rows of `k` weights, in row order. `importance` has one weight per column, by which squared errors count; only

@@ -66,6 +66,16 @@ impl Own {
         Some(Self::Listed { values, bits })
     }
 
+    /// Leaves out the least value of a list, unless it is the only one.
+    pub fn leave_out_least(&mut self) {
+        if let Self::Listed { values, bits } = self
+            && values.len() > 1
+        {
+            values.remove(0);
+            bits.remove(0);
+        }
+    }
+
     /// Uses no value of a magnitude over `most`, as long as one is left.
     pub fn limit(&mut self, limit: f64) {
         match self {

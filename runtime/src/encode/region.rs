@@ -84,6 +84,16 @@ impl Searcher<'_> {
         (self.scale.value(found.scale, part.scale, self.unit), min)
     }
 
+    /// Whether a weight of the groups has the least level that there is.
+    pub fn uses_least(&self, found: &Found, groups: &[Group<'_>], scratch: &mut Scratch) -> bool {
+        let (least, _) = self.coder.ends();
+        groups.iter().zip(&found.parts).any(|(group, part)| {
+            let (scale, min) = self.values(found, part);
+            self.coder.measure(*group, scale, min, scratch);
+            scratch.levels.contains(&least)
+        })
+    }
+
     /// Whether a group decodes to its weights `x`, which `group` has in units.
     pub fn is_exact(&self, found: &Found, part: &Part, x: &[f32], group: Group<'_>, scratch: &mut Scratch) -> bool {
         let (scale, min) = self.values(found, part);

@@ -54,8 +54,14 @@ impl Encoder {
         work.x.extend(x.iter().map(|x| (f64::from(*x) / unit) as f32));
         let length = self.group.min(x.len());
         let groups = work.x.chunks(length).zip(w.chunks(length)).map(|(x, w)| Group { x, w }).collect::<Vec<_>>();
-        let searcher = Searcher { coder: &self.coder, scale, min: self.min.as_ref(), unit };
-        let found = self.find(&searcher, x, &groups, &mut work.scratch);
+        let mut searcher = Searcher { coder: &self.coder, scale, min: self.min.as_ref(), unit };
+        let mut found = self.find(&searcher, x, &groups, &mut work.scratch);
+        if let Some(symmetric) = &self.symmetric
+            && searcher.uses_least(&found, &groups, &mut work.scratch)
+        {
+            searcher.coder = symmetric;
+            found = self.find(&searcher, x, &groups, &mut work.scratch);
+        }
         add_root(scale, found.scale, &mut work.bits.scale_root);
         if let (Some(chain), Some(root)) = (&self.min, found.min) {
             add_root(chain, root, &mut work.bits.min_root);

@@ -2,7 +2,7 @@
 
 mod assign;
 
-use quantloom_spec::model::{Format, Levels as Vectors, Number};
+use quantloom_spec::model::{Element, Format, Levels as Vectors, Number, Stored};
 
 use super::grid::Grid;
 use super::levels::Levels;
@@ -75,6 +75,24 @@ impl Group<'_> {
 impl Coder {
     /// The coder of a format whose numbers are shared by such runs of weights, or what about it cannot be encoded.
     pub fn new(format: &Format, runs: &Numbers<Option<usize>>) -> Result<Self, &'static str> {
+        Self::of_code(format, runs, Code::new(format, &format.pieces[0].code)?)
+    }
+
+    /// The coder that leaves out the least code where codes are whole signed integers, so that each has a negative: programs that take
+    /// magnitudes of them take that one for something else. `None` where codes are not such.
+    pub fn symmetric(format: &Format, runs: &Numbers<Option<usize>>) -> Option<Self> {
+        let code = &format.pieces[0].code;
+        let Stored::Item { field, .. } = &code.stored else { return None };
+        let is_plain = code.levels.is_none() && code.step.is_none() && code.offset.is_none();
+        if !is_plain || !matches!(format.storage.element(*field), Element::Signed(_)) {
+            return None;
+        }
+        let mut own = Own::new(&format.storage, code)?;
+        own.leave_out_least();
+        Self::of_code(format, runs, Code::Levels(Levels::new(own))).ok()
+    }
+
+    fn of_code(format: &Format, runs: &Numbers<Option<usize>>, code: Code) -> Result<Self, &'static str> {
         let numbers = format.pieces.iter().map(|piece| &piece.code).chain(&format.sign).chain(&format.zero);
         if numbers.clone().any(|number| number.outer.is_some()) {
             return Err("its codes, signs or zeros have supers");
@@ -88,7 +106,7 @@ impl Coder {
             return Err("its pieces have unlike codes");
         }
         let coder = Self {
-            code: Code::new(format, first)?,
+            code,
             sign: Sign::new(format)?,
             zeros: zeros(format)?,
             unit: [runs.code, runs.sign, runs.zero].into_iter().flatten().max().unwrap_or(1),
