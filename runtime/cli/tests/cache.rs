@@ -361,7 +361,7 @@ fn doctor_tells_which_processor_card_is_gone_by() {
         finding(&serde_json::from_slice(&output.stdout).unwrap(), "processor card")
     };
     let (value, remedy) = card("none");
-    assert!(value.starts_with("none, by QUANTLOOM_PROCESSOR; ") && value.contains("default variants and distances"), "{value}");
+    assert!(value.starts_with("none, by QUANTLOOM_PROCESSOR; ") && value.contains("default kernels and distances"), "{value}");
     let remedy = remedy.unwrap();
     assert!(remedy.contains("quantloom tune MODEL") && remedy.contains("docs/adding-a-processor.md"), "{remedy}");
     for processor in processor::all() {

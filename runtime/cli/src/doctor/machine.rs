@@ -15,7 +15,7 @@ const PREFIX: &str = "QUANTLOOM_";
 const CARD: &str = "processor card";
 
 /// What runs where no card has starts.
-const DEFAULTS: &str = "default variants and distances are used";
+const DEFAULTS: &str = "default kernels and distances are used";
 
 /// All of it.
 pub fn findings() -> Vec<Finding> {
@@ -162,7 +162,7 @@ mod tests {
             Processor { name: "some", doc: "", measured: None, identities: &[], pipes: &[], starts: &[START] };
         let found = |card: Option<&'static Processor>, by| of_card(Known { card, by });
         let bare = found(Some(&Processor { starts: &[], ..CARD }), By::User);
-        assert_eq!(bare.value, "some, by QUANTLOOM_PROCESSOR; it has no starts, default variants and distances are used");
+        assert_eq!(bare.value, "some, by QUANTLOOM_PROCESSOR; it has no starts, default kernels and distances are used");
         let guessed = found(Some(&CARD), By::Identity).value;
         assert!(guessed.starts_with("some, by what the processor says") && guessed.ends_with("not measured"), "{guessed}");
         let measured = found(Some(&Processor { measured: Some("here, today"), ..CARD }), By::Identity);
