@@ -163,7 +163,8 @@ fn full_formats(registry: &str) -> usize {
 /// That card, in a family of four root scales of which one has kernels in every build, and one those of a class that is built anyway.
 fn family() -> String {
     let card = CARD.replace("\"Other\"", "\"Other{root.name}\"").replace("type = \"f16\"", "type = \"{root.type}\"");
-    let root = "root = [{ name = \"\", type = \"f16\" }, { name = \"-b\", type = \"bf16\" }, { name = \"-same\", type = \"f16\" }]";
+    let root =
+        "root = [{ name = \"\", type = \"f16\" }, { name = \"-b\", type = \"bf16\" }, { name = \"-same\", type = \"f16\" }]";
     format!("kernels = [\"Other\"]\n{card}\n[family]\n{root}\n")
 }
 

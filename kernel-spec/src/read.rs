@@ -38,7 +38,9 @@ pub fn read_formats(path: &str, text: &str, tables: &dyn Tables) -> Result<Vec<F
 /// Everything that is wrong with the card and with the tables that it uses; that no format of it has that name.
 pub fn read_member(path: &str, text: &str, name: &str, tables: &dyn Tables) -> Result<Format, Diagnostics> {
     let is_meant = |member: &Member| {
-        let card = read_document(Arc::clone(&member.source), "the card", |mut card, sink| card.need("name")?.text(sink).map(|name| name.value.to_owned()));
+        let card = read_document(Arc::clone(&member.source), "the card", |mut card, sink| {
+            card.need("name")?.text(sink).map(|name| name.value.to_owned())
+        });
         card.is_ok_and(|found| found == name)
     };
     match family::members(&Source::shared(path, text))?.iter().find(|member| is_meant(member)) {
@@ -90,8 +92,11 @@ pub(crate) fn read_claims(source: Arc<Source>, tables: &dyn Tables) -> Result<(V
     for name in listed.iter().flat_map(|(_, list)| list) {
         if !names().any(|known| known == name.value) {
             let source = listed.as_ref().map_or(&source, |(source, _)| *source);
-            let mut diagnostic =
-                Diagnostic::new(Arc::clone(source), Some(name.span), format!("no format of the card is called `{}`", name.value));
+            let mut diagnostic = Diagnostic::new(
+                Arc::clone(source),
+                Some(name.span),
+                format!("no format of the card is called `{}`", name.value),
+            );
             diagnostic.suggest(&name.value, "formats", names());
             found.push(diagnostic);
         }

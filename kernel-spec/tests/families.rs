@@ -86,7 +86,8 @@ fn members_are_what_their_cards_would_be() {
 #[test]
 fn a_digit_that_a_member_has_no_use_for_changes_nothing() {
     let format = &formats(CARD)[0];
-    let (words, scales) = ([0x7654_3210_u32, 0xfedc_ba98].map(u32::to_le_bytes).concat(), [0x3c00_u16, 0x4000].map(u16::to_le_bytes).concat());
+    let (words, scales) =
+        ([0x7654_3210_u32, 0xfedc_ba98].map(u32::to_le_bytes).concat(), [0x3c00_u16, 0x4000].map(u16::to_le_bytes).concat());
     let items = [Items { shape: &[1, 2], bytes: &words }, Items { shape: &[1, 2], bytes: &scales }];
     let wanted = (0..8).map(|code| f32::from(code as i8 - 8)).chain((0..8).map(|code| 2.0 * f32::from(code as i8)));
     assert_eq!(decode_tensors(format, &items, 1, 16), wanted.collect::<Vec<_>>());
@@ -103,7 +104,11 @@ fn what_is_wrong_with_a_family_is_shown() {
         ("n = 16,", "n = 12,", &["does not divide 12", "in the member of the family with group = { n = 12"]),
         ("group = [{", "group = [[{", &["error: "]),
         ("group = [{ n = 8, by = \"{float.by}\" }, { n = 16, by = \"{float.by}\" }]", "group = []", &["`group` has no values"]),
-        ("group = [", "many = [1, 2, 3, 4, 5, 6, 7, 8, 9]\nmore = [1, 2, 3, 4, 5, 6, 7, 8, 9]\ngroup = [", &["at most 256 members"]),
+        (
+            "group = [",
+            "many = [1, 2, 3, 4, 5, 6, 7, 8, 9]\nmore = [1, 2, 3, 4, 5, 6, 7, 8, 9]\ngroup = [",
+            &["at most 256 members"],
+        ),
         ("by = 1 }", "by = \"{group.by}\" }", &["bring in one another without end"]),
     ] {
         assert!(CARD.contains(from), "{from}");
@@ -121,7 +126,8 @@ fn what_is_said_of_a_matrix_is_checked_too() {
         wrong(&MEMBER.replacen(from, to, 1)).to_string()
     };
     let scales = "axes = [{ row = 1 }, { group = 1 }] }";
-    let nested = "axes = [{ row = 1 }, { group = 1 }], nested = { levels = \"a\", scales = \"b\", group = 256, offset = \"c\" } }";
+    let nested =
+        "axes = [{ row = 1 }, { group = 1 }], nested = { levels = \"a\", scales = \"b\", group = 256, offset = \"c\" } }";
     assert!(card(scales, nested).contains("comes to items of type `f32`"));
     let indices = |index: &str| card("[code]", &format!("[indices]\nlevels = {index}\n[code]"));
     assert!(indices("{ type = \"f32\", holds = \"levels\" }").contains("`code` has no `levels`"));

@@ -172,7 +172,8 @@ fn bytes_of<'d>(header: &Json, data: &'d mut [u8], name: &str) -> &'d mut [u8] {
 #[test]
 fn an_order_that_is_left_out_is_the_plain_one() {
     let left_out = edited("gptq_4bit_g128.safetensors", |header, _| rename(header, "g_idx", "unused"));
-    let filled = |filler| edited("gptq_4bit_g128.safetensors", move |header, data| bytes_of(header, data, "g_idx").fill(filler));
+    let filled =
+        |filler| edited("gptq_4bit_g128.safetensors", move |header, data| bytes_of(header, data, "g_idx").fill(filler));
     for file in [left_out, filled(0), filled(0xff)] {
         assert_eq!(file.unwrap().matrix(format("GPTQ-4bit-g128"), PREFIX, None).unwrap().k(), 640);
     }
@@ -203,7 +204,8 @@ fn families_decode_as_numpy_does() {
 #[test]
 fn zero_points_of_the_other_version_are_doubted() {
     let stored = |zero: u8| {
-        edited("gptq_4bit_g128.safetensors", move |header, data| bytes_of(header, data, "qzeros").fill(zero << 4 | zero)).unwrap()
+        edited("gptq_4bit_g128.safetensors", move |header, data| bytes_of(header, data, "qzeros").fill(zero << 4 | zero))
+            .unwrap()
     };
     let (first, second) = (stored(7), stored(8));
     let [v1, v2] = ["GPTQ-4bit-g128", "GPTQ-4bit-g128-v2"].map(format);
@@ -243,7 +245,8 @@ fn configured(sample: &str, name: &str, config: &Json) -> (tempfile::TempDir, Sa
 #[test]
 fn what_a_configuration_says_must_not_differ() {
     let said = |config: Json, name: &str| {
-        let (_folder, file) = configured("gptq_4bit_g128.safetensors", "config.json", &serde_json::json!({ "quantization_config": config }));
+        let (_folder, file) =
+            configured("gptq_4bit_g128.safetensors", "config.json", &serde_json::json!({ "quantization_config": config }));
         file.matrix(format(name), PREFIX, None).map(|stored| stored.k()).map_err(|wrong| wrong.to_string())
     };
     let v2 = || serde_json::json!({ "checkpoint_format": "gptq_v2", "bits": 4 });
@@ -264,7 +267,8 @@ fn what_a_configuration_says_must_not_differ() {
     assert!(file.matrix(format("GPTQ-4bit-g128"), PREFIX, None).is_ok());
 
     // 4 bits of a row in groups of 64 are as many words and scales as 8 bits of half of it in groups of 32.
-    let mlx = |config: Json| configured("mlx_4bit_g64.safetensors", "config.json", &serde_json::json!({ "quantization": config }));
+    let mlx =
+        |config: Json| configured("mlx_4bit_g64.safetensors", "config.json", &serde_json::json!({ "quantization": config }));
     let fits = |file: &SafeTensors| file.fits(PREFIX, None).iter().map(|format| format.name).collect::<Vec<_>>();
     let (_folder, file) = mlx(serde_json::json!({}));
     assert_eq!(fits(&file), ["MLX-2bit-g128", "MLX-4bit-g64", "MLX-8bit-g32"]);
@@ -279,7 +283,8 @@ fn levels_that_a_file_gives_must_be_those_of_the_format() {
     let shape = Some((33, 320));
     let fp4 = [0.0, 0.0052, 0.6667, 1.0, 0.3333, 0.5, 0.1667, 0.25_f32];
     let fp4 = fp4.iter().chain(&fp4.map(|level| -level)).flat_map(|level| level.to_le_bytes()).collect::<Vec<_>>();
-    let file = edited("nf4.safetensors", |header, data| bytes_of(header, data, "weight.quant_map").copy_from_slice(&fp4)).unwrap();
+    let file =
+        edited("nf4.safetensors", |header, data| bytes_of(header, data, "weight.quant_map").copy_from_slice(&fp4)).unwrap();
     assert_eq!(
         message(file.matrix(format("NF4"), PREFIX, shape)),
         format!(
@@ -308,11 +313,14 @@ fn nested(edit: impl FnOnce(&mut Json, &mut Vec<u8>)) -> Result<SafeTensors, Err
 #[test]
 fn what_is_nested_needs_all_that_it_is_made_of() {
     let state = "weight.quant_state.bitsandbytes__nf4";
-    let refused = |edit: fn(&mut Json, &mut Vec<u8>)| message(nested(edit).unwrap().matrix(format("NF4"), PREFIX, Some((70, 256))));
+    let refused =
+        |edit: fn(&mut Json, &mut Vec<u8>)| message(nested(edit).unwrap().matrix(format("NF4"), PREFIX, Some((70, 256))));
     assert!(nested(|_, _| ()).unwrap().matrix(format("NF4"), PREFIX, None).is_ok(), "the text beside it says the shape");
-    let silent = message(
-        nested(|header, data| bytes_of(header, data, state)[0] = b' ').unwrap().matrix(format("NF4"), PREFIX, Some((70, 256))),
-    );
+    let silent = message(nested(|header, data| bytes_of(header, data, state)[0] = b' ').unwrap().matrix(
+        format("NF4"),
+        PREFIX,
+        Some((70, 256)),
+    ));
     assert!(silent.contains("the scales of") && silent.contains("nothing says their nested_offset"), "{silent}");
     let scales = refused(|header, _| rename(header, "weight.nested_absmax", "other"));
     assert!(scales.contains("no tensor") && scales.contains("weight.nested_absmax"), "{scales}");

@@ -54,7 +54,8 @@ pub(crate) fn check(storage: &raw::Storage, scopes: Option<&[Scope]>, sink: &mut
         raw::Storage::Tensors { tensors, indices, config, doubtful_zero, .. } => {
             let (tensors, shapes) = separate(tensors, scopes.and_then(<[Scope]>::first), sink);
             let scope = scopes.and_then(<[Scope]>::first);
-            let indices = scope.map_or_else(Vec::new, |scope| indices.iter().filter_map(|raw| index(raw, scope, sink)).collect());
+            let indices =
+                scope.map_or_else(Vec::new, |scope| indices.iter().filter_map(|raw| index(raw, scope, sink)).collect());
             let rows = scope.map_or_else(Vec::new, |scope| scope.rows.clone());
             let (config, doubtful_zero) = (config.clone(), doubtful_zero.as_ref().map(|zero| zero.value));
             Stores { storage: Storage::Tensors(Tensors { rows, tensors, indices, config, doubtful_zero }), shapes }

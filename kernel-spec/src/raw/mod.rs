@@ -37,8 +37,19 @@ pub(crate) struct Card {
 
 /// The two kinds of storage; the header is that of a row.
 pub(crate) enum Storage {
-    Blocks { weights: Option<At<usize>>, bytes: Option<At<usize>>, fields: Vec<Field>, header: Vec<Field> },
-    Tensors { rows: Option<Map>, tensors: Vec<Tensor>, indices: Vec<Index>, config: Vec<Setting>, doubtful_zero: Option<At<f32>> },
+    Blocks {
+        weights: Option<At<usize>>,
+        bytes: Option<At<usize>>,
+        fields: Vec<Field>,
+        header: Vec<Field>,
+    },
+    Tensors {
+        rows: Option<Map>,
+        tensors: Vec<Tensor>,
+        indices: Vec<Index>,
+        config: Vec<Setting>,
+        doubtful_zero: Option<At<f32>>,
+    },
 }
 
 /// A field of a block or of a row's header.

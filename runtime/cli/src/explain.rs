@@ -35,8 +35,12 @@ fn title(format: &Format) -> String {
 fn packing(format: &Format) -> String {
     let Some(packed) = &format.packed else {
         let Format { name, on_demand, .. } = format;
-        let why = if *on_demand { format!("; build again with {}={name} in the environment", registry::ASKED) } else { String::new() };
-        return format!("No kernels were generated for it: it can be decoded only{why}.\n");
+        let why = if *on_demand {
+            format!("; build again with {}={name} in the environment", registry::ASKED)
+        } else {
+            String::new()
+        };
+        return format!("No kernels were generated for it: it can be decoded and encoded only{why}.\n");
     };
     let class = packed.class;
     let numerics: Vec<_> = registry::numerics(format).into_iter().map(Numerics::name).collect();

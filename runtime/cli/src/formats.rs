@@ -74,7 +74,11 @@ fn more(formats: &[&Format]) -> String {
     });
     let families = families.collect::<String>();
     let how = format!("To build kernels of one: {}=NAME in the environment of the build.", registry::ASKED);
-    if families.is_empty() { families } else { format!("\nDecoded and encoded, without kernels in this build:\n{families}{how}\n") }
+    if families.is_empty() {
+        families
+    } else {
+        format!("\nDecoded and encoded, without kernels in this build:\n{families}{how}\n")
+    }
 }
 
 fn has_kernels(formats: &[&Format], isa: &'static Isa) -> bool {

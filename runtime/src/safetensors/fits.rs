@@ -23,7 +23,8 @@ impl SafeTensors {
     pub fn doubt(&self, name: &str, stored: &Stored<'_>) -> Option<String> {
         let (format, zero) = (stored.format(), doubtful(stored)?);
         let others = self.fits(name, Some((stored.n(), stored.k())));
-        let others = others.into_iter().filter(|other| self.find(other, name, None).is_ok_and(|other| doubtful(&other).is_none()));
+        let others =
+            others.into_iter().filter(|other| self.find(other, name, None).is_ok_and(|other| doubtful(&other).is_none()));
         Some(format!(
             "{}: read as {}, all zero points of {} are {zero}, which tells of a file that stores them otherwise{}",
             self.path.display(),
@@ -55,8 +56,10 @@ fn doubtful(stored: &Stored<'_>) -> Option<f32> {
     let card = registry::model(format).ok()?;
     let run = card.zero.as_ref().map(|zero| card.run(&card.pieces[0], zero))?;
     let (shapes, tensors) = (format.shapes(stored.n(), stored.k())?, stored.tensors());
-    let items = shapes.iter().zip(&tensors).map(|((shape, _), tensor)| Items { shape, bytes: tensor.bytes() }).collect::<Vec<_>>();
+    let items =
+        shapes.iter().zip(&tensors).map(|((shape, _), tensor)| Items { shape, bytes: tensor.bytes() }).collect::<Vec<_>>();
     let mut zeros = (0..stored.n()).flat_map(|row| (0..stored.k()).step_by(run).map(move |position| (row, position)));
-    let is_doubtful = |(row, position)| tensor_weight(&card, &items, row, position).zero.is_some_and(|zero| zero.get() == doubtful);
+    let is_doubtful =
+        |(row, position)| tensor_weight(&card, &items, row, position).zero.is_some_and(|zero| zero.get() == doubtful);
     (stored.n() > 0 && stored.k() > 0 && zeros.all(is_doubtful)).then_some(doubtful)
 }

@@ -22,13 +22,15 @@ impl SafeTensors {
             Fault::Missing(full) => Error::UnknownTensor {
                 path: self.path.clone(),
                 hint: self.remedy(name, shape).unwrap_or_else(|| {
-                    let otherwise = format!("{} stores a matrix in it; `quantloom inspect` lists the tensors that there are", format.name);
+                    let otherwise =
+                        format!("{} stores a matrix in it; `quantloom inspect` lists the tensors that there are", format.name);
                     suggest(&full, self.names().iter().map(String::as_str), &otherwise)
                 }),
                 name: full,
             },
             Fault::Format(detail) => {
-                let remedy = self.remedy(name, shape).unwrap_or_else(|| "name the format and shape it was stored in".to_owned());
+                let remedy =
+                    self.remedy(name, shape).unwrap_or_else(|| "name the format and shape it was stored in".to_owned());
                 self.wrong(format!("{detail}; {remedy}"))
             }
         })

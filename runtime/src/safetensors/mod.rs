@@ -31,7 +31,7 @@ pub struct SafeTensors {
     /// Where the tensors' bytes start.
     data: usize,
     metadata: Metadata,
-    /// What is said beside the file, once it was asked for.
+    /// What is said of its matrices, once it was asked for.
     settings: OnceLock<Vec<Settings>>,
 }
 
@@ -97,9 +97,7 @@ impl SafeTensors {
 
     fn new(path: PathBuf, storage: Storage) -> Result<Self> {
         match Reader::read_metadata(&storage) {
-            Ok((header, metadata)) => {
-                Ok(Self { path, storage, data: PREFIX + header, metadata, settings: OnceLock::new() })
-            },
+            Ok((header, metadata)) => Ok(Self { path, storage, data: PREFIX + header, metadata, settings: OnceLock::new() }),
             Err(SafeTensorError::InvalidOffset(name)) => {
                 let detail =
                     misplaced(&storage, &name).unwrap_or_else(|| format!("tensor {}: its bytes are misplaced", quoted(&name)));
@@ -158,7 +156,7 @@ impl SafeTensors {
     }
 
     fn settings(&self) -> &[Settings] {
-        self.settings.get_or_init(|| Settings::beside(self))
+        self.settings.get_or_init(|| Settings::of(self))
     }
 
     /// An error about this file; `detail` says what is wrong, and the remedy.

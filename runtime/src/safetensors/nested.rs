@@ -6,6 +6,7 @@ use super::matrix::{Fault, full_name};
 use super::settings::{self, Settings};
 use super::{SafeTensors, Tensor};
 use crate::error::{Error, quoted};
+use crate::machine::StandardFloats;
 use crate::stored::Nested;
 
 /// Levels of a byte.
@@ -18,7 +19,7 @@ impl SafeTensors {
         matrix: &str,
         nested: &Nested,
         tensor: &Tensor<'_>,
-        said: &[Settings],
+        said: &[&Settings],
     ) -> Result<Cow<'_, [u8]>, Fault> {
         let (levels, scales) = (self.floats(matrix, nested.levels)?, self.floats(matrix, nested.scales)?);
         let groups = tensor.bytes.len().div_ceil(nested.group);
@@ -40,6 +41,7 @@ impl SafeTensors {
         let mut items = Vec::new();
         let size = tensor.bytes.len().saturating_mul(size_of::<f32>());
         items.try_reserve_exact(size).map_err(|_| Error::OutOfMemory { bytes: size })?;
+        let _floats = StandardFloats::set();
         for (bytes, scale) in tensor.bytes.chunks(nested.group).zip(&scales) {
             // Two operations, each rounded by itself.
             items.extend(bytes.iter().flat_map(|&byte| (levels[usize::from(byte)] * scale + offset).to_le_bytes()));
@@ -52,7 +54,9 @@ impl SafeTensors {
         let full = full_name(matrix, name);
         let tensor = self.tensor(&full)?;
         if !tensor.kind.holds("f32") {
-            return Err(self.wrong(format!("tensor {} has items of type {}, not F32; convert it again", quoted(&full), tensor.kind)).into());
+            return Err(self
+                .wrong(format!("tensor {} has items of type {}, not F32; convert it again", quoted(&full), tensor.kind))
+                .into());
         }
         Ok(tensor.bytes.as_chunks().0.iter().copied().map(f32::from_le_bytes).collect())
     }

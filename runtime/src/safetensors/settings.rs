@@ -12,19 +12,24 @@ use crate::stored::{Setting, Word};
 /// Configurations beside a model, and the keys of the parts that are about its quantisation; without any, all of it is.
 const FILES: [(&str, &[&str]); 2] = [("config.json", &["quantization_config", "quantization"]), ("quantize_config.json", &[])];
 
-/// Largest configuration that is read.
+/// Largest configuration that is read, and largest tensor that may be text.
 const MAX_BYTES: u64 = 1 << 24;
+const MAX_TENSOR: usize = 1 << 16;
 
 /// Some settings, and who says so.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Settings {
+    /// The tensor that they are said in, which is beside those of the one matrix that they are about.
+    tensor: Option<String>,
     place: String,
     values: Map<String, Json>,
 }
 
 impl Settings {
-    /// The configurations beside a file. One that cannot be read says nothing.
-    pub(super) fn beside(file: &SafeTensors) -> Vec<Self> {
+    /// All that a file says, and the configurations beside it. What cannot be read says nothing.
+    pub(super) fn of(file: &SafeTensors) -> Vec<Self> {
+        let names = file.names();
+        let mut all = names.iter().filter_map(|name| Self::of_tensor(file, name)).collect::<Vec<_>>();
         let folder = file.path().parent();
         let read = |(name, keys): (&str, &[&str])| {
             let path = folder?.join(name);
@@ -35,15 +40,17 @@ impl Settings {
             let whole: Map<String, Json> = serde_json::from_str(&text).ok()?;
             let part = |key: &&str| whole.get(*key)?.as_object().cloned();
             let values = if keys.is_empty() { whole } else { keys.iter().find_map(part)? };
-            Some(Self { place: name.to_owned(), values })
+            Some(Self { tensor: None, place: name.to_owned(), values })
         };
-        FILES.into_iter().filter_map(read).collect()
+        all.extend(FILES.into_iter().filter_map(read));
+        all
     }
 
     /// A tensor of JSON text.
     fn of_tensor(file: &SafeTensors, name: &str) -> Option<Self> {
-        let tensor = file.get(name).filter(|tensor| tensor.kind.holds("u8") && tensor.bytes.first() == Some(&b'{'))?;
-        Some(Self { place: format!("tensor {}", quoted(name)), values: serde_json::from_slice(tensor.bytes).ok()? })
+        let tensor = file.get(name).filter(|tensor| tensor.kind.holds("u8") && tensor.bytes.len() <= MAX_TENSOR)?;
+        let values = tensor.bytes.starts_with(b"{").then(|| serde_json::from_slice(tensor.bytes).ok()).flatten()?;
+        Some(Self { tensor: Some(name.to_owned()), place: format!("tensor {}", quoted(name)), values })
     }
 
     /// The value of a setting for a matrix: what is said of it by its name goes before what is said of all.
@@ -55,28 +62,27 @@ impl Settings {
 
 impl SafeTensors {
     /// What is said of a matrix, in the order in which it counts.
-    pub(super) fn said(&self, matrix: &str) -> Vec<Settings> {
-        let beside = format!("{matrix}.");
-        let names = self.names();
-        let of_tensors = names.iter().filter(|name| name.starts_with(&beside)).filter_map(|name| Settings::of_tensor(self, name));
-        of_tensors.chain(self.settings().iter().cloned()).collect()
+    pub(super) fn said(&self, matrix: &str) -> Vec<&Settings> {
+        let is_beside = |name: &String| name.strip_prefix(matrix).is_some_and(|rest| rest.starts_with('.'));
+        self.settings().iter().filter(|said| said.tensor.as_ref().is_none_or(is_beside)).collect()
     }
 }
 
 /// What is said of a matrix that contradicts a setting of its format: who says so, and the value.
-pub(super) fn contradiction(said: &[Settings], matrix: &str, setting: &Setting) -> Option<(String, String)> {
+pub(super) fn contradiction(said: &[&Settings], matrix: &str, setting: &Setting) -> Option<(String, String)> {
     let (place, value) = said.iter().find_map(|said| Some((&said.place, said.get(matrix, setting.key)?)))?;
     (!setting.values.iter().any(|word| is(value, *word))).then(|| (place.clone(), shown(value)))
 }
 
 /// A setting that is a number.
-pub(super) fn number(said: &[Settings], matrix: &str, key: &str) -> Option<f32> {
+pub(super) fn number(said: &[&Settings], matrix: &str, key: &str) -> Option<f32> {
     said.iter().find_map(|said| said.get(matrix, key)?.as_f64()).map(|value| value as f32)
 }
 
 /// N and K, where they are said of a matrix by its own tensors.
-pub(super) fn shape(said: &[Settings], matrix: &str) -> Option<(usize, usize)> {
-    let shape = said.iter().find_map(|said| said.get(matrix, "shape")?.as_array())?;
+pub(super) fn shape(said: &[&Settings], matrix: &str) -> Option<(usize, usize)> {
+    let mut own = said.iter().filter(|said| said.tensor.is_some());
+    let shape = own.find_map(|said| said.get(matrix, "shape")?.as_array())?;
     let length = |at: usize| usize::try_from(shape.get(at)?.as_u64()?).ok();
     if shape.len() == 2 { length(0).zip(length(1)) } else { None }
 }
