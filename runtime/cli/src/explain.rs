@@ -76,7 +76,7 @@ fn packing(format: &Format) -> String {
                 format.name
             )
         }
-        (None, None) => "No kernels were generated for it: it can be decoded only.\n".to_owned(),
+        (None, None) => "No kernels were generated for it: it can be decoded and encoded only.\n".to_owned(),
         (Some(packed), _) => {
             let numerics = registry::numerics(format).into_iter().map(Numerics::name).collect();
             let class = packed.class;

@@ -6,6 +6,7 @@ use super::matrix::{Fault, full_name};
 use super::settings::{self, Settings};
 use super::{SafeTensors, Tensor};
 use crate::error::{Error, quoted};
+use crate::machine::StandardFloats;
 use crate::stored::Nested;
 
 /// Levels of a byte.
@@ -40,6 +41,7 @@ impl SafeTensors {
         let mut items = Vec::new();
         let size = tensor.bytes.len().saturating_mul(size_of::<f32>());
         items.try_reserve_exact(size).map_err(|_| Error::OutOfMemory { bytes: size })?;
+        let _floats = StandardFloats::set();
         for (bytes, scale) in tensor.bytes.chunks(nested.group).zip(&scales) {
             // Two operations, each rounded by itself.
             items.extend(bytes.iter().flat_map(|&byte| (levels[usize::from(byte)] * scale + offset).to_le_bytes()));

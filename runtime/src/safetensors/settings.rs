@@ -82,8 +82,8 @@ pub(super) fn number(said: &[&Settings], matrix: &str, key: &str) -> Option<f32>
 
 /// N and K, where they are said of a matrix by its own tensors.
 pub(super) fn shape(said: &[&Settings], matrix: &str) -> Option<(usize, usize)> {
-    let own = said.iter().filter(|said| said.tensor.is_some());
-    let shape = own.filter_map(|said| said.get(matrix, "shape")?.as_array()).next()?;
+    let mut own = said.iter().filter(|said| said.tensor.is_some());
+    let shape = own.find_map(|said| said.get(matrix, "shape")?.as_array())?;
     let length = |at: usize| usize::try_from(shape.get(at)?.as_u64()?).ok();
     if shape.len() == 2 { length(0).zip(length(1)) } else { None }
 }
