@@ -1,13 +1,15 @@
 //! A format and stored weights: the generated decoder gives the bits that the card means, and both layouts the same products.
 #![no_main]
 
+use std::sync::LazyLock;
+
 use libfuzzer_sys::fuzz_target;
 use quantloom::stored::Stored;
 use quantloom_fuzz::{FORMATS, use_matrix};
 use quantloom_spec::eval::{self, Items};
 use quantloom_spec::model::Storage;
 
-fuzz_target!(|input: &[u8]| {
+fuzz_target!(init: LazyLock::force(&FORMATS), |input: &[u8]| {
     let Some((&[number, blocks], bytes)) = input.split_first_chunk() else { return };
     let (format, card) = &FORMATS[usize::from(number) % FORMATS.len()];
     let (n, k) = (format.row_multiple(), format.block_weights * (1 + usize::from(blocks) % 3));

@@ -11,7 +11,7 @@ use quantloom_fuzz::{FORMATS, POOL, right};
 static ENCODERS: LazyLock<Vec<Option<Encoder>>> =
     LazyLock::new(|| FORMATS.iter().map(|(format, _)| right(Encoder::new(format))).collect());
 
-fuzz_target!(|input: &[u8]| {
+fuzz_target!(init: LazyLock::force(&ENCODERS), |input: &[u8]| {
     let Some((&[number, has_importance], bytes)) = input.split_first_chunk() else { return };
     let number = usize::from(number) % FORMATS.len();
     let (format, _) = FORMATS[number];

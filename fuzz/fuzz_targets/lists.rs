@@ -1,6 +1,8 @@
 //! Lists of kernels, lists of problems, recipes, and what environment variables say.
 #![no_main]
 
+use std::sync::LazyLock;
+
 use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
@@ -9,7 +11,7 @@ use quantloom::tune::{CacheFile, Choices, List, Mode, Pins};
 use quantloom_fuzz::{FORMATS, Folder, POOL, right};
 use quantloom_spec::read_list;
 
-fuzz_target!(|bytes: &[u8]| {
+fuzz_target!(init: LazyLock::force(&FORMATS), |bytes: &[u8]| {
     let Ok(text) = str::from_utf8(bytes) else { return };
     let known = FORMATS.iter().flat_map(|(format, _)| quantloom::registry::kernels(format));
     let known = known.map(|kernel| kernel.name.to_owned()).collect();

@@ -52,7 +52,7 @@ fn changed(mut input: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fuzz_target!(|input: &[u8]| {
+fuzz_target!(init: LazyLock::force(&COPY), |input: &[u8]| {
     if let Some(file) = right(Gguf::from_bytes("file.packed", changed(input))) {
         use_file(&Folder::temporary(), file);
     }

@@ -1,12 +1,14 @@
 //! A safetensors file: its lists, and its tensors as matrices of every format that is stored so.
 #![no_main]
 
+use std::sync::LazyLock;
+
 use libfuzzer_sys::fuzz_target;
 use quantloom::safetensors::SafeTensors;
 use quantloom::stored::Storage;
 use quantloom_fuzz::{FORMATS, right, use_matrix};
 
-fuzz_target!(|bytes: &[u8]| {
+fuzz_target!(init: LazyLock::force(&FORMATS), |bytes: &[u8]| {
     let Some(file) = right(SafeTensors::from_bytes("file.safetensors", bytes.to_vec())) else { return };
     let _ = file.notes();
     let names = file.names();

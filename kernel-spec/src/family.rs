@@ -52,6 +52,24 @@ pub(crate) fn members(source: &Arc<Source>) -> Result<Vec<Member>, Diagnostics> 
     choices(&parameters).map(|choice| member(source, name, &choice)).collect()
 }
 
+/// The member that has a name; of a card without a family, the card, whatever its name. The other members are not put together: where
+/// every format is looked up by its name, that took as long as all of them squared.
+pub(crate) fn member_named(source: &Arc<Source>, wanted: &str) -> Result<Option<Member>, Diagnostics> {
+    let read = |mut card: crate::walk::Table<'_>, sink: &mut Sink| {
+        let name = card.need("name")?;
+        let (span, Some(family)) = (name.span, card.get("family")) else { return Some((name.span, None)) };
+        let (template, parameters) = (name.text(sink)?, read_parameters(&family, sink)?);
+        let chosen = choices(&parameters).position(|choice| put_all(&choice, &template, sink) == wanted);
+        Some((span, Some((parameters, chosen))))
+    };
+    let (name, family) = read_document(Arc::clone(source), "the card", read)?;
+    let Some((parameters, chosen)) = family else {
+        return Ok(Some(Member { source: Arc::clone(source), values: None, name }));
+    };
+    let choice = chosen.and_then(|chosen| choices(&parameters).nth(chosen));
+    choice.map(|choice| member(source, name, &choice)).transpose()
+}
+
 fn read_parameters(family: &Node<'_>, sink: &mut Sink) -> Option<Vec<Parameter>> {
     let before = sink.count();
     let mut parameters = Vec::new();
@@ -158,6 +176,12 @@ fn put_within(choice: &[(&str, &Value)], written: &str, span: Span, sink: &mut S
         rest = after;
     }
     text + rest
+}
+
+/// A text with what values say in place of the names of parameters, and in place of those that they bring in.
+fn put_all(choice: &[(&str, &Value)], template: &At<&str>, sink: &mut Sink) -> String {
+    let put = |text: String, _| put_within(choice, &text, template.span, sink);
+    (0..=MAX_ROUNDS).fold(template.value.to_owned(), put)
 }
 
 /// The value that a name means: of a parameter, or a part of one behind a dot.

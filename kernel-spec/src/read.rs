@@ -37,18 +37,8 @@ pub fn read_formats(path: &str, text: &str, tables: &dyn Tables) -> Result<Vec<F
 /// # Errors
 /// Everything that is wrong with the card and with the tables that it uses; that no format of it has that name.
 pub fn read_member(path: &str, text: &str, name: &str, tables: &dyn Tables) -> Result<Format, Diagnostics> {
-    let is_meant = |member: &Member| {
-        let card = read_document(Arc::clone(&member.source), "the card", |mut card, sink| {
-            card.need("name")?.text(sink).map(|name| name.value.to_owned())
-        });
-        card.is_ok_and(|found| found == name)
-    };
-    let members = family::members(&Source::shared(path, text))?;
-    let meant = match &members[..] {
-        [only] => Some(only),
-        all => all.iter().find(|member| is_meant(member)),
-    };
-    let format = meant.map(|member| read(member, tables, &mut BTreeSet::new())).transpose()?.map(|read| read.format);
+    let meant = family::member_named(&Source::shared(path, text), name)?;
+    let format = meant.map(|member| read(&member, tables, &mut BTreeSet::new())).transpose()?.map(|read| read.format);
     format
         .filter(|format| format.name == name)
         .ok_or_else(|| Diagnostics::of_file(path, format!("the card has no format called `{name}`")))
