@@ -1,12 +1,13 @@
 //! Cards in, source text out: plan, lower, emit.
 //!
 //! [`Config`] is the door for build scripts. Inside, [`plan`] decides which kernels exist, [`lower`] brings a checked format into
-//! neutral form ([`ir`] for the value of a weight, [`lower::class`] for what a kernel needs to know), and [`emit`] prints it for a
-//! target.
+//! neutral form ([`ir`] for the value of a weight, [`lower::class`] for what a kernel needs to know), [`kernel`] makes kernels of it in
+//! neutral form too, and [`emit`] prints all that for a target.
 
 mod config;
 pub mod emit;
 pub mod ir;
+pub mod kernel;
 pub mod lower;
 pub mod plan;
 

@@ -1,15 +1,16 @@
 //! A kernel: the loops over column groups, segments and units around a tile.
 
 use proc_macro2::{Ident, TokenStream};
-use quantloom_spec::isa::{Dot, Isa};
+use quantloom_spec::isa::Isa;
 use quantloom_spec::kernels::{Numerics, Prefetch, Schedule, Variant};
+use quantloom_spec::processor::Kind;
 use quote::{format_ident, quote};
 
-use super::counts::Counts;
-use super::int8::Source;
-use super::tile::Tile;
-use super::{Width, quads, unit};
-use crate::lower::class::{Class, Codes, PANEL_ROWS, SEGMENT};
+use super::{print, unit};
+use crate::kernel::cost::{Counts, Operations};
+use crate::kernel::schedule::Program;
+use crate::kernel::tile::Tile;
+use crate::lower::class::{Class, PANEL_ROWS, SEGMENT};
 
 /// A kernel for one class and instruction set.
 pub struct Kernel<'a> {
@@ -17,49 +18,15 @@ pub struct Kernel<'a> {
     pub variant: &'a Variant,
     /// The tile.
     pub tile: Tile<'a>,
-}
-
-/// How a tile makes do with the registers that there are.
-struct Registers {
-    /// f32 sums that lie in memory.
-    stored: usize,
-    /// Whether quads are decoded one after the other.
-    tight: bool,
-}
-
-impl Registers {
-    /// Of a variant for a class. The counts of registers were tried: with fewer for decoding LLVM spills, with more it stores sums that have room,
-    /// which takes 4 to 10% of the time.
-    fn of(variant: &Variant, class: &Class, isa: &Isa) -> Self {
-        let (vectors, int8) = (variant.vectors_of(isa), variant.numerics == Numerics::Int8);
-        let narrow = int8 && isa.dot == Dot::PairsI16;
-        let matrix = variant.multiplies_matrices(isa);
-        let decoding = match variant.schedule {
-            Schedule::Panel if narrow => 9,
-            Schedule::Panel if matrix => 13,
-            Schedule::Panel => 5,
-            Schedule::Direct if narrow => 2 * vectors + 6,
-            Schedule::Direct if int8 => vectors * class.planes.len() + 5,
-            Schedule::Direct => 4 * vectors + 6,
-        };
-        let sums = if int8 { vectors * variant.cols } else { 0 };
-        let missing = (variant.registers(isa) + sums + decoding).saturating_sub(isa.registers);
-        // With 32 registers and one accumulator a cell, LLVM's own order spills little and is 2 to 4% faster.
-        let spills = isa.registers < 32 || narrow;
-        Self { stored: missing.min(sums), tight: missing > 0 && spills && !isa.is_scalar() }
-    }
+    /// What it does.
+    pub program: Program,
 }
 
 impl<'a> Kernel<'a> {
     /// The kernel of a variant.
     pub fn new(class: &'a Class, isa: &Isa, variant: &'a Variant) -> Self {
-        let width = Width::of(isa);
-        // A panel is asked for turn by turn, and not where it is read.
-        let prefetch = if variant.schedule == Schedule::Direct { variant.prefetch } else { Prefetch::None };
-        let vectors = variant.vectors_of(isa);
-        let Registers { stored, tight } = Registers::of(variant, class, isa);
-        let (cols, steps, matrix) = (variant.cols, variant.steps, variant.multiplies_matrices(isa));
-        Self { variant, tile: Tile { class, width, vectors, cols, steps, prefetch, stored, tight, matrix } }
+        let tile = Tile::new(class, isa, variant);
+        Self { variant, tile, program: tile.program(variant) }
     }
 
     /// The function's name.
@@ -85,7 +52,7 @@ impl<'a> Kernel<'a> {
             quote!(#[target_feature(enable = #features)])
         });
         let body = self.body();
-        let counts = self.counts(&body);
+        let counts = self.counts();
         quote! {
             #counts
             #(#docs)*
@@ -104,10 +71,10 @@ impl<'a> Kernel<'a> {
     }
 
     /// What the function executes, for whoever predicts its time.
-    fn counts(&self, body: &TokenStream) -> TokenStream {
+    fn counts(&self) -> TokenStream {
         let (name, class, panels) = (self.counts_name(), self.tile.class, self.variant.rows / PANEL_ROWS);
         let (weights, bytes) = (class.unit, class.unit_bytes() * panels);
-        let operations = Counts::of(body, self.tile.width, self.variant.numerics).fields();
+        let operations = fields(Counts::of(&self.program, self.tile.width, self.variant.numerics));
         let ahead = match self.variant.schedule {
             _ if self.variant.prefetch == Prefetch::None => quote!(0),
             Schedule::Direct => {
@@ -144,7 +111,7 @@ impl<'a> Kernel<'a> {
     /// The loops over segments and tiles.
     pub fn body(&self) -> TokenStream {
         let tile = &self.tile;
-        let (rows, cols) = (tile.width.rows(&quote!(f32), tile.width.lanes), tile.cols);
+        let (rows, cols) = (unit::rows_type(tile.width, &quote!(f32), tile.width.lanes), tile.cols);
         let (segment, panels) = (SEGMENT / tile.class.unit, self.variant.rows / PANEL_ROWS);
         let columns = unit::columns_name(self.variant.numerics, cols);
         let order = self.order();
@@ -155,14 +122,12 @@ impl<'a> Kernel<'a> {
         });
         let stride =
             (self.variant.schedule == Schedule::Direct).then(|| quote!(let stride = units.div_ceil(arguments.touches);));
-        let memory = tile.memory();
         let stages = (self.variant.schedule == Schedule::Panel).then(|| {
-            let stage = tile.stage_name(self.variant.numerics);
+            let stage = unit::stage_name(tile, self.variant.numerics);
             quote!(let mut stages = [#stage::zeroed(); #segment];)
         });
-        let work = self.each_part(self.work());
-        let signed = self.variant.numerics == Numerics::Int8 && unit::signed_palette(tile.class, tile.width);
-        let palette = quads::palette(tile.class, signed);
+        let [palette, memory] = [&self.program.palette, &self.program.memory].map(print::code);
+        let work = print::code(&self.program.segment);
         quote! {
             let tiles: &[Unit] = bytemuck::cast_slice(weights);
             let groups: &[#columns] = bytemuck::cast_slice(activations);
@@ -210,127 +175,32 @@ impl<'a> Kernel<'a> {
     fn prefetches(&self) -> bool {
         self.variant.prefetch != Prefetch::None
     }
+}
 
-    /// What is done with one segment of one tile.
-    fn work(&self) -> TokenStream {
-        let group = quote! {
-            let group_columns = &groups[group * units..][..units];
-            let out = &mut outs[tile * group_count + group];
-        };
-        match self.variant.schedule {
-            Schedule::Direct => {
-                let sums = self.sums(Source::Packed);
-                quote!(for group in 0..group_count { #group #sums })
-            }
-            Schedule::Panel => {
-                let (refs, unpack, sums) =
-                    (self.unit_refs(), self.tile.unpack(self.variant.numerics), self.sums(Source::Stage));
-                let prefetches = self.prefetches().then(|| {
-                    let kind = quads::prefetch_kind(self.variant.prefetch);
-                    let panels = (0..self.variant.rows / PANEL_ROWS).map(|panel| format_ident!("panel{panel}"));
-                    quote!(#(prefetch_turn::<#kind>(bytemuck::cast_slice(&#panels[first..last]), ahead, group);)*)
-                });
-                quote! {
-                    for unit in first..last {
-                        let stage = &mut stages[unit - first];
-                        #refs
-                        #unpack
-                    }
-                    for group in 0..group_count {
-                        #prefetches
-                        #group
-                        #sums
-                    }
-                }
-            }
-        }
+/// Fields of `abi::Counts`.
+fn fields(Counts { unit, unpacking, sums }: Counts) -> TokenStream {
+    let [unit, unpacking, sums] = [unit, unpacking, sums].map(operations);
+    quote!(unit: #unit, unpacking: #unpacking, sums: #sums)
+}
+
+/// Operations as text, without the kinds that there are none of.
+fn operations(operations: Operations) -> TokenStream {
+    let present = Kind::ALL.into_iter().filter(|kind| operations.of(*kind) > 0).collect::<Vec<_>>();
+    if present.is_empty() {
+        return quote!(abi::Operations::NONE);
     }
+    let names = present.iter().map(|kind| format_ident!("{}", kind.name()));
+    let counts = present.iter().map(|kind| operations.of(*kind));
+    let rest = (present.len() < Kind::ALL.len()).then(|| quote!(..abi::Operations::NONE));
+    quote!(abi::Operations { #(#names: #counts,)* #rest })
+}
 
-    /// Narrow vectors take the 16 rows of a panel in several turns.
-    fn each_part(&self, body: TokenStream) -> TokenStream {
-        let turns = self.tile.turns();
-        if turns == 1 { body } else { quote!(for part in 0..#turns { #body }) }
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    /// The sums of a segment for one column group, added to the output.
-    fn sums(&self, source: Source) -> TokenStream {
-        let tile = &self.tile;
-        let clear = tile.clear("sum");
-        let unit = match self.variant.numerics {
-            Numerics::Exact => tile.exact_unit(source),
-            Numerics::Int8 => tile.int8_unit(source),
-        };
-        let refs = (source == Source::Packed).then(|| self.unit_refs());
-        let heads = (source == Source::Packed).then(|| self.prefetch_heads());
-        let add = self.add_sums();
-        let units = match source {
-            Source::Packed => quote! {
-                for unit in first..last {
-                    let columns = &group_columns[unit];
-                    touch(group_columns, unit, stride);
-                    #refs
-                    #heads
-                    #unit
-                }
-            },
-            Source::Stage => quote! {
-                for unit in first..last {
-                    let (columns, stage) = (&group_columns[unit], &stages[unit - first]);
-                    #unit
-                }
-            },
-        };
-        quote!(#clear #units #add)
-    }
-
-    /// Adds the sums of a segment to the output.
-    fn add_sums(&self) -> TokenStream {
-        let tile = &self.tile;
-        let total = |panel, column| format_ident!("total{panel}_{column}");
-        let columns = (0..tile.cols).map(|column| {
-            let panels = (0..self.variant.rows / PANEL_ROWS).map(|panel| total(panel, column));
-            quote!([#(#panels),*])
-        });
-        let add = tile.sums(
-            |sum, vector, column| {
-                let (panel, part) = (total(tile.panel(vector), column), tile.part(vector));
-                let total = if part.is_empty() { quote!(#panel) } else { quote!(&mut #panel #part) };
-                quote! {
-                    let total = #total;
-                    lanes::store_floats(total, lanes::add(lanes::floats(total), #sum));
-                }
-            },
-            "sum",
-        );
-        quote!(let [#(#columns),*] = out; #add)
-    }
-
-    /// Without these the scales of each unit would be waited for: they are as far away as the codes. Where nothing else is asked for, they
-    /// are as they are reached, so that a unit is read in the order of memory: scales and codes by turns make the processor's own
-    /// prefetchers lose their way.
-    fn prefetch_heads(&self) -> TokenStream {
-        // Where every weight is a root, they are asked for one by one.
-        if self.tile.class.codes == Codes::None {
-            return quote!();
-        }
-        let (head, mut kind) = (self.tile.class.head_bytes(), quads::prefetch_kind(self.tile.prefetch));
-        let mut ahead = quote!(ahead);
-        if self.tile.prefetch == Prefetch::None {
-            kind = quote!(false, true);
-            ahead = quote!(Ahead { far: 0, near: 0 });
-        }
-        let heads = (0..self.tile.vectors).step_by(self.tile.width.parts()).map(|vector| {
-            let unit = format_ident!("unit{vector}");
-            quote!(prefetch_head::<#kind>(bytemuck::bytes_of(#unit), #head, #ahead);)
-        });
-        self.tile.first_turn(quote!(#(#heads)*))
-    }
-
-    fn unit_refs(&self) -> TokenStream {
-        let refs = (0..self.tile.vectors).map(|vector| {
-            let (unit, panel) = (format_ident!("unit{vector}"), format_ident!("panel{}", self.tile.panel(vector)));
-            quote!(let #unit = &#panel[unit];)
-        });
-        quote!(#(#refs)*)
+    #[test]
+    fn operations_that_there_are_none_of_are_not_written() {
+        assert_eq!(operations(Operations::default()).to_string(), quote!(abi::Operations::NONE).to_string());
     }
 }

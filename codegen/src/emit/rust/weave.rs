@@ -17,32 +17,18 @@ pub fn class(class: &Class) -> TokenStream {
 
 /// A unit as packers see it: rows side by side.
 fn packed(class: &Class) -> TokenStream {
-    let root = unit::root_type(class.root);
-    let (roots, min_roots, pairs) = (class.roots(), class.min_roots(), class.min_pairs());
-    let min_roots = (min_roots > 0).then(|| quote!(pub min_roots: [[#root; 16]; #min_roots],));
-    let zeros = class.zeros();
-    let zeros = (zeros > 0).then(|| quote!(pub zeros: [[u8; 16]; #zeros],));
-    let scales = class.sub_scale.map(|_| {
-        let steps = class.steps();
-        quote!(pub scales: [[u8; 16]; #steps],)
+    let fields = unit::fields(class, |element| {
+        let ty = unit::element_type(element);
+        quote!([#ty; 16])
     });
-    let mins = (pairs > 0).then(|| quote!(pub mins: [[[u8; 2]; 16]; #pairs],));
-    let (lines, bodies) = (class.body_lines(), class.unit / class.body());
-    let codes = (lines > 0).then(|| quote!(pub codes: [[[[u8; 4]; 16]; #lines]; #bodies],));
-    let pad = class.unit_bytes() - class.content_bytes();
-    let pad = (pad > 0).then(|| quote!(_pad: [u8; #pad],));
+    let (fields, pad) = (fields.map(|(_, name, ty)| quote!(pub #name: #ty,)), unit::pad(class));
     quote! {
         /// A unit of packed weights, rows side by side.
         #[repr(C)]
         #[derive(Clone, Copy, Pod, Zeroable)]
         #[bytemuck(crate = "bytemuck")]
         pub struct Packed {
-            pub roots: [[#root; 16]; #roots],
-            #min_roots
-            #zeros
-            #scales
-            #mins
-            #codes
+            #(#fields)*
             #pad
         }
     }

@@ -1,6 +1,7 @@
 //! Where things lie in a unit.
 
-use super::{Class, LINE, Min, PANEL_ROWS, Place};
+use super::{Class, Min, Place};
+use crate::lower::layout::PackedLayout;
 
 impl Class {
     /// Bits of a code.
@@ -139,20 +140,12 @@ impl Class {
     /// Bytes of a unit that lie before its code lines: roots, zeros, scales and mins.
     #[must_use]
     pub fn head_bytes(&self) -> usize {
-        let roots = (self.roots() + self.min_roots()) * self.root.bytes() + self.zeros();
-        let subs = if self.sub_scale.is_some() { self.steps() } else { 0 };
-        (roots + subs + 2 * self.min_pairs()) * PANEL_ROWS
-    }
-
-    /// Bytes of a unit that carry information.
-    #[must_use]
-    pub fn content_bytes(&self) -> usize {
-        self.head_bytes() + self.lines() * LINE
+        PackedLayout::cpu(self).head_bytes()
     }
 
     /// Bytes of a unit: a whole number of lines.
     #[must_use]
     pub fn unit_bytes(&self) -> usize {
-        self.content_bytes().next_multiple_of(LINE)
+        PackedLayout::cpu(self).bytes()
     }
 }

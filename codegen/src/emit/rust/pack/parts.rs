@@ -8,6 +8,7 @@ use crate::emit::rust::unit;
 use crate::emit::rust::value::{self, lets, name, needed};
 use crate::ir::{Op, Part, Piece};
 use crate::lower::class::{Class, Root, Sub};
+use crate::lower::layout::Element;
 
 /// Where the two levels of a scale or a min go.
 pub struct Places {
@@ -95,7 +96,7 @@ fn root_value(piece: &Piece, class: &Class, root: usize) -> (usize, TokenStream)
     let held = if class.root == Root::F32 { None } else { stored_bits(piece, root) };
     match held {
         Some(bits) => {
-            let (bits_name, ty) = (name(bits), unit::root_type(class.root));
+            let (bits_name, ty) = (name(bits), unit::element_type(Element::of_root(class.root)));
             (bits, quote!(#bits_name as #ty))
         }
         None => {

@@ -4,11 +4,11 @@
 //! is multiplied once, codes of the lower half of a byte stay where they are, those of the upper half move down together, and each place has a
 //! dot of its own, which is moved when a step ends. All of it is integers, so that the dot of the step is the same number.
 
-use proc_macro2::{Ident, Literal, TokenStream};
 use quantloom_spec::isa::Dot;
-use quote::{format_ident, quote};
 
 use super::int8::{Source, cell, dot};
+use super::ir::{Code, Expr, Stmt};
+use super::ops::Op;
 use super::quads::field;
 use super::tile::Tile;
 use crate::lower::class::{Codes, Place};
@@ -38,18 +38,18 @@ impl Tile<'_> {
     }
 
     /// The bytes of quad `quad` of a body that `int8` multiplies, from lines that `load_lines` named.
-    pub fn packed_quad(&self, prefix: &str, quad: usize) -> TokenStream {
+    pub fn packed_quad(&self, prefix: &str, quad: usize) -> Expr {
         match self.in_half(Source::Packed, quad) {
             Some((to, place)) => {
-                let line = format_ident!("{prefix}{}", place.line);
-                field(&quote!(#line), place.bits, place.shift, to)
+                let line = Expr::variable(format!("{prefix}{}", place.line));
+                field(line, place.bits, place.shift, to)
             }
             None => self.int8_quad(prefix, quad),
         }
     }
 
     /// The dot that the products of quad `quad` of a body are added to: that of the step, or of a place that is elsewhere in its bytes.
-    pub fn dot_of(&self, source: Source, step: usize, quad: usize, (vector, column): (usize, usize)) -> Ident {
+    pub fn dot_of(&self, source: Source, step: usize, quad: usize, (vector, column): (usize, usize)) -> String {
         match self.in_half(source, quad) {
             Some((place, _)) if place != self.class.shift => place_dot(place, step, vector),
             _ => dot(step, vector, column),
@@ -57,30 +57,26 @@ impl Tile<'_> {
     }
 
     /// The dots of the other places of a step begin.
-    pub fn start_places(&self, source: Source, step: usize) -> TokenStream {
-        let dots = self.other_places(source).into_iter();
-        let dots = dots.flat_map(|place| (0..self.vectors).map(move |vector| place_dot(place, step, vector)));
-        quote!(#(let mut #dots = lanes::zero_i();)*)
+    pub fn start_places(&self, source: Source, step: usize) -> Code {
+        let places = self.other_places(source).into_iter();
+        let dots = places.flat_map(|place| (0..self.vectors).map(move |vector| place_dot(place, step, vector)));
+        dots.map(|dot| Stmt::variable(dot, Expr::Of(Op::ZeroI, Vec::new()))).collect()
     }
 
     /// They are added to the dot of the step.
-    pub fn end_places(&self, source: Source, step: usize) -> TokenStream {
-        let adds = (0..self.vectors).map(|vector| {
-            let step_dot = dot(step, vector, 0);
+    pub fn end_places(&self, source: Source, step: usize) -> Code {
+        self.each_vector(|vector| {
             let parts = self.other_places(source).into_iter().map(|place| {
-                let part = place_dot(place, step, vector);
+                let part = Expr::variable(place_dot(place, step, vector));
                 match place.checked_sub(self.class.shift) {
-                    Some(bits) => {
-                        let bits = Literal::u32_unsuffixed(bits);
-                        quote!(lanes::lower::<#bits>(#part))
-                    }
-                    None => quote!(lanes::add_i(#part, #part)),
+                    Some(bits) => Expr::Of(Op::Lower(bits), vec![part]),
+                    None => Expr::Of(Op::AddI, vec![part.clone(), part]),
                 }
             });
-            let sum = parts.reduce(|sum, part| quote!(lanes::add_i(#sum, #part)));
-            sum.map(|sum| quote!(let #step_dot = lanes::add_i(#step_dot, #sum);))
-        });
-        quote!(#(#adds)*)
+            let (dot, sum) = (dot(step, vector, 0), parts.reduce(|sum, part| Expr::Of(Op::AddI, vec![sum, part])));
+            let add = |sum| Stmt::value(dot.clone(), Expr::Of(Op::AddI, vec![Expr::variable(dot.clone()), sum]));
+            sum.map(add).into_iter().collect()
+        })
     }
 
     fn other_places(&self, source: Source) -> Vec<u32> {
@@ -90,6 +86,6 @@ impl Tile<'_> {
 }
 
 /// The dot of a place of a step in flight.
-fn place_dot(place: u32, step: usize, vector: usize) -> Ident {
+fn place_dot(place: u32, step: usize, vector: usize) -> String {
     cell(&format!("place{place}_{step}_"), vector, 0)
 }

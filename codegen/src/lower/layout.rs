@@ -1,0 +1,155 @@
+//! The packed layout: the fields of a packed block in the order in which they lie, from which every struct, size and offset follows.
+
+use super::class::{Class, LINE, PANEL_ROWS, Root};
+
+/// What a row has of a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Element {
+    /// A byte.
+    Byte,
+    /// A 16-bit pattern.
+    Half,
+    /// An f32.
+    Float,
+    /// Two bytes.
+    Pair,
+    /// The same bits of four consecutive weights, one weight to a byte.
+    Quad,
+}
+
+impl Element {
+    /// Of a root.
+    #[must_use]
+    pub const fn of_root(root: Root) -> Self {
+        match root {
+            Root::E8m0 { .. } | Root::Ue4m3 => Self::Byte,
+            Root::F16 | Root::Bf16 => Self::Half,
+            Root::F32 => Self::Float,
+        }
+    }
+
+    /// Bytes of one.
+    #[must_use]
+    pub const fn bytes(self) -> usize {
+        match self {
+            Self::Byte => 1,
+            Self::Half | Self::Pair => 2,
+            Self::Float | Self::Quad => 4,
+        }
+    }
+}
+
+/// A field of a packed block: `[counts][rows]` elements.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Its name in the structs.
+    pub name: &'static str,
+    /// What it holds.
+    pub doc: &'static str,
+    /// What a row has of it, each time.
+    pub element: Element,
+    /// How often, outermost first; none is 0.
+    pub counts: Vec<usize>,
+}
+
+/// A packed block of so many rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PackedLayout {
+    /// Rows that lie side by side.
+    pub rows: usize,
+    /// Bytes that a block is filled up to a multiple of.
+    pub line: usize,
+    /// Its fields, codes last.
+    pub fields: Vec<Field>,
+}
+
+impl PackedLayout {
+    /// Of a class, with panels of so many rows on memory of such lines.
+    #[must_use]
+    pub fn new(class: &Class, rows: usize, line: usize) -> Self {
+        let root = Element::of_root(class.root);
+        let subs = if class.sub_scale.is_some() { class.steps() } else { 0 };
+        let field = |name, doc, element, counts: &[usize]| Field { name, doc, element, counts: counts.to_vec() };
+        let fields = [
+            field("roots", "Root scales.", root, &[class.roots()]),
+            field("min_roots", "Root mins.", root, &[class.min_roots()]),
+            field("zeros", "Zero points.", Element::Byte, &[class.zeros()]),
+            field("scales", "Sub-scales, one a step.", Element::Byte, &[subs]),
+            field("mins", "Sub-mins, two steps to a pair.", Element::Pair, &[class.min_pairs()]),
+            field(CODES, "Code lines.", Element::Quad, &[class.unit / class.body(), class.body_lines()]),
+        ];
+        Self { rows, line, fields: fields.into_iter().filter(|field| !field.counts.contains(&0)).collect() }
+    }
+
+    /// That of kernels for processors: 16 rows, lines of 64 bytes. Packed files hold it.
+    #[must_use]
+    pub fn cpu(class: &Class) -> Self {
+        Self::new(class, PANEL_ROWS, LINE)
+    }
+
+    /// Bytes of a field.
+    #[must_use]
+    pub fn bytes_of(&self, field: &Field) -> usize {
+        field.element.bytes() * field.counts.iter().product::<usize>() * self.rows
+    }
+
+    /// Bytes before the codes.
+    #[must_use]
+    pub fn head_bytes(&self) -> usize {
+        self.fields.iter().filter(|field| field.name != CODES).map(|field| self.bytes_of(field)).sum()
+    }
+
+    /// Bytes that carry information.
+    #[must_use]
+    pub fn content_bytes(&self) -> usize {
+        self.fields.iter().map(|field| self.bytes_of(field)).sum()
+    }
+
+    /// Bytes of a block: a whole number of lines.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.content_bytes().next_multiple_of(self.line)
+    }
+
+    /// Where a field begins, if there is one of that name.
+    #[must_use]
+    pub fn offset_of(&self, name: &str) -> Option<usize> {
+        let at = self.fields.iter().position(|field| field.name == name)?;
+        Some(self.fields[..at].iter().map(|field| self.bytes_of(field)).sum())
+    }
+}
+
+/// The field of codes.
+const CODES: &str = "codes";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Config, Set, cards_dir};
+
+    #[test]
+    fn higher_panels_and_longer_lines_are_another_instance() {
+        let plan = Config::new().cards(cards_dir()).variants(Set::Default).plan().unwrap();
+        for (name, class) in &plan.classes {
+            let (cpu, tall) = (PackedLayout::cpu(class), PackedLayout::new(class, 32, 128));
+            assert_eq!(tall.content_bytes(), 2 * cpu.content_bytes(), "{name}");
+            assert_eq!(tall.bytes(), 2 * cpu.bytes(), "{name}");
+            for field in &cpu.fields {
+                let at = cpu.offset_of(field.name).unwrap();
+                assert_eq!(tall.offset_of(field.name), Some(2 * at), "{name}: {}", field.name);
+                assert_eq!(at % field.element.bytes(), 0, "{name}: {} is not aligned", field.name);
+            }
+            assert_eq!(cpu.bytes() % LINE, 0, "{name}");
+        }
+    }
+
+    #[test]
+    fn fields_lie_one_after_the_other() {
+        let plan = Config::new().cards(cards_dir()).variants(Set::Default).plan().unwrap();
+        let layout = PackedLayout::cpu(&plan.classes["linear4z8_g32_h32_a32_u64"]);
+        // Two half-precision roots of 16 rows, then 64 weights of 4 bits of each.
+        assert_eq!((layout.offset_of("roots"), layout.offset_of("codes")), (Some(0), Some(2 * 2 * 16)));
+        assert_eq!((layout.content_bytes(), layout.bytes()), (64 + 64 * 16 / 2, 576));
+        assert_eq!(layout.offset_of("mins"), None);
+    }
+}
