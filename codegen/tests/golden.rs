@@ -1,17 +1,17 @@
-//! The readable sample in `generated/tests/golden/`: one variant of each packed class on the lowest and the highest instruction set of an
-//! architecture, of a single class on those between, and what packs and decodes.
+//! The readable sample in `generated/tests/golden/`: a kernel of each kind of tile on each instruction set, by turns of one class and another;
+//! what packs some classes, and what decodes and packs some formats.
 //!
 //! `BLESS=1 cargo test -p quantloom-codegen --test golden` rewrites it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::{env, fs};
+use std::{env, fs, mem};
 
 use quantloom_codegen::emit::rust::{self, MARKER};
 use quantloom_codegen::plan::Plan;
-use quantloom_codegen::{Config, Set, SourceFile, cards_dir};
+use quantloom_codegen::{Config, Set, cards_dir};
 use quantloom_spec::isa::Isa;
-use quantloom_spec::kernels::{Numerics, Schedule};
+use quantloom_spec::kernels::{Numerics, Schedule, Variant};
 
 /// Largest file that a person is asked to read.
 const READABLE: usize = 360_000;
@@ -25,40 +25,51 @@ fn shipped() -> Config {
     Config::new().cards(cards_dir()).support("crate")
 }
 
-/// The instruction sets that only one class is shown on: they have a base, and there is a higher one.
-fn between(plan: &Plan) -> impl Iterator<Item = &Isa> {
-    let higher = |isa: &Isa| plan.isas.iter().any(|other| other.arch == isa.arch && other.rank > isa.rank);
-    plan.isas.iter().filter(move |isa| isa.base.is_some() && higher(isa))
-}
+/// The formats of the sample: blocks under one and two levels of scales, looked-up levels, base-3 digits, separate tensors.
+const FORMATS: [&str; 8] = ["Q4_0", "Q4_K", "IQ4_XS", "TQ1_0", "MXFP4", "NF4", "GPTQ-4bit-g128", "FP8-E4M3"];
 
-/// The plan with one variant per instruction set: class `int8`, one column.
-fn sample() -> Plan {
-    let mut plan = shipped().variants(Set::Default).plan().unwrap();
-    let mut seen = BTreeSet::new();
-    plan.variants.retain(|variant| {
-        let chosen = variant.numerics == Numerics::Int8 && variant.schedule == Schedule::Direct && variant.cols == 1;
-        chosen && seen.insert(variant.isa.clone())
-    });
-    plan
-}
+/// Which tiles a variant is a sample of: its class, its schedule, and whether it has several columns.
+type Kind = (Numerics, Schedule, bool);
 
-/// What the sample should hold: files of classes, and of formats that every build has kernels of and whose decoders carry no long
-/// tables.
-fn wanted() -> BTreeMap<String, String> {
-    let mut plan = sample();
-    plan.formats.retain(|format| format.card.format.kernels);
-    let files = rust::files(&plan, "crate", "").into_iter();
-    let listing = |name: &str| name == "registry.rs" || name == "root.rs";
-    let long_table = |file: &SourceFile| file.name.starts_with("format_") && file.text.len() > 24_000;
-    let left_out = |file: &SourceFile| listing(&file.name) || long_table(file) || file.stem().ends_with("_exact");
-    let files = files.filter(|file| !left_out(file));
-    let mut files = files.map(|file| (file.name, file.text)).collect::<BTreeMap<_, _>>();
-    for isa in between(&plan) {
-        let end = format!("_{}_int8.rs", isa.name.replace('-', "_"));
-        let first = files.keys().find(|name| name.ends_with(&end)).cloned();
-        files.retain(|name, _| !name.ends_with(&end) || first.as_ref() == Some(name));
+/// The first variant of each kind that is a default of an instruction set.
+fn kinds(plan: &Plan, isa: &Isa) -> Vec<(Kind, Variant)> {
+    let mut kinds = Vec::<(Kind, Variant)>::new();
+    for variant in plan.variants_of(isa) {
+        let kind = (variant.numerics, variant.schedule, variant.cols > 1);
+        if kinds.iter().all(|(known, _)| *known != kind) {
+            kinds.push((kind, variant.clone()));
+        }
     }
-    files
+    kinds
+}
+
+/// What the sample should hold.
+fn wanted() -> BTreeMap<String, String> {
+    let mut plan = shipped().variants(Set::Default).plan().unwrap();
+    let (mut formats, classes) = (mem::take(&mut plan.formats), plan.classes.clone());
+    let mut sample = BTreeMap::new();
+    let mut turn = 0;
+    for isa in plan.isas.clone() {
+        for ((numerics, ..), variant) in kinds(&plan, &isa) {
+            let those = classes.iter().filter(|(_, class)| class.has(numerics)).collect::<Vec<_>>();
+            let (name, class) = those[turn % those.len()];
+            turn += 1;
+            plan.classes = BTreeMap::from([(name.clone(), class.clone())]);
+            let tile = variant.tile_name();
+            let others = mem::replace(&mut plan.variants, vec![variant]);
+            let kernels = rust::files(&plan, "crate", "").into_iter().filter(|file| file.stem().ends_with(numerics.name()));
+            plan.variants = others;
+            sample.extend(kernels.map(|file| (format!("{}.{tile}.rs", file.stem()), file.text)));
+        }
+    }
+    formats.retain(|format| FORMATS.contains(&format.card.format.name.as_str()));
+    assert_eq!(formats.len(), FORMATS.len(), "a format of the sample has another name");
+    plan.classes = formats.iter().filter_map(|format| format.class.clone()).collect();
+    (plan.formats, plan.variants) = (formats, Vec::new());
+    let listing = |name: &str| name == "registry.rs" || name == "root.rs";
+    let others = rust::files(&plan, "crate", "").into_iter().filter(|file| !listing(&file.name));
+    sample.extend(others.map(|file| (file.name, file.text)));
+    sample
 }
 
 fn committed() -> BTreeMap<String, String> {
