@@ -150,7 +150,7 @@ impl Counter {
     }
 }
 
-/// About which instructions a word of the vocabulary is, and how many of each: `generated/src/lanes/`.
+/// About which instructions a word of the vocabulary is, and how many of each: `runtime/simd/src/lanes/`.
 fn instructions(word: &str, width: Width) -> &'static [(Kind, usize)] {
     use Kind::{Converts, Floats, Integers, Loads, Products, Stores};
     match (word, width.dot, width.lanes) {

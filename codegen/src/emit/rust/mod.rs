@@ -61,19 +61,25 @@ impl Width {
         let parts = self.parts();
         if parts == 1 { quote!([#element; #count]) } else { quote!([[#element; #count]; #parts]) }
     }
+}
 
-    /// The module of the vocabulary: that of the width, and in it that of the dot primitive, which has all of it.
-    fn vocabulary(self) -> TokenStream {
-        let width = format_ident!("v{}", 32 * self.lanes);
-        match self.dot {
-            Dot::Scalar => quote!(#width),
-            Dot::PairsI16 => quote!(#width::pairs_i16),
-            Dot::ProductsI16 => quote!(#width::products_i16),
-            Dot::QuadsI32 => quote!(#width::quads_i32),
-            Dot::SignedQuadsI32 => quote!(#width::signed_quads_i32),
-            Dot::MatrixI32 => quote!(#width::matrix_i32),
+/// The module of the vocabulary: that of the first instruction set in the lineage that has these vectors, and in it that of the dot
+/// primitive, which has all of it.
+fn vocabulary(isa: &Isa, isas: &[Isa]) -> TokenStream {
+    let same = isa.lineage(isas).take_while(|other| (&other.arch, other.vector_bits) == (&isa.arch, isa.vector_bits));
+    let first = module_name(same.last().unwrap_or(isa));
+    match isa.dot {
+        Dot::Scalar => quote!(#first),
+        dot => {
+            let primitive = format_ident!("{}", dot.name().replace('-', "_"));
+            quote!(#first::#primitive)
         }
     }
+}
+
+/// An instruction set in the name of a module.
+fn module_name(isa: &Isa) -> Ident {
+    format_ident!("{}", isa.name.replace('-', "_"))
 }
 
 /// All Rust files of a plan: one per class, instruction set and numerics class, one per class for packing, one per format, and the
@@ -119,7 +125,8 @@ fn class_files(plan: &Plan, name: &str, class: &Class, support: &syn::Path, want
         }
         let origin = format!("class {name} for {}, {}", isa.name, numerics.name());
         let module = kernel_module(name, isa, numerics);
-        let text = kernels(&variants, class, isa, numerics, support);
+        let lanes = vocabulary(isa, &plan.isas);
+        let text = kernels(&variants, class, (isa, &lanes), numerics, support);
         Some(SourceFile { arch: isa.arch.clone(), ..file(&module.to_string(), &origin, text) })
     });
     let packing = file(&class_module(name).to_string(), &format!("class {name}"), packing(class, support));
@@ -177,7 +184,7 @@ fn class_module(name: &str) -> Ident {
 }
 
 fn kernel_module(class: &str, isa: &Isa, numerics: Numerics) -> Ident {
-    format_ident!("class_{class}_{}_{}", isa.name.replace('-', "_"), numerics.name())
+    format_ident!("class_{class}_{}_{}", module_name(isa), numerics.name())
 }
 
 fn format_module(format: &PlannedFormat) -> Ident {
@@ -186,10 +193,15 @@ fn format_module(format: &PlannedFormat) -> Ident {
     format_ident!("format_{name}")
 }
 
-/// Kernels of a class on an instruction set and in a numerics class.
-fn kernels(variants: &[&Variant], class: &Class, isa: &Isa, numerics: Numerics, support: &syn::Path) -> TokenStream {
+/// Kernels of a class on an instruction set, in the words of its module of the vocabulary, and in a numerics class.
+fn kernels(
+    variants: &[&Variant],
+    class: &Class,
+    (isa, lanes): (&Isa, &TokenStream),
+    numerics: Numerics,
+    support: &syn::Path,
+) -> TokenStream {
     let width = Width::of(isa);
-    let lanes = width.vocabulary();
     let kernels = variants.iter().map(|variant| Kernel::new(class, isa, variant)).collect::<Vec<_>>();
     let unit = unit::weights(class, width);
     let columns = kernels.iter().map(|kernel| kernel.variant.cols).collect::<BTreeSet<_>>();
