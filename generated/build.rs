@@ -1,9 +1,9 @@
 //! Generates the kernels from the cards.
 
-use std::path::{Path, PathBuf};
-use std::{env, fs, io};
+use std::env;
+use std::path::Path;
 
-use quantloom_codegen::{Config, cards_dir, hash};
+use quantloom_codegen::{Config, cards_dir};
 
 /// The environment variable that names a list of the only kernels to build, as `quantloom cache prune` writes it. A relative path
 /// begins at the root of the repository.
@@ -26,23 +26,4 @@ fn main() {
         eprintln!("{error}");
         std::process::exit(1);
     }
-    let vocabulary = vocabulary().expect("the sources of this crate can be read");
-    println!("cargo::rerun-if-changed=src");
-    println!("cargo::rustc-env=QUANTLOOM_VOCABULARY={:x}", hash(&vocabulary));
-}
-
-/// The sources of this crate, in the order of their names: the words that generated kernels are written in.
-fn vocabulary() -> io::Result<String> {
-    let mut files = Vec::new();
-    collect(Path::new("src"), &mut files)?;
-    files.sort();
-    files.iter().map(fs::read_to_string).collect()
-}
-
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.is_dir() { collect(&path, files)? } else { files.push(path) }
-    }
-    Ok(())
 }

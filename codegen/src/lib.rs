@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::{fmt, io};
 
 pub use config::Config;
+pub(crate) use quantloom_abi::fnv::of_text as hash;
 use quantloom_spec::Diagnostics;
 pub use quantloom_spec::cards_dir;
 pub use quantloom_spec::kernels::Set;
@@ -117,10 +118,4 @@ impl std::error::Error for Error {
             | Self::UnknownFormat { .. } => None,
         }
     }
-}
-
-/// FNV-1a: a hash of generated text that does not change between compilers.
-#[must_use]
-pub fn hash(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }

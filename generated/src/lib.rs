@@ -1,13 +1,7 @@
 //! The kernels that quantloom generates from its cards, and the registry that lists them.
 //!
-//! Everything but the vocabulary of [`lanes`] and the types of [`abi`] is generated at build time; `tests/golden/`
-//! holds a readable sample.
-
-pub mod abi;
-pub mod activations;
-pub mod lanes;
-pub mod scalar;
-pub mod stored;
+//! All of it is generated at build time; `tests/golden/` holds a readable sample. The types of the registry are those of [`abi`], the words
+//! that kernels are written in those of [`lanes`].
 
 /// The generated modules: one per format, per packed class, and per class, instruction set and numerics class.
 #[allow(missing_docs, unused, clippy::all, clippy::pedantic)]
@@ -16,12 +10,9 @@ mod kernels {
     include!(concat!(env!("OUT_DIR"), "/root.rs"));
 }
 
-/// Changes when this crate's hand-written sources change: the words that kernels are made of.
-pub const VOCABULARY: u64 = match u64::from_str_radix(env!("QUANTLOOM_VOCABULARY"), 16) {
-    Ok(hash) => hash,
-    Err(_) => panic!("the build script writes hexadecimal digits"),
-};
-
 #[doc(hidden)]
 pub use bytemuck;
 pub use kernels::registry::{FORMATS, ISAS, PROCESSORS, isas};
+pub use quantloom_abi as abi;
+pub use quantloom_abi::stored;
+pub use quantloom_simd::{VOCABULARY, activations, lanes, scalar};

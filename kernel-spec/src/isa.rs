@@ -5,9 +5,11 @@ mod base;
 use std::iter::successors;
 use std::sync::Arc;
 
+pub use quantloom_abi::Dot;
+use quantloom_abi::PANEL_ROWS;
+
 use crate::claim::Claim;
 use crate::diagnostic::{Diagnostics, Sink, Source, Span};
-use crate::kernels::PANEL_ROWS;
 use crate::walk::{At, Node, Table, read_document};
 
 /// Architectures that a card may ask for, as Rust names them.
@@ -38,56 +40,6 @@ pub struct Isa {
     pub dot: Dot,
     /// `rank`: the highest that a processor can run is preferred; 0 to 1000.
     pub rank: u32,
-}
-
-/// How an instruction set sums products of bytes: codes, which are unsigned, and quants, which are signed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Dot {
-    /// `scalar`: one product at a time.
-    Scalar,
-    /// `pairs-i16`: pairs of products summed into i16 with saturation.
-    PairsI16,
-    /// `products-i16`: each product by itself accumulated into i16; codes are taken as signed.
-    ProductsI16,
-    /// `quads-i32`: four products accumulated into i32.
-    QuadsI32,
-    /// `signed-quads-i32`: four products accumulated into i32; codes are taken as signed.
-    SignedQuadsI32,
-    /// `matrix-i32`: eight products of each of two rows with each of two columns accumulated into i32; of four for a single column.
-    MatrixI32,
-}
-
-impl Dot {
-    const WORDS: [(&str, Self); 6] = [
-        ("scalar", Self::Scalar),
-        ("pairs-i16", Self::PairsI16),
-        ("products-i16", Self::ProductsI16),
-        ("quads-i32", Self::QuadsI32),
-        ("signed-quads-i32", Self::SignedQuadsI32),
-        ("matrix-i32", Self::MatrixI32),
-    ];
-
-    /// Whether products are summed in 16 bits first.
-    #[must_use]
-    pub const fn is_narrow(self) -> bool {
-        self.narrow_registers() > 0
-    }
-
-    /// Vector registers that the 16-bit sums of one vector's lanes take.
-    #[must_use]
-    pub const fn narrow_registers(self) -> usize {
-        match self {
-            Self::PairsI16 => 1,
-            Self::ProductsI16 => 2,
-            Self::Scalar | Self::QuadsI32 | Self::SignedQuadsI32 | Self::MatrixI32 => 0,
-        }
-    }
-
-    /// Whether codes are taken as signed bytes.
-    #[must_use]
-    pub const fn is_signed(self) -> bool {
-        matches!(self, Self::ProductsI16 | Self::SignedQuadsI32)
-    }
 }
 
 impl Isa {
@@ -143,7 +95,7 @@ fn read(mut card: Table<'_>, source: Arc<Source>, sink: &mut Sink) -> Option<(Wr
     let features = card.need("features").and_then(|node| read_features(&node, sink));
     let vector_bits = card.need("vector").and_then(|node| read_vector(&node, sink));
     let registers = card.need("registers").and_then(|node| node.count(sink, 1..=1024));
-    let dot = card.need("dot").and_then(|node| node.choice(sink, &Dot::WORDS));
+    let dot = card.need("dot").and_then(|node| node.choice(sink, &Dot::ALL.map(|word| (word.name(), word))));
     let rank = card.need("rank").and_then(|node| node.count(sink, 0..=1000));
     card.finish(sink);
     let (name, features, rank) = (name?, features?, rank?);

@@ -4,16 +4,13 @@ mod check;
 
 use std::sync::Arc;
 
+pub use quantloom_abi::{Numerics, Prefetch, Schedule};
+use quantloom_abi::{PANEL_ROWS, TILE_ROWS};
+
 use crate::claim::Claim;
 use crate::diagnostic::{Diagnostics, Sink, Source, Span};
 use crate::isa::{Dot, Isa};
 use crate::walk::{At, Node, Table, read_document};
-
-/// Rows that packed weights interleave: every tile has a multiple of them.
-pub const PANEL_ROWS: usize = 16;
-
-/// Rows that packed weights are filled up to: every tile's rows divide it, so that they are the same for all instruction sets.
-const TILE_ROWS: usize = 64;
 
 /// Most columns of a tile.
 const MAX_COLS: u32 = 16;
@@ -45,38 +42,6 @@ pub struct Kernels {
 pub enum Operation {
     /// `matmul`: weights times activations.
     Matmul,
-}
-
-/// What a result is a function of: all variants of one class give the same bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Numerics {
-    /// `exact`: decoded weights times f32 activations.
-    Exact,
-    /// `int8`: integer levels times activations of 8 bits.
-    Int8,
-}
-
-/// How a kernel gets at decoded weights.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Schedule {
-    /// `direct`: decoded in registers, straight from packed memory.
-    Direct,
-    /// `panel`: a segment is unpacked once and used for all columns.
-    Panel,
-}
-
-/// Which lines of packed memory a kernel asks for ahead of their use, for each line that it reads. How far ahead is an argument of the
-/// kernel: see [`Distances`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Prefetch {
-    /// `none`: no line.
-    None,
-    /// `near`: one, into the first-level cache.
-    Near,
-    /// `far`: one, into the second-level cache.
-    Far,
-    /// `both`: one into the second-level cache, from afar, and one into the first.
-    Both,
 }
 
 /// How far ahead of what it reads a kernel asks for memory, in bytes.
@@ -136,61 +101,6 @@ impl Operation {
         match self {
             Self::Matmul => "matmul",
         }
-    }
-}
-
-impl Numerics {
-    /// Both classes.
-    pub const ALL: [Self; 2] = [Self::Exact, Self::Int8];
-
-    /// The word that cards and users have for it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Exact => "exact",
-            Self::Int8 => "int8",
-        }
-    }
-}
-
-impl Schedule {
-    /// Both schedules.
-    pub const ALL: [Self; 2] = [Self::Direct, Self::Panel];
-
-    /// The word that cards have for it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Direct => "direct",
-            Self::Panel => "panel",
-        }
-    }
-}
-
-impl Prefetch {
-    const WORDS: [(&str, Self); 4] = [("none", Self::None), ("near", Self::Near), ("far", Self::Far), ("both", Self::Both)];
-
-    /// The word that cards have for it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Near => "near",
-            Self::Far => "far",
-            Self::Both => "both",
-        }
-    }
-
-    /// Whether it asks for lines into the second-level cache.
-    #[must_use]
-    pub const fn is_far(self) -> bool {
-        matches!(self, Self::Far | Self::Both)
-    }
-
-    /// Whether it asks for lines into the first-level cache.
-    #[must_use]
-    pub const fn is_near(self) -> bool {
-        matches!(self, Self::Near | Self::Both)
     }
 }
 
@@ -293,7 +203,8 @@ impl Written {
         let cols = table.need("cols").and_then(|node| node.count(sink, 1..=MAX_COLS));
         let vectors = table.get("vectors").map(|node| node.count(sink, 1..=PANEL_ROWS as u32));
         let steps = table.get("steps").map(|node| node.count(sink, 1..=MAX_STEPS));
-        let prefetch = table.need("prefetch").and_then(|node| node.choice(sink, &Prefetch::WORDS));
+        let prefetch =
+            table.need("prefetch").and_then(|node| node.choice(sink, &Prefetch::ALL.map(|word| (word.name(), word))));
         let distances = ["far", "near"].map(|key| table.get(key).map(|node| node.count(sink, 0..=MAX_DISTANCE)));
         let batch = table.get("batch").map_or(Some(Vec::new()), |node| read_batches(&node, sink));
         let set = table.need("set").and_then(|node| node.choice(sink, &Set::WORDS));

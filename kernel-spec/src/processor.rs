@@ -8,6 +8,8 @@ mod start;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+pub use quantloom_abi::Kind;
+
 use crate::claim::Claim;
 use crate::diagnostic::{Diagnostics, Sink, Source};
 use crate::isa::{Isa, read_arch};
@@ -65,25 +67,6 @@ pub struct Pipes {
     pub a_cycle: f64,
 }
 
-/// A kind of instruction, scalar or on vectors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
-    /// `broadcasts`: one item of memory into all lanes.
-    Broadcasts,
-    /// `loads`: reads of neighbouring items.
-    Loads,
-    /// `stores`: writes of neighbouring items.
-    Stores,
-    /// `products`: dots of bytes as `int8` has them, multiplications with additions as `exact` has them.
-    Products,
-    /// `floats`: f32 multiplied, added, or both at once.
-    Floats,
-    /// `converts`: integers to f32 and back, and to wider types.
-    Converts,
-    /// `integers`: masks, shifts, shuffles, look-ups and additions of integers.
-    Integers,
-}
-
 /// A variant to begin with.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Start {
@@ -114,26 +97,6 @@ pub struct Start {
     /// `keep`: whether activations are touched between uses, so that weights that stream through the first-level cache do not throw
     /// them out. Without it not.
     pub keep: bool,
-}
-
-impl Kind {
-    /// Every kind.
-    pub const ALL: [Self; 7] =
-        [Self::Broadcasts, Self::Loads, Self::Stores, Self::Products, Self::Floats, Self::Converts, Self::Integers];
-
-    /// The word that cards have for it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Broadcasts => "broadcasts",
-            Self::Loads => "loads",
-            Self::Stores => "stores",
-            Self::Products => "products",
-            Self::Floats => "floats",
-            Self::Converts => "converts",
-            Self::Integers => "integers",
-        }
-    }
 }
 
 /// Reads a processor card whose widths and starts are of `isas` and `kernels`: whether another card recognises the same processors shows

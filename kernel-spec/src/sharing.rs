@@ -1,11 +1,10 @@
 //! Which weights of a row share a number, and what of it the numerics class `int8` sums at once: definitions and kernels both ask here.
 
+use quantloom_abi::{NARROW_SPAN, WIDE_SPAN};
+
 use crate::facts::in_common_unit;
 use crate::model::{Format, Home, Number};
 use crate::reading::Reading;
-
-/// Weights of the widest span, and of the others.
-const SPANS: [usize; 2] = [256, 32];
 
 impl Format {
     /// Weights of a block; of separate tensors the stride of the slowest digit, at which everything repeats.
@@ -41,8 +40,7 @@ impl Format {
     /// Neighbouring activations that class `int8` quantises together.
     #[must_use]
     pub fn span(&self) -> usize {
-        let [wide, narrow] = SPANS;
-        if self.period().is_multiple_of(wide) { wide } else { narrow }
+        if self.period().is_multiple_of(WIDE_SPAN) { WIDE_SPAN } else { NARROW_SPAN }
     }
 
     /// Neighbouring weights that share a scale, a min and an activation scale wherever in the row they lie: the products of class `int8`

@@ -12,12 +12,13 @@ use std::path::PathBuf;
 use syn::{Attribute, Expr, ExprLit, Fields, Item, Lit, Meta, Visibility};
 
 /// The parts of the reference: a heading, and the source that describes that kind of card.
-const PARTS: [(&str, &str); 5] = [
+const PARTS: [(&str, &str); 6] = [
     ("Formats", "model.rs"),
     ("Instruction sets", "isa.rs"),
     ("Kernels", "kernels.rs"),
     ("Processors", "processor.rs"),
     ("GPU dialects", "gpu.rs"),
+    ("Words of several cards", "../../runtime/abi/src/words.rs"),
 ];
 
 /// Sources that ask cards and tables for their keys.
@@ -39,7 +40,7 @@ const PREFACE: &str = "# Reference of the cards
 What each part of a card says, part by part, in the words of the checked model. A part that begins with a key is written in the card
 under that key; the others follow from what is written. `docs/cards.md` is the introduction.
 
-Generated from the doc comments in `kernel-spec/src/` by `BLESS=1 cargo test -p quantloom-spec --test reference`: edit those.
+Generated from the doc comments in `kernel-spec/src/` and `runtime/abi/src/words.rs` by `BLESS=1 cargo test -p quantloom-spec --test reference`: edit those.
 ";
 
 fn source(name: &str) -> String {

@@ -4,6 +4,7 @@ mod common;
 
 use std::collections::BTreeMap;
 
+use quantloom_abi::fnv;
 use quantloom_spec::model::{Format, Levels, Number};
 use quantloom_spec::read_format;
 
@@ -50,8 +51,7 @@ fn numbers(format: &Format) -> impl Iterator<Item = &Number> {
 }
 
 fn fingerprint(levels: &Levels) -> u64 {
-    let bytes = levels.values.iter().flat_map(|value| value.to_le_bytes());
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    fnv::of_bytes(levels.values.iter().flat_map(|value| value.to_le_bytes()))
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::fmt::Write;
 use std::{env, fs};
 
 use quantloom::gguf::{BlockShape, Gguf};
+use quantloom::kernels::abi::fnv;
 use quantloom::matmul::{Request, matmul};
 use quantloom::pool::Pool;
 use quantloom::registry;
@@ -51,10 +52,9 @@ fn samples() -> Vec<(Weights, Vec<f32>)> {
     blocks.chain(tensors).collect()
 }
 
-/// The bits of all values in one number: FNV-1a.
+/// The bits of all values in one number.
 fn hash(values: &[f32]) -> u64 {
-    let bytes = values.iter().flat_map(|value| value.to_bits().to_le_bytes());
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    fnv::of_bytes(values.iter().flat_map(|value| value.to_bits().to_le_bytes()))
 }
 
 /// One line per format, numerics class and batch size, computed by the kernels that `isa` uses.

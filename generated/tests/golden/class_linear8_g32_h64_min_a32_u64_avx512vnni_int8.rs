@@ -4,7 +4,7 @@ use std::mem::offset_of;
 use crate::abi;
 use crate::bytemuck::{self, Pod, Zeroable};
 use crate::lanes::{
-    v512::quads_i32 as lanes, Ahead, Order, TURN_BYTES, in_memory, prefetch_both,
+    avx512::quads_i32 as lanes, Ahead, Order, TURN_BYTES, in_memory, prefetch_both,
     prefetch_far, prefetch_head, prefetch_near, prefetch_turn, touch,
 };
 /// 64 weights of 16 rows.

@@ -4,7 +4,7 @@ use std::mem::offset_of;
 use crate::abi;
 use crate::bytemuck::{self, Pod, Zeroable};
 use crate::lanes::{
-    v256::pairs_i16 as lanes, Ahead, Order, TURN_BYTES, in_memory, prefetch_both,
+    avx2::pairs_i16 as lanes, Ahead, Order, TURN_BYTES, in_memory, prefetch_both,
     prefetch_far, prefetch_head, prefetch_near, prefetch_turn, touch,
 };
 /// 128 weights of 16 rows.

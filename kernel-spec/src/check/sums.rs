@@ -1,5 +1,7 @@
 //! Integer sums of the numerics class `int8` cannot overflow. `docs/numerics.md` defines the class.
 
+use quantloom_abi::WIDE_SPAN;
+
 use crate::diagnostic::Sink;
 use crate::facts::{MAX_LEVEL, in_common_unit, stored_element};
 use crate::model::{Format, Number};
@@ -7,14 +9,11 @@ use crate::raw::{self, Card};
 use crate::summary::MAX_ACTIVATION;
 use crate::walk::short;
 
-/// Most weights that share one activation scale.
-const MAX_SPAN: u64 = 256;
-
 /// Most levels of the class.
 const MAX_LEVELS: usize = 256;
 
 // Integers of 16 bits keep within 32 bits both the dot of a step and the sum of a span's mins.
-const _: () = assert!(MAX_LEVEL as u64 * MAX_ACTIVATION * MAX_SPAN < 1 << 31);
+const _: () = assert!(MAX_LEVEL as u64 * MAX_ACTIVATION * (WIDE_SPAN as u64) < 1 << 31);
 
 /// Checks the mins of a format whose levels the class takes: integers under a root are multiplied with sums of activations.
 pub(crate) fn check(card: &Card, format: &Format, sink: &mut Sink) {
@@ -35,7 +34,7 @@ fn check_min(raw: &raw::Number, min: &Number, format: &Format, sink: &mut Sink) 
     let written = raw.step.as_ref().or(raw.offset.as_ref()).map_or(raw.stored.span(), |at| at.span);
     sink.error(written, "the integers of `min` can overflow the sums of class `int8`")
         .label(reach)
-        .note(format!("{MAX_SPAN} of them times {MAX_ACTIVATION} are summed in 32 bits; each must be at most {MAX_LEVEL}"));
+        .note(format!("{WIDE_SPAN} of them times {MAX_ACTIVATION} are summed in 32 bits; each must be at most {MAX_LEVEL}"));
 }
 
 /// The largest magnitude of values in the largest power of two, at most 1, in which they all are integers.

@@ -4,7 +4,9 @@ use crate::diagnostic::{Sink, Span};
 use crate::isa::Isa;
 use crate::walk::At;
 
-use super::{Distances, Numerics, PANEL_ROWS, Prefetch, Set, Variant, Written};
+use quantloom_abi::PANEL_ROWS;
+
+use super::{Distances, Numerics, Prefetch, Set, Variant, Written};
 
 /// A tile that does not fit the registers would spill in its inner loop.
 pub(super) fn check_registers(variant: &Variant, isa: &Isa, [rows, cols]: [Span; 2], sink: &mut Sink) {

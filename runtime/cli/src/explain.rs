@@ -6,7 +6,6 @@ use std::path::Path;
 use quantloom::kernels::abi::PANEL_ROWS;
 use quantloom::registry::{self, Format, Numerics, Schedule, kernels};
 use quantloom_codegen::lower::class::Class;
-use quantloom_spec::kernels::Numerics as Needs;
 
 use super::Failure;
 use super::args::some_format;
@@ -99,7 +98,7 @@ struct Layout<C> {
 
 impl Layout<String> {
     fn of_class(class: &Class) -> Self {
-        let numerics = Needs::ALL.into_iter().filter(|numerics| class.has(*numerics)).map(Needs::name).collect();
+        let numerics = Numerics::ALL.into_iter().filter(|numerics| class.has(*numerics)).map(Numerics::name).collect();
         let (unit, scales) = ((class.unit, class.unit_bytes()), (class.step, class.span));
         Self { class: class.name(), unit, zero: class.zero, scales, numerics }
     }

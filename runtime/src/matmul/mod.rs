@@ -122,6 +122,10 @@ pub enum Source {
 }
 
 impl Source {
+    /// All of them in the order in which they are asked: the first that knows decides.
+    pub const ORDER: [Self; 7] =
+        [Self::Pin, Self::Memory, Self::Cache, Self::Shipped, Self::Relative, Self::Model, Self::Default];
+
     /// The word that is printed.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -150,17 +150,15 @@ impl Choices {
         Ok(self.settings.get_or_init(|| settings))
     }
 
-    /// The kernel that was measured to be the best for a problem, unless it is quarantined or nothing measured is to be followed,
-    /// and who remembered it. Only the first call reads the files.
+    /// The kernel that was measured to be the best for a problem, and who remembered it: the first that knows of one that is not
+    /// quarantined. None if nothing measured is to be followed. Only the first call reads the files.
     #[must_use]
     pub fn find(&self, key: &Key) -> Option<(Launch, Source)> {
         if !self.mode().is_ok_and(Mode::follows_measurements) {
             return None;
         }
-        [Source::Memory, Source::Cache, Source::Shipped, Source::Relative]
-            .into_iter()
-            .find_map(|source| Some((self.launch(source, key)?, source)))
-            .filter(|(launch, _)| !self.variants.is_quarantined(launch.kernel))
+        let mut found = Source::ORDER.into_iter().filter_map(|source| Some((self.launch(source, key)?, source)));
+        found.find(|(launch, _)| !self.variants.is_quarantined(launch.kernel))
     }
 
     /// As [`Choices::find`], but only what was measured at least that thoroughly on this machine, or, where a quick look does, on such a one.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use quantloom_kernels::abi::fnv;
 use serde::{Deserialize, Serialize};
 
 /// 64 bits that stand for a text or a piece of generated code, written as 16 hexadecimal digits.
@@ -21,9 +22,7 @@ impl Digest {
     /// The digest of bytes.
     #[must_use]
     pub fn of_bytes(bytes: impl IntoIterator<Item = u8>) -> Self {
-        const START: u64 = 0xcbf2_9ce4_8422_2325;
-        const PRIME: u64 = 0x0000_0100_0000_01b3;
-        Self(bytes.into_iter().fold(START, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME)))
+        Self(fnv::of_bytes(bytes))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Which kernel runs: sources are asked in order, and the first that knows decides.
+//! Which kernel runs: sources are asked in the order of [`Source::ORDER`], and the first that knows decides.
 
 use std::fmt;
 
@@ -9,10 +9,6 @@ use crate::machine::Facts;
 use crate::matmul::{self, Launch, Source};
 use crate::registry::{self, Format, Isa, Kernel};
 use crate::weights::Layout;
-
-/// The sources in the order in which they are asked.
-const ORDER: [Source; 7] =
-    [Source::Pin, Source::Memory, Source::Cache, Source::Shipped, Source::Relative, Source::Model, Source::Default];
 
 /// The look-up of a kernel for one problem.
 #[derive(Clone, Debug)]
@@ -131,7 +127,7 @@ impl<'a> Lookup<'a> {
     /// # Errors
     /// [`crate::Error::Setting`] if the user's environment says what cannot be followed.
     pub fn choose(&self) -> Result<(Launch, Source)> {
-        for source in ORDER {
+        for source in Source::ORDER {
             if let Answer::Kernel(launch) = self.ask(source)? {
                 return Ok((launch, source));
             }
@@ -144,7 +140,8 @@ impl<'a> Lookup<'a> {
     /// # Errors
     /// As [`Lookup::choose`].
     pub fn explain(&self) -> Result<Explanation> {
-        let links = ORDER.into_iter().map(|source| Ok(Link { source, answer: self.ask(source)? })).collect::<Result<_>>()?;
+        let links =
+            Source::ORDER.into_iter().map(|source| Ok(Link { source, answer: self.ask(source)? })).collect::<Result<_>>()?;
         let (chosen, _) = self.choose()?;
         let same = std::ptr::eq::<Kernel>;
         let candidate = |&kernel| Candidate {
@@ -155,7 +152,7 @@ impl<'a> Lookup<'a> {
             expected_ns: self.expected(kernel),
         };
         let candidates = self.candidates.iter().map(candidate).collect();
-        let entry = ORDER.into_iter().find_map(|source| self.choices.entry(source, &self.key));
+        let entry = Source::ORDER.into_iter().find_map(|source| self.choices.entry(source, &self.key));
         Ok(Explanation { key: self.key.clone(), links, candidates, entry })
     }
 

@@ -1,5 +1,6 @@
 //! The class of a format, from its checked card.
 
+use quantloom_abi::NARROW_SPAN;
 use quantloom_spec::model::{Element, Format, Number, Stored};
 use quantloom_spec::sharing::gcd;
 
@@ -10,7 +11,7 @@ const GROWTH: f64 = 1.02;
 /// What is added to the levels of a palette, where they are small enough for two products to fit 16 bits; else 128.
 const PALETTE_ZERO: i32 = 64;
 /// Fewest weights of a unit: those of one activation scale.
-const LEAST_UNIT: usize = 32;
+const LEAST_UNIT: usize = NARROW_SPAN;
 /// Most levels that are no integers.
 const FLOATS: usize = 16;
 

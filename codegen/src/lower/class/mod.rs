@@ -9,12 +9,9 @@ mod geometry;
 
 use std::fmt;
 
+pub use quantloom_abi::{PANEL_ROWS, SEGMENT};
 use quantloom_spec::kernels::Numerics;
 
-/// Rows interleaved in a panel.
-pub const PANEL_ROWS: usize = 16;
-/// Weights of a segment.
-pub const SEGMENT: usize = 512;
 /// Bytes of a code line: 16 rows of 4 weights.
 pub const LINE: usize = 64;
 /// Most levels of a palette.

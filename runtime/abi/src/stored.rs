@@ -1,6 +1,6 @@
 //! Stored weights: what their bytes are for N rows of K weights, and how decoders and packers read them.
 
-use crate::abi::Format;
+use crate::Format;
 
 /// How the weights of a format are stored.
 #[derive(Clone, Copy, Debug)]

@@ -1,4 +1,4 @@
-//! One lane in plain Rust: what every other width is tested against.
+//! One lane in plain Rust: what every other instruction set is tested against.
 
 /// One integer.
 pub type I = u32;

@@ -1,6 +1,8 @@
-//! What a generated kernel looks like from outside: the rows of the registry, and the layouts that kernels agree on.
+//! What a generated kernel looks like from outside: the rows of the registry, and the layouts that kernels agree on; and the words and
+//! numbers that cards, generator, kernels and runtime share. Each is here once, and this crate needs no other.
 //!
-//! Rows are written by generated code, in this crate and in others, of the same version: they have a field more when the generator has.
+//! Rows are written by generated code, in `quantloom-kernels` and in other crates, of the same version: they have a field more when the
+//! generator has.
 //!
 //! # Layouts
 //!
@@ -15,14 +17,17 @@
 //! what is there.
 
 mod counts;
+pub mod fnv;
 mod processor;
+pub mod stored;
+mod words;
 
-use std::fmt;
 use std::iter::successors;
 use std::ops::Range;
 
 pub use counts::{Counts, Operations};
-pub use processor::{Identity, Kind, Pipes, Processor, Start};
+pub use processor::{Identity, Pipes, Processor, Start};
+pub use words::{Dot, Kind, Numerics, Prefetch, Schedule};
 
 use crate::stored::{Storage, Tensor};
 
@@ -35,45 +40,24 @@ pub const TILE_ROWS: usize = 64;
 /// Weights of a segment: sums over K restart at +0 at each multiple, and segment sums are added left to right.
 pub const SEGMENT: usize = 512;
 
+/// Neighbouring activations that class `int8` quantises together, where the weights of a format repeat after a multiple of that many: otherwise
+/// [`NARROW_SPAN`]. Kernels and `docs/numerics.md` know no other span.
+pub const WIDE_SPAN: usize = 256;
+
+/// See [`WIDE_SPAN`].
+pub const NARROW_SPAN: usize = 32;
+
 /// Packed weights and activations start at a multiple of this many bytes.
 pub const ALIGNMENT: usize = 64;
 
-/// A numerics class: which function of weights and activations a kernel computes. Within a class every kernel gives the same bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Numerics {
-    /// `acc = fma(w, x, acc)` in K order within a segment, `w` being the decoder's f32.
-    Exact,
-    /// Activations quantised to 8 bits per group, exact integer dots, f32 scales.
-    Int8,
-}
-
-impl Numerics {
-    /// Both classes.
-    pub const ALL: [Self; 2] = [Self::Exact, Self::Int8];
-
-    /// The name used on the command line and in kernel names.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Exact => "exact",
-            Self::Int8 => "int8",
-        }
-    }
-}
-
-impl fmt::Display for Numerics {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-/// Quantises a row of activations: see [`crate::activations::quantize`].
+/// Quantises a row of activations, span by span: the row, the lengths of a span and of a step, and the places for what comes of it: quants, a
+/// scale per span, and a sum of quants per step. Whether every value is finite.
 ///
 /// # Safety
 /// The instruction set that it belongs to must be available.
 pub type Quantize = unsafe fn(&[f32], (usize, usize), &mut [i8], &mut [f32], &mut [i32]) -> bool;
 
-/// Multiplies and adds two rows: see [`crate::activations::dot`].
+/// Multiplies and adds two rows of equal length.
 ///
 /// # Safety
 /// The instruction set that it belongs to must be available.
@@ -131,15 +115,19 @@ impl Isa {
 /// Where an instruction set is available, and what runs there: safe code cannot make one, nor take one from an [`Isa`].
 ///
 /// ```compile_fail,E0451
-/// use quantloom_kernels::{ISAS, abi::Access};
+/// use quantloom_abi::{Access, Isa};
 ///
-/// let claimed = Access { available: || true, ..ISAS[0].access }; // its fields are private
+/// fn claimed(isa: Isa) -> Access {
+///     Access { available: || true, ..isa.access } // its fields are private
+/// }
 /// ```
 ///
 /// ```compile_fail,E0507
-/// use quantloom_kernels::{ISAS, abi::Isa};
+/// use quantloom_abi::Isa;
 ///
-/// let renamed = Isa { name: "mine", ..*ISAS[0] };
+/// fn renamed(isa: &'static Isa) -> Isa {
+///     Isa { name: "mine", ..*isa }
+/// }
 /// ```
 #[derive(Debug)]
 pub struct Access {
@@ -158,23 +146,6 @@ impl Access {
     pub const unsafe fn new(base: Option<&'static Isa>, available: fn() -> bool, quantize: Quantize, dot: DotFloats) -> Self {
         Self { base, available, quantize, dot }
     }
-}
-
-/// How an instruction set sums products of bytes: codes, which are unsigned, and quants, which are signed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Dot {
-    /// One product at a time.
-    Scalar,
-    /// Pairs of products in 16 bits, which are widened later.
-    PairsI16,
-    /// Each product by itself in 16 bits, widened later; codes are taken as signed.
-    ProductsI16,
-    /// Four products added to 32 bits.
-    QuadsI32,
-    /// Four products added to 32 bits; codes are taken as signed.
-    SignedQuadsI32,
-    /// Eight products of each of two rows with each of two columns added to 32 bits; of four for a single column.
-    MatrixI32,
 }
 
 /// A table of levels that cards name.
@@ -342,41 +313,15 @@ pub struct Arguments {
     pub touches: usize,
 }
 
-/// Which lines of packed memory a kernel asks for ahead of their use, for each line that it reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Prefetch {
-    /// No line: it takes no distance.
-    None,
-    /// One, into the first-level cache: it takes [`Arguments::near`].
-    Near,
-    /// One, into the second-level cache: it takes [`Arguments::far`].
-    Far,
-    /// Both: it takes both distances.
-    Both,
-}
-
-impl Prefetch {
-    /// Whether it asks for lines into the second-level cache.
-    #[must_use]
-    pub const fn is_far(self) -> bool {
-        matches!(self, Self::Far | Self::Both)
-    }
-
-    /// Whether it asks for lines into the first-level cache.
-    #[must_use]
-    pub const fn is_near(self) -> bool {
-        matches!(self, Self::Near | Self::Both)
-    }
-}
-
 /// What a [`Run`] needs, and the `Run`: safe code has them together or not at all, so that nothing runs an instruction that the processor
 /// lacks.
 ///
 /// ```compile_fail,E0451
-/// use quantloom_kernels::{FORMATS, ISAS, abi::Body};
+/// use quantloom_abi::{Body, Isa, Kernel};
 ///
-/// let kernel = &FORMATS[0].packed.as_ref().unwrap().kernels[0];
-/// let forged = Body { isa: ISAS[0], run: kernel.run() }; // its fields are private
+/// fn forged(isa: &'static Isa, kernel: &Kernel) -> Body {
+///     Body { isa, run: kernel.run() } // its fields are private
+/// }
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Body {
@@ -403,15 +348,6 @@ impl Body {
 /// The instruction set of the kernel must be available: [`Kernel::isa`].
 pub type Run =
     unsafe fn(weights: &[u8], units: usize, activations: &[u8], palette: &Palette, arguments: Arguments, out: &mut [f32]);
-
-/// How a kernel reads its weights.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Schedule {
-    /// Decodes them in registers, straight from packed memory, once per column group.
-    Direct,
-    /// Unpacks a segment once for all column groups.
-    Panel,
-}
 
 /// A row of the registry: one kernel for one format.
 #[derive(Debug)]

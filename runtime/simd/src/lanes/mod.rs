@@ -1,18 +1,18 @@
-//! The vocabulary of generated kernels: one module per vector width, the same names in each. In it lies a module for each primitive
-//! that products of bytes are summed with, which has the names of the width and its own.
+//! The vocabulary of generated kernels: one module per instruction set that has vectors of its own, the same names in each. In it lies a
+//! module for each primitive that products of bytes are summed with, which has the names of the instruction set and its own.
 //!
 //! A lane is 32 bits: an integer, an f32, four bytes (a **quad**: the codes of four consecutive weights of one row, or four
-//! quantised activations) or two halves of 16 bits. Every function is one or two instructions on the vector widths, and the plain
-//! meaning of that instruction in [`v32`]. None of them goes through a function of the standard library that takes a closure: release
+//! quantised activations) or two halves of 16 bits. Every function is one or two instructions on vectors, and the plain
+//! meaning of that instruction in [`scalar`]. None of them goes through a function of the standard library that takes a closure: release
 //! builds do not optimise over codegen units, and would call it.
 
+#[cfg(target_arch = "x86_64")]
+pub mod avx2;
+#[cfg(target_arch = "x86_64")]
+pub mod avx512;
 #[cfg(target_arch = "aarch64")]
-pub mod v128;
-#[cfg(target_arch = "x86_64")]
-pub mod v256;
-pub mod v32;
-#[cfg(target_arch = "x86_64")]
-pub mod v512;
+pub mod neon;
+pub mod scalar;
 
 /// Functions that are compiled for the given target features, and inlined into callers that have them.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
@@ -26,7 +26,7 @@ macro_rules! vocabulary {
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use vocabulary;
 
-/// `after` and `after_f` of a width whose vectors lie in registers of a class, which a comment writes like that.
+/// `after` and `after_f` of an instruction set whose vectors lie in registers of a class, which a comment writes like that.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 macro_rules! after {
     ($features:literal, $class:ident, $comment:literal) => {
@@ -140,7 +140,7 @@ pub fn prefetch_both(line: &[u8], ahead: Ahead) {
 /// Asks as [`prefetch`] for what is needed after the first `len` bytes of a unit: its scales, which lie before its codes.
 #[inline]
 pub fn prefetch_head<const FAR: bool, const NEAR: bool>(unit: &[u8], len: usize, ahead: Ahead) {
-    for line in unit[..len].chunks(crate::abi::ALIGNMENT) {
+    for line in unit[..len].chunks(quantloom_abi::ALIGNMENT) {
         prefetch::<FAR, NEAR>(line.as_ptr(), ahead);
     }
 }
@@ -154,7 +154,7 @@ pub fn touch<T>(columns: &[T], unit: usize, stride: usize) {
     while ahead < columns.len() {
         let later = unit + ahead;
         let place = columns.as_ptr().wrapping_add(if later < columns.len() { later } else { later - columns.len() });
-        for line in (0..size_of::<T>()).step_by(crate::abi::ALIGNMENT) {
+        for line in (0..size_of::<T>()).step_by(quantloom_abi::ALIGNMENT) {
             prefetch::<false, true>(place.cast::<u8>().wrapping_add(line), Ahead { far: 0, near: 0 });
         }
         ahead += stride;
@@ -162,13 +162,13 @@ pub fn touch<T>(columns: &[T], unit: usize, stride: usize) {
 }
 
 /// Bytes that [`prefetch_turn`] asks for in a turn.
-pub const TURN_BYTES: usize = 8 * crate::abi::ALIGNMENT;
+pub const TURN_BYTES: usize = 8 * quantloom_abi::ALIGNMENT;
 
 /// Asks as [`prefetch`] for what is needed after the lines of turn `turn` of `bytes`: a few a turn, so that they arrive while others are
 /// worked on.
 #[inline]
 pub fn prefetch_turn<const FAR: bool, const NEAR: bool>(bytes: &[u8], ahead: Ahead, turn: usize) {
-    const LINE: usize = crate::abi::ALIGNMENT;
+    const LINE: usize = quantloom_abi::ALIGNMENT;
     const LINES: usize = TURN_BYTES / LINE;
     for line in bytes.chunks(LINE).skip(turn * LINES).take(LINES) {
         prefetch::<FAR, NEAR>(line.as_ptr(), ahead);
@@ -179,7 +179,7 @@ pub fn prefetch_turn<const FAR: bool, const NEAR: bool>(bytes: &[u8], ahead: Ahe
 #[inline]
 pub fn prefetch_write(place: *const u8, len: usize) {
     #[cfg(target_arch = "x86_64")]
-    for offset in (0..len).step_by(crate::abi::ALIGNMENT) {
+    for offset in (0..len).step_by(quantloom_abi::ALIGNMENT) {
         // SAFETY: a prefetch never faults, whatever the address, and SSE is part of x86-64.
         unsafe {
             use core::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};

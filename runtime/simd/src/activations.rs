@@ -1,7 +1,7 @@
 //! Activations as the class `int8` wants them.
 
-use crate::abi::ALIGNMENT;
 use crate::lanes::{Ahead, in_memory, prefetch};
+use quantloom_abi::{ALIGNMENT, NARROW_SPAN, WIDE_SPAN};
 
 /// Quantises a row span by span: `d = max|x| / 127`, `q = round_half_even(x * (127 / max|x|))`, one scale d per span; a span
 /// whose largest magnitude is 0, or so small that the quotient is infinite, gives zeros. `lengths` are those of a span, of which
@@ -11,15 +11,15 @@ use crate::lanes::{Ahead, in_memory, prefetch};
 /// Plain code that is compiled once per instruction set: every operation rounds by itself, so all of them give the same bits.
 ///
 /// # Panics
-/// If spans have not 32 or 256 values: all classes have those.
+/// If spans have neither [`NARROW_SPAN`] nor [`WIDE_SPAN`] values: all classes have one of those.
 #[inline(always)]
 #[must_use]
 pub fn quantize(values: &[f32], lengths: (usize, usize), quants: &mut [i8], scales: &mut [f32], sums: &mut [i32]) -> bool {
     let (span, step) = lengths;
     let finite = match span {
-        32 => quantize_spans::<32, 16>(values, quants, scales),
-        256 => quantize_spans::<256, 1>(values, quants, scales),
-        _ => unreachable!("activations share scales by 32 or 256, not by {span}"),
+        NARROW_SPAN => quantize_spans::<NARROW_SPAN, 16>(values, quants, scales),
+        WIDE_SPAN => quantize_spans::<WIDE_SPAN, 1>(values, quants, scales),
+        _ => unreachable!("activations share scales by {NARROW_SPAN} or {WIDE_SPAN}, not by {span}"),
     };
     match step {
         16 => sum_steps(quants.as_chunks::<16>().0, sums),

@@ -1,12 +1,16 @@
-//! The vocabulary of the vector widths against that of one lane, over every byte.
+//! The vocabulary of the instruction sets against that of one lane, over every byte.
 
 #![cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 
-use quantloom_kernels::lanes::v32;
-#[cfg(target_arch = "aarch64")]
-use quantloom_kernels::lanes::v128;
 #[cfg(target_arch = "x86_64")]
-use quantloom_kernels::lanes::{v256, v512};
+#[macro_use]
+mod support;
+
+#[cfg(target_arch = "aarch64")]
+use quantloom_simd::lanes::neon;
+use quantloom_simd::lanes::scalar;
+#[cfg(target_arch = "x86_64")]
+use quantloom_simd::lanes::{avx2, avx512};
 
 /// Every byte, in an order that puts unlike bytes side by side.
 fn bytes() -> [u8; 256] {
@@ -73,13 +77,13 @@ macro_rules! results {
     };
 }
 
-results!(one, v32, 1);
+results!(one, scalar, 1);
 #[cfg(target_arch = "aarch64")]
-results!(four, v128, 4, "neon");
+results!(four, neon, 4, "neon");
 #[cfg(target_arch = "x86_64")]
-results!(eight, v256, 8, "avx2,fma,f16c");
+results!(eight, avx2, 8, "avx2,fma,f16c");
 #[cfg(target_arch = "x86_64")]
-results!(sixteen, v512, 16, "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c");
+results!(sixteen, avx512, 16, "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c");
 
 /// The results of one lane after the other.
 fn singly(quads: &[u8], few: &[u8], halves: &[u16]) -> Vec<Vec<u32>> {
@@ -115,19 +119,13 @@ macro_rules! compare {
     };
 }
 
-/// Whether this processor has the instruction set, which is the one whose card asks for the same features.
-#[cfg(target_arch = "x86_64")]
-fn available(name: &str) -> bool {
-    quantloom_kernels::ISAS.iter().any(|isa| isa.name == name && isa.is_available())
-}
-
 #[cfg(target_arch = "x86_64")]
 #[test]
 fn every_width_gives_the_bits_of_one_lane() {
-    if available("avx2") {
+    if available!(is_x86_feature_detected: "avx2", "fma", "f16c") {
         compare!(eight, 8);
     }
-    if available("avx512") {
+    if available!(is_x86_feature_detected: "avx512f", "avx512bw", "avx512vl", "avx512dq", "avx2", "fma", "f16c") {
         compare!(sixteen, 16);
     }
 }

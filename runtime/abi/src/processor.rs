@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::{Numerics, Schedule};
+use super::{Kind, Numerics, Schedule};
 
 /// What is known of a microarchitecture.
 #[derive(Debug)]
@@ -41,25 +41,6 @@ pub struct Pipes {
     pub of: &'static [Kind],
     /// How many of them begin in a cycle at most.
     pub a_cycle: f64,
-}
-
-/// A kind of instruction, scalar or on vectors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
-    /// One item of memory into all lanes.
-    Broadcasts,
-    /// Reads of neighbouring items.
-    Loads,
-    /// Writes of neighbouring items.
-    Stores,
-    /// Dots of bytes in `int8`, multiplications with additions in `exact`.
-    Products,
-    /// f32 multiplied, added, or both at once.
-    Floats,
-    /// Integers to f32 and back, and to wider types.
-    Converts,
-    /// Masks, shifts, shuffles, look-ups and additions of integers.
-    Integers,
 }
 
 /// A variant to begin with.
