@@ -148,6 +148,7 @@ mod tests {
             assert_eq!((chosen.tile, chosen.schedule), (start.tile, start.schedule), "{}: {}", card.name, chosen.name);
             chosen_by_bits += 1;
         }
-        assert!(chosen_by_bits > 0);
+        // Only cards of x86 processors have some.
+        assert!(chosen_by_bits > 0 || !cfg!(target_arch = "x86_64"));
     }
 }
