@@ -1,13 +1,21 @@
 //! What is wrong with a card, shown where it is wrong.
 
+#[cfg(any(test, not(feature = "snippets")))]
+mod lines;
+#[cfg(feature = "snippets")]
+mod snippets;
+
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use annotate_snippets::{AnnotationKind, Element, Level, Origin, Renderer, Snippet};
+#[cfg(not(feature = "snippets"))]
+use lines::render;
+#[cfg(feature = "snippets")]
+use snippets::render;
 
 use crate::nearest::{listing, nearest};
-use crate::text::{escaped, escaped_except};
+use crate::text::escaped_except;
 
 /// A run of bytes of a card's text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -131,29 +139,6 @@ impl Diagnostic {
             None => self.note(format!("the {what} are {}", listing(known))),
         }
     }
-
-    fn render(&self, renderer: &Renderer) -> String {
-        let notes = self.notes.iter().map(|note| Element::from(Level::NOTE.message(escaped(note))));
-        let help = self.help.iter().map(|help| Element::from(Level::HELP.message(escaped(help))));
-        let report = Level::ERROR.primary_title(escaped(&self.message)).element(self.picture());
-        renderer.render(&[report.elements(notes.chain(help))])
-    }
-
-    fn picture(&self) -> Element<'_> {
-        let Source { path, text } = &*self.source;
-        let Some(place) = &self.place else {
-            return Origin::path(escaped(path)).into();
-        };
-        let mark = |kind: AnnotationKind, label: &Label| {
-            let words = (!label.text.is_empty()).then(|| escaped(&label.text));
-            kind.span(label.span.range_in(text)).label(words)
-        };
-        Snippet::source(text)
-            .path(escaped(path))
-            .annotation(mark(AnnotationKind::Primary, place))
-            .annotations(self.context.iter().map(|label| mark(AnnotationKind::Context, label)))
-            .into()
-    }
 }
 
 /// Everything that is wrong with one or more cards; never empty when it is returned as an error.
@@ -180,12 +165,12 @@ impl Diagnostics {
         self.list.iter()
     }
 
-    /// The first ten of them as text for people, and how many more there are: with colours for a terminal, without for files and pipes.
+    /// The first ten of them as text for people, and how many more there are: with colours for a terminal, without for files and pipes. Without
+    /// the feature `snippets` the place is named, and not drawn.
     #[must_use]
     pub fn render(&self, styled: bool) -> String {
         const SHOWN: usize = 10;
-        let renderer = if styled { Renderer::styled() } else { Renderer::plain() };
-        let mut parts = self.list.iter().take(SHOWN).map(|one| one.render(&renderer)).collect::<Vec<_>>();
+        let mut parts = self.list.iter().take(SHOWN).map(|one| render(one, styled)).collect::<Vec<_>>();
         if self.len() > SHOWN {
             parts.push(format!("error: {} errors in all; these are the first {SHOWN}", self.len()));
         }

@@ -49,6 +49,7 @@ mod numbered;
 pub mod pool;
 pub mod recipes;
 pub mod registry;
+#[cfg(feature = "safetensors")]
 pub mod safetensors;
 mod storage;
 pub mod stored;

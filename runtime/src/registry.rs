@@ -74,7 +74,7 @@ pub fn isas() -> &'static [&'static Isa] {
 pub fn format_by_name(name: &str) -> Result<&'static Format> {
     formats().find(|format| format.name.eq_ignore_ascii_case(name)).ok_or_else(|| Error::UnknownFormat {
         name: name.to_owned(),
-        hint: suggest(name, formats().map(|format| format.name), "`quantloom formats` lists them"),
+        hint: suggest(name, formats().map(|format| format.name), "name one that is registered"),
     })
 }
 
@@ -103,7 +103,7 @@ pub fn kernel_by_name(name: &str) -> Result<&'static Kernel> {
     let all = || formats().flat_map(kernels);
     all().find(|kernel| kernel.name == name).ok_or_else(|| Error::UnknownKernel {
         name: name.to_owned(),
-        hint: suggest(name, all().map(|kernel| kernel.name), "`quantloom explain FORMAT` lists those of a format"),
+        hint: suggest(name, all().map(|kernel| kernel.name), "name one of a format that is registered"),
     })
 }
 

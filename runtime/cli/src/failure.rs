@@ -42,9 +42,40 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error {
             Error::Io { cause, .. } if cause.kind() == ErrorKind::BrokenPipe => Self::Closed,
-            error => Self::input(error),
+            error => Self::input(advised(&error.to_string())),
         }
     }
+}
+
+/// What a command says of remedies that the library knows by what they are: the ends of its messages, and what does that.
+const ADVICE: [(&str, &str); 12] = [
+    ("name one that the file has", "`quantloom inspect` lists them"),
+    ("name one that is registered", "`quantloom formats` lists them"),
+    ("name a recipe, or a format that is registered", "`quantloom quantize --help` lists recipes, `quantloom formats` formats"),
+    ("convert it to a format that has a card", "`quantloom formats` lists them"),
+    ("take a format that has some", "`quantloom formats` shows which"),
+    ("name one of a format that is registered", "`quantloom explain FORMAT` lists those of a format"),
+    ("more of them", "`quantloom explain FORMAT` lists all"),
+    ("name one of those that it has", "`quantloom explain FORMAT` lists them"),
+    ("name one of theirs", "`quantloom explain FORMAT` lists them"),
+    ("that runs here", "`quantloom explain FORMAT` says which"),
+    ("until it passed in a process of its own", "`quantloom tune` tries that"),
+    ("of the tuner's cache, which QUANTLOOM_CACHE moves", "`quantloom cache path` prints one"),
+];
+
+/// What only some commands take, and what they take of it: for files that are no GGUF files.
+const TAKEN: [(&str, &str); 2] = [
+    (
+        "open it as one, or convert the model to GGUF",
+        "`inspect`, `decode` and `matmul` take it under a name that ends with .safetensors",
+    ),
+    ("as those, or convert the model to GGUF", "`inspect`, `decode` and `matmul` take it under a name that ends with .json"),
+];
+
+/// A message of the library with what the command can do about it.
+fn advised(message: &str) -> String {
+    let advice = ADVICE.into_iter().chain(TAKEN).find(|(end, _)| message.ends_with(end));
+    advice.map_or_else(|| message.to_owned(), |(_, what)| format!("{message}: {what}"))
 }
 
 /// Prints text to standard output. What a terminal would obey is shown.
@@ -84,7 +115,41 @@ pub fn tell_as_it_is(lines: &str) {
 
 #[cfg(test)]
 mod tests {
+    use quantloom::registry;
+
     use super::*;
+
+    /// What the user hears of an error.
+    fn told(error: Error) -> String {
+        match Failure::from(error) {
+            Failure::Input(message) => message,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn remedies_of_the_library_are_followed_by_commands() {
+        let unknown = |kind| Error::UnknownTensorType { path: "a".into(), tensor: "b".to_owned(), kind };
+        let none_of = |count: usize| Error::NoKernel {
+            format: "a".to_owned(),
+            wanted: "b".to_owned(),
+            available: (0..count).map(|i| i.to_string()).collect(),
+        };
+        for (error, wanted) in [
+            (registry::format_by_name("?").unwrap_err(), "; name one that is registered: `quantloom formats` lists them"),
+            (registry::kernel_by_name("?").unwrap_err(), "is registered: `quantloom explain FORMAT` lists those of a format"),
+            (unknown(u32::MAX), "that has a card: `quantloom formats` lists them"),
+            (none_of(0), "that has some: `quantloom formats` shows which"),
+            (none_of(10), "and 2 more of them: `quantloom explain FORMAT` lists all"),
+            (none_of(1), "there is 0"),
+            (Error::Abandoned { kernel: "a".to_owned() }, "in a process of its own: `quantloom tune` tries that"),
+        ] {
+            let message = told(error);
+            assert!(message.ends_with(wanted), "{message}");
+        }
+        let near = format!("{}?", registry::formats().next().unwrap().name);
+        assert!(told(registry::format_by_name(&near).unwrap_err()).ends_with("\"?"), "what is near is enough");
+    }
 
     #[test]
     fn documents_stay_what_they_are() {

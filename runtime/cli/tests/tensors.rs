@@ -121,7 +121,11 @@ fn a_model_in_several_files_is_one() {
     for (named, what) in [(&index, "a JSON file"), (&first, "a safetensors file")] {
         for command in [&["quantize", named, "--to", "Q8_0", "-o", &y][..], &["pack", named, "-o", &y], &["tune", named]] {
             let refused = refused(command);
-            assert!(refused.contains(&format!("{what}, not a GGUF file; `inspect`, `decode` and `matmul` take ")), "{refused}");
+            assert!(refused.contains(&format!("{what}, not a GGUF file; open ")), "{refused}");
+            assert!(
+                refused.contains("convert the model to GGUF: `inspect`, `decode` and `matmul` take it under a name "),
+                "{refused}"
+            );
         }
     }
 }

@@ -218,11 +218,7 @@ impl Gguf {
             Err(_) => Err(Error::UnknownTensor {
                 path: self.path.clone(),
                 name: name.to_owned(),
-                hint: suggest(
-                    name,
-                    tensors.iter().map(|tensor| tensor.name.as_str()),
-                    "`quantloom inspect` lists those that the file has",
-                ),
+                hint: suggest(name, tensors.iter().map(|tensor| tensor.name.as_str()), "name one that the file has"),
             }),
         }
     }

@@ -62,12 +62,10 @@ fn other_kind(bytes: &[u8]) -> &'static str {
     let is_json = |text: &[u8]| text.trim_ascii_start().starts_with(b"{");
     match bytes.split_first_chunk() {
         _ if is_json(&bytes[..bytes.len().min(LEAST_HEADER)]) => {
-            "a JSON file, not a GGUF file; `inspect`, `decode` and `matmul` take the index of a model in several safetensors files under a name \
-             that ends with .json, other commands take a model that was converted to GGUF"
+            "a JSON file, not a GGUF file; open the index of a model in several safetensors files as those, or convert the model to GGUF"
         }
         Some((length, header)) if is_json(header) && u64::from_le_bytes(*length) <= header.len() as u64 => {
-            "a safetensors file, not a GGUF file; `inspect`, `decode` and `matmul` take it under a name that ends with .safetensors, other \
-             commands take a model that was converted to GGUF"
+            "a safetensors file, not a GGUF file; open it as one, or convert the model to GGUF"
         }
         _ => "not a GGUF file, as it does not start with \"GGUF\"; name one that does",
     }

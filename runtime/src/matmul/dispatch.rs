@@ -66,10 +66,7 @@ pub fn candidates_of(format: &'static Format, numerics: Numerics, isa: &'static 
 fn unfit(kernel: &Kernel, format: &'static Format, numerics: Numerics, asked: Option<&'static Isa>) -> Option<String> {
     let (isa, class) = (kernel.isa().name, kernel.numerics);
     if kernel.format != format.name {
-        return Some(format!(
-            "is for weights in {}, and these are in {}; `quantloom explain` lists theirs",
-            kernel.format, format.name
-        ));
+        return Some(format!("is for weights in {}, and these are in {}; name one of theirs", kernel.format, format.name));
     }
     if class != numerics {
         return Some(format!("computes {class}, and {numerics} was asked for; ask for one of the two alone"));
@@ -77,8 +74,7 @@ fn unfit(kernel: &Kernel, format: &'static Format, numerics: Numerics, asked: Op
     if let Some(asked) = asked.filter(|asked| registry::kernel_isa(format, class, asked).name != isa) {
         return Some(format!("is for {isa}, and {} was asked for; ask for one of the two alone", asked.name));
     }
-    let missing =
-        || format!("needs {isa}, which this processor lacks; `quantloom explain {}` says which run here", format.name);
+    let missing = || format!("needs {isa}, which this processor lacks; name one of {} that runs here", format.name);
     (!kernel.isa().is_available()).then(missing)
 }
 

@@ -156,7 +156,7 @@ impl Recipes {
     pub fn pure(&self, name: &str) -> Result<Recipe<'_>> {
         let format = registry::format_by_name(name).map_err(|_| {
             let names = self.names().chain(registry::formats().map(|format| format.name));
-            let hint = suggest(name, names, "`quantloom formats` lists formats, `quantloom quantize --help` recipes");
+            let hint = suggest(name, names, "name a recipe, or a format that is registered");
             Error::UnknownFormat { name: name.to_owned(), hint }
         })?;
         // llama.cpp has numbers for mixtures only: that of the first one which is mostly of this format.

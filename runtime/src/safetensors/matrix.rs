@@ -22,8 +22,7 @@ impl SafeTensors {
             Fault::Missing(full) => Error::UnknownTensor {
                 path: self.path.clone(),
                 hint: self.remedy(name, shape).unwrap_or_else(|| {
-                    let otherwise =
-                        format!("{} stores a matrix in it; `quantloom inspect` lists the tensors that there are", format.name);
+                    let otherwise = format!("{} stores a matrix in it; name one that the file has", format.name);
                     suggest(&full, self.names().iter().map(String::as_str), &otherwise)
                 }),
                 name: full,

@@ -162,7 +162,7 @@ impl SafeTensors {
         self.get(name).ok_or_else(|| Error::UnknownTensor {
             path: self.path.clone(),
             name: name.to_owned(),
-            hint: suggest(name, self.names().iter().map(String::as_str), "`quantloom inspect` lists those that the file has"),
+            hint: suggest(name, self.names().iter().map(String::as_str), "name one that the file has"),
         })
     }
 

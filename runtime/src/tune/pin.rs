@@ -86,8 +86,7 @@ impl Pin {
             kernel.name == name || short == Some(name)
         };
         let kernel = registry::kernels(format).iter().find(named);
-        let kernel =
-            kernel.ok_or_else(|| format!("{} has no kernel {name:?}; `quantloom explain {0}` lists them", format.name))?;
+        let kernel = kernel.ok_or_else(|| format!("{} has no kernel {name:?}; name one of those that it has", format.name))?;
         if !kernel.isa().is_available() {
             return Err(format!("this processor does not run {}", kernel.name));
         }

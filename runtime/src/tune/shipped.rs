@@ -141,7 +141,7 @@ mod tests {
 
     use super::*;
     use crate::matmul::{self, Source};
-    use crate::tune::{CacheFile, Choices, Mode, fake, place};
+    use crate::tune::{CacheFile, Choices, Keep, Mode, State, fake, place};
 
     fn table(environment: &str, relatives: &[&str]) -> Table {
         let relatives = relatives.iter().map(|&relative| relative.to_owned()).collect();
@@ -210,6 +210,17 @@ mod tests {
         }
         let (choices, key, _) = following(here, &[], "another default");
         assert!(choices.find(&key).is_none(), "it was not compared with the default of this build");
+    }
+
+    #[test]
+    fn a_quarantined_choice_does_not_hide_the_next_source() {
+        let weights = fake::weights(16, 1);
+        let first = fake::kernels(&weights)[0];
+        let (choices, key, last) = following(place::environment(), &[], matmul::default(&fake::kernels(&weights), 1).kernel.name);
+        choices.record(fake::entry(&weights, 3), Keep::InMemory);
+        assert_eq!(choices.find(&key), Some((first.into(), Source::Memory)));
+        choices.variants().record(first, State::Wrong, "");
+        assert_eq!(choices.find(&key), Some((last.into(), Source::Shipped)));
     }
 
     #[test]

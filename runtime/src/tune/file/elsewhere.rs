@@ -17,7 +17,7 @@ impl<R: Record> RecordFile<R> {
     /// [`Error::Cache`] if it cannot be read, or does not begin as a file of this version does.
     pub fn open(path: &Path) -> Result<Self> {
         let wrong = |detail: String| Error::Cache { path: path.to_owned(), detail, cause: None };
-        let remedy = format!("name a file such as `quantloom cache path` prints, which {VARIABLE} moves");
+        let remedy = format!("name a file of the tuner's cache, which {VARIABLE} moves");
         let bytes = files::read(path).map_err(|cause| {
             let detail = format!("cannot be read ({cause}); {remedy}");
             Error::Cache { path: path.to_owned(), detail, cause: Some(cause) }
