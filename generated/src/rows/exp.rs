@@ -7,10 +7,9 @@ const LIMIT: f32 = 87.0;
 /// Adding it leaves no fraction bits: 1.5 * 2^23. The integer is in the lowest bits of the sum.
 const MAGIC: f32 = 12_582_912.0;
 /// ln 2 in two parts: products of the first, which has 9 bits, with integers up to 126 are exact.
-const LN2: [f32; 2] = [0.693_359_375, -2.121_944_4e-4];
+const LN2: [f32; 2] = [355.0 / 512.0, -2.121_944_4e-4];
 /// Of `(e^r - 1 - r) / r^2` for `|r| <= ln 2 / 2`, highest power first.
-const COEFFICIENTS: [f32; 6] =
-    [1.987_569_15e-4, 1.398_199_950_7e-3, 8.333_451_907_3e-3, 4.166_579_589_4e-2, 1.666_666_545_9e-1, 5.000_000_120_1e-1];
+const COEFFICIENTS: [f32; 6] = [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_6e-1, 0.5];
 
 /// `e^x`, within 1.01 units in the last place; arguments are limited to -87 to 87.
 ///

@@ -192,14 +192,13 @@ fn tree(partial: [f32; 64]) -> f32 {
 
 /// e^x of the contract.
 fn exp(x: f32) -> f32 {
-    const POLYNOMIAL: [f32; 6] =
-        [1.987_569_15e-4, 1.398_199_950_7e-3, 8.333_451_907_3e-3, 4.166_579_589_4e-2, 1.666_666_545_9e-1, 5.000_000_120_1e-1];
+    const POLYNOMIAL: [f32; 6] = [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_6e-1, 0.5];
     if x.is_nan() {
         return x;
     }
     let x = x.clamp(-87.0, 87.0);
     let n = x.mul_add(std::f32::consts::LOG2_E, 12_582_912.0) - 12_582_912.0;
-    let r = n.mul_add(2.121_944_4e-4, n.mul_add(-0.693_359_375, x));
+    let r = n.mul_add(2.121_944_4e-4, n.mul_add(-355.0 / 512.0, x));
     let p = POLYNOMIAL.into_iter().reduce(|p, coefficient| p.mul_add(r, coefficient)).unwrap_or_default();
     let y = p.mul_add(r * r, r) + 1.0;
     // Exact: the result is a normal number.
