@@ -15,4 +15,6 @@ pub use bytemuck;
 pub use kernels::registry::{FORMATS, ISAS, PROCESSORS, isas};
 pub use quantloom_abi as abi;
 pub use quantloom_abi::stored;
-pub use quantloom_simd::{VOCABULARY, activations, lanes, scalar};
+#[doc(hidden)]
+pub use quantloom_simd::compiled_rows;
+pub use quantloom_simd::{VOCABULARY, activations, lanes, rows, scalar};

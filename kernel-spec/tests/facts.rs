@@ -7,6 +7,7 @@ const DERIVED: &str = "
 AWQ-4bit-g128  linear5s  31 of 1, max 15, group 128
 BF16           float
 F16            float
+F32            float
 FP8-E4M3       float
 FP8-E4M3-tensor float
 GPTQ-3bit-g128 linear4s  15 of 1, max 8, group 128

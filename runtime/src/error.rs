@@ -247,7 +247,14 @@ pub enum Error {
         index: usize,
     },
 
-    /// A weight or an importance has no meaning for an encoder.
+    /// Attention cannot be computed as it was asked for.
+    #[error("attention: {detail}")]
+    Attention {
+        /// What is wrong, and the remedy.
+        detail: String,
+    },
+
+    /// A weight or an importance has no meaning for an encoder, or a key or value none for attention.
     #[error("{}: value {index} (counted from 0) must be {wanted}; check what produced it", escaped(what))]
     BadValue {
         /// What the value is one of: a tensor, say.

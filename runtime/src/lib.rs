@@ -31,6 +31,7 @@
 //! # }
 //! ```
 
+pub mod attention;
 mod buffer;
 pub mod defaults;
 pub mod encode;

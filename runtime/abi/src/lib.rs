@@ -19,6 +19,7 @@
 mod counts;
 pub mod fnv;
 mod processor;
+pub mod rows;
 pub mod stored;
 mod words;
 
@@ -29,7 +30,8 @@ pub use counts::{Counts, Operations};
 pub use processor::{Identity, Pipes, Processor, Start};
 pub use words::{Dot, Kind, Numerics, Prefetch, Schedule};
 
-use crate::stored::{Storage, Tensor};
+use rows::Rows;
+use stored::{Storage, Tensor};
 
 /// Rows that are interleaved in packed weights.
 pub const PANEL_ROWS: usize = 16;
@@ -49,19 +51,6 @@ pub const NARROW_SPAN: usize = 32;
 
 /// Packed weights and activations start at a multiple of this many bytes.
 pub const ALIGNMENT: usize = 64;
-
-/// Quantises a row of activations, span by span: the row, the lengths of a span and of a step, and the places for what comes of it: quants, a
-/// scale per span, and a sum of quants per step. Whether every value is finite.
-///
-/// # Safety
-/// The instruction set that it belongs to must be available.
-pub type Quantize = unsafe fn(&[f32], (usize, usize), &mut [i8], &mut [f32], &mut [i32]) -> bool;
-
-/// Multiplies and adds two rows of equal length.
-///
-/// # Safety
-/// The instruction set that it belongs to must be available.
-pub type DotFloats = unsafe fn(&[f32], &[f32]) -> f32;
 
 /// An instruction set that kernels were generated for.
 #[derive(Debug)]
@@ -98,17 +87,10 @@ impl Isa {
         (self.access.available)()
     }
 
-    /// What quantises activations; to be called where [`Isa::is_available`] is true.
+    /// Its row functions; to be called where [`Isa::is_available`] is true.
     #[must_use]
-    pub const fn quantize(&self) -> Quantize {
-        self.access.quantize
-    }
-
-    /// What multiplies and adds two rows of equal length in f32, as fused kernels are compared with; to be called where
-    /// [`Isa::is_available`] is true.
-    #[must_use]
-    pub const fn dot(&self) -> DotFloats {
-        self.access.dot
+    pub const fn rows(&self) -> &Rows {
+        &self.access.rows
     }
 }
 
@@ -133,18 +115,17 @@ impl Isa {
 pub struct Access {
     base: Option<&'static Isa>,
     available: fn() -> bool,
-    quantize: Quantize,
-    dot: DotFloats,
+    rows: Rows,
 }
 
 impl Access {
     /// That of an instruction set which contains `base`.
     ///
     /// # Safety
-    /// Wherever `available` gives true, `quantize` and `dot` must be sound for all arguments that their types allow, and `base` available.
+    /// Wherever `available` gives true, all `rows` must be sound for all arguments that their types allow, and `base` available.
     #[must_use]
-    pub const unsafe fn new(base: Option<&'static Isa>, available: fn() -> bool, quantize: Quantize, dot: DotFloats) -> Self {
-        Self { base, available, quantize, dot }
+    pub const unsafe fn new(base: Option<&'static Isa>, available: fn() -> bool, rows: Rows) -> Self {
+        Self { base, available, rows }
     }
 }
 

@@ -5,7 +5,11 @@
 
 pub mod activations;
 pub mod lanes;
+pub mod rows;
 pub mod scalar;
+
+#[doc(hidden)]
+pub use quantloom_abi as abi;
 
 /// Changes when the sources of this crate change: the words that kernels are made of.
 pub const VOCABULARY: u64 = match u64::from_str_radix(env!("QUANTLOOM_VOCABULARY"), 16) {

@@ -83,7 +83,7 @@ fn buffer(len: usize) -> Result<Buffer> {
 }
 
 /// Fills one column group from up to `cols` rows of activations; whether every value is finite, where that matters.
-fn fill_group(kernel: &Kernel, class: &Class, columns: &[f32], k: usize, group: &mut [u8]) -> bool {
+pub fn fill_group(kernel: &Kernel, class: &Class, columns: &[f32], k: usize, group: &mut [u8]) -> bool {
     let Activations { unit_bytes, parts } = kernel.activations;
     let layout = Layout { cols: kernel.cols, unit_bytes };
     let padded = k.next_multiple_of(class.unit_weights);
@@ -198,7 +198,7 @@ impl QuantisedRows {
                 &row
             };
             // SAFETY: the kernel was chosen because its instruction set is available.
-            finite &= unsafe { (kernel.isa().quantize())(values, (span, step), quants, scales, sums) };
+            finite &= unsafe { (kernel.isa().rows().quantize)(values, (span, step), quants, scales, sums) };
         }
         finite
     }

@@ -167,7 +167,8 @@ pub fn integer(value: f32, unit: f32) -> i32 {
     integer as i32
 }
 
-fn quantise(x: &[f32]) -> (Vec<i32>, f32) {
+/// A span of activations quantised, and its scale.
+pub fn quantise(x: &[f32]) -> (Vec<i32>, f32) {
     let largest = x.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
     let inverse = 127.0 / largest;
     if inverse.is_infinite() || inverse.is_nan() {

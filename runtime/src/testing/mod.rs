@@ -11,6 +11,7 @@
 //! Nothing is compared with a tolerance. What is right is evaluated plainly from the checked card, whose text the registry holds, so
 //! that the generated code is compared with something that shares none of it.
 
+mod attention;
 mod decoding;
 mod definition;
 mod encoding;
@@ -21,6 +22,7 @@ mod samples;
 
 use std::fmt;
 
+pub use attention::{PlainAttention, prepared};
 pub use decoding::{decodes_to, decoding};
 pub use definition::{Definition, Row, Units};
 pub use encoding::encoding;

@@ -1,0 +1,307 @@
+//! Cached keys and values: pages of packed weights, which the kernels of the matmul read.
+
+use std::ops::Range;
+
+use quantloom_kernels::abi::{PANEL_ROWS, TILE_ROWS};
+
+use super::encoding::Encoding;
+use super::{Heads, KvType, SPAN};
+use crate::buffer::Buffer;
+use crate::error::{Error, Result};
+use crate::registry::{Format, Packed};
+use crate::stored::Stored;
+
+/// The keys and values of a sequence in one layer, appended position by position. What a position holds depends on nothing but what
+/// was appended at it.
+#[derive(Debug)]
+pub struct KvCache {
+    heads: Heads,
+    pub(super) keys: Side,
+    pub(super) values: Side,
+    len: usize,
+    pub(super) of_heads: Vec<Head>,
+}
+
+/// How keys are held, or values.
+#[derive(Debug)]
+pub struct Side {
+    pub kv_type: KvType,
+    pub format: &'static Format,
+    pub packed: &'static Packed,
+    pub encoding: Encoding,
+    /// Values of a head, filled up to what the format needs.
+    pub size: usize,
+    /// Bytes of a panel of a page.
+    pub panel_bytes: usize,
+    /// Panels of a page.
+    panels: usize,
+}
+
+/// What is cached of a key head.
+#[derive(Debug, Default)]
+pub struct Head {
+    pub pages: Vec<Page>,
+    /// The stored rows of the panel of keys that was written last: those in blocks are packed with it again.
+    recent: Vec<u8>,
+}
+
+/// 512 positions of a head; zeros where nothing was appended.
+#[derive(Debug)]
+pub struct Page {
+    /// Positions are the rows of a matrix: panels of 16 positions.
+    pub keys: Buffer,
+    /// Positions are the columns: panels of 16 values.
+    pub values: Buffer,
+}
+
+impl KvCache {
+    /// An empty cache. It takes memory by pages of 512 positions.
+    ///
+    /// # Errors
+    /// [`Error::Attention`] if there are no such heads, or values cannot be stored so: [`KvType::Q8`] is for keys.
+    pub fn new(heads: Heads, keys: KvType, values: KvType) -> Result<Self> {
+        heads.check()?;
+        let (keys, values) = (Side::of_keys(keys, heads.size)?, Side::of_values(values, heads.size)?);
+        let of_heads = (0..heads.key).map(|_| Head::default()).collect();
+        Ok(Self { heads, keys, values, len: 0, of_heads })
+    }
+
+    /// The heads.
+    #[must_use]
+    pub fn heads(&self) -> Heads {
+        self.heads
+    }
+
+    /// How keys and values are stored.
+    #[must_use]
+    pub fn types(&self) -> (KvType, KvType) {
+        (self.keys.kv_type, self.values.kv_type)
+    }
+
+    /// Positions that were appended.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether nothing was appended.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Bytes of all pages.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.of_heads.iter().map(|head| head.pages.len()).sum::<usize>() * (self.keys.page_bytes() + self.values.page_bytes())
+    }
+
+    /// Forgets all positions.
+    pub fn clear(&mut self) {
+        self.of_heads.fill_with(Head::default);
+        self.len = 0;
+    }
+
+    /// Makes room for positions up to `len`, which nothing is written to yet.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    pub(super) fn reserve(&mut self, len: usize) -> Result<()> {
+        let (keys, values) = (self.keys.page_bytes(), self.values.page_bytes());
+        let zeroed = |bytes| Buffer::zeroed(bytes).map_err(|_| Error::OutOfMemory { bytes });
+        for head in &mut self.of_heads {
+            while head.pages.len() < len.div_ceil(SPAN) {
+                head.pages.push(Page { keys: zeroed(keys)?, values: zeroed(values)? });
+            }
+        }
+        Ok(())
+    }
+
+    /// Says that positions up to `len` were written.
+    pub(super) fn set_len(&mut self, len: usize) {
+        self.len = len;
+    }
+}
+
+impl Side {
+    fn of_keys(kv_type: KvType, size: usize) -> Result<Self> {
+        let (format, encoding, packed) = stored_as(kv_type)?;
+        let size = size.next_multiple_of(encoding.multiple());
+        let panel_bytes = size.div_ceil(packed.class.unit_weights) * packed.class.unit_bytes;
+        Ok(Self { kv_type, format, packed, encoding, size, panel_bytes, panels: SPAN / PANEL_ROWS })
+    }
+
+    fn of_values(kv_type: KvType, size: usize) -> Result<Self> {
+        let (format, encoding, packed) = stored_as(kv_type)?;
+        if matches!(encoding, Encoding::Blocks(_)) {
+            let detail = format!(
+                "values in {kv_type} would share scales along the head, and are multiplied along positions; store them as {}",
+                KvType::F16
+            );
+            return Err(Error::Attention { detail });
+        }
+        let panel_bytes = SPAN / packed.class.unit_weights * packed.class.unit_bytes;
+        let panels = size.next_multiple_of(TILE_ROWS) / PANEL_ROWS;
+        Ok(Self { kv_type, format, packed, encoding, size, panel_bytes, panels })
+    }
+
+    fn page_bytes(&self) -> usize {
+        self.panels * self.panel_bytes
+    }
+
+    /// Bytes of the stored row of a position.
+    pub fn row_bytes(&self) -> usize {
+        self.encoding.row_bytes(self.size)
+    }
+
+    /// Bytes of a number, where each is kept as it is.
+    fn item(&self) -> usize {
+        self.encoding.row_bytes(1)
+    }
+}
+
+/// The format of a type, how it stores rows, and its packed form.
+fn stored_as(kv_type: KvType) -> Result<(&'static Format, Encoding, &'static Packed)> {
+    let (format, encoding) = kv_type.encoding()?;
+    let packed = format.packed.as_ref().filter(|packed| {
+        // Each number as it is: the places of a unit are those of its numbers.
+        let class = packed.class;
+        let in_place = || class.unit_bytes == class.unit_weights * PANEL_ROWS * encoding.row_bytes(1);
+        SPAN.is_multiple_of(class.unit_weights) && (matches!(encoding, Encoding::Blocks(_)) || in_place())
+    });
+    let none = || Error::Attention { detail: format!("no packed form of {kv_type} can be appended to; choose another type") };
+    Ok((format, encoding, packed.ok_or_else(none)?))
+}
+
+impl Head {
+    /// Writes the stored rows of some positions, which follow those that were written before.
+    pub fn write(&mut self, keys: &Side, values: &Side, positions: Range<usize>, rows: (&[u8], &[u8])) {
+        let of_values = rows.1.chunks_exact(values.row_bytes());
+        for (position, row) in positions.clone().zip(of_values) {
+            write_column(values, self.pages[position / SPAN].values.bytes_mut(), position % SPAN, row);
+        }
+        let of_keys = rows.0.chunks_exact(keys.row_bytes());
+        for (position, row) in positions.clone().zip(of_keys) {
+            let (page, lane) = (self.pages[position / SPAN].keys.bytes_mut(), position % PANEL_ROWS);
+            let panel = &mut page[position % SPAN / PANEL_ROWS * keys.panel_bytes..][..keys.panel_bytes];
+            if !matches!(keys.encoding, Encoding::Blocks(_)) {
+                write_row(keys, panel, lane, row);
+                continue;
+            }
+            if lane == 0 {
+                self.recent.clear();
+            }
+            self.recent.extend_from_slice(row);
+            if lane == PANEL_ROWS - 1 || position == positions.end - 1 {
+                pack_rows(keys, panel, lane + 1, &self.recent);
+            }
+        }
+    }
+}
+
+/// Puts a row of numbers into a lane of a panel.
+fn write_row(side: &Side, panel: &mut [u8], lane: usize, row: &[u8]) {
+    fn put<const ITEM: usize>(panel: &mut [u8], lane: usize, row: &[u8]) {
+        // Units follow each other without a gap: a line of 16 lanes for each number.
+        let places = panel.as_chunks_mut::<ITEM>().0[lane..].iter_mut().step_by(PANEL_ROWS);
+        for (place, item) in places.zip(row.as_chunks::<ITEM>().0) {
+            *place = *item;
+        }
+    }
+    match side.item() {
+        2 => put::<2>(panel, lane, row),
+        _ => put::<4>(panel, lane, row),
+    }
+}
+
+/// Puts the numbers of a position into a column of a page of values.
+fn write_column(side: &Side, page: &mut [u8], position: usize, row: &[u8]) {
+    let lanes = PANEL_ROWS * side.item();
+    for (panel, items) in page.chunks_exact_mut(side.panel_bytes).zip(row.chunks(lanes)) {
+        panel[position * lanes..][..items.len()].copy_from_slice(items);
+    }
+}
+
+/// Packs the first rows of a panel from their stored form.
+fn pack_rows(side: &Side, panel: &mut [u8], count: usize, rows: &[u8]) {
+    let stored = Stored::new(side.format, count, side.size, rows).expect("as many whole rows as were appended");
+    panel.fill(0);
+    (side.packed.pack)(&stored.tensors(), 0..count, 0..side.size / side.format.block_weights, panel);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry;
+
+    /// Pages are packed weights: what is appended lies where the packer of the format puts it.
+    #[test]
+    fn pages_are_what_packers_make() {
+        let positions = 37;
+        for kv_type in KvType::ALL {
+            for size in [8, 64, 72, 96] {
+                let side = Side::of_keys(kv_type, size).unwrap();
+                let mut rows = vec![0_u32; (positions * side.row_bytes()).div_ceil(4)];
+                let rows = &mut bytemuck::cast_slice_mut(&mut rows)[..positions * side.row_bytes()];
+                for (position, row) in rows.chunks_exact_mut(side.row_bytes()).enumerate() {
+                    let mut values =
+                        (0..size).map(|index| ((position * 31 + index * 7) % 53) as f32 - 20.0).collect::<Vec<_>>();
+                    values.resize(side.size, 0.0);
+                    assert!(side.encoding.encode(registry::best_isa().rows(), &values, row));
+                }
+                let of_values =
+                    if kv_type == KvType::Q8 { Side::of_values(KvType::F32, size) } else { Side::of_values(kv_type, size) };
+                let of_values = of_values.unwrap();
+                let value_rows = vec![0; positions * of_values.row_bytes()];
+                let value_rows = if kv_type == KvType::Q8 { &value_rows[..] } else { &*rows };
+                let mut head = Head {
+                    pages: vec![Page { keys: Buffer::lines(side.page_bytes()), values: Buffer::lines(of_values.page_bytes()) }],
+                    ..Head::default()
+                };
+                // In uneven parts.
+                for part in [0..1, 1..18, 18..37] {
+                    let bytes = |of: &Side| part.start * of.row_bytes()..part.end * of.row_bytes();
+                    head.write(&side, &of_values, part.clone(), (&rows[bytes(&side)], &value_rows[bytes(&of_values)]));
+                }
+                let pack = |side: &Side, n: usize, k: usize, stored: &[u8], page: &Buffer| {
+                    let stored = Stored::new(side.format, n, k, stored).unwrap();
+                    let mut wanted = vec![0_u8; side.page_bytes()];
+                    for (first, panel) in (0..n).step_by(PANEL_ROWS).zip(wanted.chunks_exact_mut(side.panel_bytes)) {
+                        let blocks = 0..k / side.format.block_weights;
+                        (side.packed.pack)(&stored.tensors(), first..n.min(first + PANEL_ROWS), blocks, panel);
+                    }
+                    assert!(page.bytes() == wanted, "{kv_type}, {size}");
+                };
+                pack(&side, positions, side.size, rows, &head.pages[0].keys);
+                if kv_type != KvType::Q8 {
+                    // Transposed, and filled up with zeros to a span.
+                    let item = side.item();
+                    let mut columns = vec![0; size * SPAN * item];
+                    for (index, bytes) in rows.chunks_exact(item).enumerate() {
+                        let (position, value) = (index / size, index % size);
+                        columns[(value * SPAN + position) * item..][..item].copy_from_slice(bytes);
+                    }
+                    pack(&of_values, size, SPAN, &columns, &head.pages[0].values);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_cached_is_refused() {
+        let heads = Heads { query: 8, key: 2, size: 64 };
+        assert!(KvCache::new(heads, KvType::Q8, KvType::F16).is_ok());
+        for (heads, values) in [
+            (Heads { query: 7, ..heads }, KvType::F16),
+            (Heads { key: 0, ..heads }, KvType::F16),
+            (Heads { query: 0, ..heads }, KvType::F16),
+            (Heads { size: 60, ..heads }, KvType::F16),
+            (Heads { size: 0, ..heads }, KvType::F16),
+            (Heads { size: usize::MAX / 8 * 8, ..heads }, KvType::F16),
+            (heads, KvType::Q8),
+        ] {
+            let error = KvCache::new(heads, KvType::F16, values).unwrap_err();
+            assert!(matches!(error, Error::Attention { .. }), "{error}");
+        }
+    }
+}
