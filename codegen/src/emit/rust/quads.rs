@@ -9,8 +9,8 @@ use super::unit;
 use crate::lower::class::{Class, Codes};
 
 impl Tile<'_> {
-    /// Loads the lines that quad `quad` is the first to need, or where registers are few all that it needs, counted from `unit{vector}.{codes}[first]`:
-    /// `let line0 = lanes::line(...); ...`.
+    /// Loads the lines that quad `quad` is the first to need, or where registers are few all that it needs, counted from
+    /// `unit{vector}.{codes}[first]`: `let line0 = lanes::line(...); ...`.
     pub fn load_lines(
         &self,
         vector: usize,
