@@ -9,8 +9,7 @@ use quantloom_codegen::{Config, cards_dir};
 /// begins at the root of the repository.
 const VARIANTS: &str = "QUANTLOOM_VARIANTS";
 
-/// The environment variable that names formats to build kernels of, where not every build has them: separated by commas. A list of
-/// kernels goes before it.
+/// The environment variable that names formats to build kernels of, where not every build, or no list, has them: separated by commas.
 const FORMATS: &str = "QUANTLOOM_FORMATS";
 
 fn main() {

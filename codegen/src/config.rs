@@ -114,15 +114,16 @@ impl Config {
     }
 
     /// Generates only the kernels that a file lists, whatever their set: the key `kernels` with the names that `quantloom explain`
-    /// prints. `quantloom cache prune` writes such a file. Formats without a kernel in it are only decoded. Hashes are those of a
-    /// build without the list, so that what the tuner measured there holds here.
+    /// prints. `quantloom cache prune` writes such a file. Formats without a kernel in it are only decoded, but for those of
+    /// [`Config::kernels_of`]. Hashes are those of a build without the list, so that what the tuner measured there holds here.
     #[must_use]
     pub fn variants_from(mut self, file: impl Into<PathBuf>) -> Self {
         self.list = Some(file.into());
         self
     }
 
-    /// Generates kernels of these formats as well, in any case of letters, where their cards leave that to those who ask.
+    /// Generates kernels of these formats as well, in any case of letters, where their cards leave that to those who ask or a list has
+    /// none of theirs.
     #[must_use]
     pub fn kernels_of(mut self, formats: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.asked.extend(formats.into_iter().map(Into::into));
@@ -163,10 +164,12 @@ impl Config {
         }
         let spec = Spec::read_from(&self.folders).map_err(Error::Cards)?;
         let mut cards = spec.formats.into_iter().map(|(path, format)| card(&path, format)).collect::<Result<Vec<_>, _>>()?;
+        let mut asked = BTreeSet::new();
         for name in &self.asked {
             let mut meant = cards.iter_mut().filter(|card| card.format.name.eq_ignore_ascii_case(name));
             let card = meant.next().ok_or_else(|| Error::UnknownFormat { name: name.clone() })?;
             card.format.kernels = true;
+            asked.insert(card.format.name.clone());
         }
         let mut isas = spec.isas.into_iter().map(|(_, isa)| isa).collect::<Vec<_>>();
         let mut variants = spec.kernels.into_iter().flat_map(|(_, kernels)| kernels.variants).collect::<Vec<_>>();
@@ -179,7 +182,8 @@ impl Config {
             let name = |card: &Card| kernel_name(&card.format.name, variant);
             list.as_ref().is_some_and(|list| cards.iter().any(|card| list.contains(&name(card))))
         };
-        variants.retain(|variant| self.set == Set::All || variant.set == Set::Default || is_listed(variant));
+        let is_built = |variant: &Variant| self.set == Set::All || variant.set == Set::Default;
+        variants.retain(|variant| is_built(variant) || is_listed(variant));
         if let Some(targets) = &self.targets {
             let known = isas.iter().map(|isa| isa.name.clone()).collect::<BTreeSet<_>>();
             if let Some(name) = targets.difference(&known).next() {
@@ -194,7 +198,12 @@ impl Config {
         }
         let plan = Plan::new(cards, isas, variants).with_processors(processors);
         Ok(match list {
-            Some(list) => plan.with_list(list),
+            Some(mut list) => {
+                list.extend(asked.iter().flat_map(|format| {
+                    plan.variants.iter().filter(|variant| is_built(variant)).map(|variant| kernel_name(format, variant))
+                }));
+                plan.with_list(list)
+            }
             None => plan,
         })
     }
@@ -226,7 +235,8 @@ impl Config {
     }
 
     /// Generates, and writes each file whose text changed. Tells cargo to run the build script again when a card, a table or one of
-    /// their folders changes. Warns of a profile that does not optimise, and of formats that can be decoded only, because no kernel covers their cards.
+    /// their folders changes. Warns of a profile that does not optimise, and of formats that can be decoded only, because no kernel covers
+    /// their cards.
     ///
     /// # Errors
     /// As [`Config::plan`], or a file cannot be written. The message is what `quantloom check` prints, caret and all: a build script
@@ -260,7 +270,9 @@ impl Config {
 fn slow(level: Option<&str>, package: Option<&str>) -> Option<String> {
     let (level, package) = (level?, package?);
     let key = format!("[profile.dev.package.{package}]");
-    (level == "0").then(|| format!("kernels that are not optimised are of no use; write `opt-level = 2` under `{key}` in the Cargo.toml of the workspace"))
+    (level == "0").then(|| {
+        format!("kernels that are not optimised are of no use; write `opt-level = 2` under `{key}` in the Cargo.toml of the workspace")
+    })
 }
 
 /// The compiler that cargo uses, the optimisation level and the target features, in a build script. What cargo does not tell is left out.

@@ -193,6 +193,14 @@ fn kernels_that_a_card_leaves_out_are_built_for_who_asks() {
     fs::write(&list, format!("kernels = ['{name}']")).unwrap();
     let plan = config().variants_from(&list).plan().unwrap();
     assert_eq!(plan.formats.iter().filter(|format| format.class.is_some()).count(), 1, "a list asks as well");
+    let both = config().variants_from(&list).kernels_of(["other"]);
+    assert_eq!(built(&both), ("Other Other-b".to_owned(), 2), "beside those of a list");
+    let of_other = |config: &Config| {
+        let registry = generate(config);
+        let names = config.plan().unwrap().kernel_names().filter(|name| name.starts_with("Other.")).collect::<Vec<_>>();
+        names.into_iter().filter(|name| self::registry(&registry).contains(&format!("\"{name}\""))).count()
+    };
+    assert_eq!(of_other(&both), of_other(&config()), "all that a build without a list has");
     let unknown = config().kernels_of(["Other-c"]).plan().unwrap_err().to_string();
     assert_eq!(unknown, "error: no format is called \"Other-c\"; `quantloom formats` lists those that there are");
 }

@@ -148,6 +148,8 @@ pub enum Holds {
     Column(Map),
     /// `"levels"`: the level of each code, to a thousandth of the largest.
     Levels,
+    /// `"shape"`: two integers, the number of rows and that of columns. Files may have them in 64 bits as well.
+    Shape,
 }
 
 /// One of the separate tensors.

@@ -349,6 +349,44 @@ fn what_is_nested_needs_all_that_it_is_made_of() {
     assert!(other.contains("says that quant_type is \"fp4\", but NF4 has \"nf4\""), "{other}");
 }
 
+/// 4-bit codes in groups of 128 are as many bytes as 8-bit codes in groups of 64, for half as many columns.
+#[test]
+fn a_shape_that_a_file_gives_must_be_that_of_the_matrix() {
+    let [right, wrong] = ["CT-W4A16-g128-bf16", "CT-W8A16-g64-bf16"].map(format);
+    let name = right.name;
+    let (n, k) = {
+        let whole = SafeTensors::open(path("families.safetensors")).unwrap();
+        let shape = whole.tensor(&format!("{name}.dequantized")).unwrap().shape;
+        (shape[0], shape[1])
+    };
+    let with = |kind: &'static str, said: Vec<u8>| {
+        edited("families.safetensors", move |header, data| {
+            let place = [data.len(), data.len() + said.len()];
+            header[format!("{name}.weight_shape")] = serde_json::json!({ "dtype": kind, "shape": [2], "data_offsets": place });
+            data.extend(said);
+        })
+        .unwrap()
+    };
+    let wide = with("I64", [n as u64, k as u64].map(u64::to_le_bytes).concat());
+    let short = with("I32", [n as u32, k as u32].map(u32::to_le_bytes).concat());
+    for file in [&wide, &short] {
+        assert!(file.matrix(right, name, None).is_ok());
+        assert_eq!(
+            message(file.matrix(wrong, name, None)),
+            format!(
+                "model.safetensors: tensor \"{name}.weight_shape\" says that the matrix is {n}x{k}, but in {} it is {n}x{}; name the format \
+                 it was stored in: it fits {name} or CT-W4A16-gall-bf16",
+                wrong.name,
+                k / 2
+            )
+        );
+    }
+    let other = message(with("I64", vec![0xFF; 16]).matrix(right, name, None));
+    assert!(other.contains(&format!("is 18446744073709551615x18446744073709551615, but in {name} it is {n}x{k}")), "{other}");
+    let short = message(with("U8", vec![1, 2]).matrix(right, name, None));
+    assert!(short.contains("is 2 of type U8, not 2 items of type u32"), "{short}");
+}
+
 /// Formats without kernels in this build say how to build some.
 #[test]
 fn kernels_that_were_left_out_can_be_asked_for() {

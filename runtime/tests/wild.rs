@@ -84,6 +84,24 @@ fn bytes_that_belong_to_no_tensor_are_refused() {
     assert_eq!(floats(&open(unknown).unwrap(), "b"), [0.5]);
 }
 
+/// Up to the next multiple of 32 a file may be padded.
+#[test]
+fn bytes_behind_the_last_tensor_raise_a_doubt() {
+    let ends = |bytes: usize| {
+        let norm = Writer::default().floats("norm", &[4], &[1.0; 4]);
+        open(norm.tensor("last", &[64, 20], kind::Q4_0, &[&blocks()[..], &vec![0; bytes]].concat())).unwrap().doubt()
+    };
+    assert_eq!([ends(0), ends(1), ends(16)], [const { None }; 3]);
+    assert_eq!(
+        ends(20).unwrap(),
+        "file.gguf: 4 bytes from byte 896 on, behind the last tensor, \"last\", belong to none; something was added to the file, or to the \
+         program that wrote it type number 2 means another format: compare it with its source"
+    );
+    // What no card describes may have any length, and a file without tensors has no last one.
+    let unknown = Writer::default().tensor("last", &[64, 20], kind::NONE, &[0; 1024]);
+    assert_eq!([open(unknown).unwrap().doubt(), open(Writer::default()).unwrap().doubt()], [const { None }; 2]);
+}
+
 #[test]
 fn a_tensor_that_reaches_past_the_end_is_refused_at_once() {
     let short = Writer::default().tensor("a", &[64, 20], kind::Q4_0, &blocks()[..719]);

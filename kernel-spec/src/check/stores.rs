@@ -234,6 +234,7 @@ fn index(raw: &raw::Index, scope: &Scope, sink: &mut Sink) -> Option<Index> {
     let wanted = match holds {
         raw::Holds::Column(_) if !kind.value.element.is_integer() => "an integer for each k",
         raw::Holds::Levels(_) if kind.value.element != Element::F32 => "an `f32` for each level",
+        raw::Holds::Shape if !kind.value.element.is_integer() => "two integers",
         _ => "",
     };
     if !wanted.is_empty() || kind.value.count.is_some() {
@@ -243,6 +244,7 @@ fn index(raw: &raw::Index, scope: &Scope, sink: &mut Sink) -> Option<Index> {
     let holds = match holds {
         raw::Holds::Column(map) => Holds::Column(of_k(map, scope, sink)?),
         raw::Holds::Levels(_) => Holds::Levels,
+        raw::Holds::Shape => Holds::Shape,
     };
     Some(Index { file: raw.file.clone().unwrap_or_else(|| raw.name.value.clone()), element: kind.value.element, holds })
 }

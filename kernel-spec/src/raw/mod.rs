@@ -89,6 +89,7 @@ pub(crate) struct Index {
 pub(crate) enum Holds {
     Column(Map),
     Levels(Span),
+    Shape,
 }
 
 /// A code with the index of the positions that it covers.
@@ -292,7 +293,8 @@ impl Holds {
         if !node.is_text() {
             return Map::read(node, sink).map(Self::Column);
         }
-        node.choice(sink, &[("levels", ())]).map(|levels| Self::Levels(levels.span))
+        let choice = node.choice(sink, &[("levels", false), ("shape", true)])?;
+        Some(if choice.value { Self::Shape } else { Self::Levels(choice.span) })
     }
 }
 

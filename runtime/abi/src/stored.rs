@@ -94,6 +94,8 @@ pub enum Holds {
     Column(Map),
     /// The level of each code.
     Levels(&'static [f32]),
+    /// The number of rows, and that of columns.
+    Shape,
 }
 
 /// A number that follows from k.

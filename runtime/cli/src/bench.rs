@@ -23,6 +23,7 @@ use super::failure::{document, print};
 use super::limit::{Bound, FAR_BELOW, pipes, warn_of_debug_build};
 use super::progress::bar;
 use super::results::{BenchResult, Machine, OfModel, json, text};
+use super::source;
 use super::stored::warn_of_unknown_types;
 use super::token::{Exceptions, passes};
 
@@ -63,7 +64,7 @@ pub struct Args {
 
 /// Measures every format, shape and batch.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let model = args.file.as_deref().map(Model::open).transpose()?;
+    let model = args.file.as_deref().map(source::model).transpose()?;
     model.iter().for_each(warn_of_unknown_types);
     let plan = match &model {
         Some(model) => matrices(model)?,

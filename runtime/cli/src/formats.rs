@@ -82,11 +82,7 @@ fn more(formats: &[&Format]) -> String {
     });
     let families = families.collect::<String>();
     let how = filled(&format!("To build kernels of one: {}=NAME in the environment of the build.", registry::ASKED), 0);
-    if families.is_empty() {
-        families
-    } else {
-        format!("\nDecoded and encoded, without kernels in this build:\n{families}{how}\n")
-    }
+    if families.is_empty() { families } else { format!("\nDecoded, without kernels in this build:\n{families}{how}\n") }
 }
 
 /// How many kernels an instruction set runs: its own, and those of its base for a class that it has none of.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use quantloom::model::{Model, Packing};
+use quantloom::model::Packing;
 use quantloom::pool::Pool;
 use serde_json::json;
 
@@ -11,6 +11,7 @@ use super::args::{thread_count, threads};
 use super::failure::document;
 use super::files::{create, say};
 use super::progress::bar;
+use super::source;
 use super::stored::warn_of_unknown_types;
 
 /// Write a copy of a model with its weights packed, which opens at once on any processor
@@ -35,7 +36,7 @@ pub struct Args {
 
 /// Writes the copy, and prints what it came to.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let model = Model::open(&args.file)?;
+    let model = source::model(&args.file)?;
     warn_of_unknown_types(&model);
     let output = create(&args.output, &model.file().paths().collect::<Vec<_>>())?;
     let is_standard = output.is_standard();

@@ -1,5 +1,7 @@
 //! What a benchmark found, as a table and as JSON.
 
+use std::path::Path;
+
 use quantloom::machine::{Ceilings, Spread, Steadiness};
 use quantloom::measure::Fraction;
 use quantloom::registry::Numerics;
@@ -155,7 +157,10 @@ pub fn text(machine: &Machine, results: &[BenchResult], model: Option<&OfModel>)
     let notes = notes(&machine.steadiness, results.iter().map(|result| result.fraction_of_limit));
     let far_below = results.iter().filter_map(far_below).collect::<String>();
     let space = if far_below.is_empty() { "" } else { "\n" };
-    let total = model.map_or_else(String::new, |OfModel { path, passes }| format!("\n{}", token::lines(&shown(path), passes)));
+    // Of a long path the end tells most.
+    let name = |path: &str| Path::new(path).file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let total =
+        model.map_or_else(String::new, |OfModel { path, passes }| format!("\n{}", token::lines(&shown(&name(path)), passes)));
     format!("{}\n\n{table}{notes}{space}{far_below}{total}", line(machine))
 }
 
@@ -265,12 +270,13 @@ mod tests {
 
     #[test]
     fn a_model_comes_to_tokens_per_second() {
-        let model = OfModel { path: "m\u{1b}.gguf".to_owned(), passes: vec![Pass { batch: 1, seconds: 0.05 }] };
+        let model = OfModel { path: "/of/many/models/m\u{1b}.gguf".to_owned(), passes: vec![Pass { batch: 1, seconds: 0.05 }] };
         let result = BenchResult { per_token: Some(2.5), ..result() };
         let text = text(&machine(), std::slice::from_ref(&result), Some(&model));
         assert!(text.lines().nth(3).unwrap().ends_with("2.5x"), "{text}");
         assert!(text.contains("\nm\\u{1b}.gguf: about 20.0 tokens/s from these matrices, 50.0 ms for one token\n"), "{text}");
         let document = json(&machine(), &[result], Some(&model));
+        assert_eq!(document["model"]["path"], model.path);
         assert_eq!(
             (&document["model"]["passes"][0]["tokens_per_s"], &document["results"][0]["per_token"]),
             (&20.0.into(), &2.5.into())

@@ -31,6 +31,18 @@ pub struct Source {
     shape: Option<(usize, usize)>,
 }
 
+/// Opens a GGUF file, or a packed copy of one, and warns of what is doubtful about it.
+///
+/// # Errors
+/// As [`Model::open`].
+pub fn model(path: &Path) -> Result<Model, Error> {
+    let model = Model::open(path)?;
+    if let Some(doubt) = model.file().doubt() {
+        tell(&format!("warning: {doubt}"));
+    }
+    Ok(model)
+}
+
 /// An open file.
 #[derive(Debug)]
 pub enum Input {
@@ -50,7 +62,7 @@ impl Input {
         if path.is_dir() || path.extension().is_some_and(is_safetensors) {
             SafeTensors::open(path).map(Self::SafeTensors)
         } else {
-            Model::open(path).map(Self::Gguf)
+            model(path).map(Self::Gguf)
         }
     }
 

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use quantloom::defaults::Defaults;
 use quantloom::machine::processor;
 use quantloom::matmul::{Request, candidates_of};
-use quantloom::model::Model;
 use quantloom::pool::Pool;
 use quantloom::registry::{self, Format, Isa, Numerics};
 use quantloom::tune::{self, Effort, Job, List, Mode, Outcome, Problem, Progress, Status, Tuner, VariantId};
@@ -20,7 +19,7 @@ use super::failure::{document, print, tell};
 use super::progress::bar;
 use super::stored::warn_of_unknown_types;
 use super::table::{Align, Table};
-use super::{cache, probe};
+use super::{cache, probe, source};
 
 /// What is spent when nobody says how much.
 const BUDGET: Duration = Duration::from_secs(10);
@@ -112,7 +111,7 @@ type Done = (Vec<Outcome>, List, Pool, Duration);
 impl Plan<'_> {
     fn tune_model(&self, path: &Path) -> Result<Done, Failure> {
         let pool = Pool::new(threads(self.args.threads));
-        let model = Model::open(path)?;
+        let model = source::model(path)?;
         warn_of_unknown_types(&model);
         let matrices = model.matrices(Layout::Packed, &pool)?;
         if matrices.is_empty() {

@@ -109,6 +109,33 @@ fn tensors_and_texts_that_nothing_reads_are_copied() {
 }
 
 #[test]
+fn bytes_behind_the_last_tensor_are_warned_of() {
+    let sandbox = Sandbox::new();
+    let [input, output] = ["in.gguf", "out"].map(|name| sandbox.path(name));
+    let mut bytes = Writer::default().floats("blk.0.attn_q.weight", &[256, 8], &noise(2048)).build();
+    let end = bytes.len();
+    bytes.extend([0xA5; 100]);
+    fs::write(&input, bytes).unwrap();
+    let warning = format!(
+        "warning: {input}: 100 bytes from byte {end} on, behind the last tensor, \"blk.0.attn_q.weight\", belong to none; something was \
+         added to the file, or to the program that wrote it type number 0 means another format: compare it with its source\n"
+    );
+    for arguments in [
+        &["inspect", &input][..],
+        &["decode", &input, "blk.0.attn_q.weight", "-o", &output],
+        &["quantize", &input, "--to", "Q8_0", "-o", &output],
+        &["pack", &input, "-o", &output],
+        &["tune", &input, "--budget", "0"],
+    ] {
+        let run = sandbox.run(arguments);
+        let told = String::from_utf8(run.stderr).unwrap();
+        assert!(run.status.success() && told.starts_with(&warning), "{arguments:?}: {told}");
+    }
+    // A packed copy ends with its checksums, which belong to it.
+    assert_eq!(sandbox.run(&["inspect", &output]).stderr, b"");
+}
+
+#[test]
 fn a_type_that_was_given_up_is_named() {
     let sandbox = Sandbox::new();
     let [input, output] = ["in.gguf", "out"].map(|name| sandbox.path(name));

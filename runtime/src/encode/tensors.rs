@@ -131,6 +131,7 @@ impl Places {
 enum Held {
     Column(Affine),
     Levels(Vec<f32>),
+    Shape,
 }
 
 /// The layout of separate tensors.
@@ -153,6 +154,7 @@ impl Tensors {
         let held = |holds: &Holds| match holds {
             Holds::Column(map) => Held::Column(affine(map)),
             Holds::Levels => Held::Levels(format.levels_by_code().unwrap_or_default()),
+            Holds::Shape => Held::Shape,
         };
         let tensors = card.tensors.iter().map(|tensor| Plan {
             name: tensor.file.clone(),
@@ -184,7 +186,7 @@ impl Tensors {
             let bytes = shape.iter().try_fold(size, |all, length| all.checked_mul(*length)).ok_or_else(beyond)?;
             Ok((shape, std::iter::repeat_with(AtomicU8::default).take(bytes).collect()))
         });
-        Ok(Filling { layout: self, k, tensors: tensors.collect::<Result<_>>()? })
+        Ok(Filling { layout: self, n, k, tensors: tensors.collect::<Result<_>>()? })
     }
 }
 
@@ -192,6 +194,7 @@ impl Tensors {
 #[derive(Debug)]
 pub struct Filling<'l> {
     layout: &'l Tensors,
+    n: usize,
     k: usize,
     /// Shapes and bytes.
     tensors: Vec<(Vec<usize>, Vec<AtomicU8>)>,
@@ -242,6 +245,7 @@ impl Filling<'_> {
             let (items, bytes) = match holds {
                 Held::Column(map) => (self.k, (0..self.k).flat_map(|column| item(map.at(0, column))).collect()),
                 Held::Levels(levels) => (levels.len(), levels.iter().flat_map(|level| level.to_le_bytes()).collect()),
+                Held::Shape => (2, [self.n, self.k].into_iter().flat_map(item).collect()),
             };
             all.push(EncodedTensor { name: index.file.clone(), element: index.element, shape: vec![items], bytes });
         }

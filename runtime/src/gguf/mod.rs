@@ -114,7 +114,7 @@ impl Gguf {
             return Err(wrong(&path, detail));
         }
         let file = Self { path, parts, version, alignment, metadata, tensors, by_name };
-        file.check_places(|tensor| BlockShape::of_kind(tensor.kind).and_then(|shape| tensor.byte_len(shape)), |misplaced| {
+        file.check_places(TensorInfo::known_len, |misplaced| {
             if misplaced.cut_short {
                 return "it was cut short: fetch it again".to_owned();
             }
@@ -135,12 +135,31 @@ impl Gguf {
         remedy: impl Fn(&places::Misplaced<'_>) -> String,
     ) -> Result<()> {
         for (place, part) in self.parts.iter().enumerate() {
-            let data = places::Data { start: part.data, end: part.storage.len() as u64, alignment: part.alignment };
-            let checked = places::check(self.of_part(place), &data, |tensor| size(tensor).map(|size| size as u64));
+            let checked = places::check(self.of_part(place), &part.places(), |tensor| size(tensor).map(|size| size as u64));
             checked
                 .map_err(|misplaced| self.wrong(misplaced.tensor, &format!("{}; {}", misplaced.detail, remedy(&misplaced))))?;
         }
         Ok(())
+    }
+
+    /// Why the values of a tensor are in doubt, if they are: a file goes on behind its last tensor, by more than it is padded by. What
+    /// it ends with may be nobody's concern, or the tensor's type number meant more bytes to the program that wrote it.
+    #[must_use]
+    pub fn doubt(&self) -> Option<String> {
+        let sums = self.checksums().map(|(_, sums)| sums.start as u64);
+        self.parts.iter().enumerate().find_map(|(place, part)| {
+            let places = part.places();
+            let data = places::Data { end: sums.unwrap_or(places.end), ..places };
+            let (tensor, start) = places::last(self.of_part(place), &data, |tensor| tensor.known_len().map(|size| size as u64))?;
+            Some(format!(
+                "{}: {} bytes from byte {start} on, behind the last tensor, {}, belong to none; something was added to the file, or to the \
+                 program that wrote it type number {} means another format: compare it with its source",
+                part.path.display(),
+                data.end - start,
+                quoted(&tensor.name),
+                tensor.kind
+            ))
+        })
     }
 
     /// For each tensor, the bytes that its file has from its start to the next tensor.
@@ -312,6 +331,11 @@ impl Gguf {
 }
 
 impl Part {
+    /// Where its tensors may lie.
+    fn places(&self) -> places::Data {
+        places::Data { start: self.data, end: self.storage.len() as u64, alignment: self.alignment }
+    }
+
     /// Maps a file, and reads what it lists.
     fn open(path: &Path) -> Result<(Self, parse::Contents)> {
         let storage = Storage::map(path).map_err(Error::io(path))?;

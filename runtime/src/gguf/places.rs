@@ -1,5 +1,5 @@
-//! Whether the bytes of tensors lie in the file, one tensor after the other: none in those of another, and none between that belong to no
-//! tensor.
+//! Whether the bytes of tensors lie in the file, one tensor after the other: none in those of another, and none between or behind them that
+//! belong to no tensor.
 
 use super::tensor::TensorInfo;
 use crate::error::quoted;
@@ -70,6 +70,19 @@ pub(crate) fn check<'t>(
         };
     }
     Ok(())
+}
+
+/// The last tensor of a file and the byte up to which it is padded, if the file goes on there. `size` is as for [`check`].
+pub(crate) fn last<'t>(
+    tensors: &'t [TensorInfo],
+    &Data { start: data, end, alignment }: &Data,
+    size: impl Fn(&TensorInfo) -> Option<u64>,
+) -> Option<(&'t TensorInfo, u64)> {
+    let with_bytes = tensors.iter().filter(|tensor| !tensor.dims.contains(&0));
+    let last = with_bytes.max_by_key(|tensor| tensor.offset)?;
+    let padded = last.offset.saturating_add(size(last)?).checked_next_multiple_of(alignment)?;
+    let padded = data.saturating_add(padded);
+    (padded < end).then_some((last, padded))
 }
 
 /// For each tensor, in the order in which they are given, the bytes from its start to that of the next or to the end of the data.

@@ -41,6 +41,11 @@ impl TensorInfo {
         let blocks = self.k().checked_div(shape.weights)?;
         blocks.checked_mul(shape.bytes)?.checked_add(shape.header)?.checked_mul(self.rows())
     }
+
+    /// Bytes of the tensor, if its type is known.
+    pub(super) fn known_len(&self) -> Option<usize> {
+        self.byte_len(BlockShape::of_kind(self.kind)?)
+    }
 }
 
 /// An axis as a size; the reader has checked that the product of a tensor's axes is one.

@@ -74,7 +74,7 @@ impl SafeTensors {
             }
         }
         for index in indices {
-            self.check_index(format, name, index, k)?;
+            self.check_index(format, name, index, (n, k))?;
         }
         let in_full = |(spec, tensor): (&Spec, &Tensor<'s>)| match spec.nested {
             Some(nested) if !tensor.kind.holds(spec.element) => self.unnest(name, &nested, tensor, &said),
@@ -132,19 +132,21 @@ impl SafeTensors {
     }
 
     /// Checks a tensor that says again what is known, if the file has it.
-    fn check_index(&self, format: &Format, name: &str, index: &Index, k: usize) -> Result<(), Fault> {
+    fn check_index(&self, format: &Format, name: &str, index: &Index, (n, k): (usize, usize)) -> Result<(), Fault> {
         let full = full_name(name, index.name);
         let Some(tensor) = self.get(&full) else { return Ok(()) };
         let count = match index.holds {
             Holds::Column(_) => k,
             Holds::Levels(levels) => levels.len(),
+            Holds::Shape => 2,
         };
-        let items = tensor.bytes.chunks_exact(index.bytes);
+        let is_wide = index.holds == Holds::Shape && tensor.kind.is_wide();
+        let items = tensor.bytes.chunks_exact(if is_wide { size_of::<i64>() } else { index.bytes });
         // Writers leave an empty one where there is nothing to say.
         if tensor.bytes.is_empty() {
             return Ok(());
         }
-        if !tensor.kind.holds(index.element) || items.len() != count {
+        if !(is_wide || tensor.kind.holds(index.element)) || items.len() != count {
             let (kind, found) = (tensor.kind, lengths(tensor.shape));
             let wanted = format!("{count} items of type {}", index.element);
             let detail = format!("tensor {} is {found} of type {kind}, not {wanted}; convert it again", quoted(&full));
@@ -152,6 +154,17 @@ impl SafeTensors {
         }
         match index.holds {
             Holds::Column(map) => self.check_order(&full, &map, items),
+            Holds::Shape => {
+                let said = items.map(integer).collect::<Vec<_>>();
+                if said == [n as u64, k as u64] {
+                    return Ok(());
+                }
+                let (said, full) = (lengths(&said), quoted(&full));
+                Err(Fault::Format(format!(
+                    "tensor {full} says that the matrix is {said}, but in {} it is {n}x{k}",
+                    format.name
+                )))
+            }
             Holds::Levels(levels) => {
                 let found = tensor.bytes.as_chunks().0.iter().copied().map(f32::from_le_bytes);
                 let wrong = found.zip(levels).enumerate().find(|(_, (found, level))| !is_near(*found, **level, levels));
@@ -173,8 +186,7 @@ impl SafeTensors {
         if says_nothing(0) || says_nothing(u8::MAX) {
             return Ok(());
         }
-        let item = |bytes: &[u8]| bytes.iter().rev().fold(0, |item, &byte| item << 8 | i64::from(byte));
-        let wrong = items.map(item).enumerate().find(|&(k, item)| item != map.of(k));
+        let wrong = items.map(integer).enumerate().find(|&(k, item)| i64::try_from(item) != Ok(map.of(k)));
         wrong.map_or(Ok(()), |(at, item)| {
             let detail = format!(
                 "tensor {} holds {item} for column {at}, not {}: its columns are in another order (act-order), which no format \
@@ -226,8 +238,13 @@ fn same_items(found: &[usize], wanted: &[usize]) -> bool {
     flat || found == wanted
 }
 
+/// An item of at most 64 bits.
+fn integer(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |item, &byte| item << 8 | u64::from(byte))
+}
+
 /// A shape as users write it.
-fn lengths(shape: &[usize]) -> String {
-    let lengths = shape.iter().map(usize::to_string).collect::<Vec<_>>();
+fn lengths(shape: &[impl ToString]) -> String {
+    let lengths = shape.iter().map(ToString::to_string).collect::<Vec<_>>();
     if lengths.is_empty() { "of one item".to_owned() } else { lengths.join("x") }
 }

@@ -72,6 +72,11 @@ impl Kind {
         };
         names.contains(&element)
     }
+
+    /// Whether its items are integers of 64 bits.
+    pub fn is_wide(self) -> bool {
+        matches!(self.0, Dtype::U64 | Dtype::I64)
+    }
 }
 
 impl fmt::Display for Kind {

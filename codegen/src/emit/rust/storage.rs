@@ -67,6 +67,7 @@ fn of_index(format: &Format, index: &Index) -> TokenStream {
             let levels = format.levels_by_code().unwrap_or_default().into_iter().map(value::float);
             quote!(stored::Holds::Levels(&[#(#levels),*]))
         }
+        Holds::Shape => quote!(stored::Holds::Shape),
     };
     quote!(stored::Index { name: #name, element: #element, bytes: #bytes, holds: #holds })
 }

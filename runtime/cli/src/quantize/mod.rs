@@ -9,7 +9,6 @@ use std::path::PathBuf;
 
 use quantloom::gguf::{Gguf, GgufWriter, NewTensor, Value};
 use quantloom::imatrix::Imatrix;
-use quantloom::model::Model;
 use quantloom::pool::Pool;
 use quantloom::recipes::{Recipe, Recipes};
 
@@ -17,6 +16,7 @@ use super::Failure;
 use super::args::{some_format, thread_count, threads};
 use super::files::{create, say};
 use super::progress::bar;
+use super::source;
 use convert::Converter;
 use plan::plan;
 
@@ -77,7 +77,7 @@ Example: quantloom quantize model-f16.gguf --to {} -o model.gguf",
 
 /// Writes the model anew, and prints what became of each tensor.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let model = Model::open(&args.file)?;
+    let model = source::model(&args.file)?;
     let file = model.file();
     if model.is_packed() {
         let file = args.file.display();
