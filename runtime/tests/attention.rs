@@ -132,6 +132,9 @@ fn spans_windows_caps_and_sinks_have_the_bits_of_their_definition() {
         has_the_bits_of_its_definition(&inputs, (KvType::F16, KvType::Bf16), attention, &[511, 512, 1099]);
     }
     has_the_bits_of_its_definition(&inputs, (KvType::Q8, KvType::F32), plain.window(600), &[1099]);
+    // Spans are merged one by one, whoever computes them.
+    let long = Inputs::new(Heads { query: 1, key: 1, size: 8 }, 2100);
+    has_the_bits_of_its_definition(&long, F32, Attention::new(8), &[2099]);
 }
 
 #[test]

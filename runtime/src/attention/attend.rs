@@ -102,8 +102,8 @@ impl<'a> Attention<'a> {
         let threads = if self.threads == 0 { pool.threads() } else { self.threads.min(pool.threads()) };
         let plan = Plan::new(self, cache, first, count, threads);
         let columns = plan.positions * heads.group();
-        let scores = Product::new(&cache.keys, cache.keys.size, columns, self.isa)?;
-        let totals = Product::new(&cache.values, SPAN, columns, self.isa)?;
+        let scores = Product::new(&cache.keys, columns, self.isa)?;
+        let totals = Product::new(&cache.values, columns, self.isa)?;
         if scores.numerics() == Numerics::Int8
             && let Some(index) = queries.iter().position(|query| !query.is_finite())
         {

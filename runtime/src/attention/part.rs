@@ -70,9 +70,9 @@ impl Call<'_> {
     /// Brings the queries of a part into the layout of the kernel.
     fn queries(&self, part: &Part, scratch: &mut Scratch) {
         let heads = self.cache.heads();
-        let (group, size, k) = (heads.group(), heads.size, self.scores.k());
+        let (group, size, k) = (heads.group(), heads.size, self.cache.keys.size);
         let columns = part.positions.len() * group;
-        self.scores.reserve(columns, &mut scratch.queries);
+        self.scores.reserve(columns, k, &mut scratch.queries);
         let query = |column: usize| {
             let place = (part.positions.start + column / group) * heads.query + part.head * group + column % group;
             &self.queries[place * size..][..size]
@@ -84,7 +84,7 @@ impl Call<'_> {
                 scratch.columns.extend_from_slice(query(column));
                 scratch.columns.resize((column - first + 1) * k, 0.0);
             }
-            self.scores.fill(index, &scratch.columns, &mut scratch.queries);
+            self.scores.fill(index, &scratch.columns, k, &mut scratch.queries);
         }
     }
 
@@ -101,15 +101,17 @@ impl Call<'_> {
         let Scratch { queries, weights, sums, columns: rows, of_span } = scratch;
         let height = self.scores.rows();
         let tiles = seen.start / height..seen.end.div_ceil(height);
-        self.scores.run(&page.keys, tiles.clone(), columns, queries, sums);
-        self.totals.reserve(columns, weights);
+        self.scores.run(&page.keys, tiles.clone(), (columns, self.cache.keys.size), queries, sums);
+        // What is beyond weighs nothing.
+        let keys = self.totals.enough(tiles.end * height, SPAN);
+        self.totals.reserve(columns, keys, weights);
         of_span.clear();
         let cols = self.totals.cols();
         rows.clear();
-        rows.resize(cols * SPAN, 0.0);
+        rows.resize(cols * keys, 0.0);
         for (index, first) in (0..columns).step_by(cols).enumerate() {
             let of_group = first..columns.min(first + cols);
-            for (column, row) in of_group.clone().zip(rows.chunks_exact_mut(SPAN)) {
+            for (column, row) in of_group.clone().zip(rows.chunks_exact_mut(keys)) {
                 let places = row[tiles.start * height..tiles.end * height].chunks_exact_mut(height);
                 for (place, scores) in places.zip(self.scores.column(sums, column, columns)) {
                     place.copy_from_slice(scores);
@@ -118,11 +120,11 @@ impl Call<'_> {
                 // SAFETY: the rows are those of an available instruction set.
                 of_span.push(unsafe { (self.rows.softmax)(row, visible(column), scale, softcap) });
             }
-            rows[of_group.len() * SPAN..].fill(0.0);
-            self.totals.fill(index, rows, weights);
+            rows[of_group.len() * keys..].fill(0.0);
+            self.totals.fill(index, rows, keys, weights);
         }
         let height = self.totals.rows();
-        self.totals.run(&page.values, 0..size.div_ceil(height), columns, weights, sums);
+        self.totals.run(&page.values, 0..size.div_ceil(height), (columns, keys), weights, sums);
         for (column, ((total, stats), of_span)) in totals.chunks_exact_mut(size).zip(stats).zip(&*of_span).enumerate() {
             rows.clear();
             rows.extend(self.totals.column(sums, column, columns).flatten());

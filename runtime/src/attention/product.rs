@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use quantloom_kernels::abi::{Arguments, PANEL_ROWS};
+use quantloom_kernels::rows::PARTIAL_SUMS;
 
 use super::cache::Side;
 use crate::buffer::Buffer;
@@ -15,25 +16,18 @@ use crate::registry::{self, Isa, Numerics};
 pub struct Product<'a> {
     side: &'a Side,
     launch: Launch,
-    /// Values of a column.
-    k: usize,
 }
 
 impl<'a> Product<'a> {
-    /// Of columns of `k` values, about `columns` at a time, by the kernels of an instruction set, or of the best that has any.
+    /// Of about so many columns at a time, by the kernels of an instruction set, or of the best that has any.
     ///
     /// # Errors
     /// As [`matmul::candidates_of`].
-    pub fn new(side: &'a Side, k: usize, columns: usize, isa: Option<&'static Isa>) -> Result<Self> {
+    pub fn new(side: &'a Side, columns: usize, isa: Option<&'static Isa>) -> Result<Self> {
         let format = side.format;
         let isa = isa.unwrap_or_else(|| registry::best_isa_of(format));
         let kernels = matmul::candidates_of(format, registry::default_numerics(format), isa)?;
-        Ok(Self { side, launch: matmul::default(&kernels, columns), k })
-    }
-
-    /// Values of a column.
-    pub fn k(&self) -> usize {
-        self.k
+        Ok(Self { side, launch: matmul::default(&kernels, columns) })
     }
 
     /// Its numerics class.
@@ -51,41 +45,68 @@ impl<'a> Product<'a> {
         self.launch.kernel.rows
     }
 
-    fn units(&self) -> usize {
-        self.k.div_ceil(self.side.packed.class.unit_weights)
+    /// How many values columns must have so that the first `least` count: all `most` of a panel's, unless a tile is a single panel, of
+    /// which a part can be read.
+    pub fn enough(&self, least: usize, most: usize) -> usize {
+        // Units and row sums are powers of two.
+        let whole = self.side.packed.class.unit_weights.max(PARTIAL_SUMS);
+        if self.rows() == PANEL_ROWS { least.next_multiple_of(whole) } else { most }
     }
 
-    fn group_bytes(&self) -> usize {
-        self.units() * self.launch.kernel.activations.unit_bytes
+    fn units(&self, k: usize) -> usize {
+        k.div_ceil(self.side.packed.class.unit_weights)
     }
 
-    /// Makes room for so many columns.
-    pub fn reserve(&self, columns: usize, activations: &mut Buffer) {
-        let bytes = columns.div_ceil(self.cols()) * self.group_bytes();
+    fn group_bytes(&self, k: usize) -> usize {
+        self.units(k) * self.launch.kernel.activations.unit_bytes
+    }
+
+    /// Makes room for so many columns of `k` values.
+    pub fn reserve(&self, columns: usize, k: usize, activations: &mut Buffer) {
+        let bytes = columns.div_ceil(self.cols()) * self.group_bytes(k);
         if activations.bytes().len() < bytes {
             *activations = Buffer::lines(bytes);
         }
     }
 
-    /// Brings up to [`Product::cols`] columns of [`Product::k`] values, one after the other, into the layout of the kernel, as group `group`.
-    pub fn fill(&self, group: usize, columns: &[f32], activations: &mut Buffer) {
-        let bytes = self.group_bytes();
+    /// Brings up to [`Product::cols`] columns of `k` values, one after the other, into the layout of the kernel, as group `group`.
+    pub fn fill(&self, group: usize, columns: &[f32], k: usize, activations: &mut Buffer) {
+        let bytes = self.group_bytes(k);
         let group = &mut activations.bytes_mut()[group * bytes..][..bytes];
-        fill_group(self.launch.kernel, self.side.packed.class, columns, self.k, group);
+        fill_group(self.launch.kernel, self.side.packed.class, columns, k, group);
     }
 
-    /// Multiplies so many columns by some tiles of a page.
-    pub fn run(&self, page: &Buffer, tiles: Range<usize>, columns: usize, activations: &Buffer, sums: &mut Vec<f32>) {
+    /// Multiplies so many columns of `k` values by some tiles of a page.
+    pub fn run(
+        &self,
+        page: &Buffer,
+        tiles: Range<usize>,
+        (columns, k): (usize, usize),
+        activations: &Buffer,
+        sums: &mut Vec<f32>,
+    ) {
         let Launch { kernel, far, near, .. } = self.launch;
-        let groups = columns.div_ceil(kernel.cols);
-        let tile_bytes = kernel.rows / PANEL_ROWS * self.side.panel_bytes;
-        let weights = &page.bytes()[tiles.start * tile_bytes..tiles.end * tile_bytes];
+        let (groups, units, panels) = (columns.div_ceil(kernel.cols), self.units(k), kernel.rows / PANEL_ROWS);
+        let tile_sums = groups * kernel.cols * kernel.rows;
         sums.clear();
-        sums.resize(tiles.len() * groups * kernel.cols * kernel.rows, 0.0);
+        sums.resize(tiles.len() * tile_sums, 0.0);
+        let activations = &activations.bytes()[..groups * self.group_bytes(k)];
         let arguments = Arguments { tiles: 1, far, near, touches: 1 };
-        let activations = &activations.bytes()[..groups * self.group_bytes()];
+        let palette = &self.side.packed.palette;
         // SAFETY: candidates are kernels of instruction sets that are available.
-        unsafe { (kernel.run())(weights, self.units(), activations, &self.side.packed.palette, arguments, sums) };
+        let call = |weights: &[u8], sums: &mut [f32]| unsafe {
+            (kernel.run())(weights, units, activations, palette, arguments, sums);
+        };
+        let (panel, part) = (self.side.panel_bytes, units * self.side.packed.class.unit_bytes);
+        let weights = &page.bytes()[tiles.start * panels * panel..tiles.end * panels * panel];
+        if part == panel {
+            call(weights, sums);
+        } else {
+            // Panels do not follow each other: there is one a tile.
+            for (weights, sums) in weights.chunks_exact(panel).zip(sums.chunks_exact_mut(tile_sums)) {
+                call(&weights[..part], sums);
+            }
+        }
     }
 
     /// The sums of a column after [`Product::run`] with so many columns, tile by tile.
