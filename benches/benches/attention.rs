@@ -15,7 +15,6 @@ const POSITIONS: usize = 4096;
 /// A cache of as many positions.
 fn cache(heads: Heads, keys: KvType, values: KvType, pool: &Pool) -> KvCache {
     let mut cache = KvCache::new(heads, keys, values).unwrap();
-    // Batches with rows of random values alone.
     let row = activations(1, POSITIONS * heads.key * heads.size).unwrap();
     let mut queries = vec![0.0; POSITIONS * heads.query * heads.size];
     cache.append(&mut queries, &row, &row, &Preparation::default(), pool).unwrap();
@@ -74,7 +73,10 @@ criterion_group! {
     targets = attention, appending
 }
 
+/// Not with the peers: then they alone are measured, and options are theirs.
 fn main() {
-    benches();
-    Criterion::default().configure_from_args().final_summary();
+    if cfg!(not(feature = "peers")) {
+        benches();
+        Criterion::default().configure_from_args().final_summary();
+    }
 }
