@@ -10,7 +10,7 @@ pub fn silu(x: f32) -> f32 {
 }
 
 /// `-2 sqrt(2 / pi)`.
-const LINEAR: f32 = -1.595_769_1;
+const LINEAR: f32 = -1.595_769_2;
 /// `-2 sqrt(2 / pi) * 0.044715`.
 const CUBIC: f32 = -7.135_481_4e-2;
 
