@@ -15,6 +15,7 @@
 //! what is there.
 
 mod counts;
+mod operation;
 mod processor;
 
 use std::fmt;
@@ -22,6 +23,7 @@ use std::iter::successors;
 use std::ops::Range;
 
 pub use counts::{Counts, Operations};
+pub use operation::{ActivationFunction, Epilogue, Gate, Operation, Projections, Prologue, RunGate};
 pub use processor::{Identity, Kind, Pipes, Processor, Start};
 
 use crate::stored::{Storage, Tensor};

@@ -24,4 +24,5 @@ pub const VOCABULARY: u64 = match u64::from_str_radix(env!("QUANTLOOM_VOCABULARY
 
 #[doc(hidden)]
 pub use bytemuck;
+pub use kernels::operations::OPERATIONS;
 pub use kernels::registry::{FORMATS, ISAS, PROCESSORS, isas};
