@@ -26,6 +26,7 @@ pub use counts::{Counts, Operations};
 pub use operation::{ActivationFunction, Epilogue, Gate, Operation, Projections, Prologue, RunGate};
 pub use processor::{Identity, Kind, Pipes, Processor, Start};
 
+use crate::rows::Rows;
 use crate::stored::{Storage, Tensor};
 
 /// Rows that are interleaved in packed weights.
@@ -69,18 +70,6 @@ impl fmt::Display for Numerics {
     }
 }
 
-/// Quantises a row of activations: see [`crate::activations::quantize`].
-///
-/// # Safety
-/// The instruction set that it belongs to must be available.
-pub type Quantize = unsafe fn(&[f32], (usize, usize), &mut [i8], &mut [f32], &mut [i32]) -> bool;
-
-/// Multiplies and adds two rows: see [`crate::activations::dot`].
-///
-/// # Safety
-/// The instruction set that it belongs to must be available.
-pub type DotFloats = unsafe fn(&[f32], &[f32]) -> f32;
-
 /// An instruction set that kernels were generated for.
 #[derive(Debug)]
 pub struct Isa {
@@ -116,17 +105,10 @@ impl Isa {
         (self.access.available)()
     }
 
-    /// What quantises activations; to be called where [`Isa::is_available`] is true.
+    /// Its row functions; to be called where [`Isa::is_available`] is true.
     #[must_use]
-    pub const fn quantize(&self) -> Quantize {
-        self.access.quantize
-    }
-
-    /// What multiplies and adds two rows of equal length in f32, as fused kernels are compared with; to be called where
-    /// [`Isa::is_available`] is true.
-    #[must_use]
-    pub const fn dot(&self) -> DotFloats {
-        self.access.dot
+    pub const fn rows(&self) -> &Rows {
+        &self.access.rows
     }
 }
 
@@ -147,18 +129,17 @@ impl Isa {
 pub struct Access {
     base: Option<&'static Isa>,
     available: fn() -> bool,
-    quantize: Quantize,
-    dot: DotFloats,
+    rows: Rows,
 }
 
 impl Access {
     /// That of an instruction set which contains `base`.
     ///
     /// # Safety
-    /// Wherever `available` gives true, `quantize` and `dot` must be sound for all arguments that their types allow, and `base` available.
+    /// Wherever `available` gives true, all `rows` must be sound for all arguments that their types allow, and `base` available.
     #[must_use]
-    pub const unsafe fn new(base: Option<&'static Isa>, available: fn() -> bool, quantize: Quantize, dot: DotFloats) -> Self {
-        Self { base, available, quantize, dot }
+    pub const unsafe fn new(base: Option<&'static Isa>, available: fn() -> bool, rows: Rows) -> Self {
+        Self { base, available, rows }
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod abi;
 pub mod activations;
 pub mod lanes;
+pub mod rows;
 pub mod scalar;
 pub mod stored;
 

@@ -238,7 +238,7 @@ pub fn unfused(stored: &Stored<'_>, batch: usize, isa: &Isa, most: usize, pool: 
         let mut weights = vec![0.0; k];
         let decoded = stored.decode(row..row + 1, &mut weights);
         // SAFETY: the instruction set is available, as was looked up above.
-        let sum = x.chunks_exact(k).map(|x| unsafe { (isa.dot())(&weights, x) }).sum::<f32>();
+        let sum = x.chunks_exact(k).map(|x| unsafe { (isa.rows().dot)(&weights, x) }).sum::<f32>();
         std::hint::black_box((decoded.is_ok(), sum));
     };
     let times = Times::of(Duration::from_millis(20), |_| {

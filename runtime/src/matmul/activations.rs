@@ -198,7 +198,7 @@ impl QuantisedRows {
                 &row
             };
             // SAFETY: the kernel was chosen because its instruction set is available.
-            finite &= unsafe { (kernel.isa().quantize())(values, (span, step), quants, scales, sums) };
+            finite &= unsafe { (kernel.isa().rows().quantize)(values, (span, step), quants, scales, sums) };
         }
         finite
     }

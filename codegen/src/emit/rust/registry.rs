@@ -63,7 +63,7 @@ fn isa_rows(plan: &Plan) -> TokenStream {
 
         /// The rows of the instruction sets.
         pub mod isas {
-            use crate::{abi, activations};
+            use crate::{abi, rows};
 
             #(#rows)*
         }
@@ -114,24 +114,14 @@ fn isa_row(isa: &Isa, isas: &[Isa]) -> TokenStream {
     quote! {
         #gate
         #[doc = #doc]
-        pub static #item: abi::Isa = {
-            #enable
-            fn quantize(values: &[f32], lengths: (usize, usize), quants: &mut [i8], scales: &mut [f32], sums: &mut [i32]) -> bool {
-                activations::quantize(values, lengths, quants, scales, sums)
-            }
-            #enable
-            fn dot(a: &[f32], b: &[f32]) -> f32 {
-                activations::dot(a, b)
-            }
-            abi::Isa {
-                name: #name,
-                doc: #doc,
-                rank: #rank,
-                vector_bits: #vector_bits,
-                primitive: #primitive,
-                #[doc = " SAFETY: both functions are safe but for the features that they enable, which are looked for, those of the base among them."]
-                access: unsafe { abi::Access::new(#base, || #available, quantize, dot) },
-            }
+        pub static #item: abi::Isa = abi::Isa {
+            name: #name,
+            doc: #doc,
+            rank: #rank,
+            vector_bits: #vector_bits,
+            primitive: #primitive,
+            #[doc = " SAFETY: row functions are safe but for the features that they enable, which are looked for, those of the base among them."]
+            access: unsafe { abi::Access::new(#base, || #available, rows::compiled!([#enable])) },
         };
     }
 }
