@@ -18,7 +18,8 @@ pub fn read(folder: &Path, operations: &[Operation]) -> Result<BTreeMap<String, 
     let named = operations.iter().filter_map(|operation| Some((operation, operation.epilogue.activation.as_ref()?)));
     let read = named.map(|(operation, name)| {
         let path = folder.join(name).with_extension("rs");
-        let wrong = |what: String| Error::Function { operation: operation.name.clone(), name: name.clone(), path: path.clone(), what };
+        let wrong =
+            |what: String| Error::Function { operation: operation.name.clone(), name: name.clone(), path: path.clone(), what };
         let text = text::read(&path).map_err(|why| wrong(format!("cannot be read: {why}")))?;
         let function = syn::parse_str::<ItemFn>(&text).map_err(|why| wrong(format!("is not one Rust function: {why}")))?;
         if !is_of_one_number(&function, name) {

@@ -274,7 +274,7 @@ pub struct Class {
 }
 
 /// How the columns of a batch reach a kernel.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Activations {
     /// Bytes of one unit of a column group.
     pub unit_bytes: usize,
@@ -283,7 +283,7 @@ pub struct Activations {
 }
 
 /// The parts of a unit of activations, as byte offsets; each is an array whose fastest axis is the column.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parts {
     /// `[unit_weights][cols]` f32.
     Floats,

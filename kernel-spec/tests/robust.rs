@@ -21,8 +21,8 @@ use quantloom_spec::{Diagnostics, Tables, draw, read_format};
 
 /// The text of every card of this crate.
 static CARDS: LazyLock<Vec<String>> = LazyLock::new(|| {
-    let folders =
-        ["formats", "formats/tensors", "isa", "kernels", "operations", "processors", "gpu"].map(|folder| common::root().join(folder));
+    let folders = ["formats", "formats/tensors", "isa", "kernels", "operations", "processors", "gpu"]
+        .map(|folder| common::root().join(folder));
     let files = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap()).map(|entry| entry.unwrap().path());
     let mut cards: Vec<PathBuf> = files.filter(|path| path.extension().is_some()).collect();
     cards.sort();

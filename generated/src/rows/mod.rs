@@ -11,7 +11,7 @@ mod softmax;
 mod store;
 mod sum;
 
-pub use activation::{gelu_tanh, gelu_tanh_gate, silu, silu_gate, softcap, softcap_row};
+pub use activation::{softcap, softcap_row};
 pub use exp::{exp, tanh};
 pub use norm::rms_norm;
 pub use rope::rotate;
@@ -33,10 +33,6 @@ macro_rules! row_functions {
             fn sum(values: &[f32]) -> f32 = $crate::rows::sum;
             /// See [`rms_norm`].
             fn rms_norm(values: &[f32], weights: &[f32], eps: f32, out: &mut [f32]) = $crate::rows::rms_norm;
-            /// See [`silu_gate`].
-            fn silu_gate(gates: &mut [f32], ups: &[f32]) = $crate::rows::silu_gate;
-            /// See [`gelu_tanh_gate`].
-            fn gelu_tanh_gate(gates: &mut [f32], ups: &[f32]) = $crate::rows::gelu_tanh_gate;
             /// See [`softcap_row`].
             fn softcap(values: &mut [f32], cap: f32) = $crate::rows::softcap_row;
             /// See [`rotate`].
