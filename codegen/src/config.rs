@@ -11,7 +11,12 @@ use quantloom_spec::model::Format;
 use quantloom_spec::{Folders, Spec, TableFolder, cards_dir, text};
 
 use crate::plan::{Card, Plan, has_variants, kernel_name};
-use crate::{Error, SourceFile, emit};
+use crate::{Error, SourceFile, emit, functions};
+
+/// The folder of activation functions that quantloom ships, one file each.
+fn functions_dir() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/functions"))
+}
 
 /// The module of quantloom that holds what generated code refers to.
 const SUPPORT: &str = "::quantloom::kernels";
@@ -74,16 +79,17 @@ impl Config {
     }
 
     /// A folder of kernel cards, in place of the tile sizes that quantloom ships. The processor cards that it ships begin with variants
-    /// of those, so that they are left out as well.
+    /// of those, and its operation cards name them, so that they are left out as well.
     #[must_use]
     pub fn kernels(mut self, folder: impl Into<PathBuf>) -> Self {
         self.folders.kernels = folder.into();
+        self.folders.operations = None;
         self.folders.processors = None;
         self
     }
 
     /// All cards of a whole specification, in place of what quantloom ships: the folder with `formats/`, `isa/`, `kernels/`,
-    /// `processors/`, `gpu/` and `tables/`. Instruction sets that quantloom does not ship need a [`Config::support`] of their own.
+    /// `operations/`, `processors/`, `gpu/` and `tables/`. Instruction sets that quantloom does not ship need a [`Config::support`] of their own.
     #[must_use]
     pub fn cards(mut self, folder: impl AsRef<Path>) -> Self {
         self.folders = Folders::below(folder.as_ref());
@@ -173,6 +179,8 @@ impl Config {
         }
         let mut isas = spec.isas.into_iter().map(|(_, isa)| isa).collect::<Vec<_>>();
         let mut variants = spec.kernels.into_iter().flat_map(|(_, kernels)| kernels.variants).collect::<Vec<_>>();
+        let operations = spec.operations.into_iter().map(|(_, operation)| operation).collect::<Vec<_>>();
+        let functions = functions::read(functions_dir(), &operations)?;
         let mut processors = spec.processors.into_iter().map(|(_, processor)| processor).collect::<Vec<_>>();
         let list = self.list.as_deref().map(|path| read_list(path, &cards, &variants)).transpose()?;
         if let Some(list) = &list {
@@ -196,7 +204,7 @@ impl Config {
             variants.retain(|variant| isas.iter().any(|isa| isa.name == variant.isa));
             processors.retain(|processor| processor.arch == *arch);
         }
-        let plan = Plan::new(cards, isas, variants).with_processors(processors);
+        let plan = Plan::new(cards, isas, variants).with_operations(operations, functions).with_processors(processors);
         Ok(match list {
             Some(mut list) => {
                 list.extend(asked.iter().flat_map(|format| {
@@ -224,14 +232,23 @@ impl Config {
     /// of kernels.
     #[must_use]
     pub fn sources(&self) -> Vec<PathBuf> {
-        let Folders { formats, isas, kernels, processors, dialects } = &self.folders;
+        let Folders { formats, isas, kernels, operations, processors, dialects } = &self.folders;
         let tables = formats.iter().map(|folder| TableFolder::beside(folder).path().to_owned());
         // A folder that is missing would count as changed on every build.
         let tables = tables.filter(|folder| folder.is_dir());
-        let folders = formats.iter().chain([isas, kernels, dialects]).chain(processors).cloned().chain(tables);
+        let folders =
+            formats.iter().chain([isas, kernels, dialects]).chain(operations).chain(processors).cloned().chain(tables);
         let folders = folders.collect::<BTreeSet<_>>();
         let files = folders.iter().flat_map(|folder| cards_in(folder)).collect::<Vec<_>>();
-        folders.into_iter().chain(files).chain(self.list.clone()).collect::<BTreeSet<_>>().into_iter().collect()
+        let functions = operations.as_ref().map(|_| functions_dir().to_owned());
+        folders
+            .into_iter()
+            .chain(files)
+            .chain(functions)
+            .chain(self.list.clone())
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect()
     }
 
     /// Generates, and writes each file whose text changed. Tells cargo to run the build script again when a card, a table or one of

@@ -6,6 +6,7 @@
 
 mod config;
 pub mod emit;
+mod functions;
 pub mod ir;
 pub mod kernel;
 pub mod lower;
@@ -54,6 +55,17 @@ pub enum Error {
         /// What is not covered.
         what: String,
     },
+    /// The file of an activation function is not what an operation needs.
+    Function {
+        /// Name of the operation.
+        operation: String,
+        /// Name of the function.
+        name: String,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
     /// A file or folder cannot be read or written.
     Io {
         /// Which.
@@ -91,6 +103,9 @@ impl fmt::Display for Error {
             // Each of them begins with `error:` by itself.
             Self::Cards(diagnostics) => write!(f, "{diagnostics}"),
             Self::Unsupported { format, what } => write!(f, "error: {format}: no lowering covers {what}"),
+            Self::Function { operation, name, path, what } => {
+                write!(f, "error: {}: the activation function `{name}` of the operation {operation} {what}", path.display())
+            }
             Self::Io { path, source } => write!(f, "error: {}: {source}", path.display()),
             Self::NoOutDir => {
                 write!(f, "error: OUT_DIR is not set: call this from a build script, or name a folder with `out_dir`")
@@ -112,6 +127,7 @@ impl std::error::Error for Error {
             Self::Cards(diagnostics) => Some(diagnostics),
             Self::Io { source, .. } => Some(source),
             Self::Unsupported { .. }
+            | Self::Function { .. }
             | Self::NoOutDir
             | Self::NoFormats
             | Self::UnknownTarget { .. }

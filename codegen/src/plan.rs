@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use quantloom_spec::isa::Isa;
 use quantloom_spec::kernels::{Numerics, Schedule, Variant};
 use quantloom_spec::model::Format;
+use quantloom_spec::operation::Operation;
 use quantloom_spec::processor::{Processor, Start};
 
 use crate::ir::Decoder;
@@ -36,6 +37,10 @@ pub struct Plan {
     pub isas: Vec<Isa>,
     /// The kernels of every class, in order of preference.
     pub variants: Vec<Variant>,
+    /// What calls compute, sorted by card file.
+    pub operations: Vec<Operation>,
+    /// The texts of the activation functions that operations name.
+    pub functions: BTreeMap<String, String>,
     /// What is known of microarchitectures.
     pub processors: Vec<Processor>,
     /// Names of the only kernels to generate, if not all. Hashes are those of a build with all of them.
@@ -77,7 +82,15 @@ impl Plan {
             format.class.take_if(|(name, _)| !classes.contains_key(name));
         }
         formats.sort_by(|a, b| a.card.file.cmp(&b.card.file));
-        Self { formats, classes, isas, variants, processors: Vec::new(), list: None }
+        let (operations, functions) = (Vec::new(), BTreeMap::new());
+        Self { formats, classes, isas, variants, operations, functions, processors: Vec::new(), list: None }
+    }
+
+    /// Takes what calls compute, and the functions that this names.
+    #[must_use]
+    pub fn with_operations(mut self, operations: Vec<Operation>, functions: BTreeMap<String, String>) -> Self {
+        (self.operations, self.functions) = (operations, functions);
+        self
     }
 
     /// Takes what is known of microarchitectures.

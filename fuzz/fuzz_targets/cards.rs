@@ -11,6 +11,7 @@ use quantloom_spec::gpu::read_dialect;
 use quantloom_spec::isa::{Isa, read_isa};
 use quantloom_spec::kernels::{Kernels, read_kernels};
 use quantloom_spec::model::{Format, Storage};
+use quantloom_spec::operation::read_operation;
 use quantloom_spec::processor::read_processor;
 use quantloom_spec::{Spec, cards_dir, draw, eval};
 
@@ -38,5 +39,6 @@ fuzz_target!(|bytes: &[u8]| {
     right_card(read_isa("card.toml", text));
     right_card(read_dialect("card.toml", text));
     right_card(read_kernels("card.toml", text, &ISAS));
+    right_card(read_operation("card.toml", text, &KERNELS));
     right_card(read_processor("card.toml", text, &ISAS, &KERNELS));
 });

@@ -12,6 +12,7 @@ mod kernels {
 
 #[doc(hidden)]
 pub use bytemuck;
+pub use kernels::operations::OPERATIONS;
 pub use kernels::registry::{FORMATS, ISAS, PROCESSORS, isas};
 pub use quantloom_abi as abi;
 pub use quantloom_abi::stored;

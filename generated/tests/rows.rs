@@ -30,11 +30,6 @@ fn outputs(rows: &Rows, count: usize) -> Vec<u32> {
         out.push((rows.sum)(x));
         (rows.rms_norm)(x, &y, 1e-5, &mut row);
         out.extend(&row);
-        for gate in [rows.silu_gate, rows.gelu_tanh_gate] {
-            let mut gates = x.to_vec();
-            gate(&mut gates, &y);
-            out.extend(gates);
-        }
         let mut capped = x.to_vec();
         (rows.softcap)(&mut capped, 2.5);
         out.extend(capped);

@@ -12,6 +12,7 @@ use crate::gpu::{self, Dialect};
 use crate::isa::{self, Isa};
 use crate::kernels::{self, Kernels};
 use crate::model::Format;
+use crate::operation::{self, Operation};
 use crate::processor::{self, Known, Processor};
 use crate::read;
 use crate::table::{TableFolder, Tables, shown};
@@ -20,7 +21,8 @@ use crate::text;
 /// Cards with the files they are written in, sorted by file name.
 pub type Files<T> = Vec<(PathBuf, T)>;
 
-/// All cards of a specification: the folders `formats`, `formats/tensors`, `isa`, `kernels`, `processors` and `gpu`.
+/// All cards of a specification: the folders `formats`, `formats/tensors`, `isa`, `kernels`, `operations`,
+/// `processors` and `gpu`.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Spec {
@@ -30,6 +32,8 @@ pub struct Spec {
     pub isas: Files<Isa>,
     /// What each operation is generated with.
     pub kernels: Files<Kernels>,
+    /// What calls compute.
+    pub operations: Files<Operation>,
     /// What is known of microarchitectures.
     pub processors: Files<Processor>,
     /// GPU dialects.
@@ -45,6 +49,8 @@ pub struct Folders {
     pub isas: PathBuf,
     /// The kernel cards.
     pub kernels: PathBuf,
+    /// The operation cards, which name kernel cards; `None`: there are none.
+    pub operations: Option<PathBuf>,
     /// The processor cards, which name variants of the kernel cards; `None`: there are none.
     pub processors: Option<PathBuf>,
     /// The GPU dialects.
@@ -60,6 +66,7 @@ impl Folders {
             formats: vec![formats.clone(), formats.join("tensors")],
             isas: root.join("isa"),
             kernels: root.join("kernels"),
+            operations: Some(root.join("operations")),
             processors: Some(root.join("processors")),
             dialects: root.join("gpu"),
         }
@@ -89,14 +96,22 @@ impl Spec {
             Some(isas) => read_folders(&[&folders.kernels], |_, source| kernels::read_claims(source, isas).map(single)),
             None => Ok(Vec::new()),
         };
-        let processors = match (&folders.processors, known_isas, known(&kernels)) {
+        let known_kernels = known(&kernels);
+        let operations = match (&folders.operations, &known_kernels) {
+            (Some(folder), Some(kernels)) => {
+                read_folders(&[folder], |_, source| operation::read_claims(source, kernels).map(single))
+            }
+            _ => Ok(Vec::new()),
+        };
+        let processors = match (&folders.processors, known_isas, known_kernels) {
             (Some(folder), Some(isas), Some(kernels)) => read_processors(folder, &isas, &kernels),
             _ => Ok(Vec::new()),
         };
         let mut found = Diagnostics::default();
         let (formats, isas) = (found.keep(formats), found.keep(isas));
-        let (kernels, processors, dialects) = (found.keep(kernels), found.keep(processors), found.keep(dialects));
-        if found.is_empty() { Ok(Self { formats, isas, kernels, processors, dialects }) } else { Err(found) }
+        let (kernels, operations) = (found.keep(kernels), found.keep(operations));
+        let (processors, dialects) = (found.keep(processors), found.keep(dialects));
+        if found.is_empty() { Ok(Self { formats, isas, kernels, operations, processors, dialects }) } else { Err(found) }
     }
 }
 

@@ -12,21 +12,23 @@ use std::path::PathBuf;
 use syn::{Attribute, Expr, ExprLit, Fields, Item, Lit, Meta, Visibility};
 
 /// The parts of the reference: a heading, and the source that describes that kind of card.
-const PARTS: [(&str, &str); 6] = [
+const PARTS: [(&str, &str); 7] = [
     ("Formats", "model.rs"),
     ("Instruction sets", "isa.rs"),
     ("Kernels", "kernels.rs"),
+    ("Operations", "operation.rs"),
     ("Processors", "processor.rs"),
     ("GPU dialects", "gpu.rs"),
     ("Words of several cards", "../../runtime/abi/src/words.rs"),
 ];
 
 /// Sources that ask cards and tables for their keys.
-const READERS: [&str; 10] = [
+const READERS: [&str; 11] = [
     "raw/mod.rs",
     "raw/number.rs",
     "isa.rs",
     "kernels.rs",
+    "operation.rs",
     "processor.rs",
     "processor/identity.rs",
     "processor/pipes.rs",

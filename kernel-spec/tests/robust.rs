@@ -15,13 +15,14 @@ use quantloom_spec::gpu::read_dialect;
 use quantloom_spec::isa::{Isa, read_isa};
 use quantloom_spec::kernels::{Kernels, read_kernels};
 use quantloom_spec::model::Storage;
+use quantloom_spec::operation::read_operation;
 use quantloom_spec::processor::read_processor;
 use quantloom_spec::{Diagnostics, Tables, draw, read_format};
 
 /// The text of every card of this crate.
 static CARDS: LazyLock<Vec<String>> = LazyLock::new(|| {
-    let folders =
-        ["formats", "formats/tensors", "isa", "kernels", "processors", "gpu"].map(|folder| common::root().join(folder));
+    let folders = ["formats", "formats/tensors", "isa", "kernels", "operations", "processors", "gpu"]
+        .map(|folder| common::root().join(folder));
     let files = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap()).map(|entry| entry.unwrap().path());
     let mut cards: Vec<PathBuf> = files.filter(|path| path.extension().is_some()).collect();
     cards.sort();
@@ -56,7 +57,11 @@ fn try_all(text: &str) {
         }
     }
     let others = [read_isa("card.toml", text).err(), read_dialect("card.toml", text).err()];
-    let beside = [read_kernels("card.toml", text, &ISAS).err(), read_processor("card.toml", text, &ISAS, &KERNELS).err()];
+    let beside = [
+        read_kernels("card.toml", text, &ISAS).err(),
+        read_operation("card.toml", text, &KERNELS).err(),
+        read_processor("card.toml", text, &ISAS, &KERNELS).err(),
+    ];
     others.into_iter().chain(beside).flatten().for_each(|wrong| check_wrong(&wrong));
 }
 

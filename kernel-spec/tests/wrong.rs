@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use quantloom_spec::gpu::read_dialect;
 use quantloom_spec::isa::{Dot, Isa, read_isa};
 use quantloom_spec::kernels::{Kernels, read_kernels};
+use quantloom_spec::operation::read_operation;
 use quantloom_spec::processor::read_processor;
 use quantloom_spec::{Diagnostics, TableFolder, read_folder, read_format, read_isas, read_processors};
 
@@ -69,7 +70,7 @@ fn kernel_cards() {
     assert!(check_all("kernels", |path, text| read_kernels(path, text, &isas).err()) > 0);
 }
 
-/// What processor cards may refer to: instruction sets of two architectures, and their variants.
+/// What processor and operation cards may refer to: instruction sets of two architectures, and their variants.
 fn known() -> (Vec<Isa>, Vec<Kernels>) {
     let on = |arch: &str, isa: Isa| Isa { arch: Some(arch.to_owned()), ..isa };
     let wide = Isa { base: Some("narrow".to_owned()), ..isa("wide", 512, 32) };
@@ -102,6 +103,12 @@ fn known() -> (Vec<Isa>, Vec<Kernels>) {
 fn processor_cards() {
     let (isas, kernels) = known();
     assert!(check_all("processors", |path, text| read_processor(path, text, &isas, &kernels).err()) > 0);
+}
+
+#[test]
+fn operation_cards() {
+    let (_, kernels) = known();
+    assert!(check_all("operations", |path, text| read_operation(path, text, &kernels).err()) > 0);
 }
 
 #[test]

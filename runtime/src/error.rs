@@ -240,6 +240,24 @@ pub enum Error {
         why: String,
     },
 
+    /// No operation has that name.
+    #[error("no operation {}; {hint}", quoted(name))]
+    UnknownOperation {
+        /// The name that was asked for.
+        name: String,
+        /// The nearest names that exist, or where to find them.
+        hint: String,
+    },
+
+    /// An operation takes other operands than those of a call.
+    #[error("the operation {operation} {what}; see `quantloom explain {operation}`")]
+    Operands {
+        /// Name of the operation.
+        operation: String,
+        /// What it takes, and what was given.
+        what: String,
+    },
+
     /// An activation is infinite or not a number, which quantisation cannot represent.
     #[error("activation {index} (counted from 0) is infinite or not a number; check what produced the input")]
     NotFinite {

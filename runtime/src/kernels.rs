@@ -6,4 +6,4 @@ pub use quantloom_kernels::abi;
 #[doc(hidden)]
 pub use quantloom_kernels::bytemuck;
 #[doc(no_inline)]
-pub use quantloom_kernels::{FORMATS, ISAS, PROCESSORS, VOCABULARY, activations, isas, lanes, scalar, stored};
+pub use quantloom_kernels::{FORMATS, ISAS, OPERATIONS, PROCESSORS, VOCABULARY, activations, isas, lanes, scalar, stored};

@@ -47,6 +47,7 @@ pub mod matmul;
 pub mod measure;
 pub mod model;
 mod numbered;
+pub mod operation;
 pub mod pool;
 pub mod recipes;
 pub mod registry;

@@ -18,6 +18,7 @@
 
 mod counts;
 pub mod fnv;
+mod operation;
 mod processor;
 pub mod rows;
 pub mod stored;
@@ -27,6 +28,7 @@ use std::iter::successors;
 use std::ops::Range;
 
 pub use counts::{Counts, Operations};
+pub use operation::{ActivationFunction, Epilogue, Gate, Operation, Projections, Prologue, RunGate};
 pub use processor::{Identity, Pipes, Processor, Start};
 pub use words::{Dot, Kind, Numerics, Prefetch, Schedule};
 
@@ -243,7 +245,7 @@ pub struct Class {
 }
 
 /// How the columns of a batch reach a kernel.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Activations {
     /// Bytes of one unit of a column group.
     pub unit_bytes: usize,
@@ -252,7 +254,7 @@ pub struct Activations {
 }
 
 /// The parts of a unit of activations, as byte offsets; each is an array whose fastest axis is the column.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parts {
     /// `[unit_weights][cols]` f32.
     Floats,

@@ -29,10 +29,6 @@ macro_rules! row_functions {
             fn sum(values: &[f32]) -> f32;
             /// See `rows::rms_norm` of the crate of SIMD wrappers.
             fn rms_norm(values: &[f32], weights: &[f32], eps: f32, out: &mut [f32]);
-            /// See `rows::silu_gate` of the crate of SIMD wrappers.
-            fn silu_gate(gates: &mut [f32], ups: &[f32]);
-            /// See `rows::gelu_tanh_gate` of the crate of SIMD wrappers.
-            fn gelu_tanh_gate(gates: &mut [f32], ups: &[f32]);
             /// See `rows::softcap_row` of the crate of SIMD wrappers.
             fn softcap(values: &mut [f32], cap: f32);
             /// See `rows::rotate` of the crate of SIMD wrappers.

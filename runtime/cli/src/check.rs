@@ -18,7 +18,7 @@ use super::screen;
 /// Check cards, and show what is wrong with them and where
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "A card is of the kind that its folder says, isa, gpu, kernels or processors, and else describes a format. \
+    after_help = "A card is of the kind that its folder says, isa, gpu, kernels, operations or processors, and else describes a format. \
                   A folder is checked with all cards in it, and for what two of them must not share. \
                   A format that no kernel covers is right, and can be decoded only: a warning says which rule it does not keep.
 
@@ -96,7 +96,7 @@ fn check_card(name: &str, path: &Path, text: &str) -> Result<Vec<Format>, Diagno
         (Some("gpu"), _) => read_dialect(name, text).map(drop).map(none),
         // They refer to other cards, so they are right or wrong only together with those.
         (Some("isa"), _) => read_isas(path.parent().unwrap_or(path)).map(drop).map(none),
-        (Some("kernels" | "processors"), Some(root)) => Spec::read(root).map(drop).map(none),
+        (Some("kernels" | "operations" | "processors"), Some(root)) => Spec::read(root).map(drop).map(none),
         _ => read_formats(name, text, &beside(path)),
     }
 }

@@ -73,7 +73,7 @@ impl<'a> Product<'a> {
     pub fn fill(&self, group: usize, columns: &[f32], k: usize, activations: &mut Buffer) {
         let bytes = self.group_bytes(k);
         let group = &mut activations.bytes_mut()[group * bytes..][..bytes];
-        fill_group(self.launch.kernel, self.side.packed.class, columns, k, group);
+        fill_group(self.launch.kernel, self.side.packed.class, columns, k, None, group);
     }
 
     /// Multiplies so many columns of `k` values by some tiles of a page.

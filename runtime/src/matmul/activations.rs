@@ -1,21 +1,102 @@
-//! Activations in the layout of a kernel: quantised or not, columns side by side.
+//! Activations in the layouts of kernels: quantised or not, columns side by side.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::iter;
+use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use quantloom_kernels::abi::{Activations, Kernel, Parts, Sums};
+use quantloom_kernels::abi::{ALIGNMENT, Activations, Isa, Kernel, Parts, Sums};
 
 use crate::buffer::Buffer;
 use crate::error::{Error, Result};
 use crate::pool::Pool;
-use crate::registry::Class;
+use crate::registry::{self, Class};
 
-/// The column groups of a batch.
-pub struct Groups {
+/// RMSNorm of rows of activations: `(x * r) * w` with `r = 1 / sqrt(mean of x^2 + eps)`.
+#[derive(Clone, Copy, Debug)]
+pub struct Norm<'a> {
+    /// w: one number for each of the K activations of a row.
+    pub weights: &'a [f32],
+    /// What is added to the mean of the squares.
+    pub eps: f32,
+}
+
+impl Norm<'_> {
+    /// The norm of a row.
+    fn of(&self, row: &[f32], isa: &Isa, out: &mut [f32]) {
+        // SAFETY: the instruction set is that of a kernel, which was chosen because it is available, or plain code.
+        unsafe { (isa.rows().rms_norm)(row, self.weights, self.eps, out) };
+    }
+}
+
+/// Rows of activations, and what becomes of them before they are multiplied.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    /// `[batch, K]`, K not being 0.
+    pub x: &'a [f32],
+    /// K.
+    pub k: usize,
+    /// The norm that they are taken through first, if any.
+    pub norm: Option<Norm<'a>>,
+}
+
+impl Input<'_> {
+    /// The place of the first value that cannot be quantised.
+    fn not_finite(&self) -> usize {
+        let Some(norm) = self.norm else {
+            return self.x.iter().position(|value| !value.is_finite()).unwrap_or_default();
+        };
+        let mut row = vec![0.0; self.k];
+        let in_row = |x: &[f32]| {
+            norm.of(x, registry::isas()[0], &mut row);
+            row.iter().position(|value| !value.is_finite())
+        };
+        let mut rows = self.x.chunks_exact(self.k).map(in_row).enumerate();
+        rows.find_map(|(row, index)| Some(row * self.k + index?)).unwrap_or_default()
+    }
+}
+
+/// A kernel and the class of its weights: together they say in which layout it reads activations.
+#[derive(Clone, Copy, Debug)]
+pub struct Reader {
+    /// The kernel.
+    pub kernel: &'static Kernel,
+    /// The class.
+    pub class: &'static Class,
+}
+
+impl Reader {
+    /// Whether another reads the same bytes.
+    fn shares_with(&self, other: &Self) -> bool {
+        let layout = |reader: &Self| {
+            let Class { unit_weights, span, step, .. } = *reader.class;
+            (reader.kernel.cols, reader.kernel.activations, unit_weights, span, step)
+        };
+        layout(self) == layout(other)
+    }
+}
+
+/// The activations of a call, once in each layout that its kernels read.
+pub struct Prepared {
     memory: Buffer,
-    count: usize,
+    /// For each reader the layout that it shares.
+    shared: Vec<usize>,
+    layouts: Vec<Place>,
+}
+
+/// Where column groups of one layout lie.
+struct Place {
+    reader: Reader,
+    bytes: Range<usize>,
+    group_bytes: usize,
+}
+
+/// The column groups of a batch, in one layout.
+#[derive(Clone, Copy)]
+pub struct Groups<'a> {
+    bytes: &'a [u8],
     group_bytes: usize,
 }
 
@@ -24,49 +105,50 @@ thread_local! {
     static SPARE: RefCell<Option<Buffer>> = const { RefCell::new(None) };
 }
 
-impl Groups {
-    /// Brings `batch` rows of `k` activations into the layout of `kernel`.
+impl Prepared {
+    /// Brings rows of activations into the layouts of readers, in one job of the pool.
     ///
     /// # Errors
-    /// [`Error::NotFinite`] if they are to be quantised and one is infinite or not a number.
-    pub fn new(kernel: &Kernel, class: &Class, x: &[f32], k: usize, threads: usize, pool: &Pool) -> Result<Self> {
-        let units = k.div_ceil(class.unit_weights);
-        let group_bytes = units * kernel.activations.unit_bytes;
-        let count = (x.len() / k).div_ceil(kernel.cols);
-        let mut memory = buffer(count * group_bytes)?;
-        let finite = AtomicBool::new(true);
-        let groups = memory.bytes_mut().chunks_exact_mut(group_bytes).zip(x.chunks(kernel.cols * k));
-        // Each group is taken once, by one thread: the locks are never contended.
-        let jobs = groups.map(|job| Mutex::new(Some(job))).collect::<Vec<_>>();
-        pool.run_limited(threads, jobs.len(), |index| {
-            let job = jobs[index].lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-            if let Some((group, columns)) = job
-                && !fill_group(kernel, class, columns, k, group)
-            {
-                finite.store(false, Ordering::Relaxed);
+    /// [`Error::NotFinite`] if they are to be quantised and one is infinite or not a number, [`Error::OutOfMemory`].
+    pub fn new(readers: &[Reader], input: &Input<'_>, threads: usize, pool: &Pool) -> Result<Self> {
+        let batch = input.x.len() / input.k;
+        let (mut shared, mut layouts) = (Vec::with_capacity(readers.len()), Vec::<Place>::new());
+        let mut end = 0;
+        for reader in readers {
+            let known = layouts.iter().position(|place| place.reader.shares_with(reader));
+            shared.push(known.unwrap_or(layouts.len()));
+            if known.is_none() {
+                let group_bytes = input.k.div_ceil(reader.class.unit_weights) * reader.kernel.activations.unit_bytes;
+                let bytes = end..end + batch.div_ceil(reader.kernel.cols) * group_bytes;
+                end = bytes.end.next_multiple_of(ALIGNMENT);
+                layouts.push(Place { reader: *reader, bytes, group_bytes });
             }
-        });
-        drop(jobs);
-        if finite.into_inner() {
-            Ok(Self { memory, count, group_bytes })
-        } else {
-            let index = x.iter().position(|value| !value.is_finite()).unwrap_or_default();
-            Err(Error::NotFinite { index })
         }
+        let mut memory = buffer(end)?;
+        fill(&mut memory, &layouts, input, threads, pool)?;
+        Ok(Self { memory, shared, layouts })
     }
 
-    /// How many groups there are.
-    pub fn count(&self) -> usize {
-        self.count
-    }
-
-    /// The groups of a range.
-    pub fn range(&self, range: std::ops::Range<usize>) -> &[u8] {
-        &self.memory.bytes()[range.start * self.group_bytes..range.end * self.group_bytes]
+    /// The column groups that a reader reads.
+    pub fn groups(&self, reader: usize) -> Groups<'_> {
+        let place = &self.layouts[self.shared[reader]];
+        Groups { bytes: &self.memory.bytes()[place.bytes.clone()], group_bytes: place.group_bytes }
     }
 }
 
-impl Drop for Groups {
+impl<'a> Groups<'a> {
+    /// How many groups there are.
+    pub fn count(&self) -> usize {
+        self.bytes.len() / self.group_bytes
+    }
+
+    /// The groups of a range.
+    pub fn range(&self, range: Range<usize>) -> &'a [u8] {
+        &self.bytes[range.start * self.group_bytes..range.end * self.group_bytes]
+    }
+}
+
+impl Drop for Prepared {
     fn drop(&mut self) {
         let memory = std::mem::take(&mut self.memory);
         // A thread that is ending keeps nothing.
@@ -82,18 +164,49 @@ fn buffer(len: usize) -> Result<Buffer> {
     }
 }
 
-/// Fills one column group from up to `cols` rows of activations; whether every value is finite, where that matters.
-pub fn fill_group(kernel: &Kernel, class: &Class, columns: &[f32], k: usize, group: &mut [u8]) -> bool {
+/// Fills all layouts, group by group.
+fn fill(memory: &mut Buffer, layouts: &[Place], input: &Input<'_>, threads: usize, pool: &Pool) -> Result<()> {
+    let mut rest = memory.bytes_mut();
+    let mut start = 0;
+    let mut jobs = Vec::new();
+    for Place { reader, bytes, group_bytes } in layouts {
+        let (before, after) = std::mem::take(&mut rest).split_at_mut(bytes.end - start);
+        let groups = before[bytes.start - start..].chunks_exact_mut(*group_bytes);
+        let columns = input.x.chunks(reader.kernel.cols * input.k);
+        // Each group is taken once, by one thread: the locks are never contended.
+        jobs.extend(iter::repeat(reader).zip(groups.zip(columns)).map(|job| Mutex::new(Some(job))));
+        (rest, start) = (after, bytes.end);
+    }
+    // As many threads as a single layout keeps busy: one group is made in no time, and nobody need wait for it.
+    let most = layouts.iter().map(|place| place.bytes.len() / place.group_bytes).max().unwrap_or_default();
+    let finite = AtomicBool::new(true);
+    pool.run_limited(threads.min(most), jobs.len(), |index| {
+        let job = jobs[index].lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        if let Some((Reader { kernel, class }, (group, columns))) = job
+            && !fill_group(kernel, class, columns, input.k, input.norm, group)
+        {
+            finite.store(false, Ordering::Relaxed);
+        }
+    });
+    if finite.into_inner() { Ok(()) } else { Err(Error::NotFinite { index: input.not_finite() }) }
+}
+
+/// Fills one column group from up to `cols` rows of activations, which go through a norm first, if there is one; whether every
+/// value is finite, where that matters.
+pub fn fill_group(kernel: &Kernel, class: &Class, columns: &[f32], k: usize, norm: Option<Norm<'_>>, group: &mut [u8]) -> bool {
     let Activations { unit_bytes, parts } = kernel.activations;
     let layout = Layout { cols: kernel.cols, unit_bytes };
     let padded = k.next_multiple_of(class.unit_weights);
     match parts {
         Parts::Floats => {
             let mut values = Cow::Borrowed(columns);
-            if columns.len() < kernel.cols * padded {
+            if norm.is_some() || columns.len() < kernel.cols * padded {
                 let mut padding = vec![0.0; kernel.cols * padded];
                 for (padded, values) in padding.chunks_exact_mut(padded).zip(columns.chunks_exact(k)) {
-                    padded[..k].copy_from_slice(values);
+                    match norm {
+                        Some(norm) => norm.of(values, kernel.isa(), &mut padded[..k]),
+                        None => padded[..k].copy_from_slice(values),
+                    }
                 }
                 values = Cow::Owned(padding);
             }
@@ -102,7 +215,7 @@ pub fn fill_group(kernel: &Kernel, class: &Class, columns: &[f32], k: usize, gro
         }
         Parts::Int8 { quants, scales, bias, sums } => {
             let mut rows = QuantisedRows::new(kernel.cols, padded, class);
-            let finite = rows.fill(kernel, columns, k);
+            let finite = rows.fill(kernel, columns, k, norm);
             layout.weave(group, quants, class.unit_weights / 4, bytemuck::cast_slice(&rows.quants));
             layout.weave(group, scales, class.unit_weights / class.span, bytemuck::cast_slice(&rows.scales));
             if let Some((at, factor)) = bias {
@@ -183,19 +296,24 @@ impl QuantisedRows {
         Self { padded, span, step, quants: vec![0; count], scales: vec![0.0; count / span], sums: vec![0; count / step] }
     }
 
-    /// Quantises rows of `k` values, each padded with zeros; whether every value is finite.
-    fn fill(&mut self, kernel: &Kernel, rows: &[f32], k: usize) -> bool {
+    /// Quantises rows of activations, each padded with zeros; whether every value is finite.
+    fn fill(&mut self, kernel: &Kernel, rows: &[f32], k: usize, norm: Option<Norm<'_>>) -> bool {
         let &mut Self { padded, span, step, .. } = self;
         let mut row = vec![0.0; padded];
         let quants = self.quants.chunks_exact_mut(padded).zip(self.scales.chunks_exact_mut(padded / span));
         let places = quants.zip(self.sums.chunks_exact_mut(padded / step));
         let mut finite = true;
         for (values, ((quants, scales), sums)) in rows.chunks_exact(k).zip(places) {
-            let values = if k == padded {
-                values
-            } else {
-                row[..k].copy_from_slice(values);
-                &row
+            let values = match norm {
+                None if k == padded => values,
+                None => {
+                    row[..k].copy_from_slice(values);
+                    &row
+                }
+                Some(norm) => {
+                    norm.of(values, kernel.isa(), &mut row[..k]);
+                    &row
+                }
             };
             // SAFETY: the kernel was chosen because its instruction set is available.
             finite &= unsafe { (kernel.isa().rows().quantize)(values, (span, step), quants, scales, sums) };

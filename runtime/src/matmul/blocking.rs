@@ -40,7 +40,7 @@ pub struct Blocking {
 
 impl Blocking {
     /// Of a multiplication by `threads` threads, and the row tiles at which its chunks end.
-    pub fn new(weights: &Weights, launch: Launch, groups: &Groups, threads: usize) -> (Self, Vec<usize>) {
+    pub fn new(weights: &Weights, launch: Launch, groups: &Groups<'_>, threads: usize) -> (Self, Vec<usize>) {
         static CACHES: LazyLock<Caches> = LazyLock::new(Caches::detect);
         let work = Work::new(launch.kernel, weights.n(), weights.k(), groups.count(), threads);
         let packed_for_call = weights.layout() == Layout::Stored;

@@ -3,14 +3,15 @@
 pub(crate) mod activations;
 pub(crate) mod blocking;
 mod dispatch;
+pub(crate) mod epilogue;
 mod launch;
 mod start;
 pub(crate) mod tiles;
 
 use std::fmt;
 
-use crate::error::{Error, Result};
-use crate::machine::StandardFloats;
+use crate::error::Result;
+use crate::operation::{self, Call};
 use crate::pool::Pool;
 use crate::registry::{self, Format, Isa, Numerics};
 use crate::tune::Choices;
@@ -20,9 +21,6 @@ pub use dispatch::{candidates, candidates_of, select};
 pub use launch::Launch;
 pub use start::is_start;
 pub(crate) use start::{begun, changes, default};
-
-/// The name of the operation, as pins and the tuner's cache have it.
-pub const OPERATION: &str = "matmul";
 
 /// What the caller wants of a multiplication; `Request::default()` leaves all to the library.
 ///
@@ -164,22 +162,7 @@ pub struct Used {
 /// [`Error::Batch`] or [`Error::Shape`] if `x` or `y` has another size, [`Error::NoClass`] or [`Error::NoKernel`] if
 /// nothing on this processor does what was asked, [`Error::NotFinite`] if an activation cannot be quantised, [`Error::OutOfMemory`], [`Error::Setting`] as [`select`].
 pub fn matmul(weights: &Weights, x: &[f32], batch: usize, y: &mut [f32], request: &Request<'_>, pool: &Pool) -> Result<Used> {
-    let _floats = StandardFloats::set();
-    let (n, k) = (weights.n(), weights.k());
-    if batch.checked_mul(k) != Some(x.len()) {
-        return Err(Error::Batch { found: x.len(), batch, k });
-    }
-    if batch.checked_mul(n) != Some(y.len()) {
-        let wanted = batch.saturating_mul(n);
-        return Err(Error::Shape { what: "the output", unit: "values", found: y.len(), wanted });
-    }
-    let used = select(weights, batch, request, pool)?;
-    if k == 0 {
-        y.fill(0.0);
-    } else if !y.is_empty() {
-        let threads = request.threads_of(pool);
-        let groups = activations::Groups::new(used.launch.kernel, weights.class(), x, k, threads, pool)?;
-        tiles::run(weights, used.launch, &groups, y, threads, pool);
-    }
-    Ok(used)
+    let call = Call { projections: &[weights.into()], x, batch, ..Call::default() };
+    let used = operation::run(operation::product(), &call, &mut [y], request, pool)?;
+    Ok(used[0])
 }

@@ -19,6 +19,7 @@ mod joined;
 mod packing;
 mod products;
 mod samples;
+mod steps;
 
 use std::fmt;
 
@@ -29,6 +30,7 @@ pub use encoding::encoding;
 pub use packing::packing;
 pub use products::products;
 use quantloom_spec::model;
+pub use steps::{Factor, steps};
 
 use crate::registry::{self, Format, kernels};
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Digest;
 use crate::matmul;
+use crate::operation;
 use crate::registry::{self, Format, Isa, Kernel, Numerics};
 use crate::weights::{Layout, Weights};
 
@@ -148,7 +149,7 @@ impl Key {
         let owner = registry::kernel_isa(format, numerics, isa);
         let suits = |kernel: &&Kernel| kernel.numerics == numerics && ptr::eq(kernel.isa(), owner);
         Self {
-            operation: Cow::Borrowed(matmul::OPERATION),
+            operation: Cow::Borrowed(operation::product().kernels),
             format: Cow::Borrowed(format.name),
             layout,
             code: Self::code_of(format),

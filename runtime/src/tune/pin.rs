@@ -1,9 +1,11 @@
 //! Kernels that the user names, whatever was measured.
 
+use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use crate::error::{Error, Result};
-use crate::matmul::{Launch, OPERATION};
+use crate::matmul::Launch;
+use crate::operation;
 use crate::registry::{self, Format, Kernel};
 
 use super::settings::PIN;
@@ -39,8 +41,10 @@ impl FromStr for Pin {
     fn from_str(text: &str) -> Result<Self, String> {
         let parts = text.split_once('=').and_then(|(problem, kernel)| Some((problem.split_once('/')?, kernel)));
         let ((format, operation), kernel) = parts.ok_or_else(|| format!("{text:?} is not format/operation=kernel"))?;
-        if operation != OPERATION {
-            return Err(format!("there is no operation {operation:?}, only {OPERATION:?}"));
+        let known = operation::all().iter().map(|operation| operation.kernels).collect::<BTreeSet<_>>();
+        if !known.contains(operation) {
+            let known = known.into_iter().collect::<Vec<_>>().join(", ");
+            return Err(format!("no kernels are for an operation {operation:?}; there is {known}"));
         }
         Ok(Self { format: format.to_owned(), kernel: kernel.to_owned() })
     }

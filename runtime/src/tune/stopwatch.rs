@@ -7,7 +7,10 @@ use quantloom_kernels::abi::TILE_ROWS;
 
 use crate::error::Result;
 use crate::limits;
-use crate::matmul::{Launch, activations::Groups, tiles};
+use crate::matmul::Launch;
+use crate::matmul::activations::{Input, Prepared, Reader};
+use crate::matmul::epilogue::Epilogue;
+use crate::matmul::tiles::{self, Product, Task};
 use crate::measure;
 use crate::pool::Pool;
 use crate::weights::Weights;
@@ -99,9 +102,13 @@ impl<'a> Stopwatch<'a> {
             self.y = limits::zeros(batch, piece.n())?;
         }
         let start = Instant::now();
-        let groups = Groups::new(launch.kernel, piece.class(), &self.x, piece.k(), self.threads, self.pool)?;
+        let reader = Reader { kernel: launch.kernel, class: piece.class() };
+        let input = Input { x: &self.x, k: piece.k(), norm: None };
+        let activations = Prepared::new(&[reader], &input, self.threads, self.pool)?;
         let prepared = start.elapsed();
-        tiles::run(piece, launch, &groups, &mut self.y[..values], self.threads, self.pool);
+        let products = [Product { weights: piece, launch, groups: activations.groups(0) }];
+        let task = Task { products: &products, epilogue: Epilogue::default(), y: &mut self.y[..values] };
+        tiles::run([task], self.threads, self.pool);
         Ok((prepared, start.elapsed() - prepared))
     }
 }

@@ -2,6 +2,7 @@
 
 mod item;
 mod kernel;
+mod operations;
 mod pack;
 mod print;
 mod registry;
@@ -59,6 +60,9 @@ pub fn files(plan: &Plan, support: &str, compiler: &str) -> Vec<SourceFile> {
     let is_listed = |class: &str, variant: &Variant| plan.lists_for_class(class, variant);
     let mut files = if plan.list.is_some() { modules(plan, support, &is_listed) } else { all };
     files.push(file("registry", "all cards", registry::registry(plan, &path(support), &hashes)));
+    if path(support).is_ident("crate") {
+        files.push(file("operations", "all cards", operations::operations(plan)));
+    }
     files.push(file("root", "all cards", root(&files)));
     files
 }

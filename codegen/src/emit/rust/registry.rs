@@ -45,7 +45,8 @@ fn static_name(module: &Ident) -> Ident {
     format_ident!("{}", module.to_string().to_uppercase())
 }
 
-fn isa_name(isa: &Isa) -> Ident {
+/// The row of an instruction set.
+pub fn isa_name(isa: &Isa) -> Ident {
     format_ident!("{}", isa.name.to_uppercase().replace('-', "_"))
 }
 
@@ -82,15 +83,22 @@ fn table_name(name: &str, text: &str) -> Ident {
     format_ident!("TABLE_{}_{:016X}", name.to_uppercase(), crate::hash(text))
 }
 
+/// What compiles a function for an instruction set.
+pub fn enable(isa: &Isa) -> Option<TokenStream> {
+    let all = isa.features.join(",");
+    (!all.is_empty()).then(|| quote!(#[target_feature(enable = #all)]))
+}
+
 fn isa_row(isa: &Isa, isas: &[Isa]) -> TokenStream {
     let (gate, item, name, doc, rank) = (gate(isa.arch.as_deref()), isa_name(isa), &isa.name, &isa.doc, isa.rank);
-    let (available, enable) = if isa.features.is_empty() {
-        (quote!(true), None)
+    let enable = enable(isa);
+    let available = if isa.features.is_empty() {
+        quote!(true)
     } else {
-        let (features, all) = (&isa.features, isa.features.join(","));
+        let features = &isa.features;
         let arch = isa.arch.as_deref().unwrap_or_default();
         let detect = format_ident!("is_{}_feature_detected", if arch == "x86_64" { "x86" } else { arch });
-        (quote!(#(std::arch::#detect!(#features))&&*), Some(quote!(#[target_feature(enable = #all)])))
+        quote!(#(std::arch::#detect!(#features))&&*)
     };
     let base = isa.lineage(isas).nth(1).map(isa_name);
     let base = base.map_or_else(|| quote!(None), |base| quote!(Some(&#base)));

@@ -11,7 +11,7 @@ mod softmax;
 mod store;
 mod sum;
 
-pub use activation::{gelu_tanh, gelu_tanh_gate, silu, silu_gate, softcap, softcap_row};
+pub use activation::{softcap, softcap_row};
 pub use exp::{exp, tanh};
 pub use norm::rms_norm;
 pub use rope::rotate;
@@ -23,7 +23,7 @@ pub use sum::{PARTIAL_SUMS, sum, sum_of_squares, total};
 #[doc(hidden)]
 pub mod by_name {
     pub use super::softcap_row as softcap;
-    pub use super::{bf16, f16, finish, gelu_tanh_gate, merge, rms_norm, rotate, silu_gate, softmax, sum};
+    pub use super::{bf16, f16, finish, merge, rms_norm, rotate, softmax, sum};
     pub use crate::activations::{dot, quantize};
 }
 
