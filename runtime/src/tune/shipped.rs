@@ -216,7 +216,8 @@ mod tests {
     fn a_quarantined_choice_does_not_hide_the_next_source() {
         let weights = fake::weights(16, 1);
         let first = fake::kernels(&weights)[0];
-        let (choices, key, last) = following(place::environment(), &[], matmul::default(&fake::kernels(&weights), 1).kernel.name);
+        let (choices, key, last) =
+            following(place::environment(), &[], matmul::default(&fake::kernels(&weights), 1).kernel.name);
         choices.record(fake::entry(&weights, 3), Keep::InMemory);
         assert_eq!(choices.find(&key), Some((first.into(), Source::Memory)));
         choices.variants().record(first, State::Wrong, "");
