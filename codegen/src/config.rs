@@ -35,6 +35,7 @@ const SUPPORT: &str = "::quantloom::kernels";
 #[derive(Clone, Debug)]
 pub struct Config {
     folders: Folders,
+    functions: PathBuf,
     targets: Option<BTreeSet<String>>,
     arch: Option<String>,
     set: Set,
@@ -59,6 +60,7 @@ impl Config {
         let folders = Folders { formats: Vec::new(), ..Folders::below(cards_dir()) };
         Self {
             folders,
+            functions: functions_dir().to_owned(),
             targets: None,
             arch: None,
             set: Set::Default,
@@ -93,6 +95,14 @@ impl Config {
     #[must_use]
     pub fn cards(mut self, folder: impl AsRef<Path>) -> Self {
         self.folders = Folders::below(folder.as_ref());
+        self
+    }
+
+    /// A folder of activation functions, in place of those that quantloom ships: a file `NAME.rs` for each that an operation card names,
+    /// with `fn NAME(x: f32) -> f32`.
+    #[must_use]
+    pub fn functions(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.functions = folder.into();
         self
     }
 
@@ -180,7 +190,7 @@ impl Config {
         let mut isas = spec.isas.into_iter().map(|(_, isa)| isa).collect::<Vec<_>>();
         let mut variants = spec.kernels.into_iter().flat_map(|(_, kernels)| kernels.variants).collect::<Vec<_>>();
         let operations = spec.operations.into_iter().map(|(_, operation)| operation).collect::<Vec<_>>();
-        let functions = functions::read(functions_dir(), &operations)?;
+        let functions = functions::read(&self.functions, &operations)?;
         let mut processors = spec.processors.into_iter().map(|(_, processor)| processor).collect::<Vec<_>>();
         let list = self.list.as_deref().map(|path| read_list(path, &cards, &variants)).transpose()?;
         if let Some(list) = &list {
@@ -240,7 +250,7 @@ impl Config {
             formats.iter().chain([isas, kernels, dialects]).chain(operations).chain(processors).cloned().chain(tables);
         let folders = folders.collect::<BTreeSet<_>>();
         let files = folders.iter().flat_map(|folder| cards_in(folder)).collect::<Vec<_>>();
-        let functions = operations.as_ref().map(|_| functions_dir().to_owned());
+        let functions = operations.as_ref().map(|_| self.functions.clone());
         folders
             .into_iter()
             .chain(files)

@@ -381,3 +381,36 @@ fn a_format_without_kernels_says_why() {
     let registry = registry(&files);
     assert!(registry.contains("packed: None") && registry.contains(why), "{registry}");
 }
+
+/// An activation function is one of one number, in a file of its name.
+#[test]
+fn functions_that_are_none_are_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = Config::new().cards(cards_dir()).functions(folder.path());
+    let names = || {
+        let operations = Config::new().cards(cards_dir()).plan().unwrap().operations;
+        operations.into_iter().filter_map(|operation| operation.epilogue.activation).collect::<Vec<_>>()
+    };
+    let first = names().remove(0);
+    let path = folder.path().join(&first).with_extension("rs");
+    let message = || {
+        let message = config.plan().unwrap_err().to_string();
+        assert!(message.starts_with(&format!("error: {}: ", path.display())) && message.contains(&first), "{message}");
+        message
+    };
+    assert!(message().contains("cannot be read"));
+    for (text, wanted) in [
+        ("fn x(", "is not one Rust function"),
+        ("fn other(x: f32) -> f32 { x }", "must be `fn "),
+        ("fn NAME(x: f64) -> f32 { 0.0 }", "must be `fn "),
+        ("fn NAME(x: f32, y: f32) -> f32 { x }", "must be `fn "),
+        ("unsafe fn NAME(x: f32) -> f32 { x }", "must be `fn "),
+    ] {
+        fs::write(&path, text.replace("NAME", &first)).unwrap();
+        assert!(message().contains(wanted), "{text}: {}", message());
+    }
+    for name in names() {
+        fs::write(folder.path().join(&name).with_extension("rs"), format!("fn {name}(y: f32) -> f32 {{ y }}")).unwrap();
+    }
+    assert!(config.plan().is_ok() && config.sources().contains(&folder.path().to_owned()));
+}

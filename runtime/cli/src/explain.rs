@@ -1,9 +1,10 @@
-//! `quantloom explain`: a format, bit by bit.
+//! `quantloom explain`: a format, bit by bit, or an operation.
 
 use std::fmt::Display;
 use std::path::Path;
 
-use quantloom::kernels::abi::PANEL_ROWS;
+use quantloom::kernels::abi::{Epilogue, PANEL_ROWS};
+use quantloom::operation::{self, Operation, Prologue};
 use quantloom::registry::{self, Format, Numerics, Schedule, kernels};
 use quantloom_codegen::lower::class::Class;
 
@@ -15,30 +16,58 @@ use super::formats::bits;
 use super::screen::filled;
 use super::table::{Align, Table};
 
-/// Draw the block of a format, and show how it is packed and which kernels it has
+/// Draw the block of a format, and show how it is packed and which kernels it has; or say what an operation computes
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("Of a card there are no kernels until a build generates them: what they will be like is shown.
 
 Examples: quantloom explain {}
-          quantloom explain my_format.toml", some_format()))]
+          quantloom explain my_format.toml
+          quantloom explain {}", some_format(), operation::all()[0].name))]
 pub struct Args {
-    /// Name of a format, in any case, or a card of one's own
-    #[arg(value_name = "FORMAT|CARD.toml")]
+    /// Name of a format or an operation, in any case, or a card of one's own
+    #[arg(value_name = "FORMAT|CARD.toml|OPERATION")]
     format: String,
 }
 
-/// Prints all there is to say about a format.
+/// Prints all there is to say about a format or an operation.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let path = Path::new(&args.format);
     if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml")) {
         return explain_card(path);
     }
-    let format = registry::format_by_name(&args.format)?;
+    let format = match registry::format_by_name(&args.format) {
+        Ok(format) => format,
+        Err(error) => return print(&operation_text(operation::by_name(&args.format).map_err(|_| error)?)),
+    };
     let mut text = [title(format.name, format.doc, format.gguf), format.drawing.to_owned(), packing(format)].join("\n");
     if !kernels(format).is_empty() {
         text += &format!("\n{}\n{}", kernel_table(format), borrowed(format));
     }
     print(&text)
+}
+
+/// What an operation computes, and what a call gives it.
+fn operation_text(operation: &Operation) -> String {
+    let prologue = match operation.prologue {
+        Prologue::None => "none: activations are multiplied as they are",
+        Prologue::RmsNorm => "rms-norm of each row of activations, by weights that the call gives",
+    };
+    let Epilogue { bias, activation, residual } = operation.epilogue;
+    let steps = [
+        bias.then(|| "plus a bias, where the call gives one".to_owned()),
+        activation.map(|function| format!("{} of the gate, times the up projection", function.name)),
+        residual.then(|| "plus a residual, where the call gives one".to_owned()),
+    ];
+    let epilogue = steps.into_iter().flatten().collect::<Vec<_>>().join("; ");
+    let epilogue = if epilogue.is_empty() { "none: sums are written as they are" } else { &epilogue };
+    [
+        format!("{}\n", filled(&format!("{}: {}", operation.name, operation.doc), 2)),
+        format!("prologue          {prologue}"),
+        format!("weights           {}", operation.projections),
+        format!("epilogue          {epilogue}"),
+        format!("kernels           {}: what the tuner knows of them, and pins, hold here too\n", operation.kernels),
+    ]
+    .join("\n")
 }
 
 /// Prints what there is to say of a card before anything was generated from it.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
 use quantloom::gguf::{BlockShape, Gguf};
+use quantloom::operation;
 use quantloom::registry::{self, Format, Numerics};
 use serde_json::Value as Json;
 use support::{Writer, files, kind, sample, testdata};
@@ -338,6 +339,17 @@ fn explain_takes_names_in_any_case() {
         assert_eq!(text, done(&["explain", &format.name.to_lowercase()]));
     }
     assert!(refused(&["explain", "no such format"]).contains("no format is called"));
+}
+
+#[test]
+fn explain_takes_operations() {
+    for operation in operation::all() {
+        let text = done(&["explain", &operation.name.to_uppercase()]);
+        assert!(text.starts_with(&format!("{}: ", operation.name)), "{text}");
+        assert!(text.contains(&operation.projections.to_string()), "{text}");
+        assert_eq!(operation.epilogue.bias, text.contains("plus a bias"), "{text}");
+        assert!(operation.epilogue.activation.is_none_or(|function| text.contains(function.name)), "{text}");
+    }
 }
 
 #[test]
