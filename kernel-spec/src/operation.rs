@@ -111,7 +111,7 @@ fn read(mut card: Table<'_>, kernels: &[Kernels], sink: &mut Sink) -> Option<(Op
     let projections = projections.and_then(|node| node.choice(sink, &Projections::ALL.map(|word| (word.name(), word))));
     let epilogue = card.get("epilogue").map(|node| Written::read(&node, sink));
     card.finish(sink);
-    let (projections, epilogue) = (projections?, epilogue.map_or_else(|| Some(Written::default()), |read| read)?);
+    let (projections, epilogue) = (projections?, epilogue.unwrap_or_else(|| Some(Written::default()))?);
     epilogue.check(&projections, sink);
     let name = name?;
     let claims = vec![Claim::of("name", &name)];
