@@ -243,7 +243,7 @@ fn other_architectures_are_left_out() {
 fn cards_with_a_start() -> (TempDir, String) {
     let folder = crate_folder();
     fs::rename(folder.path().join("cards"), folder.path().join("formats")).unwrap();
-    for kind in ["formats/tensors", "isa", "kernels", "processors", "gpu"] {
+    for kind in ["formats/tensors", "isa", "kernels", "operations", "processors", "gpu"] {
         fs::create_dir_all(folder.path().join(kind)).unwrap();
     }
     for kind in ["isa", "kernels", "gpu"] {

@@ -132,7 +132,7 @@ fn generated_files_are_readable() {
 
 /// Copies the cards to a folder, in the given order of files.
 fn copy_cards(to: &Path, reverse: bool) {
-    for folder in ["formats", "isa", "kernels", "processors", "gpu", "tables", "formats/tensors"] {
+    for folder in ["formats", "isa", "kernels", "operations", "processors", "gpu", "tables", "formats/tensors"] {
         fs::create_dir_all(to.join(folder)).unwrap();
         let from = cards_dir().join(folder);
         let mut paths =

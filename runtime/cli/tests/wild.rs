@@ -129,7 +129,8 @@ fn bytes_behind_the_last_tensor_are_warned_of() {
     ] {
         let run = sandbox.run(arguments);
         let told = String::from_utf8(run.stderr).unwrap();
-        assert!(run.status.success() && told.starts_with(&warning), "{arguments:?}: {told}");
+        // There is nothing to choose for weights of f32, which the command says after it.
+        assert!(run.status.success() == (arguments[0] != "tune") && told.starts_with(&warning), "{arguments:?}: {told}");
     }
     // A packed copy ends with its checksums, which belong to it.
     assert_eq!(sandbox.run(&["inspect", &output]).stderr, b"");

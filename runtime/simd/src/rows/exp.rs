@@ -14,7 +14,7 @@ const COEFFICIENTS: [f32; 6] = [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.
 /// `e^x`, within 1.01 units in the last place; arguments are limited to -87 to 87.
 ///
 /// ```
-/// use quantloom_kernels::rows::exp;
+/// use quantloom_simd::rows::exp;
 ///
 /// assert_eq!(exp(0.0), 1.0);
 /// assert_eq!(exp(-1000.0), exp(-87.0));
