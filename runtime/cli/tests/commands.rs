@@ -360,7 +360,7 @@ fn check_tells_right_cards_from_wrong_ones() {
     for card in [&right, &card("formats/iq2_s.toml"), &card("formats/tensors/nf4.toml"), &card("formats"), &name_of(&cards)] {
         assert!(done(&["check", card]).ends_with(": right\n"), "{card}");
     }
-    for folder in ["isa", "gpu", "kernels", "processors"] {
+    for folder in ["isa", "gpu", "kernels", "operations", "processors"] {
         for entry in fs::read_dir(cards.join(folder)).unwrap() {
             done(&["check", &name_of(&entry.unwrap().path())]);
         }
