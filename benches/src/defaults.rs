@@ -15,6 +15,8 @@ pub struct Defaults {
     pub counters: Counters,
     /// With a busy process on a core.
     pub contention: Contention,
+    /// For operations in one call.
+    pub fused: Fused,
     /// For the tuner's choices.
     pub tuning: Tuning,
     /// For the cost model of the tuner.
@@ -63,6 +65,17 @@ pub struct Counters {
 pub struct Contention {
     /// The format.
     pub format: String,
+    /// The shape.
+    pub shape: Shape,
+    /// The batch sizes.
+    pub batches: Vec<usize>,
+}
+
+/// For operations in one call: every operation with weights of every format, for every batch.
+#[derive(Debug, Deserialize)]
+pub struct Fused {
+    /// The formats.
+    pub formats: Vec<String>,
     /// The shape.
     pub shape: Shape,
     /// The batch sizes.
