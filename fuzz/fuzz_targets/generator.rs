@@ -23,7 +23,7 @@ static PLAIN: LazyLock<(Vec<Isa>, Vec<Variant>)> = LazyLock::new(|| {
     (isas.clone(), variants.collect())
 });
 
-fuzz_target!(|bytes: &[u8]| {
+fuzz_target!(init: LazyLock::force(&PLAIN), |bytes: &[u8]| {
     let Ok(text) = str::from_utf8(bytes) else { return };
     let cards = formats(text).into_iter().take(FEW).map(|format| Card {
         file: "card".to_owned(),
