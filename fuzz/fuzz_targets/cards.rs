@@ -33,7 +33,7 @@ fn use_format(format: &Format) {
     right(Encoder::of_model(format));
 }
 
-fuzz_target!(|bytes: &[u8]| {
+fuzz_target!(init: LazyLock::force(&KERNELS), |bytes: &[u8]| {
     let Ok(text) = str::from_utf8(bytes) else { return };
     formats(text).iter().for_each(use_format);
     right_card(read_isa("card.toml", text));
