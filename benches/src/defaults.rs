@@ -113,12 +113,12 @@ mod tests {
 
     #[test]
     fn the_defaults_name_what_exists() {
-        let Defaults { full, quick, counters, contention, tuning, cost_model } = Defaults::get();
+        let Defaults { full, quick, counters, contention, fused, tuning, cost_model } = Defaults::get();
         let shapes = [&full.shapes, &quick.shapes, &tuning.shapes, &cost_model.shapes].into_iter().flatten();
-        let shapes = shapes.chain([&counters.shape, &contention.shape]);
-        let formats =
-            [&full.formats, &quick.formats, &counters.formats, &tuning.formats, &cost_model.formats, &cost_model.held_out];
-        for name in formats.into_iter().flatten().chain([&contention.format]) {
+        let shapes = shapes.chain([&counters.shape, &contention.shape, &fused.shape]);
+        let of_cases = [&full.formats, &quick.formats, &counters.formats, &fused.formats, &tuning.formats];
+        let formats = of_cases.into_iter().chain([&cost_model.formats, &cost_model.held_out]);
+        for name in formats.flatten().chain([&contention.format]) {
             let format = registry::format_by_name(name).unwrap();
             assert!(shapes.clone().all(|shape| shape.k.is_multiple_of(format.block_weights)), "{name}");
         }
