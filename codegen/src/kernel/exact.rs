@@ -1,7 +1,9 @@
 //! The recurrence of the numerics class `exact`: `sum = fma(w, x, sum)` in K order, `w` having the bits of the decoder's f32.
 
+use quantloom_spec::kernels::Prefetch;
+
 use super::int8::{Source, cell};
-use super::ir::{Base, Code, Expr, Index, Kind, Stmt, each};
+use super::ir::{Base, Code, Expr, Index, Stmt, each};
 use super::ops::Op;
 use super::quads::{self, Lines};
 use super::tile::Tile;
@@ -48,12 +50,13 @@ impl Tile<'_> {
         let weights = (0..chunk).map(|at| {
             let index = || Index::of("at_chunk").times(chunk).plus(at);
             let weights = self.each_vector(|vector| {
+                let value = vec![Stmt::value(format!("weight{vector}"), self.root(vector, "roots", index(), 1.0))];
                 let starts_line = self.begins_line(vector) && (at * bytes).is_multiple_of(LINE);
-                let ahead = Kind::of(self.prefetch).filter(|_| starts_line).map_or_else(Code::new, |kind| {
-                    self.first_turn(vec![Stmt::Prefetch(kind, Expr::Bytes(self.unit(vector, "roots", [index()])))])
-                });
-                let value = Stmt::value(format!("weight{vector}"), self.root(vector, "roots", index(), 1.0));
-                [ahead, vec![value]].concat()
+                if self.prefetch == Prefetch::None || !starts_line {
+                    return value;
+                }
+                let line = Expr::Bytes(self.unit(vector, "roots", [index()]));
+                [self.first_turn(vec![Stmt::Prefetch(self.prefetch, line)]), value].concat()
             });
             Stmt::Block([weights, (used.code)(at / 4, at % 4)].concat())
         });

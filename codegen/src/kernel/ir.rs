@@ -1,5 +1,7 @@
 //! The form: statements about vectors of 32-bit lanes, and about the memory that they come from.
 
+use quantloom_spec::kernels::Prefetch;
+
 use super::ops::Op;
 
 /// Statements, in order.
@@ -163,15 +165,6 @@ pub enum Pattern {
     Parts(Vec<Self>),
 }
 
-/// Which lines are asked for, for one that is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kind {
-    /// One into the second-level cache.
-    pub far: bool,
-    /// One into the first-level cache.
-    pub near: bool,
-}
-
 /// A statement.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Stmt {
@@ -207,11 +200,11 @@ pub enum Stmt {
     /// Keeps what lies in memory there: a compiler would load it into registers, and spill those.
     Keep(String),
     /// Asks for what lies ahead of a line of memory.
-    Prefetch(Kind, Expr),
+    Prefetch(Prefetch, Expr),
     /// Asks for what lies ahead of the first bytes of a unit.
     PrefetchHead {
-        /// For which lines.
-        kind: Kind,
+        /// Which lines, for each that is read.
+        lines: Prefetch,
         /// The row vector that the unit is of.
         vector: usize,
         /// How many bytes.
@@ -221,8 +214,8 @@ pub enum Stmt {
     },
     /// Asks for a part of what lies ahead of a segment of a panel.
     PrefetchTurn {
-        /// For which lines.
-        kind: Kind,
+        /// Which lines, for each that is read.
+        lines: Prefetch,
         /// The panel.
         panel: usize,
     },

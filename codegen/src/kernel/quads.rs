@@ -2,7 +2,7 @@
 
 use quantloom_spec::kernels::Prefetch;
 
-use super::ir::{Base, Code, Expr, Index, Kind, Pattern, Stmt};
+use super::ir::{Base, Code, Expr, Index, Pattern, Stmt};
 use super::ops::Op;
 use super::tile::Tile;
 use super::width;
@@ -40,14 +40,11 @@ impl Tile<'_> {
 
     /// Asks for as many lines as far ahead, if the tile does.
     pub fn prefetch_lines(&self, vector: usize, from: &Lines, count: usize) -> Code {
-        let lines = (0..count).collect::<Vec<_>>();
-        match Kind::of(self.prefetch).filter(|_| self.begins_line(vector)) {
-            Some(kind) => {
-                let ask = |_, place| self.first_turn(vec![Stmt::Prefetch(kind, place)]);
-                self.lines(vector, from, &lines, ask)
-            }
-            None => Code::new(),
+        if self.prefetch == Prefetch::None || !self.begins_line(vector) {
+            return Code::new();
         }
+        let lines = (0..count).collect::<Vec<_>>();
+        self.lines(vector, from, &lines, |_, place| self.first_turn(vec![Stmt::Prefetch(self.prefetch, place)]))
     }
 
     /// Some code for each of some lines, with where the row vector's part of it is. They get names in one pattern if they are first, as
@@ -74,14 +71,6 @@ impl Tile<'_> {
     /// read.
     pub fn begins_line(&self, vector: usize) -> bool {
         vector.is_multiple_of(self.width.parts())
-    }
-}
-
-impl Kind {
-    /// Of a variant, if it asks for any.
-    #[must_use]
-    pub fn of(prefetch: Prefetch) -> Option<Self> {
-        (prefetch != Prefetch::None).then(|| Self { far: prefetch.is_far(), near: prefetch.is_near() })
     }
 }
 

@@ -4,7 +4,7 @@ use quantloom_spec::isa::{Dot, Isa};
 use quantloom_spec::kernels::{Numerics, Prefetch, Schedule, Variant};
 
 use super::int8::Source;
-use super::ir::{Base, Begin, Code, Expr, Kind, Loop, Pattern, Stmt};
+use super::ir::{Base, Begin, Code, Expr, Loop, Pattern, Stmt};
 use super::ops::Op;
 use super::quads;
 use super::tile::Tile;
@@ -81,10 +81,9 @@ impl<'a> Tile<'a> {
     /// A segment that is unpacked, and multiplied by each column group.
     fn panel_segment(&self, variant: &Variant) -> Code {
         let unpack = [vec![Stmt::Begin(Begin::Unpacked)], self.units(), self.unpack(variant.numerics)].concat();
-        let ask = Kind::of(variant.prefetch).into_iter().flat_map(|kind| {
-            let panels = 0..variant.rows / PANEL_ROWS;
-            panels.map(move |panel| Stmt::PrefetchTurn { kind, panel })
-        });
+        let lines = variant.prefetch;
+        let panels = if lines == Prefetch::None { 0 } else { variant.rows / PANEL_ROWS };
+        let ask = (0..panels).map(|panel| Stmt::PrefetchTurn { lines, panel });
         let group = ask.chain([Stmt::Begin(Begin::Group)]).chain(self.segment(variant, Source::Stage));
         vec![Stmt::For(Loop::Units, unpack), Stmt::For(Loop::Groups, group.collect())]
     }
@@ -134,10 +133,10 @@ impl<'a> Tile<'a> {
         if self.class.codes == Codes::None {
             return Code::new();
         }
-        let (bytes, asked) = (self.class.head_bytes(), Kind::of(self.prefetch));
-        let kind = asked.unwrap_or(Kind { far: false, near: true });
+        let (bytes, ahead) = (self.class.head_bytes(), self.prefetch != Prefetch::None);
+        let lines = if ahead { self.prefetch } else { Prefetch::Near };
         let vectors = (0..self.vectors).step_by(self.width.parts());
-        let heads = vectors.map(|vector| Stmt::PrefetchHead { kind, vector, bytes, ahead: asked.is_some() });
+        let heads = vectors.map(|vector| Stmt::PrefetchHead { lines, vector, bytes, ahead });
         self.first_turn(heads.collect())
     }
 

@@ -87,17 +87,17 @@ fn gelu_tanh(x: f32) -> f32 {
     const CUBIC: f32 = -7.135_481_4e-2;
     x / (1.0 + exp(x * (x * x).mul_add(CUBIC, LINEAR)))
 }
-// SAFETY: the function is safe but for the features that it enables, which are those of the instruction set.
 static GELU_TANH_SCALAR: abi::Gate = {
     fn gate(gates: &mut [f32], ups: &[f32]) {
         for (gate, up) in gates.iter_mut().zip(ups) {
             *gate = gelu_tanh(*gate) * up;
         }
     }
-    unsafe { abi::Gate::new(&isas::SCALAR, gate) }
+    // SAFETY: the function is safe but for the features that it enables, which are those of the instruction set.
+    let gate = unsafe { abi::Gate::new(&isas::SCALAR, gate) };
+    gate
 };
 #[cfg(target_arch = "x86_64")]
-// SAFETY: the function is safe but for the features that it enables, which are those of the instruction set.
 static GELU_TANH_AVX2: abi::Gate = {
     #[target_feature(enable = "avx2,fma,f16c")]
     fn gate(gates: &mut [f32], ups: &[f32]) {
@@ -105,10 +105,11 @@ static GELU_TANH_AVX2: abi::Gate = {
             *gate = gelu_tanh(*gate) * up;
         }
     }
-    unsafe { abi::Gate::new(&isas::AVX2, gate) }
+    // SAFETY: the function is safe but for the features that it enables, which are those of the instruction set.
+    let gate = unsafe { abi::Gate::new(&isas::AVX2, gate) };
+    gate
 };
 #[cfg(target_arch = "aarch64")]
-// SAFETY: the function is safe but for the features that it enables, which are those of the instruction set.
 static GELU_TANH_NEON: abi::Gate = {
     #[target_feature(enable = "neon")]
     fn gate(gates: &mut [f32], ups: &[f32]) {
@@ -116,10 +117,11 @@ static GELU_TANH_NEON: abi::Gate = {
             *gate = gelu_tanh(*gate) * up;
         }
     }
-    unsafe { abi::Gate::new(&isas::NEON, gate) }
+    // SAFETY: the function is safe but for the features that it enables, which are those of the instruction set.
+    let gate = unsafe { abi::Gate::new(&isas::NEON, gate) };
+    gate
 };
 #[cfg(target_arch = "x86_64")]
-// SAFETY: the function is safe but for the features that it enables, which are those of the instruction set.
 static GELU_TANH_AVXVNNI: abi::Gate = {
     #[target_feature(enable = "avx2,fma,f16c,avxvnni")]
     fn gate(gates: &mut [f32], ups: &[f32]) {
@@ -127,10 +129,11 @@ static GELU_TANH_AVXVNNI: abi::Gate = {
             *gate = gelu_tanh(*gate) * up;
         }
     }
-    unsafe { abi::Gate::new(&isas::AVXVNNI, gate) }
+    // SAFETY: the function is safe but for the features that it enables, which are those of the instruction set.
+    let gate = unsafe { abi::Gate::new(&isas::AVXVNNI, gate) };
+    gate
 };
 #[cfg(target_arch = "x86_64")]
-// SAFETY: the function is safe but for the features that it enables, which are those of the instruction set.
 static GELU_TANH_AVX512: abi::Gate = {
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c")]
     fn gate(gates: &mut [f32], ups: &[f32]) {
@@ -138,10 +141,11 @@ static GELU_TANH_AVX512: abi::Gate = {
             *gate = gelu_tanh(*gate) * up;
         }
     }
-    unsafe { abi::Gate::new(&isas::AVX512, gate) }
+    // SAFETY: the function is safe but for the features that it enables, which are those of the instruction set.
+    let gate = unsafe { abi::Gate::new(&isas::AVX512, gate) };
+    gate
 };
 #[cfg(target_arch = "aarch64")]
-// SAFETY: the function is safe but for the features that it enables, which are those of the instruction set.
 static GELU_TANH_NEON_DOTPROD: abi::Gate = {
     #[target_feature(enable = "neon,dotprod")]
     fn gate(gates: &mut [f32], ups: &[f32]) {
@@ -149,10 +153,11 @@ static GELU_TANH_NEON_DOTPROD: abi::Gate = {
             *gate = gelu_tanh(*gate) * up;
         }
     }
-    unsafe { abi::Gate::new(&isas::NEON_DOTPROD, gate) }
+    // SAFETY: the function is safe but for the features that it enables, which are those of the instruction set.
+    let gate = unsafe { abi::Gate::new(&isas::NEON_DOTPROD, gate) };
+    gate
 };
 #[cfg(target_arch = "x86_64")]
-// SAFETY: the function is safe but for the features that it enables, which are those of the instruction set.
 static GELU_TANH_AVX512VNNI: abi::Gate = {
     #[target_feature(
         enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c"
@@ -162,10 +167,11 @@ static GELU_TANH_AVX512VNNI: abi::Gate = {
             *gate = gelu_tanh(*gate) * up;
         }
     }
-    unsafe { abi::Gate::new(&isas::AVX512VNNI, gate) }
+    // SAFETY: the function is safe but for the features that it enables, which are those of the instruction set.
+    let gate = unsafe { abi::Gate::new(&isas::AVX512VNNI, gate) };
+    gate
 };
 #[cfg(target_arch = "aarch64")]
-// SAFETY: the function is safe but for the features that it enables, which are those of the instruction set.
 static GELU_TANH_NEON_I8MM: abi::Gate = {
     #[target_feature(enable = "neon,dotprod,i8mm")]
     fn gate(gates: &mut [f32], ups: &[f32]) {
@@ -173,7 +179,9 @@ static GELU_TANH_NEON_I8MM: abi::Gate = {
             *gate = gelu_tanh(*gate) * up;
         }
     }
-    unsafe { abi::Gate::new(&isas::NEON_I8MM, gate) }
+    // SAFETY: the function is safe but for the features that it enables, which are those of the instruction set.
+    let gate = unsafe { abi::Gate::new(&isas::NEON_I8MM, gate) };
+    gate
 };
 static GELU_TANH: abi::ActivationFunction = abi::ActivationFunction {
     name: "gelu_tanh",
@@ -201,17 +209,17 @@ static GELU_TANH: abi::ActivationFunction = abi::ActivationFunction {
 fn silu(x: f32) -> f32 {
     x / (1.0 + exp(-x))
 }
-// SAFETY: the function is safe but for the features that it enables, which are those of the instruction set.
 static SILU_SCALAR: abi::Gate = {
     fn gate(gates: &mut [f32], ups: &[f32]) {
         for (gate, up) in gates.iter_mut().zip(ups) {
             *gate = silu(*gate) * up;
         }
     }
-    unsafe { abi::Gate::new(&isas::SCALAR, gate) }
+    // SAFETY: the function is safe but for the features that it enables, which are those of the instruction set.
+    let gate = unsafe { abi::Gate::new(&isas::SCALAR, gate) };
+    gate
 };
 #[cfg(target_arch = "x86_64")]
-// SAFETY: the function is safe but for the features that it enables, which are those of the instruction set.
 static SILU_AVX2: abi::Gate = {
     #[target_feature(enable = "avx2,fma,f16c")]
     fn gate(gates: &mut [f32], ups: &[f32]) {
@@ -219,10 +227,11 @@ static SILU_AVX2: abi::Gate = {
             *gate = silu(*gate) * up;
         }
     }
-    unsafe { abi::Gate::new(&isas::AVX2, gate) }
+    // SAFETY: the function is safe but for the features that it enables, which are those of the instruction set.
+    let gate = unsafe { abi::Gate::new(&isas::AVX2, gate) };
+    gate
 };
 #[cfg(target_arch = "aarch64")]
-// SAFETY: the function is safe but for the features that it enables, which are those of the instruction set.
 static SILU_NEON: abi::Gate = {
     #[target_feature(enable = "neon")]
     fn gate(gates: &mut [f32], ups: &[f32]) {
@@ -230,10 +239,11 @@ static SILU_NEON: abi::Gate = {
             *gate = silu(*gate) * up;
         }
     }
-    unsafe { abi::Gate::new(&isas::NEON, gate) }
+    // SAFETY: the function is safe but for the features that it enables, which are those of the instruction set.
+    let gate = unsafe { abi::Gate::new(&isas::NEON, gate) };
+    gate
 };
 #[cfg(target_arch = "x86_64")]
-// SAFETY: the function is safe but for the features that it enables, which are those of the instruction set.
 static SILU_AVXVNNI: abi::Gate = {
     #[target_feature(enable = "avx2,fma,f16c,avxvnni")]
     fn gate(gates: &mut [f32], ups: &[f32]) {
@@ -241,10 +251,11 @@ static SILU_AVXVNNI: abi::Gate = {
             *gate = silu(*gate) * up;
         }
     }
-    unsafe { abi::Gate::new(&isas::AVXVNNI, gate) }
+    // SAFETY: the function is safe but for the features that it enables, which are those of the instruction set.
+    let gate = unsafe { abi::Gate::new(&isas::AVXVNNI, gate) };
+    gate
 };
 #[cfg(target_arch = "x86_64")]
-// SAFETY: the function is safe but for the features that it enables, which are those of the instruction set.
 static SILU_AVX512: abi::Gate = {
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c")]
     fn gate(gates: &mut [f32], ups: &[f32]) {
@@ -252,10 +263,11 @@ static SILU_AVX512: abi::Gate = {
             *gate = silu(*gate) * up;
         }
     }
-    unsafe { abi::Gate::new(&isas::AVX512, gate) }
+    // SAFETY: the function is safe but for the features that it enables, which are those of the instruction set.
+    let gate = unsafe { abi::Gate::new(&isas::AVX512, gate) };
+    gate
 };
 #[cfg(target_arch = "aarch64")]
-// SAFETY: the function is safe but for the features that it enables, which are those of the instruction set.
 static SILU_NEON_DOTPROD: abi::Gate = {
     #[target_feature(enable = "neon,dotprod")]
     fn gate(gates: &mut [f32], ups: &[f32]) {
@@ -263,10 +275,11 @@ static SILU_NEON_DOTPROD: abi::Gate = {
             *gate = silu(*gate) * up;
         }
     }
-    unsafe { abi::Gate::new(&isas::NEON_DOTPROD, gate) }
+    // SAFETY: the function is safe but for the features that it enables, which are those of the instruction set.
+    let gate = unsafe { abi::Gate::new(&isas::NEON_DOTPROD, gate) };
+    gate
 };
 #[cfg(target_arch = "x86_64")]
-// SAFETY: the function is safe but for the features that it enables, which are those of the instruction set.
 static SILU_AVX512VNNI: abi::Gate = {
     #[target_feature(
         enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c"
@@ -276,10 +289,11 @@ static SILU_AVX512VNNI: abi::Gate = {
             *gate = silu(*gate) * up;
         }
     }
-    unsafe { abi::Gate::new(&isas::AVX512VNNI, gate) }
+    // SAFETY: the function is safe but for the features that it enables, which are those of the instruction set.
+    let gate = unsafe { abi::Gate::new(&isas::AVX512VNNI, gate) };
+    gate
 };
 #[cfg(target_arch = "aarch64")]
-// SAFETY: the function is safe but for the features that it enables, which are those of the instruction set.
 static SILU_NEON_I8MM: abi::Gate = {
     #[target_feature(enable = "neon,dotprod,i8mm")]
     fn gate(gates: &mut [f32], ups: &[f32]) {
@@ -287,7 +301,9 @@ static SILU_NEON_I8MM: abi::Gate = {
             *gate = silu(*gate) * up;
         }
     }
-    unsafe { abi::Gate::new(&isas::NEON_I8MM, gate) }
+    // SAFETY: the function is safe but for the features that it enables, which are those of the instruction set.
+    let gate = unsafe { abi::Gate::new(&isas::NEON_I8MM, gate) };
+    gate
 };
 static SILU: abi::ActivationFunction = abi::ActivationFunction {
     name: "silu",

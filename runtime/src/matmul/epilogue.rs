@@ -1,6 +1,7 @@
 //! What becomes of the sums of a tile while they are hot, before they are written.
 
-use quantloom_kernels::abi::RunGate;
+use quantloom_kernels::abi::{ALIGNMENT, RunGate};
+use quantloom_kernels::lanes::{Ahead, prefetch_near};
 
 /// The operands of an epilogue, for one output of N columns: `docs/numerics.md` has the order.
 #[derive(Clone, Copy, Debug, Default)]
@@ -18,6 +19,14 @@ impl Epilogue<'_> {
     pub fn is_empty(&self) -> bool {
         let Self { biases, gate, residual } = self;
         biases.iter().all(Option::is_none) && gate.is_none() && residual.is_none()
+    }
+
+    /// Asks for what is added to so many values of the output from a place on.
+    pub fn expect(&self, place: usize, count: usize) {
+        let values = self.residual.and_then(|values| values.get(place..place + count)).unwrap_or_default();
+        for line in bytemuck::cast_slice::<f32, u8>(values).chunks(ALIGNMENT) {
+            prefetch_near(line, Ahead { far: 0, near: 0 });
+        }
     }
 
     /// Finishes the sums of rows from `row` on of one column, whose output lies at `place`; those of the second product are only read

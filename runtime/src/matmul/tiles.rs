@@ -139,6 +139,7 @@ impl<'a> Walk<'a> {
         let end = rows.end.min(self.out.n);
         for column in columns.clone() {
             self.out.expect(column + COLUMNS_AHEAD, rows.clone());
+            self.epilogue.expect((column + COLUMNS_AHEAD) * self.out.n + rows.start, end.saturating_sub(rows.start));
             for row in (rows.start..end).step_by(height) {
                 let place = Place { row: row - rows.start, column: column - columns.start, height };
                 let sums = &mut sums[place.of(first, &columns)];

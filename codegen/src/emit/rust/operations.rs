@@ -35,7 +35,6 @@ fn activation_function(name: &str, text: &str, isas: &[Isa]) -> TokenStream {
         let (cfg, enable, isa_item, gate_item) = (gate(isa.arch.as_deref()), enable(isa), isa_name(isa), gate_name(isa));
         quote! {
             #cfg
-            #[doc = " SAFETY: the function is safe but for the features that it enables, which are those of the instruction set."]
             static #gate_item: abi::Gate = {
                 #enable
                 fn gate(gates: &mut [f32], ups: &[f32]) {
@@ -43,7 +42,9 @@ fn activation_function(name: &str, text: &str, isas: &[Isa]) -> TokenStream {
                         *gate = #value(*gate) * up;
                     }
                 }
-                unsafe { abi::Gate::new(&isas::#isa_item, gate) }
+                #[doc = " SAFETY: the function is safe but for the features that it enables, which are those of the instruction set."]
+                let gate = unsafe { abi::Gate::new(&isas::#isa_item, gate) };
+                gate
             };
         }
     });

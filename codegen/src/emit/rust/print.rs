@@ -1,10 +1,11 @@
 //! Kernels in neutral form as Rust: each statement and expression spelled.
 
 use proc_macro2::{Literal, TokenStream};
+use quantloom_spec::kernels::Prefetch;
 use quote::{ToTokens, format_ident, quote};
 
 use super::value;
-use crate::kernel::ir::{Arithmetic, Base, Begin, Code, Expr, Index, Kind, Loop, Pattern, Place, Stmt};
+use crate::kernel::ir::{Arithmetic, Base, Begin, Code, Expr, Index, Loop, Pattern, Place, Stmt};
 use crate::kernel::ops::Constant;
 
 /// Statements, one after the other.
@@ -13,7 +14,8 @@ pub fn code(code: &Code) -> TokenStream {
 }
 
 /// The parameters of the words that prefetch: whether far, whether near.
-fn parameters(Kind { far, near }: Kind) -> TokenStream {
+fn parameters(lines: Prefetch) -> TokenStream {
+    let (far, near) = (lines.is_far(), lines.is_near());
     quote!(#far, #near)
 }
 
@@ -69,22 +71,23 @@ fn statement(statement: &Stmt) -> TokenStream {
             let name = self::name(name);
             quote!(#name = in_memory(#name);)
         }
-        Stmt::Prefetch(kind, line) => {
+        Stmt::Prefetch(lines, line) => {
             let line = expr(line);
-            match kind {
-                Kind { far: true, near: false } => quote!(prefetch_far(#line, ahead);),
-                Kind { far: false, .. } => quote!(prefetch_near(#line, ahead);),
-                Kind { far: true, near: true } => quote!(prefetch_both(#line, ahead);),
+            match lines {
+                Prefetch::None => TokenStream::new(),
+                Prefetch::Near => quote!(prefetch_near(#line, ahead);),
+                Prefetch::Far => quote!(prefetch_far(#line, ahead);),
+                Prefetch::Both => quote!(prefetch_both(#line, ahead);),
             }
         }
-        Stmt::PrefetchHead { kind, vector, bytes, ahead } => {
-            let (kind, unit) = (parameters(*kind), format_ident!("unit{vector}"));
+        Stmt::PrefetchHead { lines, vector, bytes, ahead } => {
+            let (lines, unit) = (parameters(*lines), format_ident!("unit{vector}"));
             let ahead = if *ahead { quote!(ahead) } else { quote!(Ahead { far: 0, near: 0 }) };
-            quote!(prefetch_head::<#kind>(bytemuck::bytes_of(#unit), #bytes, #ahead);)
+            quote!(prefetch_head::<#lines>(bytemuck::bytes_of(#unit), #bytes, #ahead);)
         }
-        Stmt::PrefetchTurn { kind, panel } => {
-            let (kind, panel) = (parameters(*kind), format_ident!("panel{panel}"));
-            quote!(prefetch_turn::<#kind>(bytemuck::cast_slice(&#panel[first..last]), ahead, group);)
+        Stmt::PrefetchTurn { lines, panel } => {
+            let (lines, panel) = (parameters(*lines), format_ident!("panel{panel}"));
+            quote!(prefetch_turn::<#lines>(bytemuck::cast_slice(&#panel[first..last]), ahead, group);)
         }
     }
 }

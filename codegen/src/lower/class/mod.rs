@@ -1,7 +1,6 @@
 //! Packed classes: all that a kernel needs to know of a format, derived from its checked card.
 //!
-//! A unit of a packed panel holds, in this order: root scales, root mins, zeros, sub-scales, sub-mins, code lines. A code line is 64
-//! bytes: for each of 16 rows the same bits of 4 consecutive weights, one weight to a byte. Of codes of b bits, 8 / b such quads
+//! Where the parts of a unit of a packed panel lie, [`super::layout`] says. Its codes are in lines. A line is 64 bytes: for each of 16 rows the same bits of 4 consecutive weights, one weight to a byte. Of codes of b bits, 8 / b such quads
 //! of weights are whole in one line, the first lowest; the bits on top of them make up others.
 
 mod derive;
