@@ -194,7 +194,8 @@ mod tests {
     #[test]
     fn settings_are_numbers_that_mean_something() {
         assert_eq!([not_negative("0"), positive("1.5"), fraction("1")], [Ok(0.0), Ok(1.5), Ok(1.0)]);
-        for wrong in [not_negative("-1"), not_negative("inf"), positive("0"), fraction("1.01"), fraction("NaN"), fraction("x")] {
+        for wrong in [not_negative("-1"), not_negative("inf"), positive("0"), fraction("1.01"), fraction("NaN"), fraction("x")]
+        {
             assert!(wrong.unwrap_err().starts_with("it is a number "));
         }
     }

@@ -43,7 +43,10 @@ fn text_comes_on_standard_output_and_speed_beside_it() {
     let output = sandbox.run(&["generate", &model(), "-p", PROMPT, "-n", "12"]);
     assert!(output.status.success(), "{output:?}");
     let [text, speed] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
-    assert!(speed.contains("prompt: 6 tokens, ") && speed.contains("; generation: 12 tokens, ") && speed.contains(" tokens/s"), "{speed}");
+    assert!(
+        speed.contains("prompt: 6 tokens, ") && speed.contains("; generation: 12 tokens, ") && speed.contains(" tokens/s"),
+        "{speed}"
+    );
     for threads in ["1", "2"] {
         let printed = sandbox.json(&["generate", &model(), "-p", PROMPT, "-n", "12", "--threads", threads, "--json"]);
         assert_eq!(text.trim_end_matches('\n'), printed["text"].as_str().unwrap().trim_end_matches('\n'));
@@ -84,7 +87,11 @@ fn what_cannot_be_generated_is_refused_in_one_line() {
     });
     for command in ["generate", "tokenize"] {
         let why = sandbox.refused(&[command, &unknown, "-p", "x"]);
-        assert!(why.contains("no pre-tokenizer is called \"gpt-7\\u{1b}\"; take a model with one that is: ") && why.contains("gpt-2"), "{why}");
+        assert!(
+            why.contains("no pre-tokenizer is called \"gpt-7\\u{1b}\"; take a model with one that is: ")
+                && why.contains("gpt-2"),
+            "{why}"
+        );
     }
     assert!(sandbox.refused(&["generate", &sandbox.path("none.gguf"), "-p", "x"]).contains("none.gguf"));
     for wrong in [["--temperature", "-1"], ["--top-p", "2"], ["--min-p", "x"], ["--repeat-penalty", "0"], ["--kv", "q1"]] {
@@ -107,7 +114,8 @@ fn an_interrupt_ends_it_and_what_was_said_stands() {
     const LEFT: usize = 6;
     let (mut reader, mut writer) = pipe().unwrap();
     writer.write_all(&[b'.'; ROOM - LEFT]).unwrap();
-    let mut child = quantloom().args(["generate", &model(), "-p", PROMPT]).stdout(writer).stderr(Stdio::null()).spawn().unwrap();
+    let mut child =
+        quantloom().args(["generate", &model(), "-p", PROMPT]).stdout(writer).stderr(Stdio::null()).spawn().unwrap();
     let mut held = 0;
     while held <= (ROOM - LEFT) as libc::c_int {
         assert!(child.try_wait().unwrap().is_none(), "it ended before it was read");

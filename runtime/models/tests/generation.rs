@@ -31,10 +31,13 @@ fn generated(model: &LanguageModel, sampling: Sampling, count: usize) -> (Vec<u3
 fn without_a_temperature_the_likeliest_tokens_follow() {
     let (tokens, text) = generated(&model(&exact()), Sampling::default(), 32);
     // By an evaluation in f64 of the same weights.
-    assert_eq!(tokens, [
-        200, 421, 263, 410, 696, 1181, 291, 454, 268, 805, 1579, 356, 268, 896, 291, 454, 268, 200, 1948, 266, 362, 84, 484, 15, 200,
-        200, 1066, 27, 495, 399, 410, 268
-    ]);
+    assert_eq!(
+        tokens,
+        [
+            200, 421, 263, 410, 696, 1181, 291, 454, 268, 805, 1579, 356, 268, 896, 291, 454, 268, 200, 1948, 266, 362, 84,
+            484, 15, 200, 200, 1066, 27, 495, 399, 410, 268
+        ]
+    );
     let wanted = "\nThere are no way to use the same rules as the compiler to use the\ncompiler’s code.\n\nNote: These are the";
     assert_eq!(text, wanted);
 }

@@ -34,7 +34,10 @@ fn with(key: &str, value: Option<Value>) -> String {
 #[test]
 fn an_architecture_without_a_card_is_named_with_those_there_are() {
     let message = with("general.architecture", Some(Value::String("mamba".to_owned())));
-    assert!(message.contains("changed.gguf: no card describes the architecture \"mamba\"; there are cards of llama, "), "{message}");
+    assert!(
+        message.contains("changed.gguf: no card describes the architecture \"mamba\"; there are cards of llama, "),
+        "{message}"
+    );
     let message = with("general.architecture", None);
     assert!(message.contains("it has no text \"general.architecture\""), "{message}");
 }
@@ -46,7 +49,7 @@ fn numbers_without_a_meaning_are_named() {
         ("llama.block_count", Some(Value::U32(0)), "llama.block_count must be an integer from 1 to"),
         ("llama.block_count", Some(Value::U64(u64::MAX)), "llama.block_count must be an integer from 1 to"),
         ("llama.embedding_length", Some(Value::F32(48.0)), "llama.embedding_length must be an integer"),
-        ("llama.attention.head_count_kv", Some(Value::U32(3)), "4 query heads do not share 3 key heads evenly"),
+        ("llama.attention.head_count_kv", Some(Value::U32(3)), "llama.attention.head_count_kv must divide 4"),
         ("llama.attention.value_length", Some(Value::U32(8)), "llama.attention.value_length must be 16"),
         ("llama.attention.key_length", Some(Value::U32(1 << 20)), "by the metadata must be 4194304x48"),
         ("llama.attention.layer_norm_rms_epsilon", Some(Value::F32(f32::NAN)), "must be a finite number above 0"),
@@ -67,7 +70,10 @@ fn tensors_that_are_missing_or_misshapen_or_unknown_are_named() {
     let message = refusal(|_, tensors| drop(tensors.all.remove("blk.1.attn_k.weight")));
     assert!(message.contains("changed.gguf") && message.contains("blk.1.attn_k.weight"), "{message}");
     let message = refusal(|_, tensors| tensors.add("blk.2.ffn_down.weight", 48, 79, 0.0, 1.0));
-    assert!(message.contains("tensor \"blk.2.ffn_down.weight\" has the shape 48x79, and by the metadata must be 48x80"), "{message}");
+    assert!(
+        message.contains("tensor \"blk.2.ffn_down.weight\" has the shape 48x79, and by the metadata must be 48x80"),
+        "{message}"
+    );
     let message = refusal(|_, tensors| tensors.add("blk.0.attn_norm.weight", 1, 47, 0.0, 1.0));
     assert!(message.contains("must be 48 values"), "{message}");
     let message = refusal(|_, tensors| tensors.add("blk.0.attn_q.bias", 1, 3, 0.0, 1.0));

@@ -77,8 +77,28 @@ fn numbers(numbers: &[i32]) -> Value {
 
 /// The tokens of the SPM file: control ones, bytes, then words.
 const WORDS: [&str; 22] = [
-    "\u{2581}", "h", "e", "l", "o", "w", "r", "d", "he", "ll", "lo", "llo", "hell", "hello", "\u{2581}w", "or", "\u{2581}wor",
-    "\u{2581}world", "ld", "<tag>", "  ", "é",
+    "\u{2581}",
+    "h",
+    "e",
+    "l",
+    "o",
+    "w",
+    "r",
+    "d",
+    "he",
+    "ll",
+    "lo",
+    "llo",
+    "hell",
+    "hello",
+    "\u{2581}w",
+    "or",
+    "\u{2581}wor",
+    "\u{2581}world",
+    "ld",
+    "<tag>",
+    "  ",
+    "é",
 ];
 
 /// A file of an SPM tokenizer, whose later words have lower scores, as the first 259 tokens have.
@@ -103,11 +123,15 @@ fn the_real_tokenizer_gives_the_tokens_of_llama_cpp() {
     let tokenizer = Tokenizer::of(&Gguf::open(testdata("rustbook-Q4_K_M.gguf")).unwrap()).unwrap();
     for (line, wanted) in [
         ("In Rust, ownership is a set of rules", &[724, 474, 13, 1135, 1794, 310, 261, 804, 309, 1579][..]),
-        ("fn main() {\n    println!(\"{}\", 12345);\n}", &[
-            469, 534, 363, 319, 312, 689, 1762, 1559, 481, 19, 20, 21, 22, 426, 200, 94,
-        ]),
+        (
+            "fn main() {\n    println!(\"{}\", 12345);\n}",
+            &[469, 534, 363, 319, 312, 689, 1762, 1559, 481, 19, 20, 21, 22, 426, 200, 94],
+        ),
         ("don't I'LL we've", &[69, 264, 2002, 451, 8, 45, 45, 406, 8, 337]),
-        ("  two  spaces\t\ttabs\n\n\nlines  ", &[222, 1083, 222, 278, 81, 1601, 199, 199, 85, 341, 84, 200, 200, 200, 559, 284, 258]),
+        (
+            "  two  spaces\t\ttabs\n\n\nlines  ",
+            &[222, 1083, 222, 278, 81, 1601, 199, 199, 85, 341, 84, 200, 200, 200, 559, 284, 258],
+        ),
         ("naïve café Ünïcode", &[79, 66, 129, 109, 337, 269, 1678, 129, 104, 222, 129, 252, 79, 129, 109, 1273]),
         ("你好，世界", &[162, 123, 256, 163, 100, 123, 173, 122, 236, 162, 118, 246, 165, 245, 236]),
         ("🙂👍🏽", &[174, 255, 249, 226, 174, 255, 241, 237, 174, 255, 239, 123]),
@@ -159,7 +183,11 @@ fn scores_say_what_is_merged() {
     assert_eq!(encode("<tag>h  e</s>"), [word("<tag>"), space, word("h"), word("  "), space, word("e"), 2]);
     assert_eq!(encode("<0x41>")[1..], b"<0x41>".map(byte), "what names a byte in a text is text");
     assert_eq!(tokenizer.encode("</s>", Specials::AsText).unwrap()[1..], b"</s>".map(byte));
-    assert_eq!(tokenizer.prompt("he").unwrap(), [1, space, word("he")], "the first token is added unless a file says otherwise");
+    assert_eq!(
+        tokenizer.prompt("he").unwrap(),
+        [1, space, word("he")],
+        "the first token is added unless a file says otherwise"
+    );
     assert_eq!(tokenizer.prompt("<s>he").unwrap(), [1, space, word("he")], "and is not added twice");
     for line in ["hello world", "x\né €", "  two", ""] {
         assert_eq!(tokenizer.decode(&encode(line)), line);
