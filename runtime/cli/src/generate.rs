@@ -42,6 +42,9 @@ pub struct Args {
     system: Option<String>,
     #[command(flatten)]
     sampling: Draw,
+    /// Guess so many tokens, at most 15, from the text so far, and check them together: the text stays the same
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    lookup: usize,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -90,8 +93,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let prompt = tokenizer.prompt(&prompt)?;
     let model = LanguageModel::new(file, &args.run.options()?)?;
     let begun = Instant::now();
-    let mut generation =
-        Generation::new(&model, &tokenizer, &prompt, args.sampling.sampling())?.limit(args.n.unwrap_or(usize::MAX));
+    let generation = Generation::new(&model, &tokenizer, &prompt, args.sampling.sampling())?;
+    let mut generation = generation.limit(args.n.unwrap_or(usize::MAX)).lookup(args.lookup);
     let read = begun.elapsed();
     let (mut tokens, mut text) = (Vec::new(), String::new());
     for generated in &mut generation {

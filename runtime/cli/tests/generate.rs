@@ -58,13 +58,15 @@ fn text_comes_on_standard_output_and_speed_beside_it() {
 #[test]
 fn a_seed_draws_the_same_text_again() {
     let sandbox = Sandbox::new();
+    let model = model();
     let text = |more: &[&str]| {
-        let args = ["generate", &model(), "-p", PROMPT, "-n", "16", "--numerics", "exact", "--kv", "f32"];
+        let args = ["generate", &model, "-p", PROMPT, "-n", "16", "--numerics", "exact", "--kv", "f32"];
         sandbox.done(&[&args[..], more].concat())
     };
     let hot = text(&["--temperature", "0.9", "--seed", "1"]);
     assert_eq!(text(&["--temperature", "0.9", "--seed", "1", "--threads", "1"]), hot);
     assert_ne!(text(&["--temperature", "0.9", "--seed", "2"]), hot);
+    assert_eq!(text(&["--temperature", "0.9", "--seed", "1", "--lookup", "8"]), hot);
     assert_eq!(text(&["--seed", "2"]), text(&[]), "without a temperature nothing is drawn");
     assert_eq!(text(&["--temperature", "0.9", "--top-k", "1"]), text(&[]));
     assert_ne!(text(&["--repeat-penalty", "2"]), text(&[]));
@@ -73,7 +75,7 @@ fn a_seed_draws_the_same_text_again() {
 #[test]
 fn what_cannot_be_generated_is_refused_in_one_line() {
     let sandbox = Sandbox::new();
-    let generate = |file: &str, more: &[&str]| sandbox.refused(&[&["generate", file, "-p", "x"], more].concat());
+    let generate = |file: &str, more: &[&str]| sandbox.refused(&[&["generate", file, "-p", "x"][..], more].concat());
     let long = "fn main() ".repeat(200);
     let why = sandbox.refused(&["generate", &model(), "-p", &long]);
     assert!(why.contains("positions are beyond the model's context of 256; give it fewer tokens"), "{why}");
@@ -95,7 +97,7 @@ fn what_cannot_be_generated_is_refused_in_one_line() {
     }
     assert!(sandbox.refused(&["generate", &sandbox.path("none.gguf"), "-p", "x"]).contains("none.gguf"));
     for wrong in [["--temperature", "-1"], ["--top-p", "2"], ["--min-p", "x"], ["--repeat-penalty", "0"], ["--kv", "q1"]] {
-        let output = sandbox.run(&[&["generate", &model(), "-p", "x"], &wrong[..]].concat());
+        let output = sandbox.run(&[&["generate", &model(), "-p", "x"][..], &wrong].concat());
         assert_eq!(output.status.code(), Some(2), "{wrong:?}");
     }
 }
@@ -128,5 +130,5 @@ fn an_interrupt_ends_it_and_what_was_said_stands() {
     assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGINT));
     let mut said = String::new();
     reader.read_to_string(&mut said).expect("whole characters");
-    assert!(said.trim_start_matches('.').starts_with(' '), "{:?}", said.trim_start_matches('.'));
+    assert!(said.len() > ROOM - LEFT, "{}", said.len());
 }

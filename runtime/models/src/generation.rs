@@ -1,5 +1,6 @@
 //! Generation: tokens that follow a prompt, one after the other.
 
+use std::collections::VecDeque;
 use std::ops::ControlFlow;
 
 use crate::error::Result;
@@ -7,6 +8,12 @@ use crate::forward::{Part, Wanted};
 use crate::model::LanguageModel;
 use crate::sequence::Sequence;
 use crate::text::{Decoder, Sampling, Tokenizer};
+
+/// Tokens that may be guessed at once: positions that every cache can take back.
+const GUESSES: usize = 15;
+
+/// Tokens that must have been there before for what followed them to be a guess.
+const KNOWN: usize = 2;
 
 /// A token that was generated.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,8 +64,12 @@ pub struct Generation<'m> {
     sequence: Sequence,
     /// The prompt, and what followed it; the sequence lacks the last.
     tokens: Vec<u32>,
-    /// Logits of the last position that the sequence has.
-    logits: Vec<f32>,
+    /// Logits from which the next tokens are chosen: of one position, or of several, where tokens were guessed.
+    logits: VecDeque<Vec<f32>>,
+    /// Tokens that were guessed, and that the sequence has.
+    guessed: VecDeque<u32>,
+    /// So many tokens may be guessed at once.
+    lookup: usize,
     /// Tokens that are still asked for.
     left: usize,
     end: Option<End>,
@@ -72,15 +83,32 @@ impl<'m> Generation<'m> {
     pub fn new(model: &'m LanguageModel, tokenizer: &'m Tokenizer, prompt: &[u32], sampling: Sampling) -> Result<Self> {
         let mut sequence = model.sequence()?;
         let logits = model.forward(&mut [Part::new(&mut sequence, prompt, Wanted::Last)])?.into_values();
-        let decoder = tokenizer.decoder();
-        let tokens = prompt.to_vec();
-        Ok(Self { model, tokenizer, decoder, sampling, sequence, tokens, logits, left: usize::MAX, end: None })
+        Ok(Self {
+            model,
+            tokenizer,
+            decoder: tokenizer.decoder(),
+            sampling,
+            sequence,
+            tokens: prompt.to_vec(),
+            logits: VecDeque::from([logits]),
+            guessed: VecDeque::new(),
+            lookup: 0,
+            left: usize::MAX,
+            end: None,
+        })
     }
 
     /// Ends after so many tokens, if the model does not before.
     #[must_use]
     pub fn limit(self, tokens: usize) -> Self {
         Self { left: tokens, ..self }
+    }
+
+    /// Guesses up to so many tokens, at most 15, from what followed the last tokens where they were before, and has the model check them
+    /// together. It changes the speed and nothing else: a guess stands if it is the token that is chosen all the same.
+    #[must_use]
+    pub fn lookup(self, tokens: usize) -> Self {
+        Self { lookup: tokens.min(GUESSES), ..self }
     }
 
     /// Why it ended, when it has.
@@ -94,23 +122,38 @@ impl<'m> Generation<'m> {
         if self.left == 0 {
             return Ok(ControlFlow::Break(End::Limit));
         }
-        // The sequence lacks the token that was chosen last.
-        let lacking = &self.tokens[self.sequence.len()..];
-        if !lacking.is_empty() {
-            if self.tokens.len() > self.model.context() {
-                return Ok(ControlFlow::Break(End::Context));
-            }
-            self.logits = self.model.forward(&mut [Part::new(&mut self.sequence, lacking, Wanted::Last)])?.into_values();
-        }
+        let logits = match self.logits.pop_front() {
+            Some(logits) => logits,
+            None if self.tokens.len() > self.model.context() => return Ok(ControlFlow::Break(End::Context)),
+            None => self.forward()?,
+        };
         // A model may have more logits than tokens, which make rows a round number.
-        let known = &self.logits[..self.logits.len().min(self.tokenizer.tokens())];
+        let known = &logits[..logits.len().min(self.tokenizer.tokens())];
         let token = self.sampling.choose(known, &self.tokens, self.tokens.len() as u64)?;
         if self.tokenizer.ends().contains(&token) {
             return Ok(ControlFlow::Break(End::Answered));
         }
+        if self.guessed.pop_front() != Some(token) {
+            self.sequence.truncate(self.tokens.len())?;
+            self.guessed.clear();
+            self.logits.clear();
+        }
         self.tokens.push(token);
         self.left -= 1;
         Ok(ControlFlow::Continue(token))
+    }
+
+    /// Gives the sequence the token that it lacks, and those that are guessed to follow; the logits behind the first.
+    fn forward(&mut self) -> Result<Vec<f32>> {
+        let room = (self.model.context() - self.tokens.len()).min(self.left - 1).min(self.lookup);
+        let guessed = guess(&self.tokens, room);
+        let tokens = [&self.tokens[self.sequence.len()..], guessed].concat();
+        self.guessed = guessed.iter().copied().collect();
+        let logits = self.model.forward(&mut [Part::new(&mut self.sequence, &tokens, Wanted::All)])?;
+        let mut rows = logits.rows().map(<[f32]>::to_vec);
+        let first = rows.next().unwrap_or_default();
+        self.logits = rows.collect();
+        Ok(first)
     }
 }
 
@@ -131,6 +174,29 @@ impl Iterator for Generation<'_> {
                 self.end = Some(End::Failed);
                 Some(Err(error))
             }
+        }
+    }
+}
+
+/// Up to `count` tokens that followed the last ones where these were last before.
+fn guess(tokens: &[u32], count: usize) -> &[u32] {
+    let Some(start) = tokens.len().checked_sub(KNOWN) else { return &[] };
+    let last = &tokens[start..];
+    let before = tokens[..tokens.len() - 1].windows(KNOWN).rposition(|window| window == last);
+    before.map_or(&[], |at| &tokens[at + KNOWN..][..count.min(start - at)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::guess;
+
+    #[test]
+    fn what_followed_before_is_guessed() {
+        assert_eq!(guess(&[1, 2, 3, 4, 1, 2], 9), [3, 4, 1, 2]);
+        assert_eq!(guess(&[1, 2, 3, 1, 2, 4, 1, 2], 2), [4, 1], "the last time counts");
+        assert_eq!(guess(&[7, 7, 7], 9), [7]);
+        for (tokens, count) in [(&[1, 2, 3][..], 9), (&[1, 2, 3, 1, 2], 0), (&[1], 9), (&[], 9)] {
+            assert_eq!(guess(tokens, count), [0; 0], "{tokens:?}");
         }
     }
 }

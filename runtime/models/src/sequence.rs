@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use quantloom::attention::KvCache;
 
+use crate::error::Result;
+
 /// A sequence of tokens that a model continues. Its memory grows by pages of 512 positions.
 #[derive(Debug)]
 pub struct Sequence {
@@ -33,6 +35,18 @@ impl Sequence {
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.caches.iter().map(KvCache::bytes).sum()
+    }
+
+    /// Takes positions back, so that `len` are left.
+    ///
+    /// # Errors
+    /// As [`KvCache::truncate`]: where keys are in blocks, no more than 16 can be taken back. Then nothing is changed.
+    pub fn truncate(&mut self, len: usize) -> Result<()> {
+        for cache in &mut self.caches {
+            cache.truncate(len)?;
+        }
+        self.len = self.len.min(len);
+        Ok(())
     }
 
     /// Forgets all positions.

@@ -105,7 +105,7 @@ const WORDS: [&str; 22] = [
 fn spm() -> File {
     let bytes: Vec<_> = (0..=u8::MAX).map(|byte| format!("<0x{byte:02X}>")).collect();
     let tokens: Vec<_> = ["<unk>", "<s>", "</s>"].into_iter().chain(bytes.iter().map(String::as_str)).chain(WORDS).collect();
-    let kinds: Vec<_> = (0..tokens.len()).map(|id| match (id, tokens[id]) {
+    let kinds = (0..tokens.len()).map(|id| match (id, tokens[id]) {
         (0, _) => 2,
         (1 | 2, _) => 3,
         (3..259, _) => 6,

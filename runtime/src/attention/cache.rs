@@ -41,7 +41,8 @@ pub struct Side {
 #[derive(Debug, Default)]
 pub struct Head {
     pub pages: Vec<Page>,
-    /// The stored rows of the panel of keys that was written last: those in blocks are packed with it again.
+    /// The stored rows of keys in blocks, which are packed with their panel again: those of the panel that was written last, and of the one
+    /// before it, which may be taken back.
     recent: Vec<u8>,
 }
 
@@ -100,6 +101,33 @@ impl KvCache {
     pub fn clear(&mut self) {
         self.of_heads.fill_with(Head::default);
         self.len = 0;
+    }
+
+    /// Takes positions back, so that `len` are left: what follows is as if they had never been appended. Does nothing if there are no more.
+    ///
+    /// # Errors
+    /// [`Error::Attention`] if keys are in blocks, and more than 16 positions are to be taken back, one after the other or at once: then
+    /// nothing is changed.
+    pub fn truncate(&mut self, len: usize) -> Result<()> {
+        let taken = self.len.saturating_sub(len);
+        if taken == 0 {
+            return Ok(());
+        }
+        if matches!(self.keys.encoding, Encoding::Blocks(_)) {
+            let kept = self.of_heads.first().map_or(0, |head| head.recent.len() / self.keys.row_bytes());
+            let again = len % PANEL_ROWS;
+            if again > 0 && kept < taken + again {
+                let detail = format!(
+                    "{taken} positions cannot be taken back where keys are in blocks, only {PANEL_ROWS}; clear the cache"
+                );
+                return Err(Error::Attention { detail });
+            }
+        }
+        for head in &mut self.of_heads {
+            head.truncate(&self.keys, &self.values, len..self.len);
+        }
+        self.len = len;
+        Ok(())
     }
 
     /// Makes room for positions up to `len`, which nothing is written to yet.
@@ -189,11 +217,45 @@ impl Head {
                 continue;
             }
             if lane == 0 {
-                self.recent.clear();
+                let older = self.recent.len().saturating_sub(PANEL_ROWS * keys.row_bytes());
+                self.recent.drain(..older);
             }
             self.recent.extend_from_slice(row);
             if lane == PANEL_ROWS - 1 || position == positions.end - 1 {
-                pack_rows(keys, panel, lane + 1, &self.recent);
+                self.pack_recent(keys, lane + 1, position / SPAN, position % SPAN / PANEL_ROWS);
+            }
+        }
+    }
+
+    /// Packs the panel that was written last, of which there are `rows`.
+    fn pack_recent(&mut self, keys: &Side, rows: usize, page: usize, panel: usize) {
+        let start = self.recent.len() - rows * keys.row_bytes();
+        let page = self.pages[page].keys.bytes_mut();
+        pack_rows(keys, &mut page[panel * keys.panel_bytes..][..keys.panel_bytes], rows, &self.recent[start..]);
+    }
+
+    /// Makes what the last positions have zero again, and gives back pages that nothing is left in.
+    fn truncate(&mut self, keys: &Side, values: &Side, positions: Range<usize>) {
+        self.pages.truncate(positions.start.div_ceil(SPAN));
+        let in_blocks = matches!(keys.encoding, Encoding::Blocks(_));
+        let end = positions.end.min(self.pages.len() * SPAN);
+        let (no_key, no_value) = (vec![0; keys.row_bytes()], vec![0; values.row_bytes()]);
+        for position in positions.start..end {
+            let page = &mut self.pages[position / SPAN];
+            write_column(values, page.values.bytes_mut(), position % SPAN, &no_value);
+            let panel = &mut page.keys.bytes_mut()[position % SPAN / PANEL_ROWS * keys.panel_bytes..][..keys.panel_bytes];
+            if in_blocks {
+                panel.fill(0);
+            } else {
+                write_row(keys, panel, position % PANEL_ROWS, &no_key);
+            }
+        }
+        if in_blocks {
+            let left = self.recent.len().saturating_sub(positions.len() * keys.row_bytes());
+            self.recent.truncate(left);
+            let (rows, last) = (positions.start % PANEL_ROWS, positions.start);
+            if rows > 0 {
+                self.pack_recent(keys, rows, last / SPAN, last % SPAN / PANEL_ROWS);
             }
         }
     }
@@ -284,6 +346,60 @@ mod tests {
                     pack(&of_values, size, SPAN, &columns, &head.pages[0].values);
                 }
             }
+        }
+    }
+
+    /// Stored rows of some positions of a head, and the side that they are of.
+    fn stored(side: &Side, positions: Range<usize>) -> Vec<u8> {
+        let mut row = vec![0_u32; side.row_bytes().div_ceil(4)];
+        let mut rows = Vec::new();
+        for position in positions {
+            let row = &mut bytemuck::cast_slice_mut(&mut row)[..side.row_bytes()];
+            let values = (0..side.size).map(|index| ((position * 31 + index * 7) % 53) as f32 - 20.0).collect::<Vec<_>>();
+            assert!(side.encoding.encode(registry::best_isa().rows(), &values, row));
+            rows.extend_from_slice(row);
+        }
+        rows
+    }
+
+    /// Appends positions to a cache of one head.
+    fn append(cache: &mut KvCache, positions: Range<usize>) {
+        cache.reserve(positions.end).unwrap();
+        let rows = [&cache.keys, &cache.values].map(|side| stored(side, positions.clone()));
+        cache.of_heads[0].write(&cache.keys, &cache.values, positions.clone(), (&rows[0], &rows[1]));
+        cache.set_len(positions.end);
+    }
+
+    #[test]
+    fn what_is_taken_back_was_never_there() {
+        let heads = Heads { query: 1, key: 1, size: 64 };
+        for kv_type in KvType::ALL {
+            let values = if kv_type == KvType::Q8 { KvType::F16 } else { kv_type };
+            let new = || KvCache::new(heads, kv_type, values).unwrap();
+            let bytes = |cache: &KvCache| {
+                let pages = cache.of_heads[0].pages.iter();
+                pages.map(|page| [page.keys.bytes(), page.values.bytes()].concat()).collect::<Vec<_>>()
+            };
+            for (from, to) in
+                [(37, 36), (37, 33), (37, 32), (37, 31), (37, 22), (48, 32), (519, 510), (513, 512), (520, 505), (5, 0)]
+            {
+                let (mut cache, mut wanted) = (new(), new());
+                append(&mut cache, 0..from);
+                append(&mut wanted, 0..to);
+                cache.truncate(to).unwrap();
+                assert!(bytes(&cache) == bytes(&wanted) && cache.len() == to, "{kv_type}, {from} to {to}");
+                // And what follows is what would have followed.
+                for cache in [&mut cache, &mut wanted] {
+                    append(cache, to..to + 1);
+                    append(cache, to + 1..to + 20);
+                }
+                assert!(bytes(&cache) == bytes(&wanted), "{kv_type}, {from} to {to} and on");
+            }
+            let mut cache = new();
+            append(&mut cache, 0..100);
+            assert_eq!(cache.truncate(33).is_err(), kv_type == KvType::Q8);
+            assert_eq!(cache.len(), if kv_type == KvType::Q8 { 100 } else { 33 });
+            cache.truncate(1000).unwrap();
         }
     }
 
