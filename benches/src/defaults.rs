@@ -11,6 +11,8 @@ pub struct Defaults {
     pub full: Cases,
     /// Beside the peers, in a few minutes.
     pub quick: Cases,
+    /// For attention beside llama.cpp's.
+    pub attention: Attention,
     /// With the processor's counters.
     pub counters: Counters,
     /// With a busy process on a core.
@@ -36,6 +38,21 @@ pub struct Cases {
     pub threads: Vec<usize>,
     /// Seconds for one case, all contenders together.
     pub seconds: f64,
+}
+
+/// For attention: heads of every size, every number of positions, and of queries.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Attention {
+    /// Heads of queries.
+    pub query_heads: usize,
+    /// Heads of keys, and of values.
+    pub key_heads: usize,
+    /// Values of a head.
+    pub sizes: Vec<usize>,
+    /// Positions that are cached.
+    pub positions: Vec<usize>,
+    /// How many of the last positions ask.
+    pub queries: Vec<usize>,
 }
 
 /// For the tuner's choices: every format in every shape with every batch.
@@ -113,7 +130,7 @@ mod tests {
 
     #[test]
     fn the_defaults_name_what_exists() {
-        let Defaults { full, quick, counters, contention, fused, tuning, cost_model } = Defaults::get();
+        let Defaults { full, quick, attention: _, counters, contention, fused, tuning, cost_model } = Defaults::get();
         let shapes = [&full.shapes, &quick.shapes, &tuning.shapes, &cost_model.shapes].into_iter().flatten();
         let shapes = shapes.chain([&counters.shape, &contention.shape, &fused.shape]);
         let of_cases = [&full.formats, &quick.formats, &counters.formats, &fused.formats, &tuning.formats];

@@ -30,6 +30,9 @@ pub struct Args {
     /// Seconds for one case, all contenders together
     #[arg(long)]
     seconds: Option<f64>,
+    /// Attention instead of products, ours and llama.cpp's
+    #[arg(long, conflicts_with_all = ["format", "shape", "batch", "ik", "json", "plot"])]
+    pub attention: bool,
     /// A checkout of ik_llama.cpp that has been built, or its build folder: one more contender
     #[arg(long, value_name = "FOLDER")]
     pub ik: Option<PathBuf>,
