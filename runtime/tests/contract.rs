@@ -3,6 +3,8 @@
 use std::sync::Mutex;
 use std::thread;
 
+use proptest::prelude::*;
+use proptest::test_runner::Config;
 use quantloom::matmul::{Request, matmul};
 use quantloom::measure::{activations, synthetic};
 use quantloom::pool::Pool;
@@ -38,6 +40,20 @@ fn kernels_compute_the_classes_as_they_are_defined() {
     let products = each_format(testing::products);
     let available = registry::formats().flat_map(kernels).filter(|kernel| kernel.isa().is_available()).count();
     assert!(available > 0 && products >= 26 * available, "{products} products by {available} kernels");
+}
+
+proptest! {
+    #![proptest_config(Config { cases: 20, failure_persistence: None, ..Config::default() })]
+
+    /// Shapes that nobody thought of: of one format each, by all its kernels.
+    #[test]
+    fn kernels_compute_shapes_of_any_size(format in any::<prop::sample::Index>(), n in 1_usize..100, k in 1_usize..1600, batch in 1_usize..20) {
+        let formats = registry::formats().filter(|format| !kernels(format).is_empty()).collect::<Vec<_>>();
+        let format = *format.get(&formats);
+        let (n, blocks) = (n.next_multiple_of(format.row_multiple()), k.div_ceil(format.block_weights));
+        let compared = testing::products_of(format, n, blocks, &[batch]);
+        prop_assert!(matches!(compared, Ok(1..)), "{compared:?}");
+    }
 }
 
 /// One product by each kernel, of whole tiles and of parts: what another processor of the same architecture cannot run shows here, in a

@@ -28,7 +28,7 @@ pub use decoding::{decodes_to, decoding};
 pub use definition::{Definition, Row, Units};
 pub use encoding::encoding;
 pub use packing::packing;
-pub use products::products;
+pub use products::{products, products_of};
 use quantloom_spec::model;
 pub use steps::{Factor, steps};
 

@@ -169,7 +169,9 @@ fn inner_loops_multiply_and_nothing_else_gets_in() {
     for kernel in defaults {
         let (code, promised) = (instructions(kernel), arch::promised(kernel));
         let loops = inner_loops(&code);
-        let kept = |body: &Vec<Instruction>| body.iter().filter(|instruction| promised.contains(&instruction.mnemonic.as_str())).count();
+        let kept = |body: &Vec<Instruction>| {
+            body.iter().filter(|instruction| promised.contains(&instruction.mnemonic.as_str())).count()
+        };
         match loops.iter().map(kept).max() {
             None => wrong.push(format!("{}: no loop found in {} instructions", kernel.name, code.len())),
             Some(most) if most < WORK => wrong.push(format!("{}: {most} of {promised:?} in a loop", kernel.name)),

@@ -77,7 +77,8 @@ impl<'a> Attention<'a> {
                 let v = Self::by_head(context, v)?;
                 // SAFETY: context and tensors are alive, and have the shapes that the operation is for.
                 context.keep_tensor(|context| unsafe {
-                    let out = ggml::ggml_flash_attn_ext(context, q.as_ptr(), k.as_ptr(), v.as_ptr(), mask.as_ptr(), scale, 0.0, 0.0);
+                    let out =
+                        ggml::ggml_flash_attn_ext(context, q.as_ptr(), k.as_ptr(), v.as_ptr(), mask.as_ptr(), scale, 0.0, 0.0);
                     ggml::ggml_flash_attn_ext_set_prec(out, ggml::GGML_PREC_F32);
                     out
                 })
@@ -134,7 +135,11 @@ impl Contender for Attention<'_> {
         let batch = self.batch.as_ref().ok_or("ggml was not prepared")?;
         // SAFETY: back end, graph, and the tensors that it names are alive.
         let status = unsafe { ggml::ggml_backend_graph_compute(self.ggml.cpu().backend, batch.graph.as_ptr()) };
-        if status == ggml::GGML_STATUS_SUCCESS { Ok(()) } else { Err(format!("{}: ggml's status {status}", self.name()).into()) }
+        if status == ggml::GGML_STATUS_SUCCESS {
+            Ok(())
+        } else {
+            Err(format!("{}: ggml's status {status}", self.name()).into())
+        }
     }
 
     fn rest(&mut self) {
@@ -156,7 +161,8 @@ fn set(tensor: Tensor, kind: ggml::ggml_type, values: &[f32]) -> Result<()> {
         // SAFETY: both are numbers.
         values.iter().flat_map(|&value| unsafe { ggml::ggml_fp32_to_fp16(value) }.to_ne_bytes()).collect::<Vec<u8>>()
     };
-    let bytes = if kind == ggml::GGML_TYPE_F16 { halves() } else { values.iter().flat_map(|value| value.to_ne_bytes()).collect() };
+    let bytes =
+        if kind == ggml::GGML_TYPE_F16 { halves() } else { values.iter().flat_map(|value| value.to_ne_bytes()).collect() };
     // SAFETY: the tensor is alive, and its size is checked to be that of the bytes.
     unsafe {
         if ggml::ggml_nbytes(tensor.as_ptr()) != bytes.len() {

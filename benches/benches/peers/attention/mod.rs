@@ -53,7 +53,9 @@ pub fn measure(args: &Args, threads: usize) -> Result<()> {
     let defaults::Attention { query_heads, key_heads, sizes, positions, queries } = Defaults::get().attention;
     let (llama, pool, isa) = (Llama::start(threads)?, Pool::new(threads), registry::best_isa().name);
     println!("\n{}, {threads} thread(s)\n{}", worker::processor(), llama.version());
-    println!("{query_heads} query heads, {key_heads} key head(s), f16; medians in µs; ns for a query head and a key; share of the f32 peak\n");
+    println!(
+        "{query_heads} query heads, {key_heads} key head(s), f16; medians in µs; ns for a query head and a key; share of the f32 peak\n"
+    );
     println!("SIZE  POSITIONS  QUERIES        OURS     FLASH     PLAIN  TIMES THE BEST  NS A PAIR  OF PEAK");
     for &size in &sizes {
         for &positions in &positions {
