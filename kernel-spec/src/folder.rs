@@ -205,7 +205,7 @@ fn open(path: &Path) -> Result<Arc<Source>, Diagnostics> {
 }
 
 /// Reports what another card has claimed before.
-fn check_claims(
+pub(crate) fn check_claims(
     source: &Arc<Source>,
     claims: Vec<Claim>,
     claimed: &mut BTreeMap<(&'static str, String), String>,

@@ -5,6 +5,8 @@
 //! what is known of one microarchitecture. This crate turns their text into checked models and
 //! reports everything that is wrong with them at once. It knows nothing of the code that is generated from them.
 
+#[cfg(feature = "models")]
+pub mod architecture;
 mod check;
 mod claim;
 mod diagnostic;

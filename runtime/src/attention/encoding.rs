@@ -39,7 +39,15 @@ impl KvType {
         }
     }
 
-    /// The first format whose card stores numbers so and which has kernels, and how it stores rows.
+    /// The first format whose card stores numbers so and which has kernels.
+    ///
+    /// # Errors
+    /// [`Error::Attention`] if this build has none.
+    pub fn format(self) -> Result<&'static Format> {
+        self.encoding().map(|(format, _)| format)
+    }
+
+    /// As [`KvType::format`], and how it stores rows.
     ///
     /// # Errors
     /// [`Error::Attention`] if this build has none.

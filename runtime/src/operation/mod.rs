@@ -33,6 +33,7 @@
 //! ```
 
 mod check;
+mod rows;
 
 use std::array;
 use std::sync::LazyLock;
@@ -43,6 +44,7 @@ pub use quantloom_kernels::abi::{ActivationFunction, Operation, Projections, Pro
 use crate::error::{Error, Result, suggest};
 use crate::machine::StandardFloats;
 pub use crate::matmul::activations::Norm;
+pub use rows::rms_norm;
 use crate::matmul::activations::{Input, Prepared, Reader};
 use crate::matmul::epilogue::Epilogue;
 use crate::matmul::tiles::{self, Product, Task};

@@ -46,6 +46,15 @@ impl Kept {
         Ok(Self { n, blocks: k / format.block_weights, tensors: tensors.collect() })
     }
 
+    /// Decodes a row of `k` weights.
+    ///
+    /// # Errors
+    /// As [`Stored::decode`].
+    pub fn decode(&self, format: &'static Format, row: usize, k: usize, out: &mut [f32]) -> Result<()> {
+        let tensors = self.tensors.iter().map(|part| &*part.bytes).collect::<Vec<_>>();
+        Stored::from_tensors(format, self.n, k, &tensors)?.decode(row..row + 1, out)
+    }
+
     /// The same in memory of its own.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! Weights that kernels multiply by.
 
+mod decode;
 mod kept;
 mod layout;
 mod panels;

@@ -1,1 +1,34 @@
-//! From text to tokens and back.
+//! From text to tokens and back: tokenizers, chat templates and the choice of tokens, all from the metadata of a GGUF file.
+
+mod chat;
+mod decoder;
+mod merges;
+mod pieces;
+mod pretokenizer;
+mod sampling;
+mod tokenizer;
+mod vocabulary;
+
+use quantloom::Error;
+use quantloom::gguf::Gguf;
+
+pub use chat::{Chat, Message};
+pub use decoder::Decoder;
+pub use sampling::Sampling;
+pub use tokenizer::{Specials, Tokenizer};
+
+/// An error about a file; `detail` ends with a remedy.
+fn wrong(file: &Gguf, detail: &str) -> Error {
+    Error::Gguf { path: file.path().to_owned(), detail: detail.to_owned() }
+}
+
+/// Longest part of a text that a message shows.
+const SHOWN: usize = 40;
+
+/// A text as a message shows it.
+fn quoted(text: &str) -> String {
+    match text.char_indices().nth(SHOWN) {
+        None => format!("{text:?}"),
+        Some((end, _)) => format!("{:?}...", &text[..end]),
+    }
+}

@@ -1,0 +1,98 @@
+//! What tokens become: rows that are read where they lie, never all of them.
+
+use std::sync::Arc;
+
+use quantloom::gguf::{BlockShape, TensorInfo};
+use quantloom::model::Model;
+use quantloom::pool::Pool;
+use quantloom::registry::Format;
+use quantloom::stored::Stored;
+use quantloom::weights::Weights;
+
+use crate::error::Result;
+use crate::tensors::{self, stored_as};
+
+/// The rows of an embedding.
+#[derive(Debug)]
+pub struct Embedding {
+    tensor: TensorInfo,
+    rows: Rows,
+    /// What rows are multiplied by.
+    scale: Option<f32>,
+}
+
+/// Where they lie.
+#[derive(Debug)]
+enum Rows {
+    /// In the file, as they were stored.
+    Stored(&'static Format, BlockShape),
+    /// In panels; of a packed copy, those of the file.
+    Packed(Arc<Weights>),
+}
+
+impl Embedding {
+    /// # Errors
+    /// As [`Model::weights`].
+    pub fn new(model: &Model, tensor: &TensorInfo, scale: Option<f32>, pool: &Pool) -> Result<Self> {
+        let rows = match stored_as(model, tensor)? {
+            Some((format, shape)) => Rows::Stored(format, shape),
+            None => Rows::Packed(Arc::new(tensors::weights(model, tensor, pool)?)),
+        };
+        Ok(Self { tensor: tensor.clone(), rows, scale })
+    }
+
+    /// How many tokens there are.
+    pub fn vocabulary(&self) -> usize {
+        self.tensor.rows()
+    }
+
+    /// The name of its tensor.
+    pub fn name(&self) -> &str {
+        &self.tensor.name
+    }
+
+    /// Bytes that are held for a row, and what holds them.
+    pub fn stored(&self) -> (&'static Format, usize) {
+        match &self.rows {
+            Rows::Stored(format, _) => (format, format.stored_bytes(1, self.tensor.k()).unwrap_or_default()),
+            Rows::Packed(weights) => (weights.format(), weights.packed_bytes() / weights.n().max(1)),
+        }
+    }
+
+    /// The weights of a head that is tied to it: the same matrix.
+    ///
+    /// # Errors
+    /// As [`Model::weights`].
+    pub fn head(&self, model: &Model, pool: &Pool) -> Result<Arc<Weights>> {
+        match &self.rows {
+            Rows::Stored(..) => Ok(Arc::new(tensors::weights(model, &self.tensor, pool)?)),
+            Rows::Packed(weights) => Ok(Arc::clone(weights)),
+        }
+    }
+
+    /// The rows of some tokens, which there must be.
+    ///
+    /// # Errors
+    /// As [`Weights::decode`], or if the file ends.
+    pub fn rows(&self, model: &Model, tokens: &[u32], pool: &Pool) -> Result<Vec<f32>> {
+        let (n, k) = (self.tensor.rows(), self.tensor.k());
+        let mut out = vec![0.0; tokens.len() * k];
+        match &self.rows {
+            Rows::Stored(format, shape) => {
+                let stored = Stored::new(format, n, k, model.file().bytes(&self.tensor, *shape)?)?;
+                for (token, out) in tokens.iter().zip(out.chunks_exact_mut(k)) {
+                    let row = *token as usize;
+                    stored.decode(row..row + 1, out)?;
+                }
+            }
+            Rows::Packed(weights) => {
+                let rows = tokens.iter().map(|token| *token as usize).collect::<Vec<_>>();
+                weights.decode(&rows, &mut out, pool)?;
+            }
+        }
+        if let Some(scale) = self.scale {
+            out.iter_mut().for_each(|value| *value *= scale);
+        }
+        Ok(out)
+    }
+}

@@ -1,0 +1,43 @@
+//! What can go wrong with a model.
+
+use std::path::{Path, PathBuf};
+
+use quantloom_spec::text::{escaped, shown};
+
+/// What went wrong, in one line, with a remedy.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Something below the model: a file, memory, kernels.
+    #[error(transparent)]
+    Quantloom(#[from] quantloom::Error),
+
+    /// A file holds no model that can be run.
+    #[error("{}: {}", shown(path), escaped(detail))]
+    Model {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and the remedy.
+        detail: String,
+    },
+
+    /// A model was asked for what it cannot do.
+    #[error("{}", escaped(detail))]
+    Input {
+        /// What is wrong, and the remedy.
+        detail: String,
+    },
+}
+
+/// A result of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    pub(crate) fn model(path: &Path, detail: impl Into<String>) -> Self {
+        Self::Model { path: path.to_owned(), detail: detail.into() }
+    }
+
+    pub(crate) fn input(detail: impl Into<String>) -> Self {
+        Self::Input { detail: detail.into() }
+    }
+}

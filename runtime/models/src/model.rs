@@ -1,0 +1,271 @@
+//! A language model: a file, and what it is in memory.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use quantloom::attention::{KvCache, KvType};
+use quantloom::gguf::Gguf;
+use quantloom::matmul::Request;
+use quantloom::model::Model;
+use quantloom::operation::{self, Operation};
+use quantloom::pool::Pool;
+use quantloom::registry::{Isa, Numerics};
+use quantloom_spec::architecture::Architecture;
+
+use crate::cards;
+use crate::embedding::Embedding;
+use crate::error::Result;
+use crate::metadata::Metadata;
+use crate::sequence::Sequence;
+use crate::settings::{Ropes, Settings};
+use crate::step::{Parts, Step};
+use crate::tensors::{Matrix, Tensors};
+
+/// Rows of a batch, at most, when nobody says.
+const BATCH: usize = 512;
+
+/// How a model is run; `Options::default()` leaves all to the library.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Options {
+    /// The numerics class of products; `None`: `int8` where a format has it.
+    pub numerics: Option<Numerics>,
+    /// How keys are cached, and values: as keys are, or as f16 where that is for keys alone.
+    pub kv: KvType,
+    /// Threads to run on; 0: as many as the processor runs at once.
+    pub threads: usize,
+    /// The instruction set; `None`: the best that this processor has.
+    pub isa: Option<&'static Isa>,
+    /// Rows that go through the model together, at most. It changes memory and speed, and no bit.
+    pub batch: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { numerics: None, kv: KvType::F16, threads: 0, isa: None, batch: BATCH }
+    }
+}
+
+impl Options {
+    /// With a numerics class.
+    #[must_use]
+    pub fn numerics(self, numerics: impl Into<Option<Numerics>>) -> Self {
+        Self { numerics: numerics.into(), ..self }
+    }
+
+    /// With keys and values cached so.
+    #[must_use]
+    pub const fn kv(self, kv: KvType) -> Self {
+        Self { kv, ..self }
+    }
+
+    /// On so many threads; on as many as the processor runs at once with 0.
+    #[must_use]
+    pub const fn threads(self, threads: usize) -> Self {
+        Self { threads, ..self }
+    }
+
+    /// On an instruction set.
+    #[must_use]
+    pub fn isa(self, isa: impl Into<Option<&'static Isa>>) -> Self {
+        Self { isa: isa.into(), ..self }
+    }
+
+    /// By batches of so many rows at most.
+    #[must_use]
+    pub const fn batch(self, batch: usize) -> Self {
+        Self { batch, ..self }
+    }
+}
+
+/// A language model that can be run.
+///
+/// ```no_run
+/// use quantloom_models::{LanguageModel, Options, Part, Wanted};
+///
+/// # fn main() -> quantloom_models::Result<()> {
+/// let model = LanguageModel::open("model.gguf", &Options::default())?;
+/// let mut sequence = model.sequence()?;
+/// let logits = model.forward(&mut [Part::new(&mut sequence, &[1, 2, 3], Wanted::Last)])?;
+/// assert_eq!(logits.last().len(), model.vocabulary());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct LanguageModel {
+    model: Model,
+    card: &'static Architecture,
+    options: Options,
+    /// Threads of its own, if it does not run on those of the process.
+    pool: Option<Pool>,
+    settings: Settings,
+    ropes: Ropes,
+    embedding: Embedding,
+    steps: Vec<Step>,
+    norm: Vec<f32>,
+    head: Matrix,
+    tied: bool,
+    operations: Operations,
+    /// What sequences of this model have, and no others.
+    identity: Arc<()>,
+}
+
+/// The operations that every model has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Operations {
+    pub several: &'static Operation,
+    pub linear: &'static Operation,
+    pub norm_linear: &'static Operation,
+}
+
+impl LanguageModel {
+    /// Opens a GGUF file, or a packed copy of one, whose weights stay in the file.
+    ///
+    /// # Errors
+    /// [`crate::Error::Model`] if no card describes its architecture, or it has not what the card says, or more; [`crate::Error::Quantloom`] as
+    /// [`Model::open`] and [`Model::weights`].
+    pub fn open(path: impl AsRef<Path>, options: &Options) -> Result<Self> {
+        Self::new(Model::open(path)?, options)
+    }
+
+    /// The language model in an open file.
+    ///
+    /// # Errors
+    /// As [`LanguageModel::open`].
+    pub fn new(model: Model, options: &Options) -> Result<Self> {
+        let own = (options.threads > 0).then(|| Pool::new(options.threads));
+        let pool = own.as_ref().unwrap_or_else(|| Pool::global());
+        let (card, name) = cards::of_file(model.file())?;
+        let metadata = Metadata::new(model.file(), name);
+        let tensors = Tensors::new(&model, pool);
+        let settings = Settings::read(card, &metadata)?;
+        let width = settings.width;
+        let ropes = Ropes::read(&card.rope, settings.heads.size, &metadata, |pairs| {
+            card.rope.factors.as_ref().map_or(Ok(None), |name| tensors.vector_if(name, pairs))
+        })?;
+        let rows = tensors.shaped(&card.embedding.tensor, None, width)?;
+        let embedding = Embedding::new(&model, rows, settings.embedding, pool)?;
+        let vocabulary = embedding.vocabulary();
+        let tied = card.head.tied.as_ref().filter(|_| !tensors.has(&card.head.tensor));
+        let head = match tied {
+            Some(name) => Matrix { name: name.clone(), weights: embedding.head(&model, pool)?, bias: None },
+            None => tensors.matrix(&card.head.tensor, vocabulary, width)?,
+        };
+        let norm = tensors.vector(&card.head.norm, width)?;
+        let steps = Parts { card, settings, metadata: &metadata, tensors: &tensors }.steps()?;
+        tensors.finish()?;
+        metadata.finish()?;
+        let operations = Operations {
+            several: operation::by_name("qkv")?,
+            linear: operation::by_name("linear")?,
+            norm_linear: operation::by_name("norm-linear")?,
+        };
+        let (tied, options) = (tied.is_some(), Options { batch: options.batch.max(1), ..*options });
+        let identity = Arc::new(());
+        let model = Self { model, card, options, pool: own, settings, ropes, embedding, steps, norm, head, tied, operations, identity };
+        // What cannot be cached is known before anything is run.
+        model.sequence()?;
+        Ok(model)
+    }
+
+    /// An empty sequence.
+    ///
+    /// # Errors
+    /// [`crate::Error::Quantloom`] if heads cannot be cached as the options say.
+    pub fn sequence(&self) -> Result<Sequence> {
+        let (keys, heads) = (self.options.kv, self.settings.heads);
+        let values = if keys == KvType::Q8 { KvType::F16 } else { keys };
+        let attends = self.steps.iter().filter(|step| matches!(step.op, crate::step::Op::Attention(_)));
+        let caches = attends.map(|_| KvCache::new(heads, keys, values)).collect::<quantloom::Result<_>>()?;
+        Ok(Sequence { model: Arc::clone(&self.identity), caches, len: 0, spent: false })
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn file(&self) -> &Gguf {
+        self.model.file()
+    }
+
+    /// The card of its architecture.
+    #[must_use]
+    pub fn card(&self) -> &'static Architecture {
+        self.card
+    }
+
+    /// How it is run.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Tokens that there are: logits of a position.
+    #[must_use]
+    pub fn vocabulary(&self) -> usize {
+        self.embedding.vocabulary()
+    }
+
+    /// Positions of a sequence, at most.
+    #[must_use]
+    pub fn context(&self) -> usize {
+        self.settings.context
+    }
+
+    /// The threads that it runs on.
+    #[must_use]
+    pub fn pool(&self) -> &Pool {
+        self.pool.as_ref().unwrap_or_else(|| Pool::global())
+    }
+
+    /// What it asks of kernels.
+    #[must_use]
+    pub fn request(&self) -> Request<'static> {
+        // Nothing asked for is the class `int8` where a format has it.
+        let exact = self.options.numerics.filter(|numerics| *numerics == Numerics::Exact);
+        Request::default().numerics(exact).isa(self.options.isa)
+    }
+
+    pub(crate) fn embed(&self, tokens: &[u32]) -> Result<Vec<f32>> {
+        self.embedding.rows(&self.model, tokens, self.pool())
+    }
+
+    pub(crate) fn owns(&self, sequence: &Sequence) -> bool {
+        Arc::ptr_eq(&self.identity, &sequence.model)
+    }
+
+    pub(crate) fn batch(&self) -> usize {
+        self.options.batch
+    }
+
+    pub(crate) fn isa(&self) -> Option<&'static Isa> {
+        self.options.isa
+    }
+
+    pub(crate) fn ropes(&self) -> &Ropes {
+        &self.ropes
+    }
+
+    pub(crate) fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    pub(crate) fn width(&self) -> usize {
+        self.settings.width
+    }
+
+    pub(crate) fn eps(&self) -> f32 {
+        self.settings.eps
+    }
+
+    pub(crate) fn operations(&self) -> Operations {
+        self.operations
+    }
+
+    pub(crate) fn logit_scale(&self) -> Option<f32> {
+        self.settings.logits
+    }
+
+    /// The head, and the weights of the norm before it.
+    pub(crate) fn head_parts(&self) -> (&Matrix, &[f32]) {
+        (&self.head, &self.norm)
+    }
+}
