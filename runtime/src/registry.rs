@@ -149,6 +149,28 @@ pub fn kernels(format: &Format) -> &'static [Kernel] {
     format.packed.as_ref().map_or(&[], |packed| packed.kernels)
 }
 
+/// Kernels that a message lists, at most.
+const LISTED: usize = 8;
+
+/// The error about kernels of a format that there are not; `wanted` is a class or a name, `available` what could be asked for instead.
+#[must_use]
+pub fn no_kernel<'k>(format: &Format, wanted: impl Into<String>, available: impl IntoIterator<Item = &'k Kernel>) -> Error {
+    let names = available.into_iter().map(|kernel| kernel.name).collect::<Vec<_>>();
+    let name = format.name;
+    let hint = match &names[..] {
+        [] if format.on_demand => {
+            format!("this build left its kernels out: build again with {ASKED}={name} in the environment")
+        }
+        [] => "it has none at all: take a format that has some".to_owned(),
+        all if all.len() <= LISTED => format!("there is {}", all.join(", ")),
+        all => {
+            let (first, more) = all.split_at(LISTED);
+            format!("there is {} and {} more of them", first.join(", "), more.len())
+        }
+    };
+    Error::NoKernel { format: name.to_owned(), wanted: wanted.into(), hint }
+}
+
 /// The numerics classes that a format has kernels for.
 #[must_use]
 pub fn numerics(format: &Format) -> Vec<Numerics> {
@@ -184,6 +206,17 @@ mod tests {
             assert_eq!(parts[..4], [kernel.format, parts[1], kernel.numerics.name(), kernel.isa().name]);
             assert!(parts[4].starts_with(&format!("r{}c{}", kernel.rows, kernel.cols)), "{}", kernel.name);
         }
+    }
+
+    #[test]
+    fn what_there_is_instead_is_listed() {
+        let format = formats().find(|format| !kernels(format).is_empty()).unwrap();
+        let name = kernels(format)[0].name;
+        let told = |count| no_kernel(format, "it", kernels(format).iter().cycle().take(count)).to_string();
+        assert!(told(0).ends_with("has no kernel for it; it has none at all: take a format that has some"), "{}", told(0));
+        assert!(told(1).ends_with(&format!("; there is {name}")), "{}", told(1));
+        assert_eq!((told(8).split(", ").count(), told(10).split(", ").count()), (8, 8));
+        assert!(told(10).ends_with(" and 2 more of them"), "{}", told(10));
     }
 
     #[test]

@@ -84,11 +84,7 @@ fn kernel(format: &'static Format, name: &str) -> Result<&'static Kernel, Error>
     let kernels = registry::kernels(format);
     kernels.iter().find(|kernel| kernel.name.eq_ignore_ascii_case(name)).ok_or_else(|| {
         let usable = kernels.iter().filter(|kernel| kernel.isa().is_available());
-        Error::NoKernel {
-            format: format.name.to_owned(),
-            wanted: format!("the name {name:?}"),
-            available: usable.map(|kernel| kernel.name.to_owned()).collect(),
-        }
+        registry::no_kernel(format, format!("the name {name:?}"), usable)
     })
 }
 

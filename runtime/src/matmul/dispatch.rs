@@ -87,9 +87,5 @@ fn no_kernel(format: &Format, wanted: &str, numerics: Numerics) -> Error {
     let available = || registry::kernels(format).iter().filter(|kernel| kernel.isa().is_available());
     let of_class = available().filter(|kernel| kernel.numerics == numerics).collect::<Vec<_>>();
     let instead = if of_class.is_empty() { available().collect() } else { of_class };
-    Error::NoKernel {
-        format: format.name.to_owned(),
-        wanted: wanted.to_owned(),
-        available: instead.into_iter().map(|kernel| kernel.name.to_owned()).collect(),
-    }
+    registry::no_kernel(format, wanted, instead)
 }
