@@ -7,6 +7,7 @@ mod contender;
 mod ggml;
 mod ik;
 mod llama;
+mod models;
 mod ours;
 mod rounds;
 mod weights;
@@ -36,10 +37,10 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<ExitCode> {
     if let (Some(file), Some(threads)) = (&args.worker, args.worker_threads) {
-        if args.attention {
-            attention::measure(args, threads)?;
-        } else {
-            worker::measure(args, threads)?.save(file)?;
+        match &args.model {
+            Some(model) => models::measure(args, model, threads)?,
+            None if args.attention => attention::measure(args, threads)?,
+            None => worker::measure(args, threads)?.save(file)?,
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -49,16 +50,18 @@ fn run(args: &Args) -> Result<ExitCode> {
     }
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("record.json");
+    // These have no record.
+    let prints_only = args.attention || args.model.is_some();
     let mut records = Vec::new();
     for threads in args.cases().threads {
         if !on_threads(threads, &file)? {
             return Ok(ExitCode::FAILURE);
         }
-        if !args.attention {
+        if !prints_only {
             records.push(Record::load(&file)?);
         }
     }
-    if args.attention {
+    if prints_only {
         return Ok(ExitCode::SUCCESS);
     }
     let mut records = records.into_iter();

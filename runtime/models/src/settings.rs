@@ -81,7 +81,9 @@ impl Ropes {
     ) -> Result<Self> {
         let dims = metadata.count_if(&card.dims)?.unwrap_or(size);
         if dims > size {
-            return Err(metadata.wrong(&card.dims, &format!("must be at most {size}, the size of a head; convert the model again")));
+            return Err(
+                metadata.wrong(&card.dims, &format!("must be at most {size}, the size of a head; convert the model again"))
+            );
         }
         let pairs = match card.pairs {
             architecture::Pairs::Neighbours => Pairs::Neighbours,
@@ -113,6 +115,8 @@ fn stretch(scaling: &str, metadata: &Metadata<'_>) -> Result<Option<f32>> {
     match kind {
         Some("none") => Ok(None),
         None | Some("linear") => Ok(factor.map(|factor| factor as f32).filter(|factor| *factor != 1.0)),
-        Some(other) => Err(metadata.wrong(&key("type"), &format!("is {other:?}, which is not known here; linear and none are"))),
+        Some(other) => {
+            Err(metadata.wrong(&key("type"), &format!("is {other:?}, which is not known here; linear and none are")))
+        }
     }
 }
