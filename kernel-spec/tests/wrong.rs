@@ -7,6 +7,7 @@ mod common;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use quantloom_spec::architecture::{self, read_architecture};
 use quantloom_spec::gpu::read_dialect;
 use quantloom_spec::isa::{Dot, Isa, read_isa};
 use quantloom_spec::kernels::{Kernels, read_kernels};
@@ -109,6 +110,16 @@ fn processor_cards() {
 fn operation_cards() {
     let (_, kernels) = known();
     assert!(check_all("operations", |path, text| read_operation(path, text, &kernels).err()) > 0);
+}
+
+/// Names of activation functions.
+const ACTIVATIONS: [&str; 2] = ["gelu_tanh", "silu"];
+
+#[test]
+fn model_cards() {
+    let bases = architecture::shipped(&ACTIVATIONS).unwrap();
+    let known = architecture::Known { bases: &bases, activations: &ACTIVATIONS };
+    assert!(check_all("models", |path, text| read_architecture(path, text, known).err()) >= 8);
 }
 
 #[test]

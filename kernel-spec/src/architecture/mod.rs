@@ -58,6 +58,8 @@ pub struct Size {
     pub value: String,
     /// `eps`: what is added to mean squares in norms.
     pub eps: String,
+    /// `except`: numbers of layers of those models that the card is wrong for.
+    pub except: Vec<usize>,
 }
 
 /// How positions rotate queries and keys.
@@ -74,9 +76,18 @@ pub struct Rope {
     /// `factors`: a tensor that angles are divided by, where a file has it.
     pub factors: Option<String>,
     /// `window`: the base in layers that see a window; nothing is stretched there. Without it, as elsewhere.
-    pub window: Option<u32>,
+    pub window: Option<WindowBase>,
     /// `unrotated`: every so-manieth layer does not rotate.
     pub unrotated: Option<usize>,
+}
+
+/// What angles are powers of in layers that see a window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WindowBase {
+    /// `key`: metadata.
+    pub key: String,
+    /// `default`: what it is where a file does not say.
+    pub default: u32,
 }
 
 /// Which values of a head are rotated together.

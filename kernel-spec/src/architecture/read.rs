@@ -1,6 +1,6 @@
 //! Reading model cards: tables that may be those of a base, key by key.
 
-use super::{Architecture, Attention, Embedding, Gated, Head, Known, Op, Pairs, Rope, Scale, Size, Step, Window};
+use super::{Architecture, Attention, Embedding, Gated, Head, Known, Op, Pairs, Rope, Scale, Size, Step, Window, WindowBase};
 use crate::claim::Claim;
 use crate::diagnostic::Sink;
 use crate::walk::{At, Node, Table};
@@ -8,7 +8,7 @@ use crate::walk::{At, Node, Table};
 /// The word for the root of the width.
 const SQRT_WIDTH: &str = "sqrt-width";
 
-/// Every so-manieth layer, at most.
+/// Layers that a card counts, at most.
 const MAX_EVERY: u32 = 1024;
 
 /// The largest base of angles.
@@ -28,11 +28,11 @@ pub fn read(mut card: Table<'_>, known: Known<'_>, sink: &mut Sink) -> Option<(A
     let mut table = |key| section(&mut card, key, based, sink);
     let (size, rope, embedding, head) = (table("size"), table("rope"), table("embedding"), table("head"));
     let layer = if based { card.get("layer") } else { card.need("layer") };
-    let size = size.and_then(|table| read_size(Section::new(table, base.is_some()), base.map(|base| &base.size), sink));
-    let rope = rope.and_then(|table| read_rope(Section::new(table, base.is_some()), base.map(|base| &base.rope), sink));
-    let embedding =
-        embedding.and_then(|table| read_embedding(Section::new(table, base.is_some()), base.map(|base| &base.embedding), sink));
-    let head = head.and_then(|table| read_head(Section::new(table, base.is_some()), base.map(|base| &base.head), sink));
+    let size = size.and_then(|table| read_size(Section::new(table, based), base.map(|base| &base.size), sink));
+    let rope = rope.and_then(|table| read_rope(Section::new(table, based), base.map(|base| &base.rope), sink));
+    let embedding = embedding
+        .and_then(|table| read_embedding(Section::new(table, based), base.map(|base| &base.embedding), sink));
+    let head = head.and_then(|table| read_head(Section::new(table, based), base.map(|base| &base.head), sink));
     let layer = match layer {
         Some(node) => read_layer(&node, known, sink),
         None => base.map(|base| base.layer.clone()),
@@ -145,8 +145,7 @@ fn named(text: At<&str>, sink: &mut Sink) -> Option<At<String>> {
     if !text.value.is_empty() && text.value.chars().all(fits) {
         return Some(text.map(str::to_owned));
     }
-    sink.error(text.span, format!("`{}` cannot be a name in a file", text.value))
-        .label("must be letters, digits, `_`, `-` or `.`");
+    sink.error(text.span, format!("`{}` cannot be a name in a file", text.value)).label("must be letters, digits, `_`, `-` or `.`");
     None
 }
 
@@ -155,6 +154,11 @@ fn names(node: &Node<'_>, sink: &mut Sink) -> Option<At<Vec<At<String>>>> {
     let before = sink.count();
     let names = node.list(sink)?.iter().filter_map(|node| node.text(sink).and_then(|text| named(text, sink))).collect();
     (sink.count() == before).then_some(At { span: node.span, value: names })
+}
+
+/// A list of numbers of layers.
+fn counts(node: &Node<'_>, sink: &mut Sink) -> Option<Vec<usize>> {
+    node.list(sink)?.iter().map(|node| node.count(sink, 1..=MAX_EVERY).map(|at| at.value)).collect()
 }
 
 fn read_size(mut table: Section<'_>, base: Option<&Size>, sink: &mut Sink) -> Option<Size> {
@@ -166,6 +170,10 @@ fn read_size(mut table: Section<'_>, base: Option<&Size>, sink: &mut Sink) -> Op
     let key = table.name("key", base.map(|base| &base.key), sink);
     let value = table.name("value", base.map(|base| &base.value), sink);
     let eps = table.name("eps", base.map(|base| &base.eps), sink);
+    let except = match table.get("except") {
+        Some(node) => counts(&node, sink),
+        None => Some(base.map(|base| base.except.clone()).unwrap_or_default()),
+    };
     table.finish(sink);
     Some(Size {
         layers: layers?,
@@ -176,20 +184,23 @@ fn read_size(mut table: Section<'_>, base: Option<&Size>, sink: &mut Sink) -> Op
         key: key?,
         value: value?,
         eps: eps?,
+        except: except?,
     })
 }
 
 fn read_rope(mut table: Section<'_>, base: Option<&Rope>, sink: &mut Sink) -> Option<Rope> {
     const WORDS: [(&str, Pairs); 2] = [("neighbours", Pairs::Neighbours), ("halves", Pairs::Halves)];
-    let pairs =
-        table.need("pairs").map_or_else(|| base.map(|base| base.pairs), |node| node.choice(sink, &WORDS).map(|at| at.value));
+    let pairs = table.need("pairs").map_or_else(
+        || base.map(|base| base.pairs),
+        |node| node.choice(sink, &WORDS).map(|at| at.value),
+    );
     let dims = table.name("dims", base.map(|base| &base.dims), sink);
     let of = table.name("base", base.map(|base| &base.base), sink);
     let scaling = table.name("scaling", base.map(|base| &base.scaling), sink);
     let factors = table.optional("factors", base.map(|base| &base.factors), sink);
     let window = match table.get("window") {
-        Some(node) => node.count(sink, 1..=MAX_BASE).map(|at| Some(at.value as u32)),
-        None => Some(base.and_then(|base| base.window)),
+        Some(node) => read_window_base(&node, sink).map(Some),
+        None => Some(base.and_then(|base| base.window.clone())),
     };
     let unrotated = match table.get("unrotated") {
         Some(node) => node.count(sink, 2..=MAX_EVERY).map(|at| Some(at.value)),
@@ -205,6 +216,14 @@ fn read_rope(mut table: Section<'_>, base: Option<&Rope>, sink: &mut Sink) -> Op
         window: window?,
         unrotated: unrotated?,
     })
+}
+
+fn read_window_base(node: &Node<'_>, sink: &mut Sink) -> Option<WindowBase> {
+    let mut table = node.table(sink, "the base of windows")?;
+    let key = table.need("key").and_then(|node| entry(&node, sink));
+    let default = table.need("default").and_then(|node| node.count(sink, 1..=MAX_BASE));
+    table.finish(sink);
+    Some(WindowBase { key: key?, default: default?.value as u32 })
 }
 
 fn read_embedding(mut table: Section<'_>, base: Option<&Embedding>, sink: &mut Sink) -> Option<Embedding> {
@@ -247,9 +266,14 @@ fn read_step(node: &Node<'_>, known: Known<'_>, sink: &mut Sink) -> Option<Step>
     let table = node.table(sink, "the step")?;
     let mut table = Section::new(Some(table), false);
     let norm = table.name("norm", None, sink);
-    let kind = table.need("op").map(|node| node.choice(sink, &[("attention", Kind::Attention), ("gated", Kind::Gated)]));
+    let Some(op) = table.get("op") else {
+        // What else it needs, and may have, depends on that.
+        sink.error(node.span, "the step needs the key `op`").help("say what it does: `op = \"attention\"`");
+        return None;
+    };
+    let kind = op.choice(sink, &[("attention", Kind::Attention), ("gated", Kind::Gated)]);
     let (post_norm, residual) = (table.optional("post_norm", None, sink), table.optional("residual", None, sink));
-    let op = match kind.flatten()?.value {
+    let op = match kind?.value {
         Kind::Attention => read_attention(&mut table, sink).map(Op::Attention),
         Kind::Gated => read_gated(&mut table, known, sink).map(Op::Gated),
     };

@@ -38,3 +38,28 @@ pub fn shipped(activations: &[&str]) -> Result<Vec<Architecture>, Diagnostics> {
     }
     Ok(read)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_card_of_the_folder_is_part_of_the_program() {
+        let folder = crate::cards_dir().join("models");
+        let files = crate::folder::cards(&folder).unwrap();
+        let mut names = files.iter().map(|path| path.file_stem().unwrap().to_str().unwrap()).collect::<Vec<_>>();
+        names.retain(|name| !CARDS.iter().any(|(known, _)| known == name));
+        assert_eq!((names, files.len()), (Vec::new(), CARDS.len()));
+    }
+
+    #[test]
+    fn what_a_card_does_not_say_is_that_of_its_base() {
+        let all = shipped(&["gelu_tanh", "silu"]).unwrap();
+        let named = |name: &str| all.iter().find(|card| card.name == name).unwrap();
+        let (llama, granite) = (named("llama"), named("granite"));
+        assert_eq!((&granite.size, &granite.rope, &granite.ignored), (&llama.size, &llama.rope, &llama.ignored));
+        assert_eq!(granite.head.norm, llama.head.norm);
+        assert_ne!((&granite.head, &granite.embedding, &granite.layer), (&llama.head, &llama.embedding, &llama.layer));
+        assert_eq!(granite.extends.as_deref(), Some("llama"));
+    }
+}

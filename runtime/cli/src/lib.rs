@@ -15,11 +15,14 @@ mod failure;
 mod files;
 mod formats;
 mod inspect;
+mod language;
 mod limit;
 mod locks;
+mod logits;
 mod matmul;
 mod metadata;
 mod pack;
+mod perplexity;
 mod probe;
 mod progress;
 mod quantize;
@@ -59,6 +62,8 @@ enum Command {
     Inspect(inspect::Args),
     Decode(decode::Args),
     Matmul(matmul::Args),
+    Logits(logits::Args),
+    Perplexity(perplexity::Args),
     Bench(bench::Args),
     Tune(tune::Args),
     Cache(cache::Args),
@@ -102,6 +107,8 @@ impl Cli {
             Some(Command::Inspect(args)) => inspect::run(args),
             Some(Command::Decode(args)) => decode::run(args),
             Some(Command::Matmul(args)) => matmul::run(args),
+            Some(Command::Logits(args)) => logits::run(args),
+            Some(Command::Perplexity(args)) => perplexity::run(args),
             Some(Command::Bench(args)) => bench::run(args),
             Some(Command::Tune(args)) => tune::run(args),
             Some(Command::Cache(args)) => cache::run(args),

@@ -65,6 +65,21 @@ impl Logits {
         &self.values[self.values.len().saturating_sub(self.vocabulary)..]
     }
 
+    /// What each position has against the token that follows it: `-ln p`, where p is its part of the softmax. In f64, by functions that
+    /// are the same everywhere.
+    ///
+    /// # Panics
+    /// If a token is none of the vocabulary.
+    #[must_use]
+    pub fn losses(&self, following: &[u32]) -> Vec<f64> {
+        let loss = |(row, token): (&[f32], &u32)| {
+            let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let below = |logit: f32| f64::from(logit) - f64::from(max);
+            libm::log(row.iter().map(|logit| libm::exp(below(*logit))).sum()) - below(row[*token as usize])
+        };
+        self.rows().zip(following).map(loss).collect()
+    }
+
     /// All, `[positions][vocabulary]`.
     #[must_use]
     pub fn into_values(self) -> Vec<f32> {

@@ -24,11 +24,11 @@ impl<'f> Metadata<'f> {
         Self { file, prefix: format!("{name}."), asked: RefCell::default() }
     }
 
-    fn value(&self, key: &str) -> Option<(String, &'f Value)> {
-        let full = format!("{}{key}", self.prefix);
-        let value = self.file.value(&full);
-        self.asked.borrow_mut().insert(full.clone());
-        value.map(|value| (full, value))
+    fn value(&self, key: &str) -> Option<&'f Value> {
+        let key = format!("{}{key}", self.prefix);
+        let value = self.file.value(&key);
+        self.asked.borrow_mut().insert(key);
+        value
     }
 
     /// An error about the value of a key.
@@ -42,7 +42,7 @@ impl<'f> Metadata<'f> {
 
     /// A number of things, from 1 on, if the file gives it.
     pub fn count_if(&self, key: &str) -> Result<Option<usize>> {
-        let Some((_, value)) = self.value(key) else { return Ok(None) };
+        let Some(value) = self.value(key) else { return Ok(None) };
         let count = value.as_u64().filter(|count| (1..=MOST).contains(count));
         let count =
             count.ok_or_else(|| self.wrong(key, &format!("must be an integer from 1 to {MOST}; convert the model again")))?;
@@ -55,7 +55,7 @@ impl<'f> Metadata<'f> {
 
     /// A finite number above 0, if the file gives it.
     pub fn number_if(&self, key: &str) -> Result<Option<f64>> {
-        let Some((_, value)) = self.value(key) else { return Ok(None) };
+        let Some(value) = self.value(key) else { return Ok(None) };
         let number = value.as_f64().or_else(|| value.as_u64().map(|number| number as f64));
         let number = number.filter(|number| number.is_finite() && *number > 0.0 && (*number as f32).is_normal());
         number.map(Some).ok_or_else(|| self.wrong(key, "must be a finite number above 0; convert the model again"))
@@ -65,9 +65,15 @@ impl<'f> Metadata<'f> {
         self.number_if(key)?.ok_or_else(|| self.missing(key))
     }
 
+    /// A truth value, if the file gives it.
+    pub fn flag_if(&self, key: &str) -> Result<Option<bool>> {
+        let Some(value) = self.value(key) else { return Ok(None) };
+        value.as_bool().map(Some).ok_or_else(|| self.wrong(key, "must be true or false; convert the model again"))
+    }
+
     /// A text, if the file gives it.
     pub fn text_if(&self, key: &str) -> Result<Option<&'f str>> {
-        let Some((_, value)) = self.value(key) else { return Ok(None) };
+        let Some(value) = self.value(key) else { return Ok(None) };
         value.as_str().map(Some).ok_or_else(|| self.wrong(key, "must be a text; convert the model again"))
     }
 

@@ -29,6 +29,9 @@ impl Settings {
     pub fn read(card: &Architecture, metadata: &Metadata<'_>) -> Result<Self> {
         let size = &card.size;
         let (layers, width) = (metadata.count(&size.layers)?, metadata.count(&size.width)?);
+        if size.except.contains(&layers) {
+            return Err(metadata.wrong(&size.layers, &format!("is {layers}, and the card of the architecture is wrong for that model")));
+        }
         let query = metadata.count(&size.heads)?;
         let key = metadata.count_if(&size.kv)?.unwrap_or(query);
         let of_head = match metadata.count_if(&size.key)? {
@@ -91,7 +94,11 @@ impl Ropes {
         };
         let base = metadata.number_if(&card.base)?.unwrap_or(BASE);
         let plain = Rope::new(dims, base, pairs)?;
-        let window = card.window.map(|base| Rope::new(dims, base.into(), pairs)).transpose()?;
+        let of_window = |card: &architecture::WindowBase| -> Result<Rope> {
+            let base = metadata.number_if(&card.key)?.unwrap_or_else(|| card.default.into());
+            Ok(Rope::new(dims, base, pairs)?)
+        };
+        let window = card.window.as_ref().map(of_window).transpose()?;
         let stretch = stretch(&card.scaling, metadata)?;
         let all = match (factors(dims / 2)?, stretch) {
             (None, None) => plain,
@@ -112,6 +119,9 @@ fn stretch(scaling: &str, metadata: &Metadata<'_>) -> Result<Option<f32>> {
     let (kind, factor) = (metadata.text_if(&key("type"))?, metadata.number_if(&key("factor"))?);
     // What contexts were before says nothing of angles, in these ways.
     metadata.pass(&key("original_context_length"));
+    if metadata.flag_if(&key("finetuned"))? == Some(false) {
+        return Err(metadata.wrong(&key("finetuned"), "is false, which to some architectures means no rotation; that is not known here"));
+    }
     match kind {
         Some("none") => Ok(None),
         None | Some("linear") => Ok(factor.map(|factor| factor as f32).filter(|factor| *factor != 1.0)),

@@ -6,19 +6,19 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, Value};
 use minijinja::{Environment, ErrorKind, context};
 use quantloom::gguf::Gguf;
-use quantloom::{Error, Result};
 use serde::Serialize;
 use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter, Serializer};
 
 use super::tokenizer::Tokenizer;
 use super::vocabulary::{self, AGAIN};
 use super::wrong;
+use crate::error::{Error, Result};
 
 /// The key of the template.
 const KEY: &str = "tokenizer.chat_template";
 
-/// Steps that a template may take: thousands of times those of a long conversation.
-const FUEL: u64 = 50_000_000;
+/// Steps that a template may take: many times those of a long conversation.
+const FUEL: u64 = 5_000_000;
 
 /// A part of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,7 +63,7 @@ impl Message {
 /// let chat = Chat::of(&file, &Tokenizer::of(&file)?)?;
 /// let text = chat.prompt(&[Message::new("user", "Hello!")])?;
 /// assert_eq!(text, "<user>Hello!</s><assistant>");
-/// # Ok::<(), quantloom::Error>(())
+/// # Ok::<(), quantloom_models::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct Chat {
@@ -77,7 +77,7 @@ impl Chat {
     /// The template of a file.
     ///
     /// # Errors
-    /// [`Error::Gguf`] if it has none, or one that cannot be read.
+    /// [`Error::Model`] if it has none, or one that cannot be read.
     pub fn of(file: &Gguf, tokenizer: &Tokenizer) -> Result<Self> {
         let Some(template) = vocabulary::text(file, KEY)? else {
             let detail = format!(
@@ -106,7 +106,7 @@ impl Chat {
     /// [`Tokenizer::prompt`].
     ///
     /// # Errors
-    /// [`Error::Gguf`] if the template fails, as many do for roles that the model does not know.
+    /// [`Error::Model`] if the template fails, as many do for roles that the model does not know.
     pub fn prompt(&self, messages: &[Message]) -> Result<String> {
         self.render(messages, true)
     }
@@ -121,7 +121,7 @@ impl Chat {
                 "key {KEY:?}: the template fails: {}; change the messages, or give plain text to go on from",
                 told(&error)
             );
-            Error::Gguf { path: self.path.clone(), detail }
+            Error::model(&self.path, detail)
         })
     }
 }
@@ -219,7 +219,7 @@ mod tests {
             ),
             ("{{ messages[0] | tojson }}", r#"{"role": "system", "content": "<b>&\"é\""}"#),
             ("{{ [1, {'a': none}] | tojson(indent=2) }}", "[\n  1,\n  {\n    \"a\": null\n  }\n]"),
-            ("{{ messages[0]['content'] }}{{ messages[1].content.startswith(' ') }}", "<b>&\"é\"true"),
+            ("{{ messages[0]['content'] }}{{ messages[1].content.startswith(' ') }}", "<b>&\"é\"True"),
             ("{% if tools is none %}none{% endif %}{% if not tools %} given{% endif %}", "none given"),
             (
                 "{% set ns = namespace(n=0) %}{% for m in messages %}{% set ns.n = ns.n + 1 %}{% if ns.n == 1 %}{% continue %}{% endif %}{{ ns.n }}{% endfor %}",

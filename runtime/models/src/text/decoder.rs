@@ -17,7 +17,7 @@ use super::Tokenizer;
 /// }
 /// text += &decoder.finish();
 /// assert_eq!(text, "naïve 🙂");
-/// # Ok::<(), quantloom::Error>(())
+/// # Ok::<(), quantloom_models::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct Decoder<'t> {

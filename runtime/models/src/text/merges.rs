@@ -1,10 +1,10 @@
 //! Which tokens are joined to larger ones, and in which order: by a list, or by scores.
 
-use quantloom::Result;
 use quantloom::gguf::Gguf;
 
 use super::vocabulary::{self, AGAIN, MERGES, Vocabulary};
 use super::{quoted, wrong};
+use crate::error::Result;
 
 /// Pairs in the order of their precedence.
 pub type Merges = Vec<(String, String)>;
@@ -12,7 +12,7 @@ pub type Merges = Vec<(String, String)>;
 /// Those that the file lists. Those that would make a control token of a text are left out.
 ///
 /// # Errors
-/// [`quantloom::Error::Gguf`] if one of the tokens is not there.
+/// [`Error::Model`] if one of the tokens is not there.
 pub fn listed(file: &Gguf, vocabulary: &Vocabulary) -> Result<Merges> {
     let mut merges = Vec::new();
     for (place, pair) in vocabulary::merges(file)?.iter().enumerate() {
@@ -45,7 +45,7 @@ pub fn listed(file: &Gguf, vocabulary: &Vocabulary) -> Result<Merges> {
 /// those divided earlier.
 ///
 /// # Errors
-/// [`quantloom::Error::Gguf`] if there are no scores.
+/// [`Error::Model`] if there are no scores.
 pub fn scored(file: &Gguf, vocabulary: &Vocabulary) -> Result<Merges> {
     let scores = vocabulary::scores(file, vocabulary.texts.len())?;
     let mut order: Vec<_> = (0..vocabulary.texts.len()).filter(|&id| vocabulary.is_text(id as u32)).collect();

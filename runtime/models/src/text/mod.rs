@@ -9,8 +9,9 @@ mod sampling;
 mod tokenizer;
 mod vocabulary;
 
-use quantloom::Error;
 use quantloom::gguf::Gguf;
+
+use crate::error::Error;
 
 pub use chat::{Chat, Message};
 pub use decoder::Decoder;
@@ -19,7 +20,7 @@ pub use tokenizer::{Specials, Tokenizer};
 
 /// An error about a file; `detail` ends with a remedy.
 fn wrong(file: &Gguf, detail: &str) -> Error {
-    Error::Gguf { path: file.path().to_owned(), detail: detail.to_owned() }
+    Error::model(file.path(), detail)
 }
 
 /// Longest part of a text that a message shows.

@@ -87,7 +87,8 @@ fn push_byte(bytes: &mut Vec<u8>, c: char) {
 /// The byte that a token such as `<0x0A>` names.
 fn byte_of_name(name: &str) -> Option<u8> {
     let digits = name.strip_prefix("<0x")?.strip_suffix('>')?;
-    u8::from_str_radix(digits, 16).ok().filter(|_| digits.len() == 2)
+    let is_one = digits.len() == 2 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    is_one.then(|| u8::from_str_radix(digits, 16).ok())?
 }
 
 #[cfg(test)]

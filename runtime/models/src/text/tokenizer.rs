@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use aho_corasick::{AhoCorasick, MatchKind};
 use quantloom::gguf::Gguf;
-use quantloom::{Error, Result};
 use tokenizers::Model as _;
 use tokenizers::models::bpe::{BPE, Vocab};
 
@@ -14,6 +13,7 @@ use super::pieces::{Pieces, SPACE, Writing, alphabet};
 use super::pretokenizer::Pretokenizer;
 use super::vocabulary::{self, AGAIN, Kind, Vocabulary};
 use super::{merges, quoted, wrong};
+use crate::error::{Error, Result};
 
 /// What becomes of the names of control tokens in a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub enum Specials {
 /// let tokens = tokenizer.encode("In Rust, ownership is a set of rules", Specials::AsText)?;
 /// assert_eq!(tokens[..4], [724, 474, 13, 1135]);
 /// assert_eq!(tokenizer.decode(&tokens), "In Rust, ownership is a set of rules");
-/// # Ok::<(), quantloom::Error>(())
+/// # Ok::<(), quantloom_models::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct Tokenizer {
@@ -67,7 +67,7 @@ impl Tokenizer {
     /// The tokenizer of a file.
     ///
     /// # Errors
-    /// [`Error::Gguf`] if the file has none, one of a kind or with a pre-tokenizer that is not known, or one that contradicts itself.
+    /// [`Error::Model`] if the file has none, one of a kind or with a pre-tokenizer that is not known, or one that contradicts itself.
     pub fn of(file: &Gguf) -> Result<Self> {
         const MODEL: &str = "tokenizer.ggml.model";
         let vocabulary = Vocabulary::of(file)?;
@@ -128,10 +128,11 @@ impl Tokenizer {
         self.pieces.len()
     }
 
-    /// The tokens of a text, without those that a file puts at its beginning and end.
+    /// The tokens of a text, without those that a file puts at its beginning and end. What the vocabulary has no token for is left out, as
+    /// models are trained to see it: see [`Tokenizer::covers`].
     ///
     /// # Errors
-    /// [`Error::Gguf`] if the tokenizer has no tokens for something in the text.
+    /// [`Error::Model`] if the text cannot be cut.
     pub fn encode(&self, text: &str, specials: Specials) -> Result<Vec<u32>> {
         let finder = match specials {
             Specials::AsText => &self.as_text,
@@ -146,6 +147,14 @@ impl Tokenizer {
         }
         self.encode_plain(&text[end..], &mut tokens)?;
         Ok(tokens)
+    }
+
+    /// Whether there are tokens for all of a text. Some vocabularies lack bytes that are rare.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`].
+    pub fn covers(&self, text: &str) -> Result<bool> {
+        Ok(self.decode(&self.encode(text, Specials::AsText)?) == text)
     }
 
     /// The tokens of a text as a model is given them: control tokens are parsed, and those added that the file puts at the beginning and
@@ -240,16 +249,12 @@ impl Tokenizer {
     /// Adds the tokens that a word is merged to.
     fn merge(&self, word: &str, tokens: &mut Vec<u32>) -> Result<()> {
         let merged = self.bpe.tokenize(word).map_err(|error| self.wrong(error))?;
-        // What has no token is passed over, without a word.
-        if merged.last().map(|token| token.offsets.1) != Some(word.len()) {
-            return Err(self.wrong(format!("its tokenizer has no tokens for a part of {}; leave that out", quoted(word))));
-        }
         tokens.extend(merged.into_iter().map(|token| token.id));
         Ok(())
     }
 
     fn wrong(&self, detail: impl std::fmt::Display) -> Error {
-        Error::Gguf { path: self.path.clone(), detail: detail.to_string() }
+        Error::model(&self.path, detail.to_string())
     }
 }
 

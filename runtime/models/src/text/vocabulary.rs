@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use quantloom::Result;
 use quantloom::gguf::{Array, Gguf, Value};
 
 use super::{quoted, wrong};
+use crate::error::Result;
 
 /// What a token is for: the numbers of `tokenizer.ggml.token_type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl Vocabulary {
     /// The tokens of a file.
     ///
     /// # Errors
-    /// [`quantloom::Error::Gguf`] if it has none, or they contradict each other.
+    /// [`Error::Model`] if it has none, or they contradict each other.
     pub fn of(file: &Gguf) -> Result<Self> {
         const TOKENS: &str = "tokenizer.ggml.tokens";
         let texts = match array(file, TOKENS)? {
@@ -82,7 +82,7 @@ impl Vocabulary {
     /// The token under a key such as `tokenizer.ggml.eos_token_id`, if the file has that.
     ///
     /// # Errors
-    /// [`quantloom::Error::Gguf`] if there is no such token.
+    /// [`Error::Model`] if there is no such token.
     pub fn named(&self, file: &Gguf, key: &str) -> Result<Option<u32>> {
         let Some(value) = file.value(key) else { return Ok(None) };
         let id = value.as_u64().and_then(|id| u32::try_from(id).ok()).filter(|&id| (id as usize) < self.texts.len());
@@ -129,7 +129,7 @@ fn kinds(file: &Gguf, count: usize) -> Result<Vec<Kind>> {
 /// The scores of tokens.
 ///
 /// # Errors
-/// [`quantloom::Error::Gguf`] if they are not as many numbers as there are tokens.
+/// [`Error::Model`] if they are not as many numbers as there are tokens.
 pub fn scores(file: &Gguf, count: usize) -> Result<&[f32]> {
     const SCORES: &str = "tokenizer.ggml.scores";
     match array(file, SCORES)? {
@@ -147,7 +147,7 @@ pub fn scores(file: &Gguf, count: usize) -> Result<&[f32]> {
 /// The merges of pairs, in their order.
 ///
 /// # Errors
-/// [`quantloom::Error::Gguf`] if there are none.
+/// [`Error::Model`] if there are none.
 pub fn merges(file: &Gguf) -> Result<&[String]> {
     match array(file, MERGES)? {
         Some(Array::String(merges)) => Ok(merges),
@@ -167,7 +167,7 @@ fn array<'f>(file: &'f Gguf, key: &str) -> Result<Option<&'f Array>> {
 /// The text under a key.
 ///
 /// # Errors
-/// [`quantloom::Error::Gguf`] if what is there is no text.
+/// [`Error::Model`] if what is there is no text.
 pub fn text<'f>(file: &'f Gguf, key: &str) -> Result<Option<&'f str>> {
     let Some(value) = file.value(key) else { return Ok(None) };
     value.as_str().map(Some).ok_or_else(|| wrong(file, &format!("key {key:?}: not a text in UTF-8; {AGAIN}")))
@@ -176,7 +176,7 @@ pub fn text<'f>(file: &'f Gguf, key: &str) -> Result<Option<&'f str>> {
 /// The truth value under a key.
 ///
 /// # Errors
-/// [`quantloom::Error::Gguf`] if what is there is none.
+/// [`Error::Model`] if what is there is none.
 pub fn flag(file: &Gguf, key: &str) -> Result<Option<bool>> {
     let flag = file.value(key).map(|value| value.as_bool().ok_or(value));
     flag.transpose().map_err(|_: &Value| wrong(file, &format!("key {key:?}: not a truth value; {AGAIN}")))

@@ -1,0 +1,102 @@
+//! Files that hold no model which can be run: each gets one clear line, and no file makes the program stop otherwise.
+
+#[path = "common/tiny.rs"]
+mod tiny;
+
+use std::fs;
+
+use quantloom::gguf::Value;
+use quantloom_models::{LanguageModel, Options};
+use tempfile::TempDir;
+use tiny::{Tensors, Tiny, write};
+
+/// What is said of a model that was changed.
+fn refusal(change: impl FnOnce(&mut Vec<(String, Value)>, &mut Tensors)) -> String {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("changed.gguf");
+    let tiny = Tiny::plain("llama");
+    let (mut metadata, mut tensors) = (tiny.metadata(), tiny.tensors());
+    change(&mut metadata, &mut tensors);
+    write(&path, &metadata, &tensors);
+    let message = LanguageModel::open(&path, &Options::default()).unwrap_err().to_string();
+    assert_eq!(message.lines().count(), 1, "{message}");
+    message
+}
+
+/// What is said where an entry has another value, or none.
+fn with(key: &str, value: Option<Value>) -> String {
+    refusal(|metadata, _| {
+        metadata.retain(|(known, _)| known != key);
+        metadata.extend(value.map(|value| (key.to_owned(), value)));
+    })
+}
+
+#[test]
+fn an_architecture_without_a_card_is_named_with_those_there_are() {
+    let message = with("general.architecture", Some(Value::String("mamba".to_owned())));
+    assert!(message.contains("changed.gguf: no card describes the architecture \"mamba\"; there are cards of llama, "), "{message}");
+    let message = with("general.architecture", None);
+    assert!(message.contains("it has no text \"general.architecture\""), "{message}");
+}
+
+#[test]
+fn numbers_without_a_meaning_are_named() {
+    for (key, value, wanted) in [
+        ("llama.block_count", None, "llama.block_count is missing"),
+        ("llama.block_count", Some(Value::U32(0)), "llama.block_count must be an integer from 1 to"),
+        ("llama.block_count", Some(Value::U64(u64::MAX)), "llama.block_count must be an integer from 1 to"),
+        ("llama.embedding_length", Some(Value::F32(48.0)), "llama.embedding_length must be an integer"),
+        ("llama.attention.head_count_kv", Some(Value::U32(3)), "4 query heads do not share 3 key heads evenly"),
+        ("llama.attention.value_length", Some(Value::U32(8)), "llama.attention.value_length must be 16"),
+        ("llama.attention.key_length", Some(Value::U32(1 << 20)), "by the metadata must be 4194304x48"),
+        ("llama.attention.layer_norm_rms_epsilon", Some(Value::F32(f32::NAN)), "must be a finite number above 0"),
+        ("llama.rope.freq_base", Some(Value::F32(0.0)), "llama.rope.freq_base must be a finite number above 0"),
+        ("llama.rope.dimension_count", Some(Value::U32(18)), "llama.rope.dimension_count must be at most 16"),
+        ("llama.rope.dimension_count", Some(Value::U32(7)), "7 values cannot be rotated in pairs"),
+        ("llama.rope.scaling.type", Some(Value::String("yarn".to_owned())), "llama.rope.scaling.type is \"yarn\""),
+        ("llama.rope.scaling.finetuned", Some(Value::Bool(false)), "llama.rope.scaling.finetuned is false"),
+        ("llama.final_logit_softcapping", Some(Value::F32(30.0)), "llama.final_logit_softcapping means something"),
+    ] {
+        let message = with(key, value.clone());
+        assert!(message.contains(wanted), "{key}, {value:?}: {message}");
+    }
+}
+
+#[test]
+fn tensors_that_are_missing_or_misshapen_or_unknown_are_named() {
+    let message = refusal(|_, tensors| drop(tensors.all.remove("blk.1.attn_k.weight")));
+    assert!(message.contains("changed.gguf") && message.contains("blk.1.attn_k.weight"), "{message}");
+    let message = refusal(|_, tensors| tensors.add("blk.2.ffn_down.weight", 48, 79, 0.0, 1.0));
+    assert!(message.contains("tensor \"blk.2.ffn_down.weight\" has the shape 48x79, and by the metadata must be 48x80"), "{message}");
+    let message = refusal(|_, tensors| tensors.add("blk.0.attn_norm.weight", 1, 47, 0.0, 1.0));
+    assert!(message.contains("must be 48 values"), "{message}");
+    let message = refusal(|_, tensors| tensors.add("blk.0.attn_q.bias", 1, 3, 0.0, 1.0));
+    assert!(message.contains("must be 64 values"), "{message}");
+    let message = refusal(|_, tensors| tensors.add("blk.0.attn_q_norm.weight", 1, 16, 0.0, 1.0));
+    assert!(message.contains("tensor \"blk.0.attn_q_norm.weight\" means something"), "{message}");
+    let message = refusal(|_, tensors| tensors.add("output.weight", 69, 48, 0.0, 1.0));
+    assert!(message.contains("must be 70x48"), "{message}");
+}
+
+#[test]
+fn a_card_that_is_wrong_for_a_model_says_so() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("large.gguf");
+    let more = vec![("attention.sliding_window", Value::U32(5))];
+    Tiny { layers: 62, neighbours: false, head_norms: true, post_norms: true, more, ..Tiny::plain("gemma3") }.write(&path);
+    let message = LanguageModel::open(&path, &Options::default()).unwrap_err().to_string();
+    assert!(message.contains("gemma3.block_count is 62"), "{message}");
+}
+
+#[test]
+fn a_file_that_ends_early_is_an_error_wherever_it_ends() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("short.gguf");
+    Tiny::plain("llama").write(&path);
+    let whole = fs::read(&path).unwrap();
+    for end in [0, 3, 100, 1000, whole.len() / 2, whole.len() - 100] {
+        fs::write(&path, &whole[..end]).unwrap();
+        let message = LanguageModel::open(&path, &Options::default()).unwrap_err().to_string();
+        assert!(message.contains("short.gguf"), "{message}");
+    }
+}
