@@ -46,7 +46,7 @@ mod tests {
     #[test]
     fn every_card_of_the_folder_is_part_of_the_program() {
         let folder = crate::cards_dir().join("models");
-        let files = crate::folder::cards(&folder).unwrap();
+        let files = crate::text::files(&folder).unwrap();
         let mut names = files.iter().map(|path| path.file_stem().unwrap().to_str().unwrap()).collect::<Vec<_>>();
         names.retain(|name| !CARDS.iter().any(|(known, _)| known == name));
         assert_eq!((names, files.len()), (Vec::new(), CARDS.len()));

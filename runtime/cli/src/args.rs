@@ -38,7 +38,7 @@ impl Choice {
     ///
     /// # Errors
     /// A name that the registry does not have.
-    pub fn request(&self, format: &'static Format) -> Result<Request<'static>, Failure> {
+    pub fn request(&self, format: &'static Format) -> Result<Request, Failure> {
         let launch = self.kernel.as_deref().map(|kernel| launch(format, kernel)).transpose()?;
         let isa = self.isa.as_deref().map(registry::isa_by_name).transpose()?;
         let request = Request::default().numerics(self.numerics).isa(isa);

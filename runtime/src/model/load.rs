@@ -50,7 +50,7 @@ impl<'c> Load<'c> {
         Self { verify, ..self }
     }
 
-    /// Goes by what is known here, and records it here. Multiplications follow it if their [`Request`] says so, too.
+    /// Goes by what is known here, and records it here. Multiplications follow it in a [`crate::matmul::Context`] of these choices.
     #[must_use]
     pub fn choices<'d>(self, choices: &'d Choices) -> Load<'d> {
         let Self { layout, batches, verify, choices: _ } = self;
