@@ -219,7 +219,7 @@ impl LanguageModel {
 
     /// What it asks of kernels.
     #[must_use]
-    pub fn request(&self) -> Request<'static> {
+    pub fn request(&self) -> Request {
         // Nothing asked for is the class `int8` where a format has it.
         let exact = self.options.numerics.filter(|numerics| *numerics == Numerics::Exact);
         Request::default().numerics(exact).isa(self.options.isa)
