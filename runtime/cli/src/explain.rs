@@ -1,4 +1,6 @@
-//! `quantloom explain`: a format, bit by bit, or an operation.
+//! `quantloom explain`: a format, bit by bit, an operation, or what a model runs.
+
+mod model;
 
 use std::fmt::Display;
 use std::path::Path;
@@ -16,7 +18,7 @@ use super::formats::bits;
 use super::screen::filled;
 use super::table::{Align, Table};
 
-/// Draw the block of a format, and show how it is packed and which kernels it has; or say what an operation computes
+/// Draw the block of a format, and show how it is packed and which kernels it has; or say what an operation computes, or what a model runs
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("Of a card there are no kernels until a build generates them: what they will be like is shown.
 
@@ -24,14 +26,17 @@ Examples: quantloom explain {}
           quantloom explain my_format.toml
           quantloom explain {}", some_format(), operation::all()[0].name))]
 pub struct Args {
-    /// Name of a format or an operation, in any case, or a card of one's own
-    #[arg(value_name = "FORMAT|CARD.toml|OPERATION")]
+    /// Name of a format or an operation, in any case, or a card of one's own, or a model
+    #[arg(value_name = "FORMAT|CARD.toml|OPERATION|MODEL.gguf")]
     format: String,
 }
 
 /// Prints all there is to say about a format or an operation.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let path = Path::new(&args.format);
+    if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf")) {
+        return model::run(path);
+    }
     if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml")) {
         return explain_card(path);
     }

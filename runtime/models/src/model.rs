@@ -3,13 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use quantloom::attention::{KvCache, KvType};
+use quantloom::attention::{Heads, KvCache, KvType};
 use quantloom::gguf::Gguf;
 use quantloom::matmul::Request;
-use quantloom::model::Model;
+use quantloom::model::{Load, Model};
 use quantloom::operation::{self, Operation};
 use quantloom::pool::Pool;
 use quantloom::registry::{Isa, Numerics};
+use quantloom::tune::Outcome;
 use quantloom_spec::architecture::Architecture;
 
 use crate::cards;
@@ -18,7 +19,7 @@ use crate::error::Result;
 use crate::metadata::Metadata;
 use crate::sequence::Sequence;
 use crate::settings::{Ropes, Settings};
-use crate::step::{Parts, Step};
+use crate::step::{Op, Parts, Step};
 use crate::tensors::{Matrix, Tensors};
 
 /// Rows of a batch, at most, when nobody says.
@@ -104,7 +105,6 @@ pub struct LanguageModel {
     steps: Vec<Step>,
     norm: Vec<f32>,
     head: Matrix,
-    tied: bool,
     operations: Operations,
     /// What sequences of this model have, and no others.
     identity: Arc<()>,
@@ -160,10 +160,9 @@ impl LanguageModel {
             linear: operation::by_name("linear")?,
             norm_linear: operation::by_name("norm-linear")?,
         };
-        let (tied, options) = (tied.is_some(), Options { batch: options.batch.max(1), ..*options });
+        let options = Options { batch: options.batch.max(1), ..*options };
         let identity = Arc::new(());
-        let model =
-            Self { model, card, options, pool: own, settings, ropes, embedding, steps, norm, head, tied, operations, identity };
+        let model = Self { model, card, options, pool: own, settings, ropes, embedding, steps, norm, head, operations, identity };
         // What cannot be cached is known before anything is run.
         model.sequence()?;
         Ok(model)
@@ -174,11 +173,28 @@ impl LanguageModel {
     /// # Errors
     /// [`crate::Error::Quantloom`] if heads cannot be cached as the options say.
     pub fn sequence(&self) -> Result<Sequence> {
-        let (keys, heads) = (self.options.kv, self.settings.heads);
-        let values = if keys == KvType::Q8 { KvType::F16 } else { keys };
-        let attends = self.steps.iter().filter(|step| matches!(step.op, crate::step::Op::Attention(_)));
+        let ([keys, values], heads) = (self.kv_types(), self.settings.heads);
+        let attends = self.steps.iter().filter(|step| matches!(step.op, Op::Attention(_)));
         let caches = attends.map(|_| KvCache::new(heads, keys, values)).collect::<quantloom::Result<_>>()?;
         Ok(Sequence { model: Arc::clone(&self.identity), caches, len: 0, spent: false })
+    }
+
+    /// Measures which kernels are the fastest for its matrices, as far as nothing is known, in the time that
+    /// [`quantloom::tune::Choices::mode`] allows. It changes speed, and no bit.
+    ///
+    /// # Errors
+    /// [`crate::Error::Quantloom`] as [`Load::tune`].
+    pub fn tune(&self) -> Result<Vec<Outcome>> {
+        let of_steps = self.steps.iter().flat_map(|step| {
+            let inner = match &step.op {
+                Op::Attention(attend) => attend.inputs.iter().collect(),
+                Op::Gated { gate, up, .. } => vec![gate, up],
+            };
+            inner.into_iter().chain([&step.out])
+        });
+        let weights = of_steps.chain([&self.head]).map(|matrix| &*matrix.weights);
+        let load = Load::default().batches([1, self.options.batch]);
+        Ok(load.tune(weights, self.request(), self.pool())?)
     }
 
     /// The file.
@@ -223,6 +239,24 @@ impl LanguageModel {
         // Nothing asked for is the class `int8` where a format has it.
         let exact = self.options.numerics.filter(|numerics| *numerics == Numerics::Exact);
         Request::default().numerics(exact).isa(self.options.isa)
+    }
+
+    /// How keys are cached, and values.
+    pub(crate) fn kv_types(&self) -> [KvType; 2] {
+        let keys = self.options.kv;
+        [keys, if keys == KvType::Q8 { KvType::F16 } else { keys }]
+    }
+
+    pub(crate) fn heads(&self) -> Heads {
+        self.settings.heads
+    }
+
+    pub(crate) fn layers(&self) -> usize {
+        self.settings.layers
+    }
+
+    pub(crate) fn embedding(&self) -> &Embedding {
+        &self.embedding
     }
 
     pub(crate) fn embed(&self, tokens: &[u32]) -> Result<Vec<f32>> {

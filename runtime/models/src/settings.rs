@@ -34,6 +34,9 @@ impl Settings {
         }
         let query = metadata.count(&size.heads)?;
         let key = metadata.count_if(&size.kv)?.unwrap_or(query);
+        if !query.is_multiple_of(key) {
+            return Err(metadata.wrong(&size.kv, &format!("must divide {query}, the query heads, evenly; convert the model again")));
+        }
         let of_head = match metadata.count_if(&size.key)? {
             Some(of_head) => of_head,
             None if width.is_multiple_of(query) => width / query,

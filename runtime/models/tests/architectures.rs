@@ -125,9 +125,9 @@ fn batches_and_packed_copies_change_no_bit() {
     let folder = TempDir::new().unwrap();
     let packed = folder.path().join("packed.gguf");
     for tiny in models() {
-        let tokens = tokens(60, tiny.vocabulary);
+        let tokens = tokens(24, tiny.vocabulary);
         let wanted = logits(&open(&folder, &tiny, &Options::default().batch(1)), &tokens, &[]);
-        for splits in [vec![], vec![1, 30, 2, 7]] {
+        for splits in [vec![], vec![1, 11, 2, 7]] {
             let model = open(&folder, &tiny, &Options::default().batch(7));
             same_bits(&logits(&model, &tokens, &splits), &wanted, tiny.arch);
         }

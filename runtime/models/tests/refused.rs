@@ -46,7 +46,7 @@ fn numbers_without_a_meaning_are_named() {
         ("llama.block_count", Some(Value::U32(0)), "llama.block_count must be an integer from 1 to"),
         ("llama.block_count", Some(Value::U64(u64::MAX)), "llama.block_count must be an integer from 1 to"),
         ("llama.embedding_length", Some(Value::F32(48.0)), "llama.embedding_length must be an integer"),
-        ("llama.attention.head_count_kv", Some(Value::U32(3)), "4 query heads do not share 3 key heads evenly"),
+        ("llama.attention.head_count_kv", Some(Value::U32(3)), "llama.attention.head_count_kv must divide 4"),
         ("llama.attention.value_length", Some(Value::U32(8)), "llama.attention.value_length must be 16"),
         ("llama.attention.key_length", Some(Value::U32(1 << 20)), "by the metadata must be 4194304x48"),
         ("llama.attention.layer_norm_rms_epsilon", Some(Value::F32(f32::NAN)), "must be a finite number above 0"),

@@ -1,14 +1,12 @@
 //! Loading a whole model: its matrices, and the kernels that will multiply by them.
 
-use std::time::Duration;
-
 use super::{Matrix, Model};
 use crate::defaults::Defaults;
 use crate::error::Result;
 use crate::matmul::Request;
 use crate::pool::Pool;
 use crate::tune::{self, Choices, Effort, Job, Mode, Outcome, Tuner};
-use crate::weights::Layout;
+use crate::weights::{Layout, Weights};
 
 /// How a model is loaded.
 #[derive(Clone, Debug)]
@@ -58,6 +56,31 @@ impl<'c> Load<'c> {
     }
 }
 
+impl Load<'_> {
+    /// Measures which kernels are the fastest for some weights, as far as nothing is known, if [`tune::Choices::mode`] says so, in the time
+    /// that it says. What is asked of their products is `request`.
+    ///
+    /// # Errors
+    /// As [`tune::Choices::mode`] and [`Tuner::tune_model`].
+    pub fn tune<'w>(
+        &self,
+        weights: impl IntoIterator<Item = &'w Weights>,
+        request: Request,
+        pool: &Pool,
+    ) -> Result<Vec<Outcome>> {
+        let choices = self.choices.unwrap_or_else(|| tune::choices());
+        // Quickly, for somebody waits.
+        let tuner = Tuner::new(choices).effort(Effort::Quick);
+        let (tuner, budget) = match choices.mode()? {
+            Mode::Off | Mode::CacheOnly => return Ok(Vec::new()),
+            Mode::OnMiss { budget } => (tuner, budget),
+            Mode::Force { budget } => (tuner.forced(true), budget),
+        };
+        let jobs = weights.into_iter().map(|weights| Job::new(weights, &self.batches, request)).collect::<Vec<_>>();
+        tuner.tune_model(&jobs, pool, budget, &mut |_| {})
+    }
+}
+
 /// A model in memory.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -75,25 +98,12 @@ impl Model {
     /// # Errors
     /// As [`Model::verify`] if that is asked for, [`Model::weights`], [`tune::Choices::mode`] and [`Tuner::tune_model`].
     pub fn load(&self, load: &Load<'_>, pool: &Pool) -> Result<Loaded> {
-        let choices = load.choices.unwrap_or_else(|| tune::choices());
-        let mode = choices.mode()?;
+        load.choices.unwrap_or_else(|| tune::choices()).mode()?;
         if load.verify {
             self.verify(&mut |_| {})?;
         }
         let matrices = self.matrices(load.layout, pool)?;
-        // Quickly, for somebody waits.
-        let tuner = Tuner::new(choices).effort(Effort::Quick);
-        let outcomes = match mode {
-            Mode::Off | Mode::CacheOnly => Vec::new(),
-            Mode::OnMiss { budget } => tune(&tuner, &matrices, &load.batches, pool, budget)?,
-            Mode::Force { budget } => tune(&tuner.forced(true), &matrices, &load.batches, pool, budget)?,
-        };
+        let outcomes = load.tune(matrices.iter().map(|matrix| &matrix.weights), Request::default(), pool)?;
         Ok(Loaded { matrices, outcomes })
     }
-}
-
-/// Measures the problems of some matrices.
-fn tune(tuner: &Tuner<'_>, matrices: &[Matrix], batches: &[usize], pool: &Pool, budget: Duration) -> Result<Vec<Outcome>> {
-    let jobs = matrices.iter().map(|matrix| Job::new(&matrix.weights, batches, Request::default())).collect::<Vec<_>>();
-    tuner.tune_model(&jobs, pool, budget, &mut |_| {})
 }

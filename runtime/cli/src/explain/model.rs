@@ -1,0 +1,52 @@
+//! What a model runs: the operations of a layer, with the kernels that this machine would use.
+
+use std::path::Path;
+
+use quantloom::matmul::select;
+use quantloom_models::{LanguageModel, Line, Options};
+
+use super::super::Failure;
+use super::super::failure::print;
+use super::super::screen::filled;
+use super::super::table::{Align, Table};
+
+/// Tokens at once: one that is generated, and those of a prompt.
+const BATCHES: [usize; 2] = [1, 512];
+
+/// Prints it.
+pub fn run(path: &Path) -> Result<(), Failure> {
+    let model = LanguageModel::open(path, &Options::default())?;
+    let outline = model.outline();
+    let mut table = Table::new(&[
+        ("PART", Align::Left),
+        ("OPERATION", Align::Left),
+        ("OF", Align::Left),
+        ("SHAPE", Align::Right),
+        ("FORMAT", Align::Left),
+        ("BYTES", Align::Right),
+        ("KERNEL FOR 1 TOKEN", Align::Left),
+        ("KERNEL FOR 512", Align::Left),
+    ]);
+    let layer = if outline.layers == 1 { "layer".to_owned() } else { format!("{} layers", outline.layers) };
+    table.row(row(&model, "embedding", &outline.embedding)?);
+    for (index, line) in outline.layer.iter().enumerate() {
+        table.row(row(&model, if index == 0 { &layer } else { "" }, line)?);
+    }
+    table.row(row(&model, "head", &outline.head)?);
+    let card = model.card();
+    let title = filled(&format!("{}: {}", card.name, card.doc), 2);
+    let note = "Bytes are those that one token reads, of the first layer; of attention, those of each position that it sees.";
+    print(&format!("{title}\n\n{table}\n{}\n", filled(note, 0)))
+}
+
+fn row(model: &LanguageModel, part: &str, line: &Line<'_>) -> Result<[String; 8], Failure> {
+    let shape = line.weights.map_or_else(|| "-".to_owned(), |weights| format!("{}x{}", weights.n(), weights.k()));
+    let kernel = |batch| match line.weights {
+        None => Ok("-".to_owned()),
+        Some(weights) => select(weights, batch, &model.request(), model.pool()).map(|used| used.launch.kernel.name.to_owned()),
+    };
+    let [one, many] = BATCHES.map(kernel);
+    let format = line.format.map_or("-", |format| format.name).to_owned();
+    let [part, operation] = [part, line.operation].map(str::to_owned);
+    Ok([part, operation, line.what.clone(), shape, format, line.bytes.to_string(), one?, many?])
+}

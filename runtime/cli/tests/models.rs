@@ -1,0 +1,132 @@
+//! Commands that run a language model: what they say of a small real one, and of what they cannot run.
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use serde_json::Value as Json;
+use tempfile::TempDir;
+
+/// A text that is known in f64: its tokens, and what the model has against it.
+const TEXT: &str = "In Rust, ownership is a set of rules that govern how a program manages memory. All programs have to manage the way they \
+                    use a computer's memory while running.\n";
+
+fn testdata(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/models").join(name)
+}
+
+fn model() -> PathBuf {
+    testdata("rustbook-Q4_K_M.gguf")
+}
+
+/// What is known of the text.
+fn known() -> Json {
+    let all: Json = serde_json::from_str(&fs::read_to_string(testdata("reference.json")).unwrap()).unwrap();
+    all["rustbook-Q4_K_M.gguf"]["ownership"].clone()
+}
+
+fn ids(list: &Json) -> Vec<String> {
+    list.as_array().unwrap().iter().map(Json::to_string).collect()
+}
+
+struct Folder(TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(TempDir::new().unwrap())
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn run(&self, command: &str, model: &Path, arguments: &[&str]) -> Output {
+        let mut program = support::quantloom();
+        program.arg(command).arg(model).args(arguments).current_dir(self.0.path());
+        program.env("QUANTLOOM_CACHE", self.at("cache")).output().unwrap()
+    }
+
+    fn done(&self, command: &str, arguments: &[&str]) -> String {
+        let output = self.run(command, &model(), arguments);
+        assert!(output.status.success(), "{command} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn refused(&self, command: &str, model: &Path, arguments: &[&str]) -> String {
+        let output = self.run(command, model, arguments);
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{command} {arguments:?}: {message}");
+        assert!(message.starts_with("error: ") && message.lines().count() == 1, "{message}");
+        message
+    }
+}
+
+#[test]
+fn logits_are_the_same_whatever_the_batch_and_threads() {
+    let (folder, known) = (Folder::new(), known());
+    let tokens = ids(&known["tokens"]).join(",");
+    let exact = ["--numerics", "exact", "--kv", "f32"];
+    folder.done("logits", &[&["--tokens", &tokens, "-o", "l.f32"], &exact[..]].concat());
+    let bytes = fs::read(folder.at("l.f32")).unwrap();
+    let values = bytes.as_chunks().0.iter().map(|bytes| f64::from(f32::from_le_bytes(*bytes))).collect::<Vec<_>>();
+    let wanted = known["last_logits"].as_array().unwrap().iter().map(|logit| logit.as_f64().unwrap()).collect::<Vec<_>>();
+    assert_eq!(values.len(), 43 * wanted.len());
+    let last = &values[42 * wanted.len()..];
+    assert!(last.iter().zip(&wanted).all(|(found, wanted)| (found - wanted).abs() < 1e-3));
+    for more in [&["--batch", "1"][..], &["--batch", "7", "--threads", "1"], &["--isa", "scalar"]] {
+        folder.done("logits", &[&["-p", TEXT, "-o", "other.f32"], &exact[..], more].concat());
+        assert!(fs::read(folder.at("other.f32")).unwrap() == bytes, "{more:?}");
+    }
+}
+
+#[test]
+fn perplexity_is_that_of_f64() {
+    let (folder, known) = (Folder::new(), known());
+    fs::write(folder.at("t.txt"), TEXT).unwrap();
+    let json = folder.done("perplexity", &["t.txt", "--json", "--numerics", "exact", "--kv", "f32"]);
+    let result: Json = serde_json::from_str(&json).unwrap();
+    let (mean, wanted) = (result["mean_nll"].as_f64().unwrap(), known["mean_nll"].as_f64().unwrap());
+    assert!((mean - wanted).abs() < 1e-5, "{mean}");
+    assert!((result["perplexity"].as_f64().unwrap() / mean.exp() - 1.0).abs() < 1e-12);
+    assert_eq!(result["tokens"], 42);
+    assert!((1.0..40.0).contains(&result["error"].as_f64().unwrap()), "{json}");
+    // A text that is longer than the context is foretold in parts.
+    fs::write(folder.at("long.txt"), TEXT.repeat(7)).unwrap();
+    let result: Json = serde_json::from_str(&folder.done("perplexity", &["long.txt", "--json"])).unwrap();
+    assert_eq!(result["tokens"], 43 * 7 - 2);
+    let text = folder.done("perplexity", &["t.txt"]);
+    assert!(text.starts_with("perplexity 5") && text.contains("(95%), of 42 tokens"), "{text}");
+}
+
+#[test]
+fn explain_shows_what_a_model_runs() {
+    let text = Folder::new().done("explain", &[]);
+    for part in ["llama: ", "6 layers", "qkv", "attention", "4 heads over 2, of 64", "gated-silu", "ffn_down", "norm-linear", "2048x256"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+#[test]
+fn what_cannot_be_run_is_one_line() {
+    let (folder, model) = (Folder::new(), model());
+    let long = ["1"; 257].join(",");
+    let message = folder.refused("logits", &model, &["--tokens", &long, "-o", "l.f32"]);
+    assert!(message.contains("257 positions are beyond the model's context of 256"), "{message}");
+    let message = folder.refused("logits", &model, &["--tokens", "1,2048", "-o", "l.f32"]);
+    assert!(message.contains("no token 2048"), "{message}");
+    assert!(!folder.at("l.f32").exists());
+    fs::copy(&model, folder.at("own.gguf")).unwrap();
+    let message = folder.refused("logits", &folder.at("own.gguf"), &["--tokens", "1", "-o", "own.gguf"]);
+    assert!(message.contains("own.gguf") && fs::read(folder.at("own.gguf")).unwrap() == fs::read(&model).unwrap(), "{message}");
+    fs::write(folder.at("one.txt"), "a").unwrap();
+    let message = folder.refused("perplexity", &model, &["one.txt"]);
+    assert!(message.contains("one.txt: there is nothing to foretell in 1 tokens"), "{message}");
+    fs::write(folder.at("latin.txt"), b"caf\xe9").unwrap();
+    assert!(folder.refused("perplexity", &model, &["latin.txt"]).contains("latin.txt: it is no text in UTF-8"));
+    let other = support::Writer::default().text("general.architecture", "mamba").floats("plain.weight", &[4, 2], &[0.0; 8]);
+    fs::write(folder.at("other.gguf"), other.build()).unwrap();
+    let message = folder.refused("explain", &folder.at("other.gguf"), &[]);
+    assert!(message.contains("no card describes the architecture \"mamba\"; there are cards of llama"), "{message}");
+}
