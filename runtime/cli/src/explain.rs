@@ -1,5 +1,6 @@
 //! `quantloom explain`: a format, bit by bit, an operation, or what a model runs.
 
+#[cfg(feature = "models")]
 mod model;
 
 use std::fmt::Display;
@@ -34,6 +35,7 @@ pub struct Args {
 /// Prints all there is to say about a format or an operation.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let path = Path::new(&args.format);
+    #[cfg(feature = "models")]
     if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf")) {
         return model::run(path);
     }

@@ -14,14 +14,19 @@ mod explain;
 mod failure;
 mod files;
 mod formats;
+#[cfg(feature = "models")]
+mod generate;
 mod inspect;
+#[cfg(feature = "models")]
 mod language;
 mod limit;
 mod locks;
+#[cfg(feature = "models")]
 mod logits;
 mod matmul;
 mod metadata;
 mod pack;
+#[cfg(feature = "models")]
 mod perplexity;
 mod probe;
 mod progress;
@@ -34,6 +39,8 @@ mod source;
 mod stored;
 mod table;
 mod token;
+#[cfg(feature = "models")]
+mod tokenize;
 mod tune;
 
 use std::process::ExitCode;
@@ -46,9 +53,9 @@ use failure::Failure;
 #[command(
     name = "quantloom",
     version,
-    after_help = "It generates kernels and multiplies by quantised matrices. It is no chat program: it does not run whole models yet.
+    after_help = "It generates kernels, multiplies by quantised matrices, and runs whole models by both.
 
-Example: quantloom bench model.gguf"
+Example: quantloom generate model.gguf --chat -p \"What is the capital of France?\""
 )]
 struct Cli {
     #[command(subcommand)]
@@ -62,7 +69,13 @@ enum Command {
     Inspect(inspect::Args),
     Decode(decode::Args),
     Matmul(matmul::Args),
+    #[cfg(feature = "models")]
+    Generate(generate::Args),
+    #[cfg(feature = "models")]
+    Tokenize(tokenize::Args),
+    #[cfg(feature = "models")]
     Logits(logits::Args),
+    #[cfg(feature = "models")]
     Perplexity(perplexity::Args),
     Bench(bench::Args),
     Tune(tune::Args),
@@ -107,7 +120,13 @@ impl Cli {
             Some(Command::Inspect(args)) => inspect::run(args),
             Some(Command::Decode(args)) => decode::run(args),
             Some(Command::Matmul(args)) => matmul::run(args),
+            #[cfg(feature = "models")]
+            Some(Command::Generate(args)) => generate::run(args),
+            #[cfg(feature = "models")]
+            Some(Command::Tokenize(args)) => tokenize::run(args),
+            #[cfg(feature = "models")]
             Some(Command::Logits(args)) => logits::run(args),
+            #[cfg(feature = "models")]
             Some(Command::Perplexity(args)) => perplexity::run(args),
             Some(Command::Bench(args)) => bench::run(args),
             Some(Command::Tune(args)) => tune::run(args),

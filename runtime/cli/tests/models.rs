@@ -1,5 +1,7 @@
 //! Commands that run a language model: what they say of a small real one, and of what they cannot run.
 
+#![cfg(feature = "models")]
+
 mod support;
 
 use std::fs;
@@ -103,7 +105,17 @@ fn perplexity_is_that_of_f64() {
 #[test]
 fn explain_shows_what_a_model_runs() {
     let text = Folder::new().done("explain", &[]);
-    for part in ["llama: ", "6 layers", "qkv", "attention", "4 heads over 2, of 64", "gated-silu", "ffn_down", "norm-linear", "2048x256"] {
+    for part in [
+        "llama: ",
+        "6 layers",
+        "qkv",
+        "attention",
+        "4 heads over 2, of 64",
+        "gated-silu",
+        "ffn_down",
+        "norm-linear",
+        "2048x256",
+    ] {
         assert!(text.contains(part), "{part}: {text}");
     }
 }

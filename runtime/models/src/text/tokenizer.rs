@@ -134,19 +134,7 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::Model`] if the text cannot be cut.
     pub fn encode(&self, text: &str, specials: Specials) -> Result<Vec<u32>> {
-        let finder = match specials {
-            Specials::AsText => &self.as_text,
-            Specials::Parsed => &self.parsed,
-        };
-        let mut tokens = Vec::new();
-        let mut end = 0;
-        for (range, token) in finder.find(text) {
-            self.encode_plain(&text[end..range.start], &mut tokens)?;
-            tokens.push(token);
-            end = range.end;
-        }
-        self.encode_plain(&text[end..], &mut tokens)?;
-        Ok(tokens)
+        Ok(self.encode_all(text, specials)?.0)
     }
 
     /// Whether there are tokens for all of a text. Some vocabularies lack bytes that are rare.
@@ -154,7 +142,24 @@ impl Tokenizer {
     /// # Errors
     /// As [`Tokenizer::encode`].
     pub fn covers(&self, text: &str) -> Result<bool> {
-        Ok(self.decode(&self.encode(text, Specials::AsText)?) == text)
+        Ok(self.encode_all(text, Specials::AsText)?.1)
+    }
+
+    /// The tokens of a text, and whether they are all of it.
+    fn encode_all(&self, text: &str, specials: Specials) -> Result<(Vec<u32>, bool)> {
+        let finder = match specials {
+            Specials::AsText => &self.as_text,
+            Specials::Parsed => &self.parsed,
+        };
+        let (mut tokens, mut all) = (Vec::new(), true);
+        let mut end = 0;
+        for (range, token) in finder.find(text) {
+            all &= self.encode_plain(&text[end..range.start], &mut tokens)?;
+            tokens.push(token);
+            end = range.end;
+        }
+        all &= self.encode_plain(&text[end..], &mut tokens)?;
+        Ok((tokens, all))
     }
 
     /// The tokens of a text as a model is given them: control tokens are parsed, and those added that the file puts at the beginning and
@@ -224,18 +229,19 @@ impl Tokenizer {
         (range.start == 0 && self.is_control(token)).then_some(token)
     }
 
-    /// Adds the tokens of a text that has none of those which are found before.
-    fn encode_plain(&self, text: &str, tokens: &mut Vec<u32>) -> Result<()> {
+    /// Adds the tokens of a text that has none of those which are found before; whether they are all of it.
+    fn encode_plain(&self, text: &str, tokens: &mut Vec<u32>) -> Result<bool> {
         if text.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         match &self.scheme {
             Scheme::ByteLevel { pretokenizer, alphabet } => {
+                let mut all = true;
                 for piece in pretokenizer.cut(text).map_err(|why| self.wrong(why))? {
                     let word: String = piece.bytes().map(|byte| alphabet[usize::from(byte)]).collect();
-                    self.merge(&word, tokens)?;
+                    all &= self.merge(&word, tokens)?;
                 }
-                Ok(())
+                Ok(all)
             }
             Scheme::Whole { space_before } => {
                 // Before it is the beginning, or a token that is no word.
@@ -246,11 +252,13 @@ impl Tokenizer {
         }
     }
 
-    /// Adds the tokens that a word is merged to.
-    fn merge(&self, word: &str, tokens: &mut Vec<u32>) -> Result<()> {
+    /// Adds the tokens that a word is merged to; whether they are all of it.
+    fn merge(&self, word: &str, tokens: &mut Vec<u32>) -> Result<bool> {
         let merged = self.bpe.tokenize(word).map_err(|error| self.wrong(error))?;
+        // What has no token is passed over, and moves the ends of all that follow.
+        let all = merged.last().map(|token| token.offsets.1) == Some(word.len());
         tokens.extend(merged.into_iter().map(|token| token.id));
-        Ok(())
+        Ok(all)
     }
 
     fn wrong(&self, detail: impl std::fmt::Display) -> Error {

@@ -1,0 +1,132 @@
+//! `generate` and `tokenize` as scripts see them.
+
+#![cfg(feature = "models")]
+
+mod support;
+
+use std::process::Stdio;
+
+use quantloom::gguf::{Gguf, GgufWriter, Value};
+use serde_json::Value as Json;
+use support::sandbox::Sandbox;
+use support::{quantloom, testdata};
+
+const PROMPT: &str = "In Rust, ownership is";
+
+fn model() -> String {
+    testdata("models/rustbook-Q4_K_M.gguf").to_str().unwrap().to_owned()
+}
+
+/// The metadata of the model alone, changed.
+fn changed(sandbox: &Sandbox, change: impl FnOnce(&mut Vec<(String, Value)>)) -> String {
+    let mut metadata = Gguf::open(model()).unwrap().metadata().to_vec();
+    change(&mut metadata);
+    let path = sandbox.path("changed.gguf");
+    GgufWriter::create(&path, &metadata, &[]).unwrap().finish().unwrap();
+    path
+}
+
+#[test]
+fn tokens_of_a_text_are_shown() {
+    let sandbox = Sandbox::new();
+    let printed = sandbox.json(&["tokenize", &model(), "-p", PROMPT, "--json"]);
+    assert_eq!(printed, serde_json::json!({ "tokens": [724, 474, 13, 1135, 1794, 310] }));
+    let table = sandbox.done(&["tokenize", &model(), "-p", "a\n-🙂"]);
+    let rows: Vec<_> = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).collect();
+    assert_eq!(rows[..4], [vec!["token", "text"], vec!["66", "\"a\""], vec!["200", "\"\\n\""], vec!["14", "\"-\""]]);
+    assert!(rows[4..].iter().all(|row| row[1].contains("\\x")), "{table}");
+}
+
+#[test]
+fn text_comes_on_standard_output_and_speed_beside_it() {
+    let sandbox = Sandbox::new();
+    let output = sandbox.run(&["generate", &model(), "-p", PROMPT, "-n", "12"]);
+    assert!(output.status.success(), "{output:?}");
+    let [text, speed] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+    assert!(
+        speed.contains("prompt: 6 tokens, ") && speed.contains("; generation: 12 tokens, ") && speed.contains(" tokens/s"),
+        "{speed}"
+    );
+    for threads in ["1", "2"] {
+        let printed = sandbox.json(&["generate", &model(), "-p", PROMPT, "-n", "12", "--threads", threads, "--json"]);
+        assert_eq!(text.trim_end_matches('\n'), printed["text"].as_str().unwrap().trim_end_matches('\n'));
+        assert_eq!([&printed["ended"], &printed["prompt_tokens"][0]], [&Json::from("limit"), &Json::from(724)]);
+        assert_eq!(printed["tokens"].as_array().unwrap().len(), 12);
+    }
+}
+
+#[test]
+fn a_seed_draws_the_same_text_again() {
+    let sandbox = Sandbox::new();
+    let text = |more: &[&str]| {
+        let args = ["generate", &model(), "-p", PROMPT, "-n", "16", "--numerics", "exact", "--kv", "f32"];
+        sandbox.done(&[&args[..], more].concat())
+    };
+    let hot = text(&["--temperature", "0.9", "--seed", "1"]);
+    assert_eq!(text(&["--temperature", "0.9", "--seed", "1", "--threads", "1"]), hot);
+    assert_ne!(text(&["--temperature", "0.9", "--seed", "2"]), hot);
+    assert_eq!(text(&["--seed", "2"]), text(&[]), "without a temperature nothing is drawn");
+    assert_eq!(text(&["--temperature", "0.9", "--top-k", "1"]), text(&[]));
+    assert_ne!(text(&["--repeat-penalty", "2"]), text(&[]));
+}
+
+#[test]
+fn what_cannot_be_generated_is_refused_in_one_line() {
+    let sandbox = Sandbox::new();
+    let generate = |file: &str, more: &[&str]| sandbox.refused(&[&["generate", file, "-p", "x"], more].concat());
+    let long = "fn main() ".repeat(200);
+    let why = sandbox.refused(&["generate", &model(), "-p", &long]);
+    assert!(why.contains("positions are beyond the model's context of 256; give it fewer tokens"), "{why}");
+    let why = generate(&model(), &["--chat", "--system", "Be brief."]);
+    assert!(why.contains("it has no chat template"), "{why}");
+    let without = changed(&sandbox, |metadata| metadata.retain(|(key, _)| !key.starts_with("tokenizer.")));
+    assert!(generate(&without, &[]).contains("it has no tokenizer"));
+    let unknown = changed(&sandbox, |metadata| {
+        metadata.retain(|(key, _)| key != "tokenizer.ggml.pre");
+        metadata.push(("tokenizer.ggml.pre".to_owned(), Value::String("gpt-7\u{1b}".to_owned())));
+    });
+    for command in ["generate", "tokenize"] {
+        let why = sandbox.refused(&[command, &unknown, "-p", "x"]);
+        assert!(
+            why.contains("no pre-tokenizer is called \"gpt-7\\u{1b}\"; take a model with one that is: ")
+                && why.contains("gpt-2"),
+            "{why}"
+        );
+    }
+    assert!(sandbox.refused(&["generate", &sandbox.path("none.gguf"), "-p", "x"]).contains("none.gguf"));
+    for wrong in [["--temperature", "-1"], ["--top-p", "2"], ["--min-p", "x"], ["--repeat-penalty", "0"], ["--kv", "q1"]] {
+        let output = sandbox.run(&[&["generate", &model(), "-p", "x"], &wrong[..]].concat());
+        assert_eq!(output.status.code(), Some(2), "{wrong:?}");
+    }
+}
+
+/// The program ends by the signal that a terminal sends, and what was said before stands.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_interrupt_ends_it_and_what_was_said_stands() {
+    use std::io::{Read, Write, pipe};
+    use std::os::fd::AsRawFd;
+    use std::os::unix::process::ExitStatusExt;
+
+    /// What a pipe holds.
+    const ROOM: usize = 1 << 16;
+    /// Fewer bytes than will be said: it waits for a reader in the middle of its text.
+    const LEFT: usize = 6;
+    let (mut reader, mut writer) = pipe().unwrap();
+    writer.write_all(&[b'.'; ROOM - LEFT]).unwrap();
+    let mut child =
+        quantloom().args(["generate", &model(), "-p", PROMPT]).stdout(writer).stderr(Stdio::null()).spawn().unwrap();
+    let mut held = 0;
+    while held <= (ROOM - LEFT) as libc::c_int {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it was read");
+        // SAFETY: the request writes an integer where there is one.
+        assert_eq!(unsafe { libc::ioctl(reader.as_raw_fd(), libc::FIONREAD, &raw mut held) }, 0);
+        std::thread::yield_now();
+    }
+    // SAFETY: it sends a signal to a process of this test, which has not been waited for.
+    assert_eq!(unsafe { libc::kill(child.id().cast_signed(), libc::SIGINT) }, 0);
+    assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGINT));
+    let mut said = String::new();
+    reader.read_to_string(&mut said).expect("whole characters");
+    assert!(said.trim_start_matches('.').starts_with(' '), "{:?}", said.trim_start_matches('.'));
+}
