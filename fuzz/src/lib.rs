@@ -170,7 +170,7 @@ fn products(weights: &Weights) -> Vec<u32> {
     for numerics in registry::numerics(weights.format()) {
         let mut y = vec![0.0; 2 * n];
         let request = Request::default().numerics(numerics);
-        matmul(weights, &x, 2, &mut y, &request, &POOL).expect("activations that are finite, and a kernel in plain code");
+        matmul(weights, &x, 2, &mut y, &request, &*POOL).expect("activations that are finite, and a kernel in plain code");
         bits.extend(y.iter().map(|y| if y.is_nan() { f32::NAN.to_bits() } else { y.to_bits() }));
     }
     bits
