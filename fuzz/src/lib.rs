@@ -33,7 +33,7 @@ pub static POOL: LazyLock<Pool> = LazyLock::new(|| {
 });
 
 /// The formats of this build, with their cards.
-pub static FORMATS: LazyLock<Vec<(&'static Format, model::Format)>> = LazyLock::new(|| {
+pub static FORMATS: LazyLock<Vec<(&'static Format, &'static model::Format)>> = LazyLock::new(|| {
     let card = |format| (format, registry::model(format).expect("the card was checked when this was built"));
     registry::formats().map(card).collect()
 });

@@ -156,7 +156,7 @@ fn source() -> Vec<f32> {
 /// All formats in separate tensors that can be encoded, which are not those with a scale that rows share, and that every build has kernels
 /// of.
 fn separate() -> impl Iterator<Item = &'static Format> {
-    let is_usual = |format: &Format| registry::model(format).is_ok_and(|card| card.kernels);
+    let is_usual = |format: &'static Format| registry::model(format).is_ok_and(|card| card.kernels);
     let in_tensors = registry::formats().filter(|format| BlockShape::of(format).is_none());
     in_tensors.filter(move |format| is_usual(format) && Encoder::new(format).is_ok())
 }
