@@ -181,7 +181,7 @@ fn against_formula(format: &'static Format, x: &[f32], k: usize) -> [f64; 2] {
     // Where the layout of a row repeats after each weight, the scale is that of the row.
     let group = if run == 1 { k } else { run };
     let (_, y) = through_tensors(format, x, x.len() / k, k);
-    let theirs = x.chunks(group).flat_map(|group| by_formula(&model, group)).collect::<Vec<_>>();
+    let theirs = x.chunks(group).flat_map(|group| by_formula(model, group)).collect::<Vec<_>>();
     [nmse(x, &y, &[1.0]), nmse(x, &theirs, &[1.0])]
 }
 

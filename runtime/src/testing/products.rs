@@ -25,12 +25,12 @@ pub fn products(format: &'static Format) -> Result<usize, Failure> {
         return Ok(0);
     }
     let card = card(format)?;
-    let definition = Definition::new(&card);
+    let definition = Definition::new(card);
     let pool = Pool::new(2);
     let mut compared = 0;
     for (n, blocks) in [(37_usize, 1), (16, 3), (34, (1280 / format.block_weights).max(4))] {
         let (n, k) = (n.next_multiple_of(format.row_multiple()), blocks * format.block_weights);
-        let stored = moderate(format, &card, n, k)?;
+        let stored = moderate(format, card, n, k)?;
         let weights = Weights::pack(format, n, k, &stored, &pool).map_err(|error| Failure::new(format, error))?;
         let problem = Problem::new(&definition, weights, &stored, &pool);
         for numerics in registry::numerics(format) {
