@@ -59,10 +59,8 @@ impl Reader {
             index += 1;
             let before = |count: usize| index.checked_sub(count + 1).map(|index| &tokens[index]);
             match &tokens[index - 1] {
-                TokenTree::Group(group) if before(1).is_some_and(|token| is(token, "#")) => {
-                    if group.stream().to_string().replace(' ', "") == "cfg(test)" {
-                        index += item(&tokens[index..]);
-                    }
+                TokenTree::Group(group) if before(1).is_some_and(|token| is(token, "#")) && is_for_tests(&group.stream()) => {
+                    index += item(&tokens[index..]);
                 }
                 TokenTree::Group(group) => {
                     let tokens = group.stream().into_iter().collect::<Vec<_>>();
@@ -129,6 +127,11 @@ fn identifiers(tokens: impl IntoIterator<Item = TokenTree>, names: &mut Vec<Stri
             _ => {}
         }
     }
+}
+
+/// Whether an attribute says that only tests have its item.
+fn is_for_tests(attribute: &TokenStream) -> bool {
+    attribute.to_string().replace(' ', "") == "cfg(test)"
 }
 
 /// Tokens of the item at the beginning, with the attributes that are left of it.

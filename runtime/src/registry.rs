@@ -2,7 +2,8 @@
 //! [`register`] added since.
 
 use std::collections::BTreeMap;
-use std::sync::{PoisonError, RwLock};
+use std::ptr;
+use std::sync::{Mutex, PoisonError, RwLock};
 
 pub use quantloom_kernels::abi::{Class, Dot, Format, Isa, Kernel, Numerics, Packed, Schedule};
 use quantloom_kernels::{FORMATS, ISAS};
@@ -52,13 +53,22 @@ fn shared_key(one: &Format, other: &Format) -> Option<&'static str> {
     (one.gguf.is_some() && one.gguf == other.gguf).then_some("gguf")
 }
 
-/// The checked card of a format, which says what its bits are and mean: read from the texts that its row of the registry holds.
+/// The checked card of a format, which says what its bits are and mean: what encoders are made from, and what tests hold everything to. It is
+/// read from the texts that the row of the registry holds, once in a process. Nothing that multiplies, packs or decodes asks for it.
 ///
 /// # Errors
 /// Never for a row that was generated with this version: its card has been checked.
-pub fn model(format: &Format) -> Result<model::Format, Diagnostics> {
+pub fn model(format: &'static Format) -> Result<&'static model::Format, Diagnostics> {
+    /// By the place of their row.
+    static READ: Mutex<BTreeMap<usize, &'static model::Format>> = Mutex::new(BTreeMap::new());
+    let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
+    let row = ptr::from_ref(format).addr();
+    if let Some(known) = read.get(&row) {
+        return Ok(known);
+    }
     let tables = format.tables.iter().map(|table| (table.name.to_owned(), table.text.to_owned()));
-    read_member(format.name, format.card, format.name, &tables.collect::<BTreeMap<_, _>>())
+    let model = read_member(format.name, format.card, format.name, &tables.collect::<BTreeMap<_, _>>())?;
+    Ok(read.entry(row).or_insert(Box::leak(Box::new(model))))
 }
 
 /// Every instruction set that kernels exist for on this architecture, lowest rank first, whether this processor has it or not.

@@ -71,7 +71,7 @@ fn one_product_by_each_kernel(format: &'static Format) -> Result<usize, Failure>
     let stored = synthetic(format, n, k).unwrap();
     let weights = Weights::pack(format, n, k, &stored, Pool::global()).unwrap();
     let (card, x) = (registry::model(format).unwrap(), activations(batch, k).unwrap());
-    let definition = Definition::new(&card);
+    let definition = Definition::new(card);
     let rows = definition.rows(format, n, k, &stored);
     for numerics in registry::numerics(format) {
         let wanted = x.chunks(k).flat_map(|x| rows.iter().map(|row| row.product(numerics, x).to_bits())).collect::<Vec<_>>();

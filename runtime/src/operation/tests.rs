@@ -101,7 +101,7 @@ impl Operands {
     /// The outputs of the distinct rows by definition, in classes of the projections.
     fn wanted(&self, numerics: &[Numerics]) -> Vec<Vec<f32>> {
         let cards = self.matrices.iter().map(|matrix| registry::model(matrix.weights.format()).unwrap()).collect::<Vec<_>>();
-        let definitions = cards.iter().map(Definition::new).collect::<Vec<_>>();
+        let definitions = cards.iter().map(|card| Definition::new(card)).collect::<Vec<_>>();
         let rows = self.matrices.iter().zip(&definitions).map(|(Matrix { stored, weights, .. }, definition)| {
             definition.rows(weights.format(), weights.n(), weights.k(), stored)
         });

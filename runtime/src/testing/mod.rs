@@ -136,7 +136,7 @@ fn same(found: f32, wanted: f32) -> bool {
 }
 
 /// The checked card of a format.
-fn card(format: &Format) -> Result<model::Format, Failure> {
+fn card(format: &'static Format) -> Result<&'static model::Format, Failure> {
     registry::model(format).map_err(|wrong| Failure::new(format, wrong))
 }
 

@@ -34,10 +34,10 @@ pub fn products_of(format: &'static Format, n: usize, blocks: usize, batches: &[
         return Ok(0);
     }
     let card = card(format)?;
-    let definition = Definition::new(&card);
+    let definition = Definition::new(card);
     let pool = Pool::new(2);
     let k = blocks * format.block_weights;
-    let stored = moderate(format, &card, n, k)?;
+    let stored = moderate(format, card, n, k)?;
     let weights = Weights::pack(format, n, k, &stored, &pool).map_err(|error| Failure::new(format, error))?;
     let problem = Problem::new(&definition, weights, &stored, batches, &pool);
     registry::numerics(format).into_iter().map(|numerics| problem.check(numerics)).sum()

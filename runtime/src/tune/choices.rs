@@ -82,8 +82,7 @@ impl Choices {
         Self { tables: RwLock::new(shipped::tables().to_vec()), ..self }
     }
 
-    /// The same, with settings of the program's own, before which nothing that is measured counts: see [`Choices::mode`] and
-    /// [`Choices::pins`].
+    /// The same, with settings of the program's own in place of a user's: see [`Choices::mode`] and [`Choices::pins`].
     #[must_use]
     pub fn with_settings(self, settings: Settings) -> Self {
         Self { settings: OnceLock::from(settings), ..self }
