@@ -30,8 +30,8 @@ pub fn read(mut card: Table<'_>, known: Known<'_>, sink: &mut Sink) -> Option<(A
     let layer = if based { card.get("layer") } else { card.need("layer") };
     let size = size.and_then(|table| read_size(Section::new(table, based), base.map(|base| &base.size), sink));
     let rope = rope.and_then(|table| read_rope(Section::new(table, based), base.map(|base| &base.rope), sink));
-    let embedding = embedding
-        .and_then(|table| read_embedding(Section::new(table, based), base.map(|base| &base.embedding), sink));
+    let embedding =
+        embedding.and_then(|table| read_embedding(Section::new(table, based), base.map(|base| &base.embedding), sink));
     let head = head.and_then(|table| read_head(Section::new(table, based), base.map(|base| &base.head), sink));
     let layer = match layer {
         Some(node) => read_layer(&node, known, sink),
@@ -145,7 +145,8 @@ fn named(text: At<&str>, sink: &mut Sink) -> Option<At<String>> {
     if !text.value.is_empty() && text.value.chars().all(fits) {
         return Some(text.map(str::to_owned));
     }
-    sink.error(text.span, format!("`{}` cannot be a name in a file", text.value)).label("must be letters, digits, `_`, `-` or `.`");
+    sink.error(text.span, format!("`{}` cannot be a name in a file", text.value))
+        .label("must be letters, digits, `_`, `-` or `.`");
     None
 }
 
@@ -190,10 +191,8 @@ fn read_size(mut table: Section<'_>, base: Option<&Size>, sink: &mut Sink) -> Op
 
 fn read_rope(mut table: Section<'_>, base: Option<&Rope>, sink: &mut Sink) -> Option<Rope> {
     const WORDS: [(&str, Pairs); 2] = [("neighbours", Pairs::Neighbours), ("halves", Pairs::Halves)];
-    let pairs = table.need("pairs").map_or_else(
-        || base.map(|base| base.pairs),
-        |node| node.choice(sink, &WORDS).map(|at| at.value),
-    );
+    let pairs =
+        table.need("pairs").map_or_else(|| base.map(|base| base.pairs), |node| node.choice(sink, &WORDS).map(|at| at.value));
     let dims = table.name("dims", base.map(|base| &base.dims), sink);
     let of = table.name("base", base.map(|base| &base.base), sink);
     let scaling = table.name("scaling", base.map(|base| &base.scaling), sink);

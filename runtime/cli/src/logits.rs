@@ -48,7 +48,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     };
     if tokens.len() > model.context() {
         let (found, context) = (tokens.len(), model.context());
-        return Err(Failure::input(format!("{found} positions are beyond the model's context of {context}; give it fewer tokens")));
+        return Err(Failure::input(format!(
+            "{found} positions are beyond the model's context of {context}; give it fewer tokens"
+        )));
     }
     let paths = model.file().paths().collect::<Vec<_>>();
     let mut out = FloatWriter::create(&args.output, &paths)?;

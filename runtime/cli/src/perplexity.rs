@@ -21,11 +21,13 @@ const INTERVAL: f64 = 1.96;
 
 /// Measure how well a model foretells a text
 #[derive(Debug, clap::Args)]
-#[command(after_help = "The text is cut into parts as long as the model's context, each of which begins anew. Of every token but the first
+#[command(
+    after_help = "The text is cut into parts as long as the model's context, each of which begins anew. Of every token but the first
 of its part, -ln p is taken, p being what the model gave it: the perplexity is e to the mean of that. With --json, `tokens` is how
 many the mean is of, and `error` the standard error of the perplexity.
 
-Example: quantloom perplexity model.gguf text.txt")]
+Example: quantloom perplexity model.gguf text.txt"
+)]
 pub struct Args {
     /// The model
     #[arg(value_name = "MODEL.gguf")]
@@ -49,7 +51,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let tokens = tokens(&model, &text)?;
     let losses = losses(&model, &tokens)?;
     let result = Perplexity::of(&losses).ok_or_else(|| {
-        Failure::Input(format!("{}: there is nothing to foretell in {} tokens; give it more text", shown(&args.text), tokens.len()))
+        Failure::Input(format!(
+            "{}: there is nothing to foretell in {} tokens; give it more text",
+            shown(&args.text),
+            tokens.len()
+        ))
     })?;
     if args.json { print_as_it_is(&document(&result.json())) } else { print(&result.text()) }
 }

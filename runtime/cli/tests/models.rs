@@ -103,7 +103,17 @@ fn perplexity_is_that_of_f64() {
 #[test]
 fn explain_shows_what_a_model_runs() {
     let text = Folder::new().done("explain", &[]);
-    for part in ["llama: ", "6 layers", "qkv", "attention", "4 heads over 2, of 64", "gated-silu", "ffn_down", "norm-linear", "2048x256"] {
+    for part in [
+        "llama: ",
+        "6 layers",
+        "qkv",
+        "attention",
+        "4 heads over 2, of 64",
+        "gated-silu",
+        "ffn_down",
+        "norm-linear",
+        "2048x256",
+    ] {
         assert!(text.contains(part), "{part}: {text}");
     }
 }

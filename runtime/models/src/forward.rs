@@ -151,7 +151,9 @@ impl LanguageModel {
         }
         let (len, context) = (sequence.len.saturating_add(tokens.len()), self.context());
         if len > context {
-            return Err(Error::input(format!("{len} positions are beyond the model's context of {context}; give it fewer tokens")));
+            return Err(Error::input(format!(
+                "{len} positions are beyond the model's context of {context}; give it fewer tokens"
+            )));
         }
         Ok(())
     }
@@ -164,7 +166,8 @@ impl LanguageModel {
 
     /// Takes a batch through all layers; the logits of its rows that are asked for.
     fn batch_of(&self, parts: &mut [Part<'_>], pieces: &[Piece]) -> Result<Vec<f32>> {
-        let tokens = pieces.iter().flat_map(|piece| &parts[piece.part].tokens[piece.tokens.clone()]).copied().collect::<Vec<_>>();
+        let tokens =
+            pieces.iter().flat_map(|piece| &parts[piece.part].tokens[piece.tokens.clone()]).copied().collect::<Vec<_>>();
         let mut x = self.embed(&tokens)?;
         for step in self.steps() {
             self.step(step, &mut x, parts, pieces)?;

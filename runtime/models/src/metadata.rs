@@ -44,7 +44,8 @@ impl<'f> Metadata<'f> {
     pub fn count_if(&self, key: &str) -> Result<Option<usize>> {
         let Some(value) = self.value(key) else { return Ok(None) };
         let count = value.as_u64().filter(|count| (1..=MOST).contains(count));
-        let count = count.ok_or_else(|| self.wrong(key, &format!("must be an integer from 1 to {MOST}; convert the model again")))?;
+        let count =
+            count.ok_or_else(|| self.wrong(key, &format!("must be an integer from 1 to {MOST}; convert the model again")))?;
         Ok(Some(count as usize))
     }
 
@@ -88,7 +89,8 @@ impl<'f> Metadata<'f> {
         match self.file.metadata().iter().find(|(key, _)| of_model(key)) {
             None => Ok(()),
             Some((key, _)) => {
-                let detail = format!("{key} means something that the card of this architecture does not know; it cannot be run");
+                let detail =
+                    format!("{key} means something that the card of this architecture does not know; it cannot be run");
                 Err(Error::model(self.file.path(), detail))
             }
         }

@@ -162,7 +162,8 @@ impl LanguageModel {
         };
         let options = Options { batch: options.batch.max(1), ..*options };
         let identity = Arc::new(());
-        let model = Self { model, card, options, pool: own, settings, ropes, embedding, steps, norm, head, operations, identity };
+        let model =
+            Self { model, card, options, pool: own, settings, ropes, embedding, steps, norm, head, operations, identity };
         // What cannot be cached is known before anything is run.
         model.sequence()?;
         Ok(model)

@@ -69,7 +69,8 @@ impl LanguageModel {
     fn attention<'m>(&self, window: Option<usize>) -> Line<'m> {
         let Heads { query, key, size } = self.heads();
         let seen = window.map_or_else(String::new, |window| format!(", a window of {window}"));
-        let bytes = self.kv_types().map(|kv| kv.format().ok().and_then(|format| format.stored_bytes(key, size)).unwrap_or_default());
+        let bytes =
+            self.kv_types().map(|kv| kv.format().ok().and_then(|format| format.stored_bytes(key, size)).unwrap_or_default());
         let what = format!("{query} heads over {key}, of {size}{seen}");
         let format = self.kv_types()[0].format().ok();
         Line { operation: "attention", what, weights: None, format, bytes: bytes.iter().sum() }

@@ -30,12 +30,16 @@ impl Settings {
         let size = &card.size;
         let (layers, width) = (metadata.count(&size.layers)?, metadata.count(&size.width)?);
         if size.except.contains(&layers) {
-            return Err(metadata.wrong(&size.layers, &format!("is {layers}, and the card of the architecture is wrong for that model")));
+            return Err(
+                metadata.wrong(&size.layers, &format!("is {layers}, and the card of the architecture is wrong for that model"))
+            );
         }
         let query = metadata.count(&size.heads)?;
         let key = metadata.count_if(&size.kv)?.unwrap_or(query);
         if !query.is_multiple_of(key) {
-            return Err(metadata.wrong(&size.kv, &format!("must divide {query}, the query heads, evenly; convert the model again")));
+            return Err(
+                metadata.wrong(&size.kv, &format!("must divide {query}, the query heads, evenly; convert the model again"))
+            );
         }
         let of_head = match metadata.count_if(&size.key)? {
             Some(of_head) => of_head,
@@ -87,7 +91,9 @@ impl Ropes {
     ) -> Result<Self> {
         let dims = metadata.count_if(&card.dims)?.unwrap_or(size);
         if dims > size {
-            return Err(metadata.wrong(&card.dims, &format!("must be at most {size}, the size of a head; convert the model again")));
+            return Err(
+                metadata.wrong(&card.dims, &format!("must be at most {size}, the size of a head; convert the model again"))
+            );
         }
         let pairs = match card.pairs {
             architecture::Pairs::Neighbours => Pairs::Neighbours,
@@ -121,11 +127,14 @@ fn stretch(scaling: &str, metadata: &Metadata<'_>) -> Result<Option<f32>> {
     // What contexts were before says nothing of angles, in these ways.
     metadata.pass(&key("original_context_length"));
     if metadata.flag_if(&key("finetuned"))? == Some(false) {
-        return Err(metadata.wrong(&key("finetuned"), "is false, which to some architectures means no rotation; that is not known here"));
+        return Err(metadata
+            .wrong(&key("finetuned"), "is false, which to some architectures means no rotation; that is not known here"));
     }
     match kind {
         Some("none") => Ok(None),
         None | Some("linear") => Ok(factor.map(|factor| factor as f32).filter(|factor| *factor != 1.0)),
-        Some(other) => Err(metadata.wrong(&key("type"), &format!("is {other:?}, which is not known here; linear and none are"))),
+        Some(other) => {
+            Err(metadata.wrong(&key("type"), &format!("is {other:?}, which is not known here; linear and none are")))
+        }
     }
 }

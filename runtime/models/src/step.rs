@@ -137,6 +137,7 @@ fn gated(act: &str) -> Result<&'static Operation> {
             && operation.prologue == Prologue::RmsNorm
             && operation.epilogue.activation.is_some_and(|function| function.name == act)
     };
-    let none = || Error::input(format!("no operation of this build gates by {act} behind a norm; build again with a card of one"));
+    let none =
+        || Error::input(format!("no operation of this build gates by {act} behind a norm; build again with a card of one"));
     operation::all().iter().find(fits).ok_or_else(none)
 }

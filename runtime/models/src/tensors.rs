@@ -74,9 +74,13 @@ impl<'m> Tensors<'m> {
         if tensor.k() == k && n.is_none_or(|n| n == tensor.rows()) && tensor.rows() > 0 {
             return Ok(());
         }
-        let wanted = n.map_or_else(|| format!("rows of {k}"), |n| if n == 1 { format!("{k} values") } else { format!("{n}x{k}") });
+        let wanted =
+            n.map_or_else(|| format!("rows of {k}"), |n| if n == 1 { format!("{k} values") } else { format!("{n}x{k}") });
         let found = tensor.dims.iter().rev().map(u64::to_string).collect::<Vec<_>>().join("x");
-        let detail = format!("tensor {:?} has the shape {found}, and by the metadata must be {wanted}; convert the model again", tensor.name);
+        let detail = format!(
+            "tensor {:?} has the shape {found}, and by the metadata must be {wanted}; convert the model again",
+            tensor.name
+        );
         Err(Error::model(self.model.file().path(), detail))
     }
 

@@ -34,7 +34,10 @@ fn with(key: &str, value: Option<Value>) -> String {
 #[test]
 fn an_architecture_without_a_card_is_named_with_those_there_are() {
     let message = with("general.architecture", Some(Value::String("mamba".to_owned())));
-    assert!(message.contains("changed.gguf: no card describes the architecture \"mamba\"; there are cards of llama, "), "{message}");
+    assert!(
+        message.contains("changed.gguf: no card describes the architecture \"mamba\"; there are cards of llama, "),
+        "{message}"
+    );
     let message = with("general.architecture", None);
     assert!(message.contains("it has no text \"general.architecture\""), "{message}");
 }
@@ -67,7 +70,10 @@ fn tensors_that_are_missing_or_misshapen_or_unknown_are_named() {
     let message = refusal(|_, tensors| drop(tensors.all.remove("blk.1.attn_k.weight")));
     assert!(message.contains("changed.gguf") && message.contains("blk.1.attn_k.weight"), "{message}");
     let message = refusal(|_, tensors| tensors.add("blk.2.ffn_down.weight", 48, 79, 0.0, 1.0));
-    assert!(message.contains("tensor \"blk.2.ffn_down.weight\" has the shape 48x79, and by the metadata must be 48x80"), "{message}");
+    assert!(
+        message.contains("tensor \"blk.2.ffn_down.weight\" has the shape 48x79, and by the metadata must be 48x80"),
+        "{message}"
+    );
     let message = refusal(|_, tensors| tensors.add("blk.0.attn_norm.weight", 1, 47, 0.0, 1.0));
     assert!(message.contains("must be 48 values"), "{message}");
     let message = refusal(|_, tensors| tensors.add("blk.0.attn_q.bias", 1, 3, 0.0, 1.0));

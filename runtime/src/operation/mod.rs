@@ -44,13 +44,13 @@ pub use quantloom_kernels::abi::{ActivationFunction, Operation, Projections, Pro
 use crate::error::{Error, Result, suggest};
 use crate::machine::StandardFloats;
 pub use crate::matmul::activations::Norm;
-pub use rows::rms_norm;
 use crate::matmul::activations::{Input, Prepared, Reader};
 use crate::matmul::epilogue::Epilogue;
 use crate::matmul::tiles::{self, Product, Task};
 use crate::matmul::{Request, Used, select};
 use crate::pool::Pool;
 use crate::weights::Weights;
+pub use rows::rms_norm;
 
 /// Every operation, in the order of the cards.
 #[must_use]

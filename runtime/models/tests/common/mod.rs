@@ -14,7 +14,9 @@ pub fn testdata(name: &str) -> PathBuf {
 pub fn logits(model: &LanguageModel, tokens: &[u32], splits: &[usize]) -> Vec<f32> {
     let mut sequence = model.sequence().unwrap();
     let (mut rest, mut all) = (tokens, Vec::new());
-    for split in splits.iter().copied().chain([usize::MAX]).map_while(|split| (!rest.is_empty()).then_some(split)).collect::<Vec<_>>() {
+    for split in
+        splits.iter().copied().chain([usize::MAX]).map_while(|split| (!rest.is_empty()).then_some(split)).collect::<Vec<_>>()
+    {
         let (now, later) = rest.split_at(split.min(rest.len()));
         if !now.is_empty() {
             let logits = model.forward(&mut [Part::new(&mut sequence, now, Wanted::All)]).unwrap();

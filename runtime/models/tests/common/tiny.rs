@@ -155,7 +155,9 @@ impl Tiny {
         let embedding = of("token_embd.weight");
         let mut rows = tokens
             .iter()
-            .map(|token| embedding[*token as usize * self.width..][..self.width].iter().map(|x| x * self.embedding_scale).collect())
+            .map(|token| {
+                embedding[*token as usize * self.width..][..self.width].iter().map(|x| x * self.embedding_scale).collect()
+            })
             .collect::<Vec<Vec<f64>>>();
         for layer in 0..self.layers {
             let of = |name: &str| weights.values(&format!("blk.{layer}.{name}"));
