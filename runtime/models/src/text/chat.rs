@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, Value};
+use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, ErrorKind, context};
 use quantloom::gguf::Gguf;
 use quantloom::{Error, Result};
@@ -80,26 +80,16 @@ impl Chat {
     /// [`Error::Gguf`] if it has none, or one that cannot be read.
     pub fn of(file: &Gguf, tokenizer: &Tokenizer) -> Result<Self> {
         let Some(template) = vocabulary::text(file, KEY)? else {
-            let detail = format!(
-                "it has no chat template (no key {KEY:?}); take a model that was trained to chat, or give it plain text to go on from"
-            );
+            let detail = format!("it has no chat template (no key {KEY:?}); take a model that was trained to chat, or give it plain text to go on from");
             return Err(wrong(file, &detail));
         };
         let read = environment().and_then(|mut environment| {
             environment.add_template_owned(KEY, template.to_owned())?;
             Ok(environment)
         });
-        let read =
-            read.map_err(|error| wrong(file, &format!("key {KEY:?}: the template cannot be read: {}; {AGAIN}", told(&error))));
-        let name = |token: Option<u32>| {
-            token.map_or_else(String::new, |token| String::from_utf8_lossy(tokenizer.piece(token)).into_owned())
-        };
-        Ok(Self {
-            path: file.path().to_owned(),
-            environment: read?,
-            begin: name(tokenizer.begin()),
-            end: name(tokenizer.end()),
-        })
+        let read = read.map_err(|error| wrong(file, &format!("key {KEY:?}: the template cannot be read: {}; {AGAIN}", told(&error))));
+        let name = |token: Option<u32>| token.map_or_else(String::new, |token| String::from_utf8_lossy(tokenizer.piece(token)).into_owned());
+        Ok(Self { path: file.path().to_owned(), environment: read?, begin: name(tokenizer.begin()), end: name(tokenizer.end()) })
     }
 
     /// A conversation as the text after which the model answers. Names of control tokens in it are those tokens: see
@@ -117,10 +107,7 @@ impl Chat {
         };
         let rendered = self.environment.get_template(KEY).and_then(|template| template.render(values));
         rendered.map_err(|error| {
-            let detail = format!(
-                "key {KEY:?}: the template fails: {}; change the messages, or give plain text to go on from",
-                told(&error)
-            );
+            let detail = format!("key {KEY:?}: the template fails: {}; change the messages, or give plain text to go on from", told(&error));
             Error::Gguf { path: self.path.clone(), detail }
         })
     }
@@ -204,27 +191,18 @@ mod tests {
     /// What a template makes of two messages.
     fn rendered(template: &str) -> Result<String, minijinja::Error> {
         let messages = [Message::new("system", "<b>&\"é\""), Message::new("user", " Hi ")];
-        environment()?.render_str(
-            template,
-            context! { messages => Value::from_iter(messages.iter().map(Message::value)), bos_token => "<s>", tools => () },
-        )
+        environment()?.render_str(template, context! { messages => Value::from_iter(messages.iter().map(Message::value)), bos_token => "<s>", tools => () })
     }
 
     #[test]
     fn templates_find_what_they_are_written_for() {
         for (template, wanted) in [
-            (
-                "{{ bos_token }}{% for m in messages %}\n  {% if m.role == 'user' %}\n[{{ m.content.strip() }}]\n  {% endif %}\n{% endfor %}",
-                "<s>[Hi]\n",
-            ),
+            ("{{ bos_token }}{% for m in messages %}\n  {% if m.role == 'user' %}\n[{{ m.content.strip() }}]\n  {% endif %}\n{% endfor %}", "<s>[Hi]\n"),
             ("{{ messages[0] | tojson }}", r#"{"role": "system", "content": "<b>&\"é\""}"#),
             ("{{ [1, {'a': none}] | tojson(indent=2) }}", "[\n  1,\n  {\n    \"a\": null\n  }\n]"),
             ("{{ messages[0]['content'] }}{{ messages[1].content.startswith(' ') }}", "<b>&\"é\"true"),
             ("{% if tools is none %}none{% endif %}{% if not tools %} given{% endif %}", "none given"),
-            (
-                "{% set ns = namespace(n=0) %}{% for m in messages %}{% set ns.n = ns.n + 1 %}{% if ns.n == 1 %}{% continue %}{% endif %}{{ ns.n }}{% endfor %}",
-                "2",
-            ),
+            ("{% set ns = namespace(n=0) %}{% for m in messages %}{% set ns.n = ns.n + 1 %}{% if ns.n == 1 %}{% continue %}{% endif %}{{ ns.n }}{% endfor %}", "2"),
             ("{% macro f(x) %}<{{ x }}>{% endmacro %}{{ f('a') }}{{ messages[1:] | length }}", "<a>1"),
         ] {
             assert_eq!(rendered(template).unwrap(), wanted, "{template}");
@@ -238,10 +216,7 @@ mod tests {
             ("a\n{{ raise_exception('roles must alternate') }}", "invalid operation: roles must alternate (line 2)"),
             ("{% for m in %}", "syntax error: "),
             ("{{ messages.nothing.more }}", "undefined value"),
-            (
-                "{% for i in range(100000) %}{% for j in range(100000) %}{{ j }}{% endfor %}{% endfor %}",
-                "engine ran out of fuel",
-            ),
+            ("{% for i in range(100000) %}{% for j in range(100000) %}{{ j }}{% endfor %}{% endfor %}", "engine ran out of fuel"),
             ("{{ strftime_now('%!') }}", "invalid operation: "),
         ] {
             let why = told(&rendered(template).unwrap_err());

@@ -20,10 +20,7 @@ pub fn listed(file: &Gguf, vocabulary: &Vocabulary) -> Result<Merges> {
         let cut = pair.char_indices().skip(1).find(|&(_, c)| c == ' ');
         let Some((left, right)) = cut.map(|(at, _)| (&pair[..at], &pair[at + 1..])) else {
             let pair = quoted(pair);
-            return Err(wrong(
-                file,
-                &format!("key {MERGES:?}: value {place}, {pair}, is not two tokens with a space between; {AGAIN}"),
-            ));
+            return Err(wrong(file, &format!("key {MERGES:?}: value {place}, {pair}, is not two tokens with a space between; {AGAIN}")));
         };
         let mut text = true;
         for token in [left, right, &[left, right].concat()] {

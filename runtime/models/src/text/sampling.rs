@@ -270,9 +270,7 @@ mod tests {
     fn logits_that_say_nothing_are_errors() {
         let hot = Sampling { temperature: 1.0, ..Sampling::default() };
         for sampling in [Sampling::default(), hot] {
-            for (logits, index) in
-                [(&[0.0, f32::NAN][..], 1), (&[f32::INFINITY, 0.0], 0), (&[f32::NEG_INFINITY; 2], 0), (&[], 0)]
-            {
+            for (logits, index) in [(&[0.0, f32::NAN][..], 1), (&[f32::INFINITY, 0.0], 0), (&[f32::NEG_INFINITY; 2], 0), (&[], 0)] {
                 let error = sampling.choose(logits, &[], 0).unwrap_err();
                 assert!(matches!(error, Error::BadValue { index: found, .. } if found == index), "{logits:?}: {error}");
             }

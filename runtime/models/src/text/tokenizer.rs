@@ -78,10 +78,7 @@ impl Tokenizer {
                 (Scheme::Whole { space_before }, merges::scored(file, &vocabulary)?)
             }
             Some(other) => {
-                let detail = format!(
-                    "key {MODEL:?}: no tokenizer {} is known, only \"gpt2\" and \"llama\"; take a model with one of them",
-                    quoted(other)
-                );
+                let detail = format!("key {MODEL:?}: no tokenizer {} is known, only \"gpt2\" and \"llama\"; take a model with one of them", quoted(other));
                 return Err(wrong(file, &detail));
             }
             None => return Err(wrong(file, &format!("it has no key {MODEL:?}; {AGAIN}"))),
@@ -268,18 +265,14 @@ fn added(file: &Gguf, name: &str, token: Option<u32>) -> Result<Option<bool>> {
     let key = format!("tokenizer.ggml.add_{name}_token");
     let added = vocabulary::flag(file, &key)?;
     if added == Some(true) && token.is_none() {
-        return Err(wrong(
-            file,
-            &format!("key {key:?}: that token is added, and no key \"tokenizer.ggml.{name}_token_id\" says which; {AGAIN}"),
-        ));
+        return Err(wrong(file, &format!("key {key:?}: that token is added, and no key \"tokenizer.ggml.{name}_token_id\" says which; {AGAIN}")));
     }
     Ok(added)
 }
 
 /// What merges pairs.
 fn bpe(file: &Gguf, vocabulary: &Vocabulary, merges: merges::Merges, scheme: &Scheme, unknown: Option<u32>) -> Result<BPE> {
-    let ids =
-        || vocabulary.ids.iter().filter(|&(_, &id)| vocabulary.is_text(id) || vocabulary.kinds[id as usize] == Kind::Byte);
+    let ids = || vocabulary.ids.iter().filter(|&(_, &id)| vocabulary.is_text(id) || vocabulary.kinds[id as usize] == Kind::Byte);
     let mut known: Vec<_> = ids().map(|(text, &id)| (text.clone(), id)).collect();
     let mut builder = BPE::builder().cache_capacity(0);
     match scheme {

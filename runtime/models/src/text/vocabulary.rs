@@ -45,20 +45,12 @@ impl Vocabulary {
         let texts = match array(file, TOKENS)? {
             Some(Array::String(texts)) => texts.clone(),
             Some(_) => return Err(wrong(file, &format!("key {TOKENS:?}: not an array of texts in UTF-8; {AGAIN}"))),
-            None => {
-                return Err(wrong(
-                    file,
-                    &format!("it has no tokenizer (no key {TOKENS:?}); take a file with one, or give tokens"),
-                ));
-            }
+            None => return Err(wrong(file, &format!("it has no tokenizer (no key {TOKENS:?}); take a file with one, or give tokens"))),
         };
         // Ids are of 32 bits, and counts of tokens are added up in 64.
         if texts.is_empty() || texts.len() > MOST {
             let count = texts.len();
-            return Err(wrong(
-                file,
-                &format!("key {TOKENS:?}: {count} tokens, and from 1 to {MOST} make a vocabulary; {AGAIN}"),
-            ));
+            return Err(wrong(file, &format!("key {TOKENS:?}: {count} tokens, and from 1 to {MOST} make a vocabulary; {AGAIN}")));
         }
         let kinds = kinds(file, texts.len())?;
         let mut ids = HashMap::with_capacity(texts.len());
@@ -115,12 +107,7 @@ fn kinds(file: &Gguf, count: usize) -> Result<Vec<Kind>> {
             4 => Kind::UserDefined,
             5 => Kind::Unused,
             6 => Kind::Byte,
-            _ => {
-                return Err(wrong(
-                    file,
-                    &format!("key {TYPES:?}: token {id} is of type {number}, and types go from 1 to 6; {AGAIN}"),
-                ));
-            }
+            _ => return Err(wrong(file, &format!("key {TYPES:?}: token {id} is of type {number}, and types go from 1 to 6; {AGAIN}"))),
         })
     };
     numbers.into_iter().enumerate().map(kind).collect()
