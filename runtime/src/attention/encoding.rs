@@ -1,6 +1,7 @@
 //! How the numbers of keys and values are stored, and which format does that.
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use quantloom_kernels::abi::rows::Rows;
 use quantloom_kernels::scalar;
@@ -57,11 +58,18 @@ impl KvType {
     /// # Errors
     /// [`Error::Attention`] if this build has none.
     pub(super) fn encoding(self) -> Result<(&'static Format, Encoding)> {
+        /// What was found, by type: to look takes a decoder 65,536 numbers, and every layer of every sequence asks.
+        static FOUND: [OnceLock<(&Format, Encoding)>; KvType::ALL.len()] = [const { OnceLock::new() }; KvType::ALL.len()];
+        let found = &FOUND[self as usize];
+        if let Some(found) = found.get() {
+            return Ok(*found);
+        }
         let of = |format: &'static Format| {
             let encoding = Encoding::of(format).filter(|encoding| encoding.kv_type() == self)?;
             Some((format, encoding))
         };
-        registry::formats().filter(|format| !registry::kernels(format).is_empty()).find_map(of).ok_or_else(|| {
+        let first = registry::formats().filter(|format| !registry::kernels(format).is_empty()).find_map(of);
+        first.map(|first| *found.get_or_init(|| first)).ok_or_else(|| {
             let detail = format!("this build has no kernels that read {self}; choose another type, or build with them");
             Error::Attention { detail }
         })
