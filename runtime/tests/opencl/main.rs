@@ -8,7 +8,7 @@ mod matrix;
 use quantloom::measure::activations;
 use quantloom::registry::{self, Format, Numerics};
 use quantloom::testing::Definition;
-use quantloom_codegen::emit::device::COLUMNS;
+use quantloom_codegen::emit::device::{COLUMNS, Module};
 use quantloom_codegen::lower::class::{Class, SEGMENT};
 
 use device::Cl;
@@ -154,5 +154,38 @@ fn activations_are_quantised_as_a_processor_does_it() {
         x[k - 1] = bad;
         let Activations::Int8 { status, .. } = matrix.activations(Numerics::Int8, &x) else { unreachable!() };
         assert_eq!(cl.get::<u32>(&status), [1], "{bad}");
+    }
+}
+
+/// What is changed in a text, from what and to what: each of them must show.
+const FAULTS: [(&str, &str, &str); 3] = [
+    ("a barrier removed", "        BARRIER();\n        for (uint other", "        for (uint other"),
+    ("segments added the last one first", "partials[(u64t)segment * count", "partials[(u64t)(segments - 1u - segment) * count"),
+    ("two roundings for one", "#define FMA(a, b, c) fma(a, b, c)", "#define FMA(a, b, c) ADD(MUL(a, b), c)"),
+];
+
+/// A text with a fault gives other bits: what compares is able to find it.
+#[test]
+#[ignore = "needs an OpenCL runtime; .ci/gpu runs it"]
+fn a_text_with_a_fault_is_found_out() {
+    let cl = Cl::open();
+    let format = formats()[0];
+    let (class, right) = module(format);
+    let (n, k) = shapes(format)[1];
+    let weights = packed(format, n, k).1;
+    let product = |module: &Module| {
+        let compiled = cl.compile(&module.text);
+        let matrix = Matrix::new(module, &cl, &compiled, &class, (n, k), &weights);
+        let given = matrix.activations(Numerics::Exact, &activations(1, k).unwrap());
+        // The first in one group for each panel, the other with K shared out.
+        [1, 4].map(|splits| matrix.product(&given, 1, 1, splits))
+    };
+    let wanted = product(&right);
+    assert_same(&wanted[0], &wanted[1], "without a fault");
+    for (what, from, to) in FAULTS {
+        let mut wrong = right.clone();
+        wrong.text = right.text.replace(from, to);
+        assert_ne!(wrong.text, right.text, "{what}: the text has nothing to change");
+        assert!(product(&wrong) != wanted, "{what} shows in no value");
     }
 }
