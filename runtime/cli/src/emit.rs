@@ -64,7 +64,7 @@ fn read(path: &Path) -> Result<Vec<Format>, Failure> {
 /// The card of a format that is registered.
 fn registered(name: &str) -> Result<Format, Failure> {
     let format = registry::format_by_name(name)?;
-    registry::model(format).map_err(Failure::input)
+    registry::model(format).cloned().map_err(Failure::input)
 }
 
 /// Why there is no module: the generator's words without the one that failures begin with anyway.

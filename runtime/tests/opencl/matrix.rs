@@ -11,10 +11,10 @@ use super::device::Argument::{Memory as Of, Number};
 use super::device::{Cl, Compiled, Memory};
 
 /// The module of a format.
-pub fn module(format: &Format) -> (Class, Module) {
+pub fn module(format: &'static Format) -> (Class, Module) {
     let card = registry::model(format).unwrap();
-    let class = Class::of(&card).unwrap();
-    let module = device::module(&card, "opencl").unwrap();
+    let class = Class::of(card).unwrap();
+    let module = device::module(card, "opencl").unwrap();
     (class, module)
 }
 
