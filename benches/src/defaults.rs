@@ -11,6 +11,10 @@ pub struct Defaults {
     pub full: Cases,
     /// Beside the peers, in a few minutes.
     pub quick: Cases,
+    /// For attention beside llama.cpp's.
+    pub attention: Attention,
+    /// For whole models.
+    pub model: Model,
     /// With the processor's counters.
     pub counters: Counters,
     /// With a busy process on a core.
@@ -36,6 +40,44 @@ pub struct Cases {
     pub threads: Vec<usize>,
     /// Seconds for one case, all contenders together.
     pub seconds: f64,
+}
+
+/// For attention: heads of every size, every number of positions, and of queries.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Attention {
+    /// Heads of queries.
+    pub query_heads: usize,
+    /// Heads of keys, and of values.
+    pub key_heads: usize,
+    /// Values of a head.
+    pub sizes: Vec<usize>,
+    /// Positions that are cached.
+    pub positions: Vec<usize>,
+    /// How many of the last positions ask.
+    pub queries: Vec<usize>,
+}
+
+/// A model with random weights, and how long prompts are.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Model {
+    /// Layers.
+    pub layers: usize,
+    /// Values of a token between layers.
+    pub width: usize,
+    /// Rows of gate and up.
+    pub hidden: usize,
+    /// Heads of queries.
+    pub heads: usize,
+    /// Heads of keys, and of values.
+    pub key_heads: usize,
+    /// Tokens that there are.
+    pub vocabulary: usize,
+    /// Positions, at most.
+    pub context: usize,
+    /// The usual format, and that of what is stored finer.
+    pub formats: [String; 2],
+    /// Tokens of prompts, and before generation.
+    pub contexts: Vec<usize>,
 }
 
 /// For the tuner's choices: every format in every shape with every batch.
@@ -113,12 +155,12 @@ mod tests {
 
     #[test]
     fn the_defaults_name_what_exists() {
-        let Defaults { full, quick, counters, contention, fused, tuning, cost_model } = Defaults::get();
+        let Defaults { full, quick, attention: _, model, counters, contention, fused, tuning, cost_model } = Defaults::get();
         let shapes = [&full.shapes, &quick.shapes, &tuning.shapes, &cost_model.shapes].into_iter().flatten();
         let shapes = shapes.chain([&counters.shape, &contention.shape, &fused.shape]);
         let of_cases = [&full.formats, &quick.formats, &counters.formats, &fused.formats, &tuning.formats];
         let formats = of_cases.into_iter().chain([&cost_model.formats, &cost_model.held_out]);
-        for name in formats.flatten().chain([&contention.format]) {
+        for name in formats.flatten().chain(&model.formats).chain([&contention.format]) {
             let format = registry::format_by_name(name).unwrap();
             assert!(shapes.clone().all(|shape| shape.k.is_multiple_of(format.block_weights)), "{name}");
         }

@@ -82,6 +82,13 @@ pub enum Error {
         /// The name that was asked for.
         name: String,
     },
+    /// Modules for graphics processors are not printed in a language of that name.
+    UnknownLanguage {
+        /// The name that was asked for.
+        name: String,
+        /// The names that exist.
+        known: Vec<String>,
+    },
     /// No instruction set has that name.
     UnknownTarget {
         /// The name that was asked for.
@@ -114,6 +121,9 @@ impl fmt::Display for Error {
             Self::UnknownFormat { name } => {
                 write!(f, "error: no format is called {name:?}; `quantloom formats` lists those that there are")
             }
+            Self::UnknownLanguage { name, known } => {
+                write!(f, "error: no language is called {name:?}; there is {}", known.join(", "))
+            }
             Self::UnknownTarget { name, known } => {
                 write!(f, "error: no instruction set is called {name:?}; there is {}", known.join(", "))
             }
@@ -130,6 +140,7 @@ impl std::error::Error for Error {
             | Self::Function { .. }
             | Self::NoOutDir
             | Self::NoFormats
+            | Self::UnknownLanguage { .. }
             | Self::UnknownTarget { .. }
             | Self::UnknownFormat { .. } => None,
         }

@@ -33,7 +33,7 @@ pub static POOL: LazyLock<Pool> = LazyLock::new(|| {
 });
 
 /// The formats of this build, with their cards.
-pub static FORMATS: LazyLock<Vec<(&'static Format, model::Format)>> = LazyLock::new(|| {
+pub static FORMATS: LazyLock<Vec<(&'static Format, &'static model::Format)>> = LazyLock::new(|| {
     let card = |format| (format, registry::model(format).expect("the card was checked when this was built"));
     registry::formats().map(card).collect()
 });
@@ -170,7 +170,7 @@ fn products(weights: &Weights) -> Vec<u32> {
     for numerics in registry::numerics(weights.format()) {
         let mut y = vec![0.0; 2 * n];
         let request = Request::default().numerics(numerics);
-        matmul(weights, &x, 2, &mut y, &request, &POOL).expect("activations that are finite, and a kernel in plain code");
+        matmul(weights, &x, 2, &mut y, &request, &*POOL).expect("activations that are finite, and a kernel in plain code");
         bits.extend(y.iter().map(|y| if y.is_nan() { f32::NAN.to_bits() } else { y.to_bits() }));
     }
     bits

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::{fs, io};
 
 use crate::claim::Claim;
 use crate::diagnostic::{Diagnostic, Diagnostics, Source};
@@ -195,7 +194,7 @@ fn read_folders<T>(
 }
 
 fn list(folder: &Path) -> Result<Vec<PathBuf>, Diagnostics> {
-    cards(folder).map_err(|why| Diagnostics::of_file(shown(folder), format!("cannot list the folder: {why}")))
+    text::files(folder).map_err(|why| Diagnostics::of_file(shown(folder), format!("cannot list the folder: {why}")))
 }
 
 fn open(path: &Path) -> Result<Arc<Source>, Diagnostics> {
@@ -225,17 +224,4 @@ pub(crate) fn check_claims(
         }
     }
     found
-}
-
-/// The card files of a folder, sorted by name.
-pub(crate) fn cards(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut paths = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "toml") && path.is_file() {
-            paths.push(path);
-        }
-    }
-    paths.sort();
-    Ok(paths)
 }

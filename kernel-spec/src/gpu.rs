@@ -27,6 +27,21 @@ pub struct Dialect {
     pub splitk: Vec<usize>,
 }
 
+/// The cards that quantloom ships, by name.
+const SHIPPED: [(&str, &str); 5] = [
+    ("cuda", include_str!("../gpu/cuda.toml")),
+    ("hip", include_str!("../gpu/hip.toml")),
+    ("metal", include_str!("../gpu/metal.toml")),
+    ("opencl", include_str!("../gpu/opencl.toml")),
+    ("wgsl", include_str!("../gpu/wgsl.toml")),
+];
+
+/// The dialect of that name that quantloom ships, if there is one.
+pub fn shipped(name: &str) -> Option<Result<Dialect, Diagnostics>> {
+    let (name, text) = SHIPPED.into_iter().find(|(known, _)| *known == name)?;
+    Some(read_dialect(&format!("gpu/{name}.toml"), text))
+}
+
 /// Reads a GPU dialect card. `path` is what diagnostics call it.
 ///
 /// # Errors

@@ -64,7 +64,7 @@ impl TableFolder {
 
 impl Tables for TableFolder {
     fn names(&self) -> Vec<String> {
-        let files = crate::folder::cards(&self.folder).unwrap_or_default();
+        let files = text::files(&self.folder).unwrap_or_default();
         files.iter().filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())).collect()
     }
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The text of a regular file. Anything else is refused at once: opening a pipe would wait for whoever writes into it.
 ///
@@ -14,6 +14,22 @@ pub fn read(path: &Path) -> io::Result<String> {
     } else {
         Err(io::Error::new(ErrorKind::InvalidInput, "not a regular file"))
     }
+}
+
+/// The regular files of a folder that are written in TOML, as cards and tables are, sorted by name; those of folders in it are left out.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "toml") && path.is_file() {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
 }
 
 /// Text from elsewhere as a part of a line: characters that a terminal obeys rather than shows, the ends of lines among them, come as

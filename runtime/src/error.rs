@@ -5,9 +5,6 @@ use std::path::PathBuf;
 
 use quantloom_spec::text::{escaped, shown};
 
-use crate::gguf::{GivenUp, Items};
-use crate::registry;
-
 /// A result of this library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -87,7 +84,7 @@ pub enum Error {
     },
 
     /// A tensor is stored in a format without a card, or does not hold weights.
-    #[error("{}: tensor {} {}", shown(path), quoted(tensor), unknown_type(*kind))]
+    #[error("{}: tensor {} {}", shown(path), quoted(tensor), escaped(why))]
     UnknownTensorType {
         /// The file.
         path: PathBuf,
@@ -95,6 +92,8 @@ pub enum Error {
         tensor: String,
         /// Its type number in the file.
         kind: u32,
+        /// What is known of that type, and the remedy.
+        why: String,
     },
 
     /// A buffer does not have the size that the shapes of the call ask for.
@@ -221,14 +220,14 @@ pub enum Error {
     },
 
     /// Nothing in the registry does what was asked on this processor.
-    #[error("{format} has no kernel for {}; {}", escaped(wanted), choices(format, available))]
+    #[error("{format} has no kernel for {}; {hint}", escaped(wanted))]
     NoKernel {
         /// Name of the format.
         format: String,
         /// What was asked for: an instruction set, a numerics class, a kernel's name.
         wanted: String,
-        /// What could have been asked for instead.
-        available: Vec<String>,
+        /// What could have been asked for instead, or how to get what was.
+        hint: String,
     },
 
     /// The kernel that was named cannot do what else was asked.
@@ -372,38 +371,11 @@ impl Error {
     }
 }
 
-/// What there is to say of a tensor with a type number that no card describes.
-fn unknown_type(kind: u32) -> String {
-    match (GivenUp::of(kind), Items::of(kind)) {
-        (Some(GivenUp { name, remedy, .. }), _) => format!("is {name} (type number {kind}), which ggml gave up; {remedy}"),
-        (_, Some(items)) => format!("has items of {}, which are not weights; name a tensor of weights", items.name),
-        _ => format!("has type number {kind}, which no card describes; convert it to a format that has a card"),
-    }
-}
-
 /// What to do about an input of `found` values when rows have `k`.
 fn batch_remedy(found: usize, k: usize) -> String {
     match found.checked_div(k) {
         Some(rows) if rows > 0 && rows * k == found => format!("it is a batch of {rows}"),
         _ => format!("its size must be a multiple of {k}"),
-    }
-}
-
-/// Kernels that a message lists, at most.
-const LISTED: usize = 8;
-
-/// The end of a message that lists what there is.
-fn choices(format: &str, available: &[String]) -> String {
-    match available {
-        [] if registry::format_by_name(format).is_ok_and(|format| format.on_demand) => {
-            format!("this build left its kernels out: build again with {}={format} in the environment", registry::ASKED)
-        }
-        [] => "it has none at all: take a format that has some".to_owned(),
-        all if all.len() <= LISTED => format!("there is {}", all.join(", ")),
-        all => {
-            let (first, more) = all.split_at(LISTED);
-            format!("there is {} and {} more of them", first.join(", "), more.len())
-        }
     }
 }
 
@@ -504,10 +476,10 @@ mod tests {
             Error::Gguf { path: path.clone(), detail: text.clone() },
             Error::SafeTensors { path: path.clone(), detail: text.clone() },
             Error::UnknownTensor { path: path.clone(), name: text.clone(), hint: String::new() },
-            Error::UnknownTensorType { path: path.clone(), tensor: text.clone(), kind: 0 },
+            Error::UnknownTensorType { path: path.clone(), tensor: text.clone(), kind: 0, why: text.clone() },
             Error::UnknownFormat { name: text.clone(), hint: String::new() },
             Error::UnknownIsa { name: text.clone(), hint: String::new() },
-            Error::NoKernel { format: String::new(), wanted: text.clone(), available: Vec::new() },
+            Error::NoKernel { format: String::new(), wanted: text.clone(), hint: String::new() },
             Error::BadValue { what: text.clone(), index: 0, wanted: "" },
             Error::Recipe { path: path.clone(), detail: text.clone() },
             Error::Setting { variable: "", value: text.clone(), detail: text.clone() },
@@ -552,10 +524,6 @@ mod tests {
         let batch = |found| Error::Batch { found, batch: 4, k: 512 }.to_string();
         assert!(batch(2560).ends_with("needs 2048; it is a batch of 5"), "{}", batch(2560));
         assert!(batch(100).ends_with("its size must be a multiple of 512"), "{}", batch(100));
-        let kernels = |count: usize| choices("a", &(0..count).map(|i| i.to_string()).collect::<Vec<_>>());
-        assert!(kernels(0).ends_with("a format that has some"), "{}", kernels(0));
-        assert_eq!(kernels(3), "there is 0, 1, 2");
-        assert!(kernels(10).ends_with("6, 7 and 2 more of them"), "{}", kernels(10));
         let k = Error::BadK { format: "a".into(), k: 300, multiple: 256 };
         assert!(k.to_string().ends_with("to 512"), "{k}");
     }

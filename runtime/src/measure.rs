@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::machine::{Ceilings, Facts, Gauge};
-use crate::matmul::{Request, Used, matmul};
+use crate::matmul::{Context, Request, Used, matmul};
 use crate::pool::Pool;
 use crate::registry::{self, Isa, Numerics};
 use crate::stored::Stored;
@@ -154,19 +154,19 @@ impl Cold {
     ///
     /// # Errors
     /// What [`matmul`] reports, [`Error::OutOfMemory`].
-    pub fn time(
+    pub fn time<'c>(
         &self,
         batch: usize,
-        request: &Request<'_>,
-        pool: &Pool,
+        request: &Request,
+        context: impl Into<Context<'c>>,
         gauge: &mut Gauge,
         budget: Duration,
     ) -> Result<(Used, Times, Ceilings)> {
-        let weights = self.weights(0);
+        let (weights, context) = (self.weights(0), context.into());
         let x = activations(batch, weights.k())?;
         let mut y = limits::zeros(batch, weights.n())?;
-        let used = matmul(weights, &x, batch, &mut y, request, pool)?;
-        let work = |index| matmul(self.weights(index), &x, batch, &mut y, request, pool).map(drop);
+        let used = matmul(weights, &x, batch, &mut y, request, context)?;
+        let work = |index| matmul(self.weights(index), &x, batch, &mut y, request, context).map(drop);
         let (times, ceilings) = Times::beside(gauge, used.launch.kernel.isa().name, budget, work)?;
         Ok((used, times, ceilings))
     }

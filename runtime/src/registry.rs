@@ -2,7 +2,8 @@
 //! [`register`] added since.
 
 use std::collections::BTreeMap;
-use std::sync::{PoisonError, RwLock};
+use std::ptr;
+use std::sync::{Mutex, PoisonError, RwLock};
 
 pub use quantloom_kernels::abi::{Class, Dot, Format, Isa, Kernel, Numerics, Packed, Schedule};
 use quantloom_kernels::{FORMATS, ISAS};
@@ -52,13 +53,22 @@ fn shared_key(one: &Format, other: &Format) -> Option<&'static str> {
     (one.gguf.is_some() && one.gguf == other.gguf).then_some("gguf")
 }
 
-/// The checked card of a format, which says what its bits are and mean: read from the texts that its row of the registry holds.
+/// The checked card of a format, which says what its bits are and mean: what encoders are made from, and what tests hold everything to. It is
+/// read from the texts that the row of the registry holds, once in a process. Nothing that multiplies, packs or decodes asks for it.
 ///
 /// # Errors
 /// Never for a row that was generated with this version: its card has been checked.
-pub fn model(format: &Format) -> Result<model::Format, Diagnostics> {
+pub fn model(format: &'static Format) -> Result<&'static model::Format, Diagnostics> {
+    /// By the place of their row.
+    static READ: Mutex<BTreeMap<usize, &'static model::Format>> = Mutex::new(BTreeMap::new());
+    let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
+    let row = ptr::from_ref(format).addr();
+    if let Some(known) = read.get(&row) {
+        return Ok(known);
+    }
     let tables = format.tables.iter().map(|table| (table.name.to_owned(), table.text.to_owned()));
-    read_member(format.name, format.card, format.name, &tables.collect::<BTreeMap<_, _>>())
+    let model = read_member(format.name, format.card, format.name, &tables.collect::<BTreeMap<_, _>>())?;
+    Ok(read.entry(row).or_insert(Box::leak(Box::new(model))))
 }
 
 /// Every instruction set that kernels exist for on this architecture, lowest rank first, whether this processor has it or not.
@@ -149,6 +159,28 @@ pub fn kernels(format: &Format) -> &'static [Kernel] {
     format.packed.as_ref().map_or(&[], |packed| packed.kernels)
 }
 
+/// Kernels that a message lists, at most.
+const LISTED: usize = 8;
+
+/// The error about kernels of a format that there are not; `wanted` is a class or a name, `available` what could be asked for instead.
+#[must_use]
+pub fn no_kernel<'k>(format: &Format, wanted: impl Into<String>, available: impl IntoIterator<Item = &'k Kernel>) -> Error {
+    let names = available.into_iter().map(|kernel| kernel.name).collect::<Vec<_>>();
+    let name = format.name;
+    let hint = match &names[..] {
+        [] if format.on_demand => {
+            format!("this build left its kernels out: build again with {ASKED}={name} in the environment")
+        }
+        [] => "it has none at all: take a format that has some".to_owned(),
+        all if all.len() <= LISTED => format!("there is {}", all.join(", ")),
+        all => {
+            let (first, more) = all.split_at(LISTED);
+            format!("there is {} and {} more of them", first.join(", "), more.len())
+        }
+    };
+    Error::NoKernel { format: name.to_owned(), wanted: wanted.into(), hint }
+}
+
 /// The numerics classes that a format has kernels for.
 #[must_use]
 pub fn numerics(format: &Format) -> Vec<Numerics> {
@@ -184,6 +216,17 @@ mod tests {
             assert_eq!(parts[..4], [kernel.format, parts[1], kernel.numerics.name(), kernel.isa().name]);
             assert!(parts[4].starts_with(&format!("r{}c{}", kernel.rows, kernel.cols)), "{}", kernel.name);
         }
+    }
+
+    #[test]
+    fn what_there_is_instead_is_listed() {
+        let format = formats().find(|format| !kernels(format).is_empty()).unwrap();
+        let name = kernels(format)[0].name;
+        let told = |count| no_kernel(format, "it", kernels(format).iter().cycle().take(count)).to_string();
+        assert!(told(0).ends_with("has no kernel for it; it has none at all: take a format that has some"), "{}", told(0));
+        assert!(told(1).ends_with(&format!("; there is {name}")), "{}", told(1));
+        assert_eq!((told(8).split(", ").count(), told(10).split(", ").count()), (8, 8));
+        assert!(told(10).ends_with(" and 2 more of them"), "{}", told(10));
     }
 
     #[test]

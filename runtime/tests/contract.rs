@@ -3,6 +3,8 @@
 use std::sync::Mutex;
 use std::thread;
 
+use proptest::prelude::*;
+use proptest::test_runner::Config;
 use quantloom::matmul::{Request, matmul};
 use quantloom::measure::{activations, synthetic};
 use quantloom::pool::Pool;
@@ -40,6 +42,20 @@ fn kernels_compute_the_classes_as_they_are_defined() {
     assert!(available > 0 && products >= 26 * available, "{products} products by {available} kernels");
 }
 
+proptest! {
+    #![proptest_config(Config { cases: 20, failure_persistence: None, ..Config::default() })]
+
+    /// Shapes that nobody thought of: of one format each, by all its kernels.
+    #[test]
+    fn kernels_compute_shapes_of_any_size(format in any::<prop::sample::Index>(), n in 1_usize..100, k in 1_usize..1600, batch in 1_usize..20) {
+        let formats = registry::formats().filter(|format| !kernels(format).is_empty()).collect::<Vec<_>>();
+        let format = *format.get(&formats);
+        let (n, blocks) = (n.next_multiple_of(format.row_multiple()), k.div_ceil(format.block_weights));
+        let compared = testing::products_of(format, n, blocks, &[batch]);
+        prop_assert!(matches!(compared, Ok(1..)), "{compared:?}");
+    }
+}
+
 /// One product by each kernel, of whole tiles and of parts: what another processor of the same architecture cannot run shows here, in a
 /// small part of the time that all products take.
 #[test]
@@ -55,7 +71,7 @@ fn one_product_by_each_kernel(format: &'static Format) -> Result<usize, Failure>
     let stored = synthetic(format, n, k).unwrap();
     let weights = Weights::pack(format, n, k, &stored, Pool::global()).unwrap();
     let (card, x) = (registry::model(format).unwrap(), activations(batch, k).unwrap());
-    let definition = Definition::new(&card);
+    let definition = Definition::new(card);
     let rows = definition.rows(format, n, k, &stored);
     for numerics in registry::numerics(format) {
         let wanted = x.chunks(k).flat_map(|x| rows.iter().map(|row| row.product(numerics, x).to_bits())).collect::<Vec<_>>();

@@ -156,7 +156,7 @@ fn source() -> Vec<f32> {
 /// All formats in separate tensors that can be encoded, which are not those with a scale that rows share, and that every build has kernels
 /// of.
 fn separate() -> impl Iterator<Item = &'static Format> {
-    let is_usual = |format: &Format| registry::model(format).is_ok_and(|card| card.kernels);
+    let is_usual = |format: &'static Format| registry::model(format).is_ok_and(|card| card.kernels);
     let in_tensors = registry::formats().filter(|format| BlockShape::of(format).is_none());
     in_tensors.filter(move |format| is_usual(format) && Encoder::new(format).is_ok())
 }
@@ -181,7 +181,7 @@ fn against_formula(format: &'static Format, x: &[f32], k: usize) -> [f64; 2] {
     // Where the layout of a row repeats after each weight, the scale is that of the row.
     let group = if run == 1 { k } else { run };
     let (_, y) = through_tensors(format, x, x.len() / k, k);
-    let theirs = x.chunks(group).flat_map(|group| by_formula(&model, group)).collect::<Vec<_>>();
+    let theirs = x.chunks(group).flat_map(|group| by_formula(model, group)).collect::<Vec<_>>();
     [nmse(x, &y, &[1.0]), nmse(x, &theirs, &[1.0])]
 }
 

@@ -62,7 +62,7 @@ fn what_a_request_leaves_out_follows_the_format_and_the_kernel() {
     for format in registry::formats().filter(|format| !registry::kernels(format).is_empty()) {
         let (n, k) = (format.row_multiple(), format.block_weights);
         let weights = Weights::pack(format, n, k, &synthetic(format, n, k).unwrap(), Pool::global()).unwrap();
-        let used = |request: Request<'_>| {
+        let used = |request: Request| {
             let used = matmul(&weights, &activations(1, k).unwrap(), 1, &mut vec![0.0; n], &request, Pool::global());
             used.unwrap_or_else(|error| panic!("{}: {error}", format.name)).launch.kernel
         };

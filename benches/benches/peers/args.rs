@@ -30,6 +30,15 @@ pub struct Args {
     /// Seconds for one case, all contenders together
     #[arg(long)]
     seconds: Option<f64>,
+    /// Attention instead of products, ours and llama.cpp's
+    #[arg(long, conflicts_with_all = ["format", "shape", "batch", "ik", "json", "plot"])]
+    pub attention: bool,
+    /// A whole model instead: prompts and generation, ours and llama.cpp's
+    #[arg(long, value_name = "GGUF", conflicts_with_all = ["format", "shape", "batch", "ik", "json", "plot", "attention"])]
+    pub model: Option<PathBuf>,
+    /// Tokens of its prompts, and before its generation
+    #[arg(long, value_delimiter = ',', requires = "model")]
+    context: Vec<usize>,
     /// A checkout of ik_llama.cpp that has been built, or its build folder: one more contender
     #[arg(long, value_name = "FOLDER")]
     pub ik: Option<PathBuf>,
@@ -62,6 +71,11 @@ impl Args {
             threads: given(&self.threads).map_or(cases.threads, |threads| threads.into_iter().map(usize::from).collect()),
             seconds: self.seconds.unwrap_or(cases.seconds),
         }
+    }
+
+    /// Tokens of prompts, if they were given.
+    pub fn contexts(&self) -> Option<Vec<usize>> {
+        given(&self.context)
     }
 
     /// The time for a case.

@@ -89,7 +89,7 @@ fn buffer_types() -> Vec<ggml::ggml_backend_buffer_type_t> {
 }
 
 /// Shows what ggml has to say if it is a warning or an error; it also tells of every tensor that it repacks.
-extern "C" fn warn(level: ggml::ggml_log_level, text: *const c_char, _: *mut c_void) {
+pub extern "C" fn warn(level: ggml::ggml_log_level, text: *const c_char, _: *mut c_void) {
     if matches!(level, ggml::GGML_LOG_LEVEL_WARN | ggml::GGML_LOG_LEVEL_ERROR) {
         // SAFETY: ggml calls with text that ends with a zero.
         eprint!("{}", unsafe { CStr::from_ptr(text) }.to_string_lossy());

@@ -3,7 +3,7 @@
 use quantloom::matmul::{Request, Used, matmul};
 use quantloom::measure::{Work, copies};
 use quantloom::pool::Pool;
-use quantloom::registry::Format;
+use quantloom::registry::{self, Format, Numerics};
 use quantloom::weights::Weights;
 use quantloom_bench::record::OURS;
 

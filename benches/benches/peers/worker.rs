@@ -56,7 +56,7 @@ pub fn measure(args: &Args, threads: usize) -> Result<Record> {
 }
 
 /// The processor's name, and that of its card, if it has one: makers give many processors one name.
-fn processor() -> String {
+pub fn processor() -> String {
     let name = Facts::detect().processor;
     match processor::here().ok().and_then(|known| known.card) {
         Some(card) => format!("{name} ({})", card.name),
@@ -189,7 +189,7 @@ fn times(contender: &dyn Contender, laps: Laps, difference: f64) -> Times {
 }
 
 /// The size of the difference of two outputs, over the size of the second.
-fn distance(output: &[f32], ours: &[f32]) -> f64 {
+pub fn distance(output: &[f32], ours: &[f32]) -> f64 {
     let square = |value: f64| value * value;
     let difference: f64 = output.iter().zip(ours).map(|(&a, &b)| square(f64::from(a) - f64::from(b))).sum();
     let size: f64 = ours.iter().map(|&value| square(f64::from(value))).sum();

@@ -5,7 +5,7 @@ use quantloom_spec::kernels::Prefetch;
 use super::int8::{Source, cell};
 use super::ir::{Base, Code, Expr, Index, Stmt, each};
 use super::ops::Op;
-use super::quads::{self, Lines};
+use super::quads::Lines;
 use super::tile::Tile;
 use crate::lower::class::{Codes, LINE, Min, PANEL_ROWS};
 
@@ -23,7 +23,7 @@ impl Tile<'_> {
     /// One unit from packed memory: every weight decoded to f32.
     pub fn exact_weights(&self, used: &Use<'_>) -> Code {
         let class = self.class;
-        let (chunk, step) = (class.chunk(), class.step);
+        let (chunk, step) = (self.chunk(), class.step);
         if class.codes == Codes::None {
             return self.plain_weights(used);
         }
@@ -46,7 +46,7 @@ impl Tile<'_> {
     /// Every weight a root: `chunk` of them a turn.
     fn plain_weights(&self, used: &Use<'_>) -> Code {
         let class = self.class;
-        let (chunk, bytes) = (class.chunk(), PANEL_ROWS * class.root.bytes());
+        let (chunk, bytes) = (self.chunk(), PANEL_ROWS * class.root.bytes());
         let weights = (0..chunk).map(|at| {
             let index = || Index::of("at_chunk").times(chunk).plus(at);
             let weights = self.each_vector(|vector| {
@@ -66,12 +66,12 @@ impl Tile<'_> {
     /// Asks for what lies ahead of the code lines of chunk `at_chunk`.
     fn exact_prefetch(&self) -> Code {
         let from = self.exact_codes();
-        self.each_vector(|vector| self.prefetch_lines(vector, &from, self.class.chunk_lines()))
+        self.each_vector(|vector| self.prefetch_lines(vector, &from, self.chunk_lines()))
     }
 
     /// The lines of chunk `at_chunk`, among those of the body that it belongs to.
     fn exact_codes(&self) -> Lines {
-        let (chunks, lines) = (self.class.body() / self.class.chunk(), self.class.chunk_lines());
+        let (chunks, lines) = (self.body() / self.chunk(), self.chunk_lines());
         let at = Index::of("at_chunk");
         let first = if chunks == 1 { 0.into() } else { at.modulo(chunks).times(lines) };
         Lines { body: at.over(chunks), first }
@@ -82,9 +82,7 @@ impl Tile<'_> {
         let quads = quads.flat_map(|quad| {
             let lines = |vector| format!("line{vector}_");
             let loads = self.each_vector(|vector| self.load_lines(vector, &from, quad, &lines(vector)));
-            let codes = self.each_vector(|vector| {
-                vec![Stmt::value(format!("quad{vector}"), quads::quad(self.class, &lines(vector), quad))]
-            });
+            let codes = self.each_vector(|vector| vec![Stmt::value(format!("quad{vector}"), self.quad(&lines(vector), quad))]);
             let weights = (0..4).map(|index| {
                 let weights = self.each_vector(|vector| vec![self.exact_weight(vector, index, used)]);
                 Stmt::Block([weights, (used.code)(quad, index)].concat())
@@ -182,7 +180,7 @@ impl Tile<'_> {
 
     /// One unit multiplied, straight from packed memory or from the stage.
     pub fn exact_unit(&self, source: Source) -> Code {
-        let (unit, chunk) = (self.class.unit, self.class.chunk());
+        let (unit, chunk) = (self.class.unit, self.chunk());
         let after = self.after(source, Op::AfterF, &cell("sum", self.vectors - 1, self.cols - 1));
         match source {
             Source::Packed => {

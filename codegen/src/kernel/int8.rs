@@ -35,12 +35,18 @@ impl Tile<'_> {
             let turns = each("turn", turns, at.chain(code).collect());
             return each("span", spans, [keep, open, turns, close].concat());
         }
+        let end = |count, step| {
+            let span = Stmt::LetIndex("span".to_owned(), turn.part(count, step));
+            Stmt::Block([vec![span], open.clone(), self.end(source, step), close.clone()].concat())
+        };
+        let a_body = self.body() / class.step;
+        if a_body > 1 {
+            let spans_of_body = self.body_turn(source, a_body, |step| vec![end(a_body, step)]);
+            return each("at_turn", spans / a_body, [keep, spans_of_body].concat());
+        }
         let flight = self.flight(spans);
         let (starts, dots) = (self.starts(source, flight), self.dots(source, flight));
-        let ends = (0..flight).map(|step| {
-            let span = Stmt::LetIndex("span".to_owned(), turn.part(flight, step));
-            Stmt::Block([vec![span], open.clone(), self.end(source, step), close.clone()].concat())
-        });
+        let ends = (0..flight).map(|step| end(flight, step));
         each("at_turn", spans / flight, [keep, starts, dots, ends.collect()].concat())
     }
 
@@ -67,24 +73,24 @@ impl Tile<'_> {
     /// Turn `at_turn` of the unit, and how many steps of a span that has `steps` it takes.
     fn turn(&self, source: Source, steps: usize) -> (usize, Code) {
         let class = self.class;
-        let a_body = class.body() / class.step;
+        let a_body = self.body() / class.step;
         if a_body > 1 {
-            return (a_body, self.body_turn(source, a_body));
+            return (a_body, self.body_turn(source, a_body, |step| self.end(source, step)));
         }
         let flight = self.flight(steps);
         let ends = (0..flight).flat_map(|step| self.end(source, step)).collect();
         (flight, [self.starts(source, flight), self.dots(source, flight), ends].concat())
     }
 
-    /// A body that holds several steps: loaded once, its steps one after the other.
-    fn body_turn(&self, source: Source, count: usize) -> Code {
+    /// A body that holds several steps: loaded once, its steps one after the other, each with an end.
+    fn body_turn(&self, source: Source, count: usize, end: impl Fn(usize) -> Code) -> Code {
         let quads = self.class.step / 4;
         let steps = (0..count).flat_map(|step| {
             let at = Stmt::LetIndex(at_step(step), Index::of("at_turn").part(count, step));
             let dots = (0..quads).step_by(self.quads_at_once());
             let dots = dots.flat_map(|index| self.loaded_dots(source, step, (0, step * quads + index), (index, quads)));
             let begin = [at].into_iter().chain(self.keep("t")).chain(self.start(source, step)).chain(self.pair_sums(step));
-            begin.chain(dots).chain(self.end(source, step)).collect::<Code>()
+            begin.chain(dots).chain(end(step)).collect::<Code>()
         });
         let at = Stmt::LetIndex(at_body(0), Index::of("at_turn"));
         [vec![at], self.prefetch(source, 0), vec![self.quants(0)], steps.collect()].concat()
@@ -144,7 +150,7 @@ impl Tile<'_> {
     /// The dots of the steps in flight, quad by quad in turn.
     fn dots(&self, source: Source, flight: usize) -> Code {
         let class = self.class;
-        let (parts, quads) = (class.step / class.body(), class.body() / 4);
+        let (parts, quads) = (class.step / self.body(), self.body() / 4);
         let bodies = (0..flight).flat_map(|step| {
             let first = Index::of(at_step(step)).scaled(parts);
             let place = if parts == 1 { first } else { first.plus(Index::of("part_of_step")) };
@@ -161,12 +167,12 @@ impl Tile<'_> {
         if source == Source::Stage {
             return Code::new();
         }
-        self.each_vector(|vector| self.prefetch_lines(vector, &Lines::of_body(at_body(body)), self.class.body_lines()))
+        self.each_vector(|vector| self.prefetch_lines(vector, &Lines::of_body(at_body(body)), self.body_lines()))
     }
 
     /// Where the quants of each quad of body `at_body{body}` are: `columns{body}_{quad}`.
     fn quants(&self, body: usize) -> Stmt {
-        let names = (0..self.class.body() / 4).map(|quad| Pattern::Name(quants_of(body, quad)));
+        let names = (0..self.body() / 4).map(|quad| Pattern::Name(quants_of(body, quad)));
         Stmt::TakeApart(Pattern::Parts(names.collect()), Expr::Read(Base::Columns("quants").at([Index::of(at_body(body))])))
     }
 

@@ -16,6 +16,7 @@ mod quads;
 mod scales;
 pub mod schedule;
 mod stage;
+pub mod threads;
 pub mod tile;
 pub mod width;
 

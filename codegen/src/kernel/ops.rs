@@ -10,6 +10,8 @@ use super::width::Width;
 pub enum Op {
     /// Loads 64 bytes, or as many as a vector has.
     Line,
+    /// A word of a line of several.
+    Word(usize),
     /// Loads f32.
     Floats,
     /// Loads half-precision floats as f32.
@@ -149,6 +151,7 @@ impl Op {
         let plain = |name| (name, Constant::None);
         match self {
             Self::Line => plain("line"),
+            Self::Word(index) => ("word", Parameter(index as i64)),
             Self::Floats => plain("floats"),
             Self::Halves => plain("halves"),
             Self::Bfloats => plain("bfloats"),
@@ -224,7 +227,7 @@ impl Op {
             (Self::Ue4m3, ..) => &[(Loads, 1), (Converts, 2), (Integers, 2), (Floats, 1)],
             (Self::SplatI | Self::SplatF | Self::SplatTwo | Self::Quants | Self::FirstTwo, ..) => &[(Broadcasts, 1)],
             // Made once, or an order and no instruction.
-            (Self::ZeroI | Self::ZeroF | Self::After | Self::AfterF, ..) => &[],
+            (Self::ZeroI | Self::ZeroF | Self::After | Self::AfterF | Self::Word(_), ..) => &[],
             (Self::E4m3(_), ..) => &[(Integers, 7), (Floats, 1)],
             (Self::E4m3Number(_), ..) => &[(Integers, 3), (Floats, 1)],
             (Self::Magnitudes, ..) => &[(Integers, 2)],

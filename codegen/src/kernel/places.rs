@@ -9,7 +9,7 @@ use quantloom_spec::isa::Dot;
 use super::int8::{Source, cell, dot};
 use super::ir::{Code, Expr, Stmt};
 use super::ops::Op;
-use super::quads::field;
+use super::quads::{Held, field};
 use super::tile::Tile;
 use crate::lower::class::{Codes, Place};
 
@@ -23,7 +23,7 @@ impl Tile<'_> {
         let short = self.class.codes == Codes::Linear && self.class.bits() <= HALF / 2 && self.class.shift <= 1;
         let wide = !self.width.dot.is_narrow() && self.width.dot != Dot::Scalar;
         let panel = self.cols == 1 && self.vectors <= self.width.parts();
-        source == Source::Packed && panel && short && wide && !self.tight
+        source == Source::Packed && self.held == Held::Lines && panel && short && wide && !self.tight
     }
 
     /// The places of codes in half a byte.

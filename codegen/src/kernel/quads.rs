@@ -7,6 +7,16 @@ use super::ops::Op;
 use super::tile::Tile;
 use super::width;
 use crate::lower::class::{Class, Codes};
+use crate::lower::planes;
+
+/// How the codes of a unit lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// In lines of 16 rows, whose bytes hold as many whole codes as fit: [`Class::places`].
+    Lines,
+    /// By planes, in chunks of which a row has four words: [`Class::panel_places`]. What is called a line is such a chunk here.
+    Planes,
+}
 
 /// Where lines are counted from: a body of the codes of a unit, and which of its lines is the first.
 pub struct Lines {
@@ -24,17 +34,60 @@ impl Lines {
 }
 
 impl Tile<'_> {
+    /// Weights handled by one unrolled body.
+    pub fn body(&self) -> usize {
+        match self.held {
+            Held::Lines => self.class.body(),
+            Held::Planes => self.class.panel_body(),
+        }
+    }
+
+    /// Weights covered by whole lines.
+    pub fn chunk(&self) -> usize {
+        match self.held {
+            Held::Lines => self.class.chunk(),
+            Held::Planes => self.class.panel_body(),
+        }
+    }
+
+    /// Lines of a body.
+    pub fn body_lines(&self) -> usize {
+        match self.held {
+            Held::Lines => self.class.body_lines(),
+            Held::Planes => (0..self.class.planes.len()).map(|plane| self.class.panel_chunks(plane)).sum(),
+        }
+    }
+
+    /// Lines of a chunk.
+    pub fn chunk_lines(&self) -> usize {
+        self.body_lines() * self.chunk() / self.body()
+    }
+
+    /// The lines of a body that hold bits of quad `quad`.
+    fn lines_of(&self, quad: usize) -> Vec<usize> {
+        match self.held {
+            Held::Lines => self.class.lines_of(quad),
+            Held::Planes => self.class.panel_places(quad).iter().map(|place| self.class.panel_chunk(place)).collect(),
+        }
+    }
+
+    /// Those of them that hold bits of no quad before it.
+    fn new_lines(&self, quad: usize) -> Vec<usize> {
+        let seen = (0..quad).flat_map(|quad| self.lines_of(quad)).collect::<Vec<_>>();
+        self.lines_of(quad).into_iter().filter(|line| !seen.contains(line)).collect()
+    }
+
     /// Loads the lines that quad `quad` is the first to need, or where registers are few all that it needs, each under a prefix and its
     /// number.
     pub fn load_lines(&self, vector: usize, from: &Lines, quad: usize, prefix: &str) -> Code {
-        let lines = if self.tight { self.class.lines_of(quad) } else { self.class.new_lines(quad) };
+        let lines = if self.tight { self.lines_of(quad) } else { self.new_lines(quad) };
         let load = |index, place| vec![Stmt::value(format!("{prefix}{index}"), Expr::Of(Op::Line, vec![place]))];
         self.lines(vector, from, &lines, load)
     }
 
     /// The bytes of quad `quad` of a body that `int8` multiplies, where they are not multiplied in place.
     pub fn int8_quad(&self, prefix: &str, quad: usize) -> Expr {
-        let bytes = self::quad(self.class, prefix, quad);
+        let bytes = self.quad(prefix, quad);
         if width::less_128(self.class, self.width) { Expr::Of(Op::Less128, vec![bytes]) } else { bytes }
     }
 
@@ -62,7 +115,7 @@ impl Tile<'_> {
         let named = |index| if wanted.contains(&index) { Pattern::Name(name(index)) } else { Pattern::Skip };
         let names = (is_first && !wanted.is_empty()).then(|| {
             let body = Base::Unit(vector, "codes").at([from.body.clone()]);
-            Stmt::TakeApart(Pattern::Parts((0..self.class.body_lines()).map(named).collect()), Expr::Read(body))
+            Stmt::TakeApart(Pattern::Parts((0..self.body_lines()).map(named).collect()), Expr::Read(body))
         });
         names.into_iter().chain(codes).collect()
     }
@@ -72,17 +125,37 @@ impl Tile<'_> {
     pub fn begins_line(&self, vector: usize) -> bool {
         vector.is_multiple_of(self.width.parts())
     }
-}
 
-/// The bytes of quad `quad` of a body or a chunk that go into a dot: its codes, or what a palette has for them.
-pub fn quad(class: &Class, prefix: &str, quad: usize) -> Expr {
-    let codes = codes(class, prefix, quad);
-    match &class.codes {
-        Codes::Bytes(_) => {
-            let look_up = if class.bits() > 4 { Op::LookUp32 } else { Op::LookUp };
-            Expr::Of(look_up, vec![Expr::variable("palette"), codes])
+    /// The bytes of quad `quad` of a body or a chunk that go into a dot: its codes, or what a palette has for them.
+    pub fn quad(&self, prefix: &str, quad: usize) -> Expr {
+        let codes = self.codes(prefix, quad);
+        match &self.class.codes {
+            Codes::Bytes(_) => {
+                let look_up = if self.class.bits() > 4 { Op::LookUp32 } else { Op::LookUp };
+                Expr::Of(look_up, vec![Expr::variable("palette"), codes])
+            }
+            _ => codes,
         }
-        _ => codes,
+    }
+
+    /// The codes of quad `quad`, from lines that `load_lines` named.
+    fn codes(&self, prefix: &str, quad: usize) -> Expr {
+        let (class, line) = (self.class, |line: usize| Expr::variable(format!("{prefix}{line}")));
+        let pieces: Vec<Expr> = match self.held {
+            Held::Lines => {
+                let places = class.places(quad).into_iter();
+                places.map(|place| field(line(place.line), place.bits, place.shift, place.low + class.shift)).collect()
+            }
+            Held::Planes => {
+                let places = class.panel_places(quad).into_iter();
+                let piece = |place: planes::Place| {
+                    let word = Expr::Of(Op::Word(place.word), vec![line(class.panel_chunk(&place))]);
+                    field(word, place.bits, place.shift, place.low + class.shift)
+                };
+                places.map(piece).collect()
+            }
+        };
+        pieces.into_iter().reduce(|low, high| Expr::Of(Op::Or, vec![low, high])).expect("a code has planes")
     }
 }
 
@@ -97,15 +170,6 @@ pub fn palette(class: &Class, signed: bool) -> Code {
         Codes::Linear | Codes::E4m3 | Codes::None => return Code::new(),
     };
     vec![Stmt::value("palette", Expr::Of(op, vec![Expr::Read(Base::Palette(field).at([]))]))]
-}
-
-/// The codes of quad `quad`, from lines that `load_lines` named.
-fn codes(class: &Class, prefix: &str, quad: usize) -> Expr {
-    let pieces = class.places(quad).into_iter().map(|place| {
-        let line = Expr::variable(format!("{prefix}{}", place.line));
-        field(line, place.bits, place.shift, place.low + class.shift)
-    });
-    pieces.reduce(|low, high| Expr::Of(Op::Or, vec![low, high])).expect("a code has planes")
 }
 
 /// `bits` bits of every byte from bit `from`, moved to bit `to`.

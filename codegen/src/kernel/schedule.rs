@@ -6,7 +6,7 @@ use quantloom_spec::kernels::{Numerics, Prefetch, Schedule, Variant};
 use super::int8::Source;
 use super::ir::{Base, Begin, Code, Expr, Loop, Pattern, Stmt};
 use super::ops::Op;
-use super::quads;
+use super::quads::{self, Held};
 use super::tile::Tile;
 use super::width::{self, Width};
 use crate::lower::class::{Class, Codes, PANEL_ROWS};
@@ -61,7 +61,7 @@ impl<'a> Tile<'a> {
         let vectors = variant.vectors_of(isa);
         let Registers { stored, tight } = Registers::of(variant, class, isa);
         let (cols, steps, matrix) = (variant.cols, variant.steps, variant.multiplies_matrices(isa));
-        Tile { class, width, vectors, cols, steps, prefetch, stored, tight, matrix }
+        Tile { class, width, vectors, cols, steps, prefetch, stored, tight, matrix, held: Held::Lines }
     }
 
     /// What the kernel of a variant does, whose tile this is.

@@ -5,6 +5,7 @@ use quantloom_spec::kernels::Prefetch;
 use super::int8::{Source, cell};
 use super::ir::{Base, Code, Expr, Index, Pattern, Place, Stmt};
 use super::ops::Op;
+use super::quads::Held;
 use super::width::Width;
 use crate::lower::class::Class;
 
@@ -29,6 +30,8 @@ pub struct Tile<'a> {
     pub tight: bool,
     /// Whether two rows and two columns of weights and quants are multiplied at a time.
     pub matrix: bool,
+    /// How the codes of a unit lie.
+    pub held: Held,
 }
 
 impl Tile<'_> {

@@ -1,6 +1,7 @@
 //! The packed layout: the fields of a packed block in the order in which they lie, from which every struct, size and offset follows.
 
-use super::class::{Class, LINE, PANEL_ROWS, Root};
+use super::class::{Class, LINE, Min, PANEL_ROWS, Root};
+use super::planes::{CHUNK, ROWS};
 
 /// What a row has of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub enum Element {
     Pair,
     /// The same bits of four consecutive weights, one weight to a byte.
     Quad,
+    /// So many bytes.
+    Bytes(usize),
 }
 
 impl Element {
@@ -35,6 +38,7 @@ impl Element {
             Self::Byte => 1,
             Self::Half | Self::Pair => 2,
             Self::Float | Self::Quad => 4,
+            Self::Bytes(count) => count,
         }
     }
 }
@@ -87,6 +91,26 @@ impl PackedLayout {
         Self::new(class, PANEL_ROWS, LINE)
     }
 
+    /// That of kernels for graphics processors: 32 rows, codes by planes, and what each step has of its own in one run of bytes a row.
+    #[must_use]
+    pub fn panel(class: &Class) -> Self {
+        let heads = Self::new(class, ROWS, CHUNK).fields.into_iter().filter(|field| HEADS.contains(&field.name));
+        let subs = Field {
+            name: SUBS,
+            doc: "Sub-scales, one a step, then sub-mins, two steps to a pair; or both, in halves of a byte a step.",
+            element: Element::Bytes(sub_bytes(class)),
+            counts: vec![usize::from(sub_bytes(class) > 0)],
+        };
+        let plane = |&bits: &u32| Field {
+            name: plane_name(bits),
+            doc: "Chunks of a plane of the codes.",
+            element: Element::Bytes(CHUNK),
+            counts: vec![class.unit * bits as usize / 8 / CHUNK],
+        };
+        let fields = heads.chain([subs]).chain(class.planes.iter().map(plane));
+        Self { rows: ROWS, line: CHUNK, fields: fields.filter(|field| !field.counts.contains(&0)).collect() }
+    }
+
     /// Bytes of a field.
     #[must_use]
     pub fn bytes_of(&self, field: &Field) -> usize {
@@ -121,6 +145,45 @@ impl PackedLayout {
 
 /// The field of codes.
 const CODES: &str = "codes";
+
+/// The field of a panel with sub-scales and sub-mins.
+pub const SUBS: &str = "subs";
+
+/// Fields that are alike in all layouts.
+const HEADS: [&str; 3] = ["roots", "min_roots", "zeros"];
+
+/// The field of a panel with a plane of so many bits.
+#[must_use]
+pub const fn plane_name(bits: u32) -> &'static str {
+    match bits {
+        1 => "codes1",
+        2 => "codes2",
+        4 => "codes4",
+        _ => "codes8",
+    }
+}
+
+/// Where sub-mins begin among the bytes that a row has of its steps: behind sub-scales.
+#[must_use]
+pub const fn sub_scale_bytes(class: &Class) -> usize {
+    if class.sub_scale.is_some() { class.steps() } else { 0 }
+}
+
+/// Whether the sub-scale and the sub-min of a step are the lower and the upper half of a byte.
+#[must_use]
+pub fn has_halves(class: &Class) -> bool {
+    let mins = matches!(class.min, Some(Min::Sub(sub)) if sub.narrow);
+    mins && class.sub_scale.is_some_and(|sub| sub.narrow) && class.span > class.step
+}
+
+/// Bytes that a row of a panel has of its steps: a power of two, so that they are few loads.
+fn sub_bytes(class: &Class) -> usize {
+    let mins = if has_halves(class) { 0 } else { 2 * class.min_pairs() };
+    match sub_scale_bytes(class) + mins {
+        0 => 0,
+        bytes => bytes.next_power_of_two().max(4),
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -2,5 +2,7 @@
 
 pub mod class;
 pub mod layout;
+pub mod panels;
+pub mod planes;
 pub mod runs;
 pub mod value;

@@ -83,7 +83,6 @@ fn base<'k>(node: &Node<'_>, bases: &'k [Architecture], sink: &mut Sink) -> Opti
 }
 
 /// A table of a card. `Some(None)`: it has none, and its base may have.
-#[expect(clippy::option_option, reason = "a table that is wrong is something else than one that is not there")]
 fn section<'t>(card: &mut Table<'t>, key: &'static str, based: bool, sink: &mut Sink) -> Option<Option<Table<'t>>> {
     let node = if based { card.get(key) } else { Some(card.need(key)?) };
     match node {
@@ -125,7 +124,6 @@ impl<'t> Section<'t> {
     }
 
     /// The same of a key that may be left out.
-    #[expect(clippy::option_option, reason = "what is wrong is something else than what is not there")]
     fn optional(&mut self, key: &'static str, base: Option<&Option<String>>, sink: &mut Sink) -> Option<Option<String>> {
         match self.get(key) {
             Some(node) => entry(&node, sink).map(Some),

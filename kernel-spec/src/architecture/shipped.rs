@@ -8,17 +8,17 @@ use crate::folder::check_claims;
 
 macro_rules! cards {
     ($($name:literal),*) => {
-        [$(($name, include_str!(concat!("../../models/", $name, ".toml")))),*]
+        &[$(($name, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/models/", $name, ".toml")))),*]
     };
 }
 
-/// Each behind those that it extends.
-const CARDS: [(&str, &str); 6] = cards!["llama", "gemma3", "granite", "qwen2", "qwen3", "smollm3"];
+/// Which there are is data: see there.
+const CARDS: &[(&str, &str)] = include!("../../models/cards.in");
 
 /// The file names of the cards, without their ends, and their texts.
 #[must_use]
 pub fn texts() -> &'static [(&'static str, &'static str)] {
-    &CARDS
+    CARDS
 }
 
 /// Every architecture that quantloom ships a card of. `activations` are the names of activation functions.
@@ -27,7 +27,7 @@ pub fn texts() -> &'static [(&'static str, &'static str)] {
 /// Everything that is wrong with a card.
 pub fn shipped(activations: &[&str]) -> Result<Vec<Architecture>, Diagnostics> {
     let (mut read, mut claimed) = (Vec::new(), BTreeMap::new());
-    for (name, text) in CARDS {
+    for &(name, text) in CARDS {
         let source = Source::shared(&format!("models/{name}.toml"), text);
         let (architecture, claims) = read_claims(source.clone(), Known { bases: &read, activations })?;
         let wrong = check_claims(&source, claims, &mut claimed);
@@ -46,7 +46,7 @@ mod tests {
     #[test]
     fn every_card_of_the_folder_is_part_of_the_program() {
         let folder = crate::cards_dir().join("models");
-        let files = crate::folder::cards(&folder).unwrap();
+        let files = crate::text::files(&folder).unwrap();
         let mut names = files.iter().map(|path| path.file_stem().unwrap().to_str().unwrap()).collect::<Vec<_>>();
         names.retain(|name| !CARDS.iter().any(|(known, _)| known == name));
         assert_eq!((names, files.len()), (Vec::new(), CARDS.len()));

@@ -38,7 +38,7 @@ impl Choice {
     ///
     /// # Errors
     /// A name that the registry does not have.
-    pub fn request(&self, format: &'static Format) -> Result<Request<'static>, Failure> {
+    pub fn request(&self, format: &'static Format) -> Result<Request, Failure> {
         let launch = self.kernel.as_deref().map(|kernel| launch(format, kernel)).transpose()?;
         let isa = self.isa.as_deref().map(registry::isa_by_name).transpose()?;
         let request = Request::default().numerics(self.numerics).isa(isa);
@@ -84,11 +84,7 @@ fn kernel(format: &'static Format, name: &str) -> Result<&'static Kernel, Error>
     let kernels = registry::kernels(format);
     kernels.iter().find(|kernel| kernel.name.eq_ignore_ascii_case(name)).ok_or_else(|| {
         let usable = kernels.iter().filter(|kernel| kernel.isa().is_available());
-        Error::NoKernel {
-            format: format.name.to_owned(),
-            wanted: format!("the name {name:?}"),
-            available: usable.map(|kernel| kernel.name.to_owned()).collect(),
-        }
+        registry::no_kernel(format, format!("the name {name:?}"), usable)
     })
 }
 

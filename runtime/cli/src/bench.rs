@@ -188,7 +188,7 @@ impl Bench<'_> {
     }
 
     /// What was measured of a problem, if anything was.
-    fn entry(&self, weights: &Weights, batch: usize, request: &Request<'_>) -> Result<Option<Entry>, Failure> {
+    fn entry(&self, weights: &Weights, batch: usize, request: &Request) -> Result<Option<Entry>, Failure> {
         let (numerics, isa) = (request.numerics_of(weights.format()), request.isa_of(weights.format()));
         let key = Key::new(weights, batch, numerics, isa, self.pool.threads());
         let candidates = candidates(weights, numerics, isa)?;

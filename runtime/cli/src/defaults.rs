@@ -1,4 +1,4 @@
-//! What the demo measures: data, in `demo.toml`.
+//! What the demo does: data, in `demo.toml`.
 
 use std::path::Path;
 
@@ -10,8 +10,21 @@ pub struct Demo {
     model: String,
     /// The batch sizes.
     pub batches: Vec<usize>,
+    /// What the model writes.
+    #[cfg(feature = "models")]
+    pub text: Text,
     /// The matrices of a larger model.
     pub layers: Layers,
+}
+
+/// What the demo's model writes.
+#[cfg(feature = "models")]
+#[derive(Debug, Deserialize)]
+pub struct Text {
+    /// What it goes on from.
+    pub prompt: String,
+    /// How many tokens it writes.
+    pub tokens: usize,
 }
 
 /// The matrices of a model that nobody has.

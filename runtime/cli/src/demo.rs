@@ -1,7 +1,10 @@
-//! `quantloom` without a command: tunes the bundled model and the matrices of a larger one, and prints what won and what it means.
+//! `quantloom` without a command: lets the bundled model speak, tunes it and the matrices of a larger one, and prints what won and what it
+//! means.
 
 use std::cmp::Reverse;
 use std::time::Duration;
+#[cfg(feature = "models")]
+use std::time::Instant;
 
 use quantloom::gguf::Gguf;
 use quantloom::kernels::abi::Pipes;
@@ -14,7 +17,11 @@ use quantloom::registry::{self, Format};
 use quantloom::stored::Stored;
 use quantloom::tune::{self, Job, Mode, Outcome, Status, Tuner, cost};
 use quantloom::weights::{Layout, Weights};
-use quantloom_spec::text::shown;
+#[cfg(feature = "models")]
+use quantloom_models::text::{Sampling, Tokenizer};
+#[cfg(feature = "models")]
+use quantloom_models::{Generation, LanguageModel, Options};
+use quantloom_spec::text::{escaped, shown};
 
 use super::Failure;
 use super::defaults::{Demo, Layers, MODEL};
@@ -50,7 +57,10 @@ pub fn run() -> Result<(), Failure> {
     let (processor, threads) = (Facts::detect().processor, count(pool.threads(), "thread", "threads"));
     print(&format!("{WHAT}\n{processor}, {threads}, {}. This takes some 20 s.\n", isa.name))?;
     warn_of_debug_build();
+    #[cfg(feature = "models")]
+    speak(&demo)?;
 
+    print("How fast the matrices of two models are here, which most of a model's time goes to:\n\n")?;
     let mut problems = layers(&demo.layers, pool)?;
     problems.extend(bundled(&demo, pool)?);
     let tunes = matches!(mode, Mode::OnMiss { .. } | Mode::Force { .. });
@@ -64,11 +74,27 @@ pub fn run() -> Result<(), Failure> {
     print(&format!("{}\n{}\n{notes}\n{}\n{NEXT}", sections(&lines), filled(&limits, 2), legend(&LEGEND)))
 }
 
+/// Lets the bundled model go on from a few words.
+#[cfg(feature = "models")]
+fn speak(demo: &Demo) -> Result<(), Failure> {
+    let model = Model::new(Gguf::from_bytes(demo.model(), MODEL.to_vec())?)?;
+    let model = LanguageModel::new(model, &Options::default())?;
+    let tokenizer = Tokenizer::of(model.file())?;
+    let prompt = tokenizer.prompt(&demo.text.prompt)?;
+    let begun = Instant::now();
+    let generation = Generation::new(&model, &tokenizer, &prompt, Sampling::default())?.limit(demo.text.tokens);
+    let text = generation.map(|generated| Ok(generated?.text)).collect::<quantloom_models::Result<String>>()?;
+    let rate = demo.text.tokens as f64 / begun.elapsed().as_secs_f64();
+    let said = format!("  {}{} ...", demo.text.prompt, text.replace('\n', " "));
+    let head = format!("The bundled model, which has read the documentation of Rust, at {rate:.0} tokens/s; the same words everywhere:");
+    print(&format!("{}\n\n{}\n\n", filled(&head, 0), filled(&escaped(&said), 2)))
+}
+
 /// What this is, for those who see it for the first time.
 const WHAT: &str = "\
-quantloom generates kernels that multiply by quantised matrices, and runs them.
-It is no chat program: it does not run whole models yet. What follows is how
-fast the matrices of two models are here: most of a model's time goes to them.
+quantloom runs quantised language models with kernels that are generated from
+cards: one for each weight format, processor and architecture. The same model,
+tokens and options give the same bits on every machine, in every batch.
 ";
 
 /// The columns of the tables.
@@ -95,6 +121,7 @@ const LEGEND: [(&str, &str); 7] = [
 
 const NEXT: &str = "\
 Next:
+  quantloom generate MODEL.gguf --chat -p TEXT    what your model answers
   quantloom bench MODEL.gguf     how fast the matrices of your model are here
   quantloom tune MODEL.gguf      finds its fastest kernels, and remembers them
   quantloom report page.html     what was found, as a page

@@ -129,19 +129,18 @@ mod tests {
 
     #[test]
     fn remedies_of_the_library_are_followed_by_commands() {
-        let unknown = |kind| Error::UnknownTensorType { path: "a".into(), tensor: "b".to_owned(), kind };
-        let none_of = |count: usize| Error::NoKernel {
-            format: "a".to_owned(),
-            wanted: "b".to_owned(),
-            available: (0..count).map(|i| i.to_string()).collect(),
-        };
+        let why = "has a type that no card describes; convert it to a format that has a card".to_owned();
+        let unknown = Error::UnknownTensorType { path: "a".into(), tensor: "b".to_owned(), kind: u32::MAX, why };
+        let format = registry::formats().find(|format| !registry::kernels(format).is_empty()).unwrap();
+        let name = registry::kernels(format)[0].name;
+        let none_of = |count| registry::no_kernel(format, "b", registry::kernels(format).iter().cycle().take(count));
         for (error, wanted) in [
             (registry::format_by_name("?").unwrap_err(), "; name one that is registered: `quantloom formats` lists them"),
             (registry::kernel_by_name("?").unwrap_err(), "is registered: `quantloom explain FORMAT` lists those of a format"),
-            (unknown(u32::MAX), "that has a card: `quantloom formats` lists them"),
+            (unknown, "that has a card: `quantloom formats` lists them"),
             (none_of(0), "that has some: `quantloom formats` shows which"),
             (none_of(10), "and 2 more of them: `quantloom explain FORMAT` lists all"),
-            (none_of(1), "there is 0"),
+            (none_of(1), name),
             (Error::Abandoned { kernel: "a".to_owned() }, "in a process of its own: `quantloom tune` tries that"),
         ] {
             let message = told(error);

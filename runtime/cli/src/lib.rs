@@ -10,6 +10,7 @@ mod decode;
 mod defaults;
 mod demo;
 mod doctor;
+mod emit;
 mod explain;
 mod failure;
 mod files;
@@ -83,6 +84,7 @@ enum Command {
     Doctor(doctor::Args),
     Check(check::Args),
     Explain(explain::Args),
+    Emit(emit::Args),
     Quantize(quantize::Args),
     Pack(pack::Args),
     Report(report::Args),
@@ -134,6 +136,7 @@ impl Cli {
             Some(Command::Doctor(args)) => doctor::run(args),
             Some(Command::Check(args)) => check::run(args),
             Some(Command::Explain(args)) => explain::run(args),
+            Some(Command::Emit(args)) => emit::run(args),
             Some(Command::Quantize(args)) => quantize::run(args),
             Some(Command::Pack(args)) => pack::run(args),
             Some(Command::Report(args)) => report::run(args),

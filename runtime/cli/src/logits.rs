@@ -14,8 +14,7 @@ use super::language::{Run, tokens};
 #[derive(Debug, clap::Args)]
 #[command(
     override_usage = "quantloom logits [OPTIONS] <--tokens <IDS>|--prompt <TEXT>> -o <L> <MODEL>",
-    after_help = "L is a row for each position, of a value for each token of the vocabulary: little-endian f32. Neither the batch nor
-threads nor the instruction set change a bit of it.
+    after_help = "L is a row for each position, of a value for each token of the vocabulary: little-endian f32. Neither the batch nor threads nor the instruction set change a bit of it.
 
 Example: quantloom logits model.gguf --tokens 1,2,3 -o l.f32"
 )]

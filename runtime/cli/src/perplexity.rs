@@ -22,9 +22,7 @@ const INTERVAL: f64 = 1.96;
 /// Measure how well a model foretells a text
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "The text is cut into parts as long as the model's context, each of which begins anew. Of every token but the first
-of its part, -ln p is taken, p being what the model gave it: the perplexity is e to the mean of that. With --json, `tokens` is how
-many the mean is of, and `error` the standard error of the perplexity.
+    after_help = "The text is cut into parts as long as the model's context, each of which begins anew. Of every token but the first of its part, -ln p is taken, p being what the model gave it: the perplexity is e to the mean of that. With --json, `tokens` is how many the mean is of, and `error` the standard error of the perplexity.
 
 Example: quantloom perplexity model.gguf text.txt"
 )]

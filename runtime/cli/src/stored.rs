@@ -39,11 +39,7 @@ impl Stored {
     /// # Errors
     /// [`Error::UnknownTensorType`] if no card describes its type.
     pub fn of(file: &Gguf, tensor: &TensorInfo) -> Result<Self> {
-        Self::of_kind(tensor.kind).ok_or_else(|| Error::UnknownTensorType {
-            path: file.path().to_owned(),
-            tensor: tensor.name.clone(),
-            kind: tensor.kind,
-        })
+        Self::of_kind(tensor.kind).ok_or_else(|| file.unknown_type(tensor))
     }
 
     /// The name users know it by.

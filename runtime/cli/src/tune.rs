@@ -155,7 +155,7 @@ impl Plan<'_> {
     }
 
     /// Tries kernels that were never run here in a process of their own.
-    fn isolate<'p>(&self, problems: impl Iterator<Item = (&'static Format, Request<'p>)>) -> Result<(), Failure> {
+    fn isolate(&self, problems: impl Iterator<Item = (&'static Format, Request)>) -> Result<(), Failure> {
         let mut kernels = Vec::new();
         for (format, request) in problems {
             kernels.extend(candidates_of(format, request.numerics_of(format), request.isa_of(format))?);
@@ -173,7 +173,7 @@ impl Plan<'_> {
     }
 
     /// A request with what the arguments say instead.
-    fn request<'r>(&self, request: Request<'r>, format: &Format) -> Request<'r> {
+    fn request(&self, request: Request, format: &Format) -> Request {
         let class = self.args.numerics.filter(|class| registry::numerics(format).contains(class));
         request.numerics(class.or(request.numerics)).isa(self.isa.or(request.isa))
     }

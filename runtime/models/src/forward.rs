@@ -277,7 +277,7 @@ impl LanguageModel {
     }
 
     fn run(&self, operation: &Operation, call: &Call<'_>, outputs: &mut [&mut [f32]]) -> Result<()> {
-        let request: Request<'_> = self.request();
+        let request: Request = self.request();
         operation::run(operation, call, outputs, &request, self.pool())?;
         Ok(())
     }

@@ -81,14 +81,21 @@ impl Options {
 
 /// A language model that can be run.
 ///
-/// ```no_run
+/// ```
 /// use quantloom_models::{LanguageModel, Options, Part, Wanted};
 ///
 /// # fn main() -> quantloom_models::Result<()> {
-/// let model = LanguageModel::open("model.gguf", &Options::default())?;
+/// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/models/rustbook-Q4_K_M.gguf");
+/// let model = LanguageModel::open(path, &Options::default())?;
 /// let mut sequence = model.sequence()?;
-/// let logits = model.forward(&mut [Part::new(&mut sequence, &[1, 2, 3], Wanted::Last)])?;
+/// let logits = model.forward(&mut [Part::new(&mut sequence, &[724, 474], Wanted::Last)])?;
 /// assert_eq!(logits.last().len(), model.vocabulary());
+///
+/// // The sequence goes on, beside another one: neither changes a bit of the other's logits.
+/// let mut other = model.sequence()?;
+/// let parts = &mut [Part::new(&mut sequence, &[13], Wanted::Last), Part::new(&mut other, &[1135, 1794], Wanted::All)];
+/// assert_eq!(model.forward(parts)?.rows().len(), 3);
+/// assert_eq!((sequence.len(), other.len()), (3, 2));
 /// # Ok(())
 /// # }
 /// ```
@@ -236,7 +243,7 @@ impl LanguageModel {
 
     /// What it asks of kernels.
     #[must_use]
-    pub fn request(&self) -> Request<'static> {
+    pub fn request(&self) -> Request {
         // Nothing asked for is the class `int8` where a format has it.
         let exact = self.options.numerics.filter(|numerics| *numerics == Numerics::Exact);
         Request::default().numerics(exact).isa(self.options.isa)

@@ -51,7 +51,7 @@ fn numbers_without_a_meaning_are_named() {
         ("llama.embedding_length", Some(Value::F32(48.0)), "llama.embedding_length must be an integer"),
         ("llama.attention.head_count_kv", Some(Value::U32(3)), "llama.attention.head_count_kv must divide 4"),
         ("llama.attention.value_length", Some(Value::U32(8)), "llama.attention.value_length must be 16"),
-        ("llama.attention.key_length", Some(Value::U32(1 << 20)), "by the metadata must be 4194304x48"),
+        ("llama.attention.key_length", Some(Value::U32(1 << 20)), "llama.attention.value_length must be 1048576"),
         ("llama.attention.layer_norm_rms_epsilon", Some(Value::F32(f32::NAN)), "must be a finite number above 0"),
         ("llama.rope.freq_base", Some(Value::F32(0.0)), "llama.rope.freq_base must be a finite number above 0"),
         ("llama.rope.dimension_count", Some(Value::U32(18)), "llama.rope.dimension_count must be at most 16"),

@@ -86,7 +86,7 @@ impl<'a> Attention<'a> {
     }
 
     /// Attention of queries at neighbouring positions, from `first` on, to the positions of a cache: `queries` and `out` are `[positions][query
-    /// heads][size]`. The result of each query depends on that query and on the positions that it sees alone, to the last bit.
+    /// heads][size]`. Kernels are those that the cards of processor and kernels begin with. The result of each query depends on that query and on the positions that it sees alone, to the last bit.
     ///
     /// # Errors
     /// [`Error::Shape`] if these are not the values of whole positions, and of as many, or the cache has not the position of each query yet;

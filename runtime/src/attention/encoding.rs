@@ -1,15 +1,21 @@
 //! How the numbers of keys and values are stored, and which format does that.
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use quantloom_kernels::abi::rows::Rows;
-use quantloom_spec::model::{Blocks, Element, Home, Storage, Stored};
+use quantloom_kernels::scalar;
 
 use crate::error::{Error, Result};
 use crate::registry::{self, Format};
+use crate::stored::Storage;
 
 /// Weights of a block of [`KvType::Q8`].
 const BLOCK: usize = 32;
+
+/// Bytes of the scale of such a block, and of the block.
+const SCALE: usize = size_of::<u16>();
+const BLOCK_BYTES: usize = SCALE + BLOCK;
 
 /// How the numbers of keys or values are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -52,11 +58,18 @@ impl KvType {
     /// # Errors
     /// [`Error::Attention`] if this build has none.
     pub(super) fn encoding(self) -> Result<(&'static Format, Encoding)> {
+        /// What was found, by type: to look takes a decoder 65,536 numbers, and every layer of every sequence asks.
+        static FOUND: [OnceLock<(&Format, Encoding)>; KvType::ALL.len()] = [const { OnceLock::new() }; KvType::ALL.len()];
+        let found = &FOUND[self as usize];
+        if let Some(found) = found.get() {
+            return Ok(*found);
+        }
         let of = |format: &'static Format| {
             let encoding = Encoding::of(format).filter(|encoding| encoding.kv_type() == self)?;
             Some((format, encoding))
         };
-        registry::formats().filter(|format| !registry::kernels(format).is_empty()).find_map(of).ok_or_else(|| {
+        let first = registry::formats().filter(|format| !registry::kernels(format).is_empty()).find_map(of);
+        first.map(|first| *found.get_or_init(|| first)).ok_or_else(|| {
             let detail = format!("this build has no kernels that read {self}; choose another type, or build with them");
             Error::Attention { detail }
         })
@@ -81,36 +94,48 @@ pub enum Encoding {
 /// A block of 32 numbers: where its scale and its codes lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Block {
-    bytes: usize,
     scale: usize,
     codes: usize,
 }
 
 impl Encoding {
-    /// What the card of a format says, if it is one of those.
+    /// What a format stores, if it is one of those: told by what it decodes.
     fn of(format: &'static Format) -> Option<Self> {
-        if ![1, BLOCK].contains(&format.block_weights) {
-            return None;
-        }
-        let card = registry::model(format).ok()?;
-        let Storage::Blocks(blocks) = &card.storage else { return None };
-        let plain = card.zero.is_none() && card.sign.is_none() && card.min.is_none();
-        match (&blocks.fields[..], &card.scale) {
-            ([field], None) if plain && blocks.weights == 1 => match field.element {
-                Element::F16 => Some(Self::F16),
-                Element::Bf16 => Some(Self::Bf16),
-                Element::F32 => Some(Self::F32),
-                _ => None,
-            },
-            (_, Some(scale)) if plain => match (&scale.stored, &card.pieces[..]) {
-                (Stored::Item { field: scale, .. }, [piece]) => {
-                    let Stored::Item { field: codes, .. } = piece.code.stored else { return None };
-                    Block::of(blocks, *scale, codes).filter(|block| block.is_decoded_so(format)).map(Self::Blocks)
+        let Storage::Rows { header: 0, block } = format.storage else { return None };
+        let all = [Self::F16, Self::Bf16, Self::F32].into_iter().chain(Block::ALL.map(Self::Blocks));
+        let mut fitting = all.filter(|encoding| encoding.multiple() == format.block_weights);
+        fitting.find(|encoding| encoding.row_bytes(format.block_weights) == block && encoding.is_decoded_by(format))
+    }
+
+    /// Whether a format means by its bits what is meant here: all patterns of 16 bits, and as many of more.
+    fn is_decoded_by(self, format: &'static Format) -> bool {
+        let (mut bytes, mut wanted) = (Vec::new(), Vec::new());
+        for pattern in 0..=u16::MAX {
+            let bits = u32::from(pattern);
+            match self {
+                Self::F16 | Self::Bf16 => {
+                    bytes.extend(pattern.to_le_bytes());
+                    wanted.push(if self == Self::F16 { scalar::f16(bits) } else { f32::from_bits(bits << 16) });
                 }
-                _ => None,
-            },
-            _ => None,
+                Self::F32 => {
+                    let value = f32::from_bits(bits << 16 | u32::from(pattern.reverse_bits()));
+                    bytes.extend(value.to_le_bytes());
+                    wanted.push(value);
+                }
+                // Each code, and each exponent of a scale.
+                Self::Blocks(block) if usize::from(pattern).is_multiple_of(BLOCK) => {
+                    let codes = std::array::from_fn(|index| (bits as u8).wrapping_add(index as u8).cast_signed());
+                    let mut stored = [0; BLOCK_BYTES];
+                    block.write(pattern.to_le_bytes(), &codes, &mut stored);
+                    bytes.extend(stored);
+                    wanted.extend(codes.map(|code| scalar::f16(bits) * f32::from(code)));
+                }
+                Self::Blocks(_) => {}
+            }
         }
+        let mut decoded = vec![0.0; wanted.len()];
+        let same = |(found, wanted): (&f32, &f32)| found == wanted || found.is_nan() && wanted.is_nan();
+        crate::decode(format, 1, wanted.len(), &bytes, &mut decoded).is_ok() && decoded.iter().zip(&wanted).all(same)
     }
 
     fn kv_type(self) -> KvType {
@@ -132,7 +157,7 @@ impl Encoding {
         match self {
             Self::F16 | Self::Bf16 => size_of::<u16>() * values,
             Self::F32 => size_of::<f32>() * values,
-            Self::Blocks(block) => values / BLOCK * block.bytes,
+            Self::Blocks(_) => values / BLOCK * BLOCK_BYTES,
         }
     }
 
@@ -155,28 +180,10 @@ impl Encoding {
 }
 
 impl Block {
-    /// Of blocks of an f16 scale and 32 signed bytes.
-    fn of(blocks: &Blocks, scale: usize, codes: usize) -> Option<Self> {
-        let (scale, codes) = (&blocks.fields[scale], &blocks.fields[codes]);
-        let right = scale.element == Element::F16
-            && scale.count.is_none()
-            && (codes.element, codes.count) == (Element::Signed(8), Some(BLOCK))
-            && [scale, codes].iter().all(|field| field.home == Home::Block)
-            && (blocks.header, blocks.weights, blocks.bytes) == (0, BLOCK, size_of::<u16>() + BLOCK);
-        right.then_some(Self { bytes: blocks.bytes, scale: scale.at, codes: codes.at })
-    }
+    /// Those that there may be: the scale comes first, or last.
+    const ALL: [Self; 2] = [Self { scale: 0, codes: SCALE }, Self { scale: BLOCK, codes: 0 }];
 
-    /// Whether the format means by such a block what is meant here: no code is looked up, moved or scaled otherwise.
-    fn is_decoded_so(self, format: &'static Format) -> bool {
-        const HALF: [u8; 2] = 0x3800_u16.to_le_bytes();
-        let codes = std::array::from_fn::<i8, BLOCK, _>(|index| (8 * index as i32 - 127) as i8);
-        let mut block = vec![0; self.bytes];
-        self.write(HALF, &codes, &mut block);
-        let mut decoded = [0.0; BLOCK];
-        crate::decode(format, 1, BLOCK, &block, &mut decoded).is_ok() && decoded == codes.map(|code| 0.5 * f32::from(code))
-    }
-
-    fn write(self, scale: [u8; 2], codes: &[i8; BLOCK], block: &mut [u8]) {
+    fn write(self, scale: [u8; SCALE], codes: &[i8; BLOCK], block: &mut [u8]) {
         block[self.scale..][..scale.len()].copy_from_slice(&scale);
         block[self.codes..][..BLOCK].copy_from_slice(bytemuck::cast_slice(codes));
     }
@@ -185,7 +192,7 @@ impl Block {
         let (values, rest) = values.as_chunks::<BLOCK>();
         debug_assert!(rest.is_empty());
         let mut finite = true;
-        for (values, block) in values.iter().zip(bytes.chunks_exact_mut(self.bytes)) {
+        for (values, block) in values.iter().zip(bytes.chunks_exact_mut(BLOCK_BYTES)) {
             let (mut codes, mut scale, mut bits) = ([0; BLOCK], [0.0], [0]);
             // SAFETY: as in `Encoding::encode`.
             unsafe {
@@ -200,6 +207,8 @@ impl Block {
 
 #[cfg(test)]
 mod tests {
+    use quantloom_spec::model::{Element, Field};
+
     use super::*;
 
     #[test]
@@ -214,6 +223,30 @@ mod tests {
             crate::decode(format, 1, 64, bytes, &mut decoded).unwrap();
             let worst = values.iter().zip(&decoded).map(|(value, decoded)| (value - decoded).abs()).fold(0.0, f32::max);
             assert!(worst <= most, "{kv_type}: {worst}");
+        }
+    }
+
+    /// What is told by decoding is what cards say.
+    #[test]
+    fn no_other_format_is_taken_for_one_of_these() {
+        for format in registry::formats() {
+            let card = registry::model(format).unwrap();
+            let has = |wanted| {
+                card.blocks().is_some_and(|blocks| {
+                    let of = |field: &Field| (field.element, field.count.unwrap_or(1));
+                    blocks.header == 0 && blocks.fields.iter().map(of).eq(wanted)
+                })
+            };
+            let plain = [&card.zero, &card.sign, &card.min].into_iter().all(Option::is_none);
+            match Encoding::of(format).map(Encoding::kv_type) {
+                Some(KvType::F16) => assert!(plain && has(vec![(Element::F16, 1)])),
+                Some(KvType::Bf16) => assert!(plain && has(vec![(Element::Bf16, 1)])),
+                Some(KvType::F32) => assert!(plain && has(vec![(Element::F32, 1)])),
+                Some(KvType::Q8) => assert!(plain && has(vec![(Element::F16, 1), (Element::Signed(8), BLOCK)])),
+                None => {
+                    assert!([Element::F16, Element::Bf16, Element::F32].into_iter().all(|element| !has(vec![(element, 1)])))
+                }
+            }
         }
     }
 

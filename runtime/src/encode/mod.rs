@@ -95,7 +95,7 @@ impl Encoder {
             let why = wrong.iter().map(|wrong| wrong.message()).collect::<Vec<_>>().join("; ");
             Error::NotEncodable { format: format.name.to_owned(), why }
         });
-        Self::of_model(&model?)
+        Self::of_model(model?)
     }
 
     /// The encoder of a checked card.

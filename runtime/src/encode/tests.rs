@@ -65,7 +65,7 @@ fn blocks_decode_to_what_was_meant() {
             for w in [None, Some(importance.as_slice())] {
                 let (blocks, meant) = encoded(&encoder, &x, w);
                 let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
-                let found = decode_rows(&model, &blocks, x.len());
+                let found = decode_rows(model, &blocks, x.len());
                 assert!(found.iter().all(|value| value.is_finite()), "{} {name}", format.name);
                 assert_eq!(bits(&found), bits(&meant), "{} {name}", format.name);
             }
@@ -83,7 +83,7 @@ fn sums_are_kept() {
         let (blocks, _) = encoded(&Encoder::new(format).unwrap(), &noise(format.block_weights), None);
         let field = model.blocks().unwrap().fields.iter().find(|field| field.sums).unwrap();
         let (count, size) = (field.count.unwrap(), field.element.bits() as usize / 8);
-        let levels = (0..format.block_weights).map(|at| quantloom_spec::eval::weight(&model, &blocks, at).code.get());
+        let levels = (0..format.block_weights).map(|at| quantloom_spec::eval::weight(model, &blocks, at).code.get());
         let levels = levels.collect::<Vec<_>>();
         for (place, codes) in levels.chunks(format.block_weights / count).enumerate() {
             let bytes = &blocks[field.at + place * size..][..size];

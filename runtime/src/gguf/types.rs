@@ -5,7 +5,9 @@ use std::sync::OnceLock;
 
 use serde::Deserialize;
 
-use super::tensor::BlockShape;
+use super::Gguf;
+use super::tensor::{BlockShape, TensorInfo};
+use crate::error::Error;
 use crate::registry;
 
 /// The type number of plain f32 in GGUF files, which needs no card.
@@ -65,6 +67,28 @@ impl BlockShape {
             return Some(Self::F32);
         }
         registry::format_by_gguf(number).map_or_else(|| Items::of(number).map(Items::shape), Self::of)
+    }
+}
+
+impl Gguf {
+    /// The error about a tensor of this file that does not hold weights in a format with a card.
+    #[must_use]
+    pub fn unknown_type(&self, tensor: &TensorInfo) -> Error {
+        Error::UnknownTensorType {
+            path: self.path().to_owned(),
+            tensor: tensor.name.clone(),
+            kind: tensor.kind,
+            why: why_unknown(tensor.kind),
+        }
+    }
+}
+
+/// What there is to say of a type number that no card describes.
+fn why_unknown(number: u32) -> String {
+    match (GivenUp::of(number), Items::of(number)) {
+        (Some(GivenUp { name, remedy, .. }), _) => format!("is {name} (type number {number}), which ggml gave up; {remedy}"),
+        (_, Some(items)) => format!("has items of {}, which are not weights; name a tensor of weights", items.name),
+        _ => format!("has type number {number}, which no card describes; convert it to a format that has a card"),
     }
 }
 

@@ -15,6 +15,9 @@ pub const VARIABLE: &str = "QUANTLOOM_PROCESSOR";
 /// What [`VARIABLE`] says when no card is to be gone by.
 const NONE: &str = "none";
 
+/// What this process goes by, once anybody has asked.
+static HERE: OnceLock<Known> = OnceLock::new();
+
 /// The card that this process goes by.
 #[derive(Clone, Copy, Debug)]
 pub struct Known {
@@ -31,6 +34,8 @@ pub enum By {
     Identity,
     /// The user, by [`VARIABLE`].
     User,
+    /// The program, by [`go_by`].
+    Program,
 }
 
 /// Every processor card of this architecture, in the order of their file names.
@@ -56,13 +61,18 @@ pub fn find(vendor: &str, family: u32, model: u32) -> Option<&'static Processor>
 /// # Errors
 /// [`Error::Setting`] if the user names a card that does not exist.
 pub fn here() -> Result<Known> {
-    static HERE: OnceLock<Known> = OnceLock::new();
     if let Some(known) = HERE.get() {
         return Ok(*known);
     }
     let said = env::var_os(VARIABLE).map(|value| value.to_string_lossy().into_owned());
     let known = choose(said.as_deref(), &Identity::detect())?;
     Ok(*HERE.get_or_init(|| known))
+}
+
+/// Lets this process go by a card, or by none, whatever the processor and the environment say: for programs, before they multiply.
+/// Whether it does from now on: what was asked for before stays.
+pub fn go_by(card: Option<&'static Processor>) -> bool {
+    HERE.set(Known { card, by: By::Program }).is_ok()
 }
 
 /// The card that the user names, or else that of the processor. A name that is empty counts for none.

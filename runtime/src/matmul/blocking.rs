@@ -23,6 +23,19 @@ const MOST_TOUCHES: usize = 2;
 /// Column groups that use an unpacked segment at least, where columns are split to keep threads busy.
 const LEAST_GROUPS: usize = 8;
 
+/// The size of a multiplication, and who shares the work: what is asked of predictions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Problem {
+    /// Rows of the weights.
+    pub n: usize,
+    /// Weights of a row.
+    pub k: usize,
+    /// Columns: rows of activations.
+    pub batch: usize,
+    /// Threads that share the work; 0 counts as 1.
+    pub threads: usize,
+}
+
 /// The parts that a multiplication is done in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Blocking {

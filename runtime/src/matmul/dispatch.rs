@@ -1,42 +1,26 @@
-//! Which kernel runs: the caller's, or what a look-up finds.
+//! Which kernel runs: the caller's, or what somebody chooses.
 
-use super::{Request, Source, Used};
+use super::{Context, Request, Source, Used};
 use crate::error::{Error, Result};
-use crate::machine::processor;
-use crate::pool::Pool;
 use crate::registry::{self, Format, Isa, Kernel, Numerics};
-use crate::tune::{self, Key, Lookup};
 use crate::weights::Weights;
 
-/// Chooses the kernel for a batch on a pool.
+/// Chooses the kernel for a batch.
 ///
 /// # Errors
 /// [`Error::NoClass`] if the format lacks the numerics class, [`Error::NoKernel`] if nothing on this processor does what was asked,
 /// [`Error::Unfit`] if the kernel that is named does not, [`Error::Setting`] if the user's environment says what cannot be followed.
-pub fn select(weights: &Weights, batch: usize, request: &Request<'_>, pool: &Pool) -> Result<Used> {
-    let format = weights.format();
-    let numerics = request.numerics_of(format);
-    if let Some(launch) = request.launch {
-        return match unfit(launch.kernel, format, numerics, request.isa) {
-            None => Ok(Used { launch, source: Source::Pin }),
-            Some(why) => Err(Error::Unfit { kernel: launch.kernel.name.to_owned(), why }),
-        };
+pub fn select<'c>(weights: &Weights, batch: usize, request: &Request, context: impl Into<Context<'c>>) -> Result<Used> {
+    let (format, context) = (weights.format(), context.into());
+    let (launch, source, asked) = match request.launch {
+        Some(launch) => (launch, Source::Pin, request.isa),
+        // Who chooses may fall back to another instruction set, but not to one that is not here.
+        None => context.choose(weights, batch, request).map(|(launch, source)| (launch, source, None))?,
+    };
+    match unfit(launch.kernel, format, request.numerics_of(format), asked) {
+        None => Ok(Used { launch, source }),
+        Some(why) => Err(Error::Unfit { kernel: launch.kernel.name.to_owned(), why }),
     }
-    processor::here()?;
-    let isa = request.isa_of(format);
-    let choices = request.choices.unwrap_or_else(|| tune::choices());
-    let key = Key::new(weights, batch, numerics, isa, request.threads_of(pool));
-    // Pins depend on more than the key.
-    let remembers = isa.is_available() && choices.pins()?.is_empty();
-    if let Some((launch, source)) = remembers.then(|| choices.answer(&key, batch)).flatten() {
-        return Ok(Used { launch, source });
-    }
-    let candidates = candidates(weights, numerics, isa)?;
-    let (launch, source) = Lookup::new(choices, format, key.clone(), batch, request.isa, candidates).choose()?;
-    if remembers {
-        choices.keep_answer(&key, batch, (launch, source));
-    }
-    Ok(Used { launch, source })
 }
 
 /// Every kernel of a class that an instruction set runs on these weights on this processor, in card order: its own, or those of its
@@ -87,9 +71,5 @@ fn no_kernel(format: &Format, wanted: &str, numerics: Numerics) -> Error {
     let available = || registry::kernels(format).iter().filter(|kernel| kernel.isa().is_available());
     let of_class = available().filter(|kernel| kernel.numerics == numerics).collect::<Vec<_>>();
     let instead = if of_class.is_empty() { available().collect() } else { of_class };
-    Error::NoKernel {
-        format: format.name.to_owned(),
-        wanted: wanted.to_owned(),
-        available: instead.into_iter().map(|kernel| kernel.name.to_owned()).collect(),
-    }
+    registry::no_kernel(format, wanted, instead)
 }

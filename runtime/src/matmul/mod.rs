@@ -2,6 +2,8 @@
 
 pub(crate) mod activations;
 pub(crate) mod blocking;
+pub(crate) mod call;
+mod context;
 mod dispatch;
 pub(crate) mod epilogue;
 mod launch;
@@ -11,12 +13,13 @@ pub(crate) mod tiles;
 use std::fmt;
 
 use crate::error::Result;
-use crate::operation::{self, Call};
 use crate::pool::Pool;
 use crate::registry::{self, Format, Isa, Numerics};
-use crate::tune::Choices;
 use crate::weights::Weights;
 
+pub use blocking::Problem;
+use call::Call;
+pub use context::{ByCards, Choose, Context};
 pub use dispatch::{candidates, candidates_of, select};
 pub use launch::Launch;
 pub use start::is_start;
@@ -33,7 +36,7 @@ pub(crate) use start::{begun, changes, default};
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
-pub struct Request<'c> {
+pub struct Request {
     /// The numerics class; `None`: see [`Request::numerics_of`].
     pub numerics: Option<Numerics>,
     /// The instruction set; `None`: the best that this processor has.
@@ -42,12 +45,9 @@ pub struct Request<'c> {
     pub launch: Option<Launch>,
     /// Threads to use at most; 0: all of the pool.
     pub threads: usize,
-    /// What is known of kernels, to choose by; `None`: [`crate::tune::choices`], that of the
-    /// process. A [`crate::tune::Tuner`] goes by its own.
-    pub choices: Option<&'c Choices>,
 }
 
-impl<'c> Request<'c> {
+impl Request {
     /// Asks for a numerics class.
     #[must_use]
     pub fn numerics(self, numerics: impl Into<Option<Numerics>>) -> Self {
@@ -70,13 +70,6 @@ impl<'c> Request<'c> {
     #[must_use]
     pub const fn threads(self, threads: usize) -> Self {
         Self { threads, ..self }
-    }
-
-    /// Asks for a choice by what is known here, and not by what the process knows.
-    #[must_use]
-    pub const fn choices<'d>(self, choices: &'d Choices) -> Request<'d> {
-        let Self { numerics, isa, launch, threads, choices: _ } = self;
-        Request { numerics, isa, launch, threads, choices: Some(choices) }
     }
 
     /// The class for weights of a format: the one that is asked for, or that of the kernel, or else `int8` where the format has it and
@@ -159,10 +152,18 @@ pub struct Used {
 /// and the numerics class alone, to the last bit.
 ///
 /// # Errors
-/// [`Error::Batch`] or [`Error::Shape`] if `x` or `y` has another size, [`Error::NoClass`] or [`Error::NoKernel`] if
-/// nothing on this processor does what was asked, [`Error::NotFinite`] if an activation cannot be quantised, [`Error::OutOfMemory`], [`Error::Setting`] as [`select`].
-pub fn matmul(weights: &Weights, x: &[f32], batch: usize, y: &mut [f32], request: &Request<'_>, pool: &Pool) -> Result<Used> {
+/// [`Error::Batch`](crate::Error::Batch) or [`Error::Shape`](crate::Error::Shape) if `x` or `y` has another size,
+/// [`Error::NotFinite`](crate::Error::NotFinite) if an activation cannot be quantised,
+/// [`Error::OutOfMemory`](crate::Error::OutOfMemory), and as [`select`].
+pub fn matmul<'c>(
+    weights: &Weights,
+    x: &[f32],
+    batch: usize,
+    y: &mut [f32],
+    request: &Request,
+    context: impl Into<Context<'c>>,
+) -> Result<Used> {
     let call = Call { projections: &[weights.into()], x, batch, ..Call::default() };
-    let used = operation::run(operation::product(), &call, &mut [y], request, pool)?;
+    let used = call::run(None, &call, &mut [y], request, context.into())?;
     Ok(used[0])
 }

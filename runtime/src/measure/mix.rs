@@ -3,8 +3,8 @@
 use quantloom_kernels::abi::{Kernel, Kind, Operations, Pipes};
 
 use crate::machine::Caches;
+use crate::matmul::Problem;
 use crate::matmul::blocking::Work;
-use crate::tune::cost::Problem;
 
 /// The part of the arithmetic ceiling, above 0 and at most 1, that a kernel's instructions leave of it on a processor with such pipes, if
 /// nothing is waited for: the cycles that its products alone would take, over those that all of its instructions take, each bound of the

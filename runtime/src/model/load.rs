@@ -48,7 +48,7 @@ impl<'c> Load<'c> {
         Self { verify, ..self }
     }
 
-    /// Goes by what is known here, and records it here. Multiplications follow it if their [`Request`] says so, too.
+    /// Goes by what is known here, and records it here. Multiplications follow it in a [`crate::matmul::Context`] of these choices.
     #[must_use]
     pub fn choices<'d>(self, choices: &'d Choices) -> Load<'d> {
         let Self { layout, batches, verify, choices: _ } = self;
@@ -65,7 +65,7 @@ impl Load<'_> {
     pub fn tune<'w>(
         &self,
         weights: impl IntoIterator<Item = &'w Weights>,
-        request: Request<'w>,
+        request: Request,
         pool: &Pool,
     ) -> Result<Vec<Outcome>> {
         let choices = self.choices.unwrap_or_else(|| tune::choices());

@@ -111,10 +111,7 @@ pub fn entries(formats: &[&'static Format]) -> Result<Vec<(String, Value)>> {
 /// # Errors
 /// [`Error::NoKernel`] if the format has no packed form, [`Error::OutOfMemory`].
 fn layout(format: &'static Format) -> Result<Digest> {
-    let Some(packed) = &format.packed else {
-        let (format, wanted) = (format.name.to_owned(), "a packed form".to_owned());
-        return Err(Error::NoKernel { format, wanted, available: Vec::new() });
-    };
+    let packed = format.packed.as_ref().ok_or_else(|| registry::no_kernel(format, "a packed form", []))?;
     let (class, palette) = (packed.class, &packed.palette);
     let rows = quantloom_kernels::abi::PANEL_ROWS;
     let (n, k) = (rows.next_multiple_of(format.row_multiple()), class.unit_weights.next_multiple_of(format.block_weights));

@@ -139,7 +139,7 @@ impl Model {
     /// The error about a tensor that does not hold weights which anything here reads.
     #[must_use]
     pub fn unknown_type(&self, tensor: &TensorInfo) -> Error {
-        Error::UnknownTensorType { path: self.file.path().to_owned(), tensor: tensor.name.clone(), kind: tensor.kind }
+        self.file.unknown_type(tensor)
     }
 
     /// The weights of a tensor in a layout. Those of a packed copy stay in the file, as do those in [`Layout::Stored`]; else they

@@ -1,10 +1,14 @@
 //! Every operation has the bits of its plain steps, by whatever kernels.
 
 use super::*;
+use crate::matmul::activations::{Input, Prepared, Reader};
+use crate::matmul::call::{check_sizes, compute};
 use crate::matmul::{Launch, Source};
 use crate::measure::{activations, synthetic};
+use crate::pool::Pool;
 use crate::registry::{self, Format, Kernel, Numerics};
 use crate::testing::{Definition, Factor, steps};
+use crate::weights::Weights;
 
 const BATCHES: [usize; 6] = [1, 2, 7, 64, 200, 512];
 
@@ -97,7 +101,7 @@ impl Operands {
     /// The outputs of the distinct rows by definition, in classes of the projections.
     fn wanted(&self, numerics: &[Numerics]) -> Vec<Vec<f32>> {
         let cards = self.matrices.iter().map(|matrix| registry::model(matrix.weights.format()).unwrap()).collect::<Vec<_>>();
-        let definitions = cards.iter().map(Definition::new).collect::<Vec<_>>();
+        let definitions = cards.iter().map(|card| Definition::new(card)).collect::<Vec<_>>();
         let rows = self.matrices.iter().zip(&definitions).map(|(Matrix { stored, weights, .. }, definition)| {
             definition.rows(weights.format(), weights.n(), weights.k(), stored)
         });
@@ -123,7 +127,8 @@ impl Operands {
                     wanted.iter().map(|wanted| vec![f32::NAN; wanted.len() / DISTINCT * batch]).collect::<Vec<_>>();
                 let mut places = outputs.iter_mut().map(|y| &mut **y).collect::<Vec<_>>();
                 check::check(self.operation, &call, &places).unwrap();
-                compute(self.operation, &call, &mut places, &used, threads, pool).unwrap();
+                check_sizes(&call, &places).unwrap();
+                compute(self.operation.epilogue.activation, &call, &mut places, &used, threads, pool).unwrap();
                 for (index, (found, wanted)) in outputs.iter().zip(wanted).enumerate() {
                     let differs = found.iter().zip(wanted.iter().cycle()).position(|(a, b)| a.to_bits() != b.to_bits());
                     let names = kernels.iter().map(|kernel| kernel.name).collect::<Vec<_>>();

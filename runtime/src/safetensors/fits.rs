@@ -60,6 +60,6 @@ fn doubtful(stored: &Stored<'_>) -> Option<f32> {
         shapes.iter().zip(&tensors).map(|((shape, _), tensor)| Items { shape, bytes: tensor.bytes() }).collect::<Vec<_>>();
     let mut zeros = (0..stored.n()).flat_map(|row| (0..stored.k()).step_by(run).map(move |position| (row, position)));
     let is_doubtful =
-        |(row, position)| tensor_weight(&card, &items, row, position).zero.is_some_and(|zero| zero.get() == doubtful);
+        |(row, position)| tensor_weight(card, &items, row, position).zero.is_some_and(|zero| zero.get() == doubtful);
     (stored.n() > 0 && stored.k() > 0 && zeros.all(is_doubtful)).then_some(doubtful)
 }

@@ -21,8 +21,8 @@ const WEIGHTS: usize = 4096;
 pub fn decoding(format: &'static Format) -> Result<usize, Failure> {
     let card = card(format)?;
     match &card.storage {
-        Storage::Blocks(blocks) => of_blocks(format, &card, blocks),
-        Storage::Tensors(_) => of_tensors(format, &card),
+        Storage::Blocks(blocks) => of_blocks(format, card, blocks),
+        Storage::Tensors(_) => of_tensors(format, card),
     }
 }
 
@@ -43,7 +43,7 @@ pub fn decodes_to(stored: &Stored<'_>, wanted: &[f32]) -> Result<usize, Failure>
     let (row, position, found, wanted) = (index / k, index % k, found[index], wanted[index]);
     let (card, shapes) = (card(format)?, format.shapes(n, k).unwrap_or_default());
     let items = shapes.iter().zip(stored.tensors()).map(|((shape, _), tensor)| Items { shape, bytes: tensor.bytes() });
-    let read = parts(&weight(&card, &items.collect::<Vec<_>>(), row, position));
+    let read = parts(&weight(card, &items.collect::<Vec<_>>(), row, position));
     let what = format!("row {row}, weight {position} is decoded as {found:e} and should be {wanted:e}; the card reads {read}");
     Err(Failure::new(format, what))
 }

@@ -28,7 +28,7 @@ pub use decoding::{decodes_to, decoding};
 pub use definition::{Definition, Row, Units};
 pub use encoding::encoding;
 pub use packing::packing;
-pub use products::products;
+pub use products::{products, products_of};
 use quantloom_spec::model;
 pub use steps::{Factor, steps};
 
@@ -136,7 +136,7 @@ fn same(found: f32, wanted: f32) -> bool {
 }
 
 /// The checked card of a format.
-fn card(format: &Format) -> Result<model::Format, Failure> {
+fn card(format: &'static Format) -> Result<&'static model::Format, Failure> {
     registry::model(format).map_err(|wrong| Failure::new(format, wrong))
 }
 

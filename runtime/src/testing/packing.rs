@@ -25,7 +25,7 @@ fn shapes(format: &Format) -> [(usize, usize); 5] {
 pub fn packing(format: &'static Format) -> Result<usize, Failure> {
     let Some(packed) = &format.packed else { return Ok(0) };
     let card = card(format)?;
-    let definition = Definition::new(&card);
+    let definition = Definition::new(card);
     let mut random = Random(4);
     let mut compared = 0;
     for (rows, blocks) in shapes(format) {

@@ -21,23 +21,26 @@ const DISTINCT: usize = 33;
 /// # Errors
 /// The first kernel that gives other bits.
 pub fn products(format: &'static Format) -> Result<usize, Failure> {
+    let shapes = [(37_usize, 1), (16, 3), (34, (1280 / format.block_weights).max(4))];
+    shapes.into_iter().map(|(n, blocks)| products_of(format, n.next_multiple_of(format.row_multiple()), blocks, &BATCHES)).sum()
+}
+
+/// As [`products`], with N rows of so many blocks and with batches of the caller's.
+///
+/// # Errors
+/// The first kernel that gives other bits; rows that the format does not divide into, and sizes beyond memory.
+pub fn products_of(format: &'static Format, n: usize, blocks: usize, batches: &[usize]) -> Result<usize, Failure> {
     if kernels(format).is_empty() {
         return Ok(0);
     }
     let card = card(format)?;
-    let definition = Definition::new(&card);
+    let definition = Definition::new(card);
     let pool = Pool::new(2);
-    let mut compared = 0;
-    for (n, blocks) in [(37_usize, 1), (16, 3), (34, (1280 / format.block_weights).max(4))] {
-        let (n, k) = (n.next_multiple_of(format.row_multiple()), blocks * format.block_weights);
-        let stored = moderate(format, &card, n, k)?;
-        let weights = Weights::pack(format, n, k, &stored, &pool).map_err(|error| Failure::new(format, error))?;
-        let problem = Problem::new(&definition, weights, &stored, &pool);
-        for numerics in registry::numerics(format) {
-            compared += problem.check(numerics)?;
-        }
-    }
-    Ok(compared)
+    let k = blocks * format.block_weights;
+    let stored = moderate(format, card, n, k)?;
+    let weights = Weights::pack(format, n, k, &stored, &pool).map_err(|error| Failure::new(format, error))?;
+    let problem = Problem::new(&definition, weights, &stored, batches, &pool);
+    registry::numerics(format).into_iter().map(|numerics| problem.check(numerics)).sum()
 }
 
 /// Weights and activations.
@@ -45,16 +48,17 @@ struct Problem<'a> {
     rows: Vec<Row<'a>>,
     weights: Weights,
     x: Vec<f32>,
+    batches: &'a [usize],
     pool: &'a Pool,
 }
 
 impl<'a> Problem<'a> {
-    fn new(definition: &'a Definition<'a>, weights: Weights, stored: &[u8], pool: &'a Pool) -> Self {
+    fn new(definition: &'a Definition<'a>, weights: Weights, stored: &[u8], batches: &'a [usize], pool: &'a Pool) -> Self {
         let (n, k) = (weights.n(), weights.k());
         let distinct = activations(DISTINCT, k);
-        let most = BATCHES.into_iter().max().unwrap_or(1);
+        let most = batches.iter().copied().max().unwrap_or_default();
         let x = distinct.iter().copied().cycle().take(most * k).collect();
-        Self { rows: definition.rows(weights.format(), n, k, stored), weights, x, pool }
+        Self { rows: definition.rows(weights.format(), n, k, stored), weights, x, batches, pool }
     }
 
     /// Compares all kernels of a class.
@@ -67,11 +71,11 @@ impl<'a> Problem<'a> {
         let distinct = self.x.chunks(self.weights.k()).take(DISTINCT);
         let wanted = distinct.flat_map(|x| self.rows.iter().map(|row| row.product(numerics, x))).collect::<Vec<_>>();
         for kernel in &kernels {
-            for (batch, threads) in BATCHES.into_iter().flat_map(|batch| [(batch, 1), (batch, 2)]) {
+            for (batch, threads) in self.batches.iter().flat_map(|&batch| [(batch, 1), (batch, 2)]) {
                 self.compare(kernel, batch, threads, &wanted)?;
             }
         }
-        Ok(kernels.len() * BATCHES.len() * 2)
+        Ok(kernels.len() * self.batches.len() * 2)
     }
 
     /// Compares one product with the results that are right for the distinct rows of activations.

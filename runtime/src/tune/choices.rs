@@ -20,8 +20,7 @@ pub struct Choices {
     file: Option<CacheFile>,
     /// The program's own before those that the library ships with.
     tables: RwLock<Vec<Arc<Table>>>,
-    /// Whether to ask the environment for settings.
-    asks_user: bool,
+    /// Those of the process are read from its environment when they are first asked for.
     settings: OnceLock<Settings>,
     /// What the program asks for.
     mode: RwLock<Option<Mode>>,
@@ -54,7 +53,7 @@ pub enum Keep {
 /// The choices that every multiplication of this process follows: the user's, and those that the program ships with.
 pub fn choices() -> &'static Choices {
     static CHOICES: LazyLock<Choices> =
-        LazyLock::new(|| Choices { asks_user: true, ..Choices::new(place::file()).with_shipped_tables() });
+        LazyLock::new(|| Choices { settings: OnceLock::new(), ..Choices::new(place::file()).with_shipped_tables() });
     &CHOICES
 }
 
@@ -66,8 +65,7 @@ impl Choices {
             variants: Variants::new(file.as_ref()),
             file,
             tables: RwLock::default(),
-            asks_user: false,
-            settings: OnceLock::new(),
+            settings: OnceLock::from(Settings::default()),
             mode: RwLock::default(),
             memory: RwLock::default(),
             cache: OnceLock::new(),
@@ -82,6 +80,12 @@ impl Choices {
     #[must_use]
     pub fn with_shipped_tables(self) -> Self {
         Self { tables: RwLock::new(shipped::tables().to_vec()), ..self }
+    }
+
+    /// The same, with settings of the program's own in place of a user's: see [`Choices::mode`] and [`Choices::pins`].
+    #[must_use]
+    pub fn with_settings(self, settings: Settings) -> Self {
+        Self { settings: OnceLock::from(settings), ..self }
     }
 
     /// Follows a table of the program's own from now on, before those that are followed already: what it knows counts as [`Source::Shipped`]
@@ -146,7 +150,7 @@ impl Choices {
         if let Some(settings) = self.settings.get() {
             return Ok(settings);
         }
-        let settings = if self.asks_user { Settings::from_env()? } else { Settings::default() };
+        let settings = Settings::from_env()?;
         Ok(self.settings.get_or_init(|| settings))
     }
 

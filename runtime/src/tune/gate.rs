@@ -4,7 +4,7 @@ use quantloom_kernels::abi::TILE_ROWS;
 
 use crate::error::Result;
 use crate::limits;
-use crate::matmul::{Request, matmul};
+use crate::matmul::{ByCards, Context, Request, matmul};
 use crate::pool::Pool;
 use crate::registry::Kernel;
 use crate::weights::Weights;
@@ -39,7 +39,7 @@ impl<'a> Gate<'a> {
         let mut y = limits::zeros(self.batch, self.rows.n())?;
         // What a kernel leaves out is found.
         y.fill(f32::NAN);
-        matmul(&self.rows, &self.x, self.batch, &mut y, &request, self.pool)?;
+        matmul(&self.rows, &self.x, self.batch, &mut y, &request, Context::new(self.pool, &ByCards))?;
         Ok(y.into_iter().map(|value| if value.is_nan() { f32::NAN } else { value }.to_bits()).collect())
     }
 }

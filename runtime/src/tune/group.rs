@@ -22,7 +22,7 @@ pub struct Group<'a> {
     /// One of each bucket.
     batches: Vec<usize>,
     candidates: Vec<&'static Kernel>,
-    request: Request<'a>,
+    request: Request,
     isa: &'static Isa,
     effort: Effort,
     pool: &'a Pool,
@@ -35,7 +35,7 @@ impl<'a> Group<'a> {
     ///
     /// # Errors
     /// As [`candidates`].
-    pub fn new(matrix: &'a Weights, batches: &[usize], request: &Request<'a>, pool: &'a Pool) -> Result<Self> {
+    pub fn new(matrix: &'a Weights, batches: &[usize], request: &Request, pool: &'a Pool) -> Result<Self> {
         let isa = request.isa_of(matrix.format());
         let candidates = candidates(matrix, request.numerics_of(matrix.format()), isa)?;
         let (matrices, n, request) = (vec![matrix], matrix.n(), *request);

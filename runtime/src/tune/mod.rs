@@ -1,7 +1,8 @@
 //! The tuner: measures which kernel is the fastest for a problem on this machine, and remembers it.
 //!
-//! A [`Tuner`] measures; multiplications look up what it found in [`choices`] and never measure by themselves. What is measured
-//! on a steady machine is kept in a [`CacheFile`], and holds from then on for every process of the user on this machine.
+//! A [`Tuner`] measures; multiplications look up what it found in the [`Choices`] of their [`crate::matmul::Context`], those of the process if
+//! nobody says, and never measure by themselves. What is measured on a steady machine is kept in a [`CacheFile`], and holds from then on
+//! for every process of the user on this machine.
 //!
 //! A kernel that gives wrong bits, or that a process died of, is quarantined: [`Variants`] remembers it, and nothing chooses it. One
 //! process and one thread measures at a time; the others do with what is known.
@@ -22,6 +23,7 @@ mod admission;
 mod arguments;
 mod bench;
 mod choices;
+mod context;
 pub mod cost;
 mod deadline;
 mod digest;

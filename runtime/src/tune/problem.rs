@@ -28,13 +28,13 @@ pub struct Problem {
     /// The batch sizes.
     pub batches: Vec<usize>,
     /// Class, instruction set and threads. The kernel is ignored.
-    pub request: Request<'static>,
+    pub request: Request,
 }
 
 impl Problem {
     /// Multiplications by packed matrices.
     #[must_use]
-    pub fn new(format: &'static Format, (n, k): (usize, usize), batches: Vec<usize>, request: Request<'static>) -> Self {
+    pub fn new(format: &'static Format, (n, k): (usize, usize), batches: Vec<usize>, request: Request) -> Self {
         Self { format, n, k, layout: Layout::Packed, batches, request }
     }
 

@@ -44,13 +44,13 @@ pub struct Job<'a> {
     /// The batch sizes that it is multiplied by.
     pub batches: &'a [usize],
     /// Class, instruction set and threads. The kernel is ignored: a kernel that is named needs no tuning.
-    pub request: Request<'a>,
+    pub request: Request,
 }
 
 impl<'a> Job<'a> {
     /// A matrix that is no sample.
     #[must_use]
-    pub fn new(weights: &'a Weights, batches: &'a [usize], request: Request<'a>) -> Self {
+    pub fn new(weights: &'a Weights, batches: &'a [usize], request: Request) -> Self {
         Self { weights, n: weights.n(), batches, request }
     }
 }
@@ -95,14 +95,7 @@ impl<'a> Tuner<'a> {
     /// # Errors
     /// [`crate::Error::NoKernel`] if nothing on this processor does what was asked, [`crate::Error::OutOfMemory`],
     /// [`crate::Error::Setting`] if the user's environment says what cannot be followed.
-    pub fn tune(
-        &self,
-        weights: &Weights,
-        batch: usize,
-        request: &Request<'_>,
-        pool: &Pool,
-        budget: Duration,
-    ) -> Result<Outcome> {
+    pub fn tune(&self, weights: &Weights, batch: usize, request: &Request, pool: &Pool, budget: Duration) -> Result<Outcome> {
         self.check_settings()?;
         let deadline = Deadline::after(budget);
         let mut group = Group::new(weights, &[batch], request, pool)?.with_effort(self.effort);

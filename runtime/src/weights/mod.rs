@@ -14,7 +14,7 @@ use quantloom_kernels::abi::{ALIGNMENT, PANEL_ROWS, Palette, TILE_ROWS};
 use crate::buffer::Buffer;
 use crate::error::{Error, Result};
 use crate::pool::Pool;
-use crate::registry::{Class, Format, Packed};
+use crate::registry::{self, Class, Format, Packed};
 use crate::stored::Stored;
 use kept::Kept;
 pub(crate) use kept::Scratch;
@@ -239,10 +239,9 @@ impl Weights {
 
 /// The packed form of a format.
 fn packed_form(format: &'static Format) -> Result<&'static Packed> {
-    let name = || format.name.to_owned();
     format.packed.as_ref().ok_or_else(|| match format.uncovered {
-        Some(what) => Error::Uncovered { format: name(), what },
-        None => Error::NoKernel { format: name(), wanted: "any class".to_owned(), available: Vec::new() },
+        Some(what) => Error::Uncovered { format: format.name.to_owned(), what },
+        None => registry::no_kernel(format, "any class", []),
     })
 }
 

@@ -57,7 +57,7 @@ fn spills(mnemonic: &str, word: u32) -> bool {
 
 /// Kernels whose loops store vectors to the stack, and the most that a loop of theirs does, over all classes. What is not here does not.
 /// f32 sums that a tile has no registers for are no spills: they lie in an array of the kernel's own, which is not addressed by the
-/// stack pointer. docs/kernels.md says what these tiles were compared with.
+/// stack pointer. docs/measurements.md says what these tiles were compared with.
 pub const SPILLS: [(&str, usize); 6] = [
     ("gemm.int8.neon-i8mm.r16c2", 5),
     ("gemm.int8.neon-i8mm.r16c4", 1),

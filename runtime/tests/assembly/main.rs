@@ -1,5 +1,5 @@
-//! What the compiler made of the default kernels: the instruction that the dot primitive of their instruction set promises, and in the
-//! innermost loops that multiply no call and no spill.
+//! What the compiler made of the default kernels: in the innermost loops that multiply, the instruction that the dot primitive of their
+//! instruction set promises, no call and no spill.
 
 #![cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 
@@ -168,12 +168,14 @@ fn inner_loops_multiply_and_nothing_else_gets_in() {
     let (mut wrong, mut looked_at) = (Vec::new(), 0);
     for kernel in defaults {
         let (code, promised) = (instructions(kernel), arch::promised(kernel));
-        if !code.iter().any(|instruction| promised.contains(&instruction.mnemonic.as_str())) {
-            wrong.push(format!("{}: no {promised:?}", kernel.name));
-        }
         let loops = inner_loops(&code);
-        if loops.is_empty() {
-            wrong.push(format!("{}: no loop found in {} instructions", kernel.name, code.len()));
+        let kept = |body: &Vec<Instruction>| {
+            body.iter().filter(|instruction| promised.contains(&instruction.mnemonic.as_str())).count()
+        };
+        match loops.iter().map(kept).max() {
+            None => wrong.push(format!("{}: no loop found in {} instructions", kernel.name, code.len())),
+            Some(most) if most < WORK => wrong.push(format!("{}: {most} of {promised:?} in a loop", kernel.name)),
+            Some(_) => {}
         }
         looked_at += loops.len();
         let found = loops.iter().flat_map(|body| faults(body, most_spills(kernel)));

@@ -51,7 +51,7 @@ fn spills(instruction: &Decoded) -> bool {
 
 /// Kernels whose loops store vectors to the stack, and the most that a loop of theirs does, over all classes. What is not here does not.
 /// f32 sums that a tile has no registers for are no spills: they lie in an array of the kernel's own, which is not addressed by the
-/// stack pointer. The most of builds with and without incremental compilation, which differ by up to 4. docs/kernels.md says what these tiles were compared with.
+/// stack pointer. The most of builds with and without incremental compilation, which differ by up to 4. docs/measurements.md says what these tiles were compared with.
 pub const SPILLS: [(&str, usize); 17] = [
     ("gemm.exact.avx2.r16c2", 20),
     ("gemm.int8.avx2.r16c2", 7),

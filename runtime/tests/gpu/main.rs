@@ -1,10 +1,12 @@
 //! Generated modules on graphics processors, or on what stands in for one.
 //!
-//! Without a device or a compiler a test says so and passes, unless `QUANTLOOM_REQUIRE_GPU_TESTS` is set.
+//! The tests are ignored where neither a device nor a compiler need be: `.ci/gpu` installs what they need, and runs them.
 #![cfg(any(feature = "wgpu", feature = "cuda"))]
 
 #[cfg(feature = "cuda")]
 mod cuda;
+#[cfg(feature = "cuda")]
+mod panels;
 mod support;
 #[cfg(feature = "wgpu")]
 mod wgpu;

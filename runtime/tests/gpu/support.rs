@@ -9,24 +9,12 @@ use std::path::{Path, PathBuf};
 use quantloom::gguf::BlockShape;
 #[cfg(feature = "wgpu")]
 use quantloom::gguf::Gguf;
-use quantloom::gpu::{Error, Kernels};
+use quantloom::gpu::Kernels;
 use quantloom_codegen::lower::class::SEGMENT;
 use quantloom_codegen::plan::PlannedFormat;
 use quantloom_spec::gpu::Dialect;
 
 pub use shared::*;
-
-/// What a test needs, or nothing where it is missing and need not be there.
-pub fn required<T>(found: Result<T, Error>) -> Option<T> {
-    match found {
-        Ok(found) => Some(found),
-        Err(why @ Error::Missing { .. }) if std::env::var_os("QUANTLOOM_REQUIRE_GPU_TESTS").is_none() => {
-            eprintln!("skipped: {why}");
-            None
-        }
-        Err(why) => panic!("{why}"),
-    }
-}
 
 /// A generated text with its sizes.
 pub fn kernels<'a>(format: &PlannedFormat, dialect: &Dialect, source: &'a str, tables: &'a [u32]) -> Kernels<'a> {

@@ -8,13 +8,14 @@ use quantloom_codegen::emit::gpu::Module as Text;
 use quantloom_codegen::emit::wgsl;
 use quantloom_codegen::plan::PlannedFormat;
 
-use crate::support::{Dice, Sample, assert_equal_bits, dialect, formats, golden, kernels, planned, product, random, required};
+use crate::support::{Dice, Sample, assert_equal_bits, dialect, formats, golden, kernels, planned, product, random};
 
 /// One device for all tests.
-fn device() -> Option<&'static Device> {
-    static DEVICE: OnceLock<Option<Device>> = OnceLock::new();
-    let found = DEVICE.get_or_init(|| required(Device::open())).as_ref();
-    found.inspect(|device| eprintln!("{}: {:?} multiply-add", device.name(), device.fma()))
+fn device() -> &'static Device {
+    static DEVICE: OnceLock<Device> = OnceLock::new();
+    let device = DEVICE.get_or_init(|| Device::open().unwrap());
+    eprintln!("{}: {:?} multiply-add", device.name(), device.fma());
+    device
 }
 
 /// Compiles a format's module and hands it over.
@@ -41,21 +42,24 @@ fn check_product(device: &Device, sample: &Sample<'_>, fma: Fma, x: &[f32], want
 }
 
 #[test]
+#[ignore = "needs a Vulkan device; .ci/gpu runs it"]
 fn decodes_the_golden_files() {
-    let Some(device) = device() else { return };
+    let device = device();
     golden(&formats()).iter().for_each(|sample| check_decode(device, sample));
 }
 
 #[test]
+#[ignore = "needs a Vulkan device; .ci/gpu runs it"]
 fn decodes_every_format_as_the_oracle_does() {
-    let Some(device) = device() else { return };
+    let device = device();
     let (dialect, mut dice) = (dialect("wgsl"), Dice(1));
     formats().iter().for_each(|format| check_decode(device, &random(format, &dialect, &mut dice)));
 }
 
 #[test]
+#[ignore = "needs a Vulkan device; .ci/gpu runs it"]
 fn multiplies_with_equal_bits_for_every_split() {
-    let Some(device) = device() else { return };
+    let device = device();
     let (dialect, mut dice) = (dialect("wgsl"), Dice(2));
     for format in &formats() {
         let sample = random(format, &dialect, &mut dice);
@@ -68,8 +72,9 @@ fn multiplies_with_equal_bits_for_every_split() {
 
 /// Where the device's own multiply-add rounds twice, sums are those of two roundings.
 #[test]
+#[ignore = "needs a Vulkan device; .ci/gpu runs it"]
 fn the_native_multiply_add_is_what_the_probe_says() {
-    let Some(device) = device() else { return };
+    let device = device();
     let twice = |a: f32, b: f32, c: f32| a * b + c;
     let mut dice = Dice(3);
     for sample in golden(&formats()) {
@@ -93,8 +98,9 @@ fn check_integer_fma(module: &Module<'_>, weights: &[f32], x: [f32; 2]) {
 
 /// Bits that look random: subnormals, zeros, overflow, and sums that cancel.
 #[test]
+#[ignore = "needs a Vulkan device; .ci/gpu runs it"]
 fn the_integer_multiply_add_rounds_once() {
-    let Some(device) = device() else { return };
+    let device = device();
     let mut dice = Dice(4);
     let mut finite = || {
         let bits = dice.roll();
@@ -119,8 +125,9 @@ fn the_integer_multiply_add_rounds_once() {
 
 /// Sums halfway between two f32 but for a part far below.
 #[test]
+#[ignore = "needs a Vulkan device; .ci/gpu runs it"]
 fn the_integer_multiply_add_sees_the_smallest_part() {
-    let Some(device) = device() else { return };
+    let device = device();
     let signs = [(1.0, 1.0), (1.0, -1.0), (-1.0, 1.0), (-1.0, -1.0)];
     with_module(device, &planned("f32.toml", F32_CARD), Fma::Integer, |module| {
         // The second product is half a unit of the first in the last place, and 2^-46 of it more: (2^47 + 2) * 2^-100.
@@ -147,8 +154,9 @@ const F32_CARD: &str = r#"
 
 /// More blocks than a launch has threads, so that threads take several.
 #[test]
+#[ignore = "needs a Vulkan device; .ci/gpu runs it"]
 fn decodes_more_blocks_than_threads() {
-    let Some(device) = device() else { return };
+    let device = device();
     let weights: Vec<f32> = (0..65_535 * 64 + 100).map(|index| index as f32).collect();
     let decode = |module: &Module<'_>| module.load(bytemuck::cast_slice(&weights), 1, weights.len()).unwrap().decode().unwrap();
     let found = with_module(device, &planned("f32.toml", F32_CARD), Fma::Native, decode);
@@ -156,8 +164,9 @@ fn decodes_more_blocks_than_threads() {
 }
 
 #[test]
+#[ignore = "needs a Vulkan device; .ci/gpu runs it"]
 fn empty_matrices_are_allowed() {
-    let Some(device) = device() else { return };
+    let device = device();
     with_module(device, &planned("f32.toml", F32_CARD), Fma::Native, |module| {
         let no_rows = module.load(&[], 0, 8).unwrap();
         assert_eq!((no_rows.decode().unwrap(), no_rows.gemv(&[1.0; 8], 1).unwrap()), (vec![], vec![]));
@@ -167,8 +176,9 @@ fn empty_matrices_are_allowed() {
 }
 
 #[test]
+#[ignore = "needs a Vulkan device; .ci/gpu runs it"]
 fn says_what_is_wrong() {
-    let Some(device) = device() else { return };
+    let device = device();
     let format = planned("f32.toml", F32_CARD);
     let dialect = dialect("wgsl");
     let text = wgsl::module(&format, &dialect).unwrap().text;

@@ -4,7 +4,7 @@ use std::fs;
 use std::thread;
 
 use quantloom::Error;
-use quantloom::matmul::{Request, Source, select};
+use quantloom::matmul::{Context, Request, Source, select};
 use quantloom::pool::Pool;
 use quantloom::tune::{CacheFile, Choices, Digest, Entry, Keep, Key};
 use quantloom::weights::Layout;
@@ -29,11 +29,11 @@ fn a_multiplication_follows_the_choices_that_it_is_given() {
     let last = *kernels(&weights).last().unwrap();
     let choices = Choices::new(None);
     choices.record(entry(key(&weights, 1), last), Keep::InMemory);
-    let used = |request: Request<'_>| select(&weights, 1, &request, Pool::global()).unwrap();
-    let own = used(Request::default().choices(&choices));
+    let used = |context: Context<'_>| select(&weights, 1, &Request::default(), context).unwrap();
+    let own = used(Context::new(Pool::global(), &choices));
     assert_eq!((own.launch, own.source), (last.into(), Source::Memory));
     // Those of the process know nothing of it.
-    assert_ne!(used(Request::default()).source, Source::Memory);
+    assert_ne!(used(Context::global()).source, Source::Memory);
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod bases;
 mod cache;
 mod child;
 mod choices;
+mod contexts;
 mod crashes;
 mod culprits;
 mod disk;

@@ -10,8 +10,8 @@ use crate::contender::Result;
 /// A tensor of some ggml.
 pub type Tensor = NonNull<ggml::ggml_tensor>;
 
-/// Nodes that a graph has room for: a product has two operands.
-const NODES: usize = 8;
+/// Nodes that a graph has room for: attention without flash attention has the most.
+const NODES: usize = 16;
 
 /// Descriptions of tensors and graphs, and the buffers that hold their values.
 pub struct Context {
@@ -53,19 +53,34 @@ impl Context {
         self.kept(tensor)
     }
 
+    /// Values in three axes, of which the first lies side by side, without memory.
+    pub fn tensor_3d(&mut self, kind: ggml::ggml_type, shape: [usize; 3]) -> Result<Tensor> {
+        let [a, b, c] = shape.map(i64::try_from);
+        let (a, b, c) = (a?, b?, c?);
+        // SAFETY: the context is alive, and has room for as many tensors as it was made for; the callers keep to that.
+        let tensor = unsafe { ggml::ggml_new_tensor_3d(self.context.as_ptr(), kind, a, b, c) };
+        self.kept(tensor)
+    }
+
+    /// What an operation of llama.cpp makes in this context.
+    pub fn keep_tensor(&mut self, make: impl FnOnce(*mut ggml::ggml_context) -> *mut ggml::ggml_tensor) -> Result<Tensor> {
+        let tensor = make(self.context.as_ptr());
+        self.kept(tensor)
+    }
+
     fn kept(&mut self, tensor: *mut ggml::ggml_tensor) -> Result<Tensor> {
         let tensor = NonNull::new(tensor).ok_or("ggml has no memory for a tensor")?;
         self.tensors.push(tensor);
         Ok(tensor)
     }
 
-    /// The graph that computes one product.
-    pub fn graph(&mut self, product: Tensor) -> Result<NonNull<ggml::ggml_cgraph>> {
+    /// The graph that computes a tensor.
+    pub fn graph(&mut self, last: Tensor) -> Result<NonNull<ggml::ggml_cgraph>> {
         // SAFETY: the context is alive, and has room for as many graphs as it was made for.
         let graph = unsafe { (self.api.ggml_new_graph_custom)(self.context.as_ptr(), NODES, false) };
         let graph = NonNull::new(graph).ok_or("ggml has no memory for a graph")?;
-        // SAFETY: graph and tensor are alive, and three nodes fit.
-        unsafe { (self.api.ggml_build_forward_expand)(graph.as_ptr(), product.as_ptr()) };
+        // SAFETY: graph and tensor are alive, and its nodes fit.
+        unsafe { (self.api.ggml_build_forward_expand)(graph.as_ptr(), last.as_ptr()) };
         Ok(graph)
     }
 

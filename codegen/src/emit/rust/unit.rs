@@ -57,6 +57,7 @@ pub fn element_type(element: Element) -> TokenStream {
         Element::Float => quote!(f32),
         Element::Pair => quote!([u8; 2]),
         Element::Quad => quote!([u8; 4]),
+        Element::Bytes(count) => quote!([u8; #count]),
     }
 }
 

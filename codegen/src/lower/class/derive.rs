@@ -356,7 +356,15 @@ fn sub(format: &Format, number: &Number) -> Option<Sub> {
     let (least, most) = (*integers.iter().min()?, *integers.iter().max()?);
     let signed = least < 0;
     let fits = if signed { least >= -128 && most <= 127 } else { most <= 255 };
-    fits.then(|| Sub { signed, unit: unit as f32, factor: (step / unit) as i32, offset: (offset / unit) as i32, signed_bits })
+    let narrow = !signed && most < 16;
+    fits.then(|| Sub {
+        signed,
+        narrow,
+        unit: unit as f32,
+        factor: (step / unit) as i32,
+        offset: (offset / unit) as i32,
+        signed_bits,
+    })
 }
 
 /// The largest power of two, at most 1, of which both numbers are integer multiples.

@@ -76,13 +76,6 @@ impl Class {
         self.places(quad).into_iter().map(|place| place.line).collect()
     }
 
-    /// Those of them that hold bits of no quad before it.
-    #[must_use]
-    pub fn new_lines(&self, quad: usize) -> Vec<usize> {
-        let seen = (0..quad).flat_map(|quad| self.lines_of(quad)).collect::<Vec<_>>();
-        self.lines_of(quad).into_iter().filter(|line| !seen.contains(line)).collect()
-    }
-
     /// Root scales per row of a unit.
     #[must_use]
     pub const fn roots(&self) -> usize {

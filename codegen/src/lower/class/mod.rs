@@ -148,6 +148,8 @@ impl Root {
 pub struct Sub {
     /// It may be negative.
     pub signed: bool,
+    /// It is 0 to 15.
+    pub narrow: bool,
     /// Its unit, a power of two times -1 or 1: the root is multiplied by it.
     pub unit: f32,
     /// `integer = factor * stored + offset`, stored taken as signed if `signed_bits` says of how many bits.

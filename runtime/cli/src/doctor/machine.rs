@@ -37,6 +37,7 @@ fn of_card(Known { card, by }: Known) -> Finding {
         let why = match by {
             By::Identity => ": no card describes this processor".to_owned(),
             By::User => format!(", by {}", processor::VARIABLE),
+            By::Program => ", by the program".to_owned(),
         };
         let remedy = "run `quantloom tune MODEL`; docs/adding-a-processor.md tells how to write a card";
         return Finding::bad_if(true, CARD, format!("none{why}; {DEFAULTS}"), remedy);
@@ -44,6 +45,7 @@ fn of_card(Known { card, by }: Known) -> Finding {
     let by = match by {
         By::Identity => "what the processor says of itself",
         By::User => processor::VARIABLE,
+        By::Program => "the program",
     };
     let starts = match (card.starts.is_empty(), card.measured) {
         (true, _) => format!("it has no starts, {DEFAULTS}"),

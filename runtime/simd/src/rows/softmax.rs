@@ -43,16 +43,24 @@ pub fn softmax(scores: &mut [f32], visible: Range<usize>, scale: f32, cap: Optio
     Stats { max, sum: weigh(chunks, max) }
 }
 
-/// The largest score that is a number; -infinity if there is none.
+/// The largest score that is a number; -infinity if there is none. By index: compilers keep the partial results of such loops in registers.
 #[inline(always)]
 fn largest(chunks: &[[f32; PARTIAL_SUMS]]) -> f32 {
+    let larger = |a: f32, b: f32| if b > a { b } else { a };
     let mut largest = [f32::NEG_INFINITY; PARTIAL_SUMS];
     for chunk in chunks {
-        for (largest, score) in largest.iter_mut().zip(chunk) {
-            *largest = if *score > *largest { *score } else { *largest };
+        for index in 0..PARTIAL_SUMS {
+            largest[index] = larger(largest[index], chunk[index]);
         }
     }
-    largest.into_iter().fold(f32::NEG_INFINITY, |largest, score| if score > largest { score } else { largest })
+    let mut half = PARTIAL_SUMS / 2;
+    while half > 0 {
+        for index in 0..half {
+            largest[index] = larger(largest[index], largest[index + half]);
+        }
+        half /= 2;
+    }
+    largest[0]
 }
 
 /// Turns scores into weights, and sums these.
@@ -60,15 +68,13 @@ fn largest(chunks: &[[f32; PARTIAL_SUMS]]) -> f32 {
 fn weigh(chunks: &mut [[f32; PARTIAL_SUMS]], max: f32) -> f32 {
     let mut sums = [0.0; PARTIAL_SUMS];
     for chunk in chunks {
-        let mut weights = [0.0; PARTIAL_SUMS];
-        for (weight, score) in weights.iter_mut().zip(&*chunk) {
+        for index in 0..PARTIAL_SUMS {
+            let score = chunk[index];
             let exponential = exp(score - max);
-            *weight = if *score == f32::NEG_INFINITY { 0.0 } else { exponential };
+            let weight = if score == f32::NEG_INFINITY { 0.0 } else { exponential };
+            chunk[index] = weight;
+            sums[index] += weight;
         }
-        for (sum, weight) in sums.iter_mut().zip(&weights) {
-            *sum += weight;
-        }
-        *chunk = weights;
     }
     total(&mut sums)
 }

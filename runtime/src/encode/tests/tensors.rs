@@ -53,7 +53,7 @@ fn tensors_decode_to_what_was_meant() {
     for format in ends {
         let Ok(encoder) = Encoder::new(format) else { continue };
         if tensors(&encoder).is_some() {
-            let error = error_of(&registry::model(format).unwrap(), &encoder);
+            let error = error_of(registry::model(format).unwrap(), &encoder);
             println!("{} {error:e}", format.name);
             tested += 1;
         }

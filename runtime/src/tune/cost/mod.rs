@@ -20,22 +20,10 @@ mod terms;
 use serde::{Deserialize, Serialize};
 
 use crate::machine::{Caches, processor};
+pub use crate::matmul::Problem;
 use crate::registry::{Isa, Kernel, Numerics};
 pub use shipped::read;
 pub use terms::{Coefficients, Terms};
-
-/// A multiplication whose time is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Problem {
-    /// Rows of the weights.
-    pub n: usize,
-    /// Weights of a row.
-    pub k: usize,
-    /// Columns: rows of activations.
-    pub batch: usize,
-    /// Threads that share the work; 0 counts as 1.
-    pub threads: usize,
-}
 
 /// What kernels of an instruction set and numerics class take, and how far that can be trusted.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]

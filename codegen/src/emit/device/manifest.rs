@@ -1,0 +1,198 @@
+//! What a host must know of a module.
+
+use quantloom_spec::gpu::Dialect;
+use quantloom_spec::kernels::Numerics;
+use quantloom_spec::model::Format;
+use serde::Serialize;
+
+use super::{COLUMNS, HELPERS, product_name, warps};
+use crate::lower::class::{Class, SEGMENT};
+use crate::lower::layout::{self, PackedLayout};
+use crate::lower::planes::ROWS;
+
+/// What a host must know of a module.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Manifest {
+    /// Name of the format.
+    pub format: String,
+    /// The language.
+    pub target: String,
+    /// The packed class.
+    pub class: String,
+    /// FNV-1a of the text, 16 hexadecimal digits.
+    pub hash: String,
+    /// Numerics classes that products are in.
+    pub numerics: Vec<&'static str>,
+    /// How the packed weights lie.
+    pub weights: Panels,
+    /// How activations and what follows from them lie.
+    pub activations: Activations,
+    /// By how many groups K is shared out, as far as it was tested; any number gives the same bits.
+    pub splitk: Vec<usize>,
+    /// What can be launched.
+    pub entries: Vec<Entry>,
+}
+
+/// Packed weights: panels one after the other, each its units in the order of K.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Panels {
+    /// Rows of a panel.
+    pub rows: usize,
+    /// Weights of a unit.
+    pub unit_weights: usize,
+    /// Bytes of a unit of a panel.
+    pub unit_bytes: usize,
+    /// Weights of a segment: K is shared out at its multiples.
+    pub segment: usize,
+    /// The parts of a unit: `[count][rows][bytes]`.
+    pub fields: Vec<Field>,
+}
+
+/// A field of a unit.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Field {
+    /// Its name.
+    pub name: &'static str,
+    /// Where in the unit it begins.
+    pub offset: usize,
+    /// How often a row has it.
+    pub count: usize,
+    /// Bytes that a row has of it each time.
+    pub bytes: usize,
+}
+
+/// Activations: column after column, filled up with zeros to whole units.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Activations {
+    /// Activations under one scale, in the class `int8`.
+    pub span: usize,
+    /// Activations of which there is one sum.
+    pub step: usize,
+}
+
+/// A kernel of a module.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Entry {
+    /// Its name.
+    pub name: String,
+    /// Threads of a group, along the first axis.
+    pub block: usize,
+    /// Groups along each axis, in terms of the arguments and of `batch` and `k`; `/` rounds up.
+    pub grid: [String; 3],
+    /// Bytes of memory that a group shares, all of it declared in the text.
+    pub shared: usize,
+    /// What it is given, in order.
+    pub arguments: Vec<Argument>,
+}
+
+/// An argument.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Argument {
+    /// Its name.
+    pub name: &'static str,
+    /// Its type: of an item, where it is memory.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// Items that the memory has; nothing for a number.
+    pub items: Option<&'static str>,
+}
+
+/// Of a module with this text.
+pub(super) fn of(format: &Format, class: &Class, layout: &PackedLayout, dialect: &Dialect, text: &str) -> Manifest {
+    let numerics = Numerics::ALL.into_iter().filter(|numerics| class.has(*numerics)).collect::<Vec<_>>();
+    let field = |field: &layout::Field| Field {
+        name: field.name,
+        offset: layout.offset_of(field.name).unwrap_or_default(),
+        count: field.counts.iter().product(),
+        bytes: field.element.bytes(),
+    };
+    let weights = Panels {
+        rows: layout.rows,
+        unit_weights: class.unit,
+        unit_bytes: layout.bytes(),
+        segment: SEGMENT,
+        fields: layout.fields.iter().map(field).collect(),
+    };
+    let products = numerics.iter().flat_map(|numerics| COLUMNS.map(|columns| product_entry(*numerics, columns, dialect)));
+    let before = class.has(Numerics::Int8).then(quantise_entry);
+    Manifest {
+        format: format.name.clone(),
+        target: dialect.name.clone(),
+        class: class.name(),
+        hash: format!("{:016x}", crate::hash(text)),
+        numerics: numerics.iter().map(|numerics| numerics.name()).collect(),
+        weights,
+        activations: Activations { span: class.span, step: class.step },
+        splitk: dialect.splitk.clone(),
+        entries: before.into_iter().chain([pad_entry()]).chain(products).chain([reduce_entry()]).collect(),
+    }
+}
+
+const fn memory(name: &'static str, kind: &'static str, items: &'static str) -> Argument {
+    Argument { name, kind, items: Some(items) }
+}
+
+const fn number(name: &'static str) -> Argument {
+    Argument { name, kind: "u32", items: None }
+}
+
+fn grid(axes: [&str; 3]) -> [String; 3] {
+    axes.map(str::to_owned)
+}
+
+fn quantise_entry() -> Entry {
+    let arguments = vec![
+        memory("x", "f32", "batch * k"),
+        memory("quants", "i8", "batch * padded"),
+        memory("scales", "f32", "batch * padded / activations.span"),
+        memory("sums", "i32", "batch * padded / activations.step"),
+        memory("status", "u32", "1: set to 0 before; 1 after, if a value is not finite"),
+        number("k"),
+        Argument { name: "padded", kind: "u32: k, rounded up to weights.unit_weights", items: None },
+    ];
+    let shared = HELPERS * (size_of::<u32>() + size_of::<i32>());
+    Entry { name: "quantise".to_owned(), block: HELPERS, grid: grid(["padded / block", "batch", "1"]), shared, arguments }
+}
+
+fn pad_entry() -> Entry {
+    let arguments =
+        vec![memory("x", "f32", "batch * k"), memory("values", "f32", "batch * padded"), number("k"), number("padded")];
+    Entry { name: "pad".to_owned(), block: HELPERS, grid: grid(["padded / block", "batch", "1"]), shared: 0, arguments }
+}
+
+fn product_entry(numerics: Numerics, columns: usize, dialect: &Dialect) -> Entry {
+    let activations = match numerics {
+        Numerics::Int8 => vec![
+            memory("quants", "i8", "columns * units * weights.unit_weights"),
+            memory("scales", "f32", "as `quantise` writes them"),
+            memory("sums", "i32", "as `quantise` writes them"),
+        ],
+        Numerics::Exact => vec![memory("values", "f32", "columns * units * weights.unit_weights")],
+    };
+    let out = memory("out", "f32", "columns * rows; if splits > 1, segments * columns * rows, for `reduce`");
+    let numbers = ["rows", "units", "columns", "splits"].map(number);
+    let weights = memory("weights", "u8", "rows / 32 * units * weights.unit_bytes");
+    Entry {
+        name: product_name(numerics, columns),
+        block: ROWS * warps(dialect),
+        grid: ["rows / 32".to_owned(), "splits".to_owned(), format!("columns / {columns}")],
+        shared: 4 * ROWS * warps(dialect) * columns,
+        arguments: [weights].into_iter().chain(activations).chain([out]).chain(numbers).collect(),
+    }
+}
+
+fn reduce_entry() -> Entry {
+    let arguments = vec![
+        memory("partials", "f32", "segments * count"),
+        memory("out", "f32", "count"),
+        Argument { name: "count", kind: "u32: columns * rows", items: None },
+        Argument { name: "segments", kind: "u32: units * weights.unit_weights / weights.segment, rounded up", items: None },
+    ];
+    Entry { name: "reduce".to_owned(), block: HELPERS, grid: grid(["count / block", "1", "1"]), shared: 0, arguments }
+}

@@ -1,0 +1,175 @@
+//! Kernels for graphics processors that anyone can take: one text without includes, the same but for its first lines in CUDA, HIP, Metal and
+//! OpenCL C, and what a host must know to launch what is in it.
+//!
+//! Weights are in panels of 32 rows: [`crate::lower::panels`] packs them. Entry points:
+//!
+//! - `quantise`: activations as `int8` wants them; `pad`: as `exact` does, zeros behind the last.
+//! - `gemv_int8_C` and `gemv_exact_C`: the product with C columns at a time. A thread has a row. The warps of a group take segments by turns,
+//!   whose sums are added in order; where several groups share K, each segment's sum goes to memory instead.
+//! - `reduce`: adds those in order.
+//!
+//! So the result of a column depends neither on the batch nor on how K is shared out.
+
+mod manifest;
+mod print;
+
+use quantloom_spec::gpu::{self, Dialect};
+use quantloom_spec::kernels::Numerics;
+use quantloom_spec::model::Format;
+use serde::Serialize;
+use tera::{Context, Tera};
+
+use crate::Error;
+use crate::emit::rust::MARKER;
+use crate::kernel::threads::Threads;
+use crate::lower::class::{Class, Codes, SEGMENT, Uncovered};
+use crate::lower::layout::{PackedLayout, SUBS};
+use crate::lower::planes::{CHUNK, ROWS};
+pub use manifest::{Activations, Argument, Entry, Field, Manifest, Panels};
+use print::Printer;
+
+/// The skeleton of a module, and what each language begins it with.
+const SKELETON: &str = include_str!("../../../templates/device/module.tera");
+const LANGUAGES: [Language; 4] = [
+    Language { name: "cuda", extension: "cu", prelude: include_str!("../../../templates/device/cuda.tera") },
+    Language { name: "hip", extension: "hip", prelude: include_str!("../../../templates/device/hip.tera") },
+    Language { name: "metal", extension: "metal", prelude: include_str!("../../../templates/device/metal.tera") },
+    Language { name: "opencl", extension: "cl", prelude: include_str!("../../../templates/device/opencl.tera") },
+];
+
+/// A language that modules are printed in.
+struct Language {
+    name: &'static str,
+    extension: &'static str,
+    prelude: &'static str,
+}
+
+/// Columns that a product takes at a time.
+pub const COLUMNS: [usize; 4] = [1, 2, 4, 8];
+
+/// Threads of a group of the kernels beside products: as many as the longest span has values.
+const HELPERS: usize = 256;
+
+/// The languages that modules are printed in.
+pub fn targets() -> impl Iterator<Item = &'static str> {
+    LANGUAGES.iter().map(|language| language.name)
+}
+
+/// A module, and what a host must know of it.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Module {
+    /// The source text.
+    pub text: String,
+    /// What files with such texts end with.
+    pub extension: &'static str,
+    /// What is in it.
+    pub manifest: Manifest,
+}
+
+/// A product, as the skeleton wants it.
+#[derive(Serialize)]
+struct Product {
+    name: String,
+    columns: usize,
+    int8: bool,
+    /// Whether it needs the sums of quants.
+    sums: bool,
+    clear: String,
+    unit: String,
+}
+
+/// The module of a format in one of [`targets`], as the card says that quantloom ships for it.
+///
+/// # Errors
+/// There is no such language; no kernel covers the format.
+pub fn module(format: &Format, target: &str) -> Result<Module, Error> {
+    let unknown = || Error::UnknownLanguage { name: target.to_owned(), known: targets().map(str::to_owned).collect() };
+    let language = LANGUAGES.iter().find(|language| language.name == target).ok_or_else(unknown)?;
+    let dialect = gpu::shipped(target).ok_or_else(unknown)?.map_err(Error::Cards)?;
+    let class = Class::of(format).map_err(|Uncovered { what }| Error::unsupported(format, &what))?.in_panels();
+    let layout = PackedLayout::panel(&class);
+    let numerics = Numerics::ALL.into_iter().filter(|numerics| class.has(*numerics)).collect::<Vec<_>>();
+    let products = numerics.iter().flat_map(|numerics| COLUMNS.map(|columns| product(&class, &layout, *numerics, columns)));
+    let products = products.collect::<Vec<_>>();
+    let mut context = constants(&class, &layout, &dialect);
+    context.insert("marker", &format!("{MARKER} from the card of {}: do not edit.", format.name));
+    context.insert("doc", &format.doc);
+    context.insert("class", &class.name());
+    context.insert("uses", &products.iter().map(|product| product.unit.as_str()).collect::<Vec<_>>().join("\n"));
+    context.insert("uses_chunks", &products.iter().all(|product| product.unit.contains("chunks[")));
+    context.insert("products", &products);
+    context.insert("int8", &class.has(Numerics::Int8));
+    let print = |template: &str, context: &Context| {
+        Tera::one_off(template, context, false).expect("the templates of this crate print with this context")
+    };
+    context.insert("prelude", print(language.prelude, &context).trim_end());
+    let text = print(SKELETON, &context);
+    let manifest = manifest::of(format, &class, &layout, &dialect, &text);
+    Ok(Module { text, extension: language.extension, manifest })
+}
+
+/// The numbers that skeleton and preludes print.
+fn constants(class: &Class, layout: &PackedLayout, dialect: &Dialect) -> Context {
+    let mut context = Context::new();
+    let mut put = |name: &'static str, value: usize| context.insert(name, &value);
+    put("warps", warps(dialect));
+    put("threads", ROWS * warps(dialect));
+    put("helpers", HELPERS);
+    put("unit_weights", class.unit);
+    put("unit_bytes", layout.bytes());
+    put("segment", SEGMENT);
+    put("segment_units", SEGMENT / class.unit);
+    put("span", class.span);
+    put("step", class.step);
+    put("sub_vectors", sub_vectors(layout));
+    context.insert("levels", &levels(class));
+    context.insert("palette", &palette(class, 0));
+    context.insert("palette_levels", &palette(class, class.zero as u8));
+    context
+}
+
+/// Warps of a group.
+fn warps(dialect: &Dialect) -> usize {
+    (dialect.workgroup / ROWS).max(1)
+}
+
+/// Vectors of 16 bytes that hold what a row has of its steps.
+fn sub_vectors(layout: &PackedLayout) -> usize {
+    let subs = layout.fields.iter().find(|field| field.name == SUBS);
+    subs.map_or(0, |field| field.element.bytes().div_ceil(CHUNK))
+}
+
+/// The f32 that codes stand for, as literals.
+fn levels(class: &Class) -> Vec<String> {
+    let Codes::Floats(values) = &class.codes else { return Vec::new() };
+    values.iter().map(|value| format!("{value:?}f")).collect()
+}
+
+/// The bytes that codes stand for less so much, four to a word and 16 to a list of words.
+fn palette(class: &Class, less: u8) -> Vec<String> {
+    let Codes::Bytes(bytes) = &class.codes else { return Vec::new() };
+    let size = if class.bits() > 4 { 32 } else { 16 };
+    let mut filled = bytes.clone();
+    filled.resize(size, 0);
+    let word = |bytes: &[u8]| bytes.iter().rev().fold(0_u32, |word, byte| word << 8 | u32::from(byte.wrapping_sub(less)));
+    let words = |bytes: &[u8]| bytes.chunks(4).map(|bytes| format!("{:#010x}u", word(bytes))).collect::<Vec<_>>().join(", ");
+    filled.chunks(16).map(words).collect()
+}
+
+/// The code of a product.
+fn product(class: &Class, layout: &PackedLayout, numerics: Numerics, columns: usize) -> Product {
+    let threads = Threads::new(class, numerics, columns);
+    let mut printer = Printer::new(class, layout, numerics, columns);
+    printer.code(&threads.clear);
+    let clear = printer.take(2);
+    printer.begin();
+    printer.code(&threads.unit);
+    let unit = printer.take(3);
+    let (int8, sums) = (numerics == Numerics::Int8, unit.contains("sums0"));
+    Product { name: product_name(numerics, columns), columns, int8, sums, clear, unit }
+}
+
+fn product_name(numerics: Numerics, columns: usize) -> String {
+    format!("gemv_{}_{columns}", numerics.name())
+}

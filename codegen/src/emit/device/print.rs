@@ -1,0 +1,478 @@
+//! Kernels in neutral form as C that CUDA, HIP, Metal and OpenCL read alike: what a lane of a vector is elsewhere, is a thread here.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::{iter, mem};
+
+use quantloom_spec::kernels::Numerics;
+
+use crate::kernel::ir::{Arithmetic, Base, Code, Expr, Index, Loop, Pattern, Place, Stmt};
+use crate::kernel::ops::Op;
+use crate::kernel::threads::WIDTH;
+use crate::kernel::width;
+use crate::lower::class::{Class, Sums};
+use crate::lower::layout::{PackedLayout, SUBS, has_halves, plane_name, sub_scale_bytes};
+use crate::lower::planes::{CHUNK, ROWS};
+
+/// The largest integer that 1.5 * 2^23 may be added to in f32, so that taking it off again is exact.
+const SUBTRACTED: u64 = 1 << 22;
+
+/// Names that the skeleton of a kernel has.
+const TAKEN: [&str; 22] = [
+    "begin", "columns", "end", "first", "half", "lane", "last", "out", "panel", "part", "quants", "round", "row", "rows",
+    "scales", "segment", "splits", "sums", "unit", "units", "warp", "weights",
+];
+
+/// What a name of the neutral form is.
+#[derive(Clone)]
+enum Meaning {
+    /// A variable, under this name.
+    Variable(String),
+    /// A part of memory, under no name.
+    Place(Place),
+}
+
+/// What was named since a brace was opened.
+#[derive(Default)]
+struct Scope {
+    meanings: HashMap<String, Meaning>,
+    /// The variables of C.
+    variables: Vec<String>,
+}
+
+/// Prints the code of a unit.
+pub struct Printer<'a> {
+    class: &'a Class,
+    layout: &'a PackedLayout,
+    numerics: Numerics,
+    cols: usize,
+    scopes: Vec<Scope>,
+    /// Dots of steps: integers of which the magnitude is known.
+    small: HashMap<String, bool>,
+    text: String,
+    indent: usize,
+}
+
+/// The index of the only turn of a loop.
+const NOTHING: &str = "0u";
+/// The four parts of a vector.
+const PARTS: [&str; 4] = ["x", "y", "z", "w"];
+
+impl<'a> Printer<'a> {
+    /// For a class in panels, and so many columns.
+    pub fn new(class: &'a Class, layout: &'a PackedLayout, numerics: Numerics, cols: usize) -> Self {
+        let (scopes, small, text) = (vec![Scope::default()], HashMap::new(), String::new());
+        Self { class, layout, numerics, cols, scopes, small, text, indent: 0 }
+    }
+
+    /// The statements since it was called last, so many levels in; names stay.
+    pub fn take(&mut self, levels: usize) -> String {
+        let text = mem::take(&mut self.text);
+        text.lines().map(|line| format!("{:1$}{line}", "", 4 * levels)).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Prints statements.
+    pub fn code(&mut self, code: &Code) {
+        code.iter().for_each(|statement| self.statement(statement));
+    }
+
+    fn line(&mut self, text: &str) {
+        writeln!(self.text, "{:1$}{text}", "", 4 * self.indent).expect("a String takes all");
+    }
+
+    fn statement(&mut self, statement: &Stmt) {
+        match statement {
+            // What codes stand for is in constants.
+            Stmt::Let { value: Some(Expr::Of(Op::Palette | Op::Palette32 | Op::Table, _)), .. }
+            | Stmt::Let { value: Some(Expr::Of(Op::SignedPalette(_) | Op::SignedPalette32(_), _)), .. } => {}
+            Stmt::Let { name, changes, value: Some(value) } => {
+                let (kind, text) = (self.kind(value), self.expr(value));
+                let (constant, name) = (if *changes { "" } else { "const " }, self.variable(name));
+                self.line(&format!("{constant}{kind} {name} = {text};"));
+            }
+            Stmt::LetIndex(name, at) => {
+                let at = self.index(at);
+                let name = self.variable(name);
+                self.line(&format!("const uint {name} = {at};"));
+            }
+            Stmt::TakeApart(pattern, of) => {
+                let place = self.place(of);
+                self.loads(&place);
+                self.names(pattern, &place);
+            }
+            Stmt::Set(Expr::Variable(name), value) => {
+                let text = self.expr(value);
+                let name = self.name(name);
+                if let Expr::Of(op @ (Op::Dot | Op::DotPairs), _) = value {
+                    self.small.insert(name.clone(), *op == Op::Dot && self.steps_are_small());
+                }
+                self.line(&format!("{name} = {text};"));
+            }
+            Stmt::Block(code) => self.scope("{", code),
+            Stmt::For(Loop::Turns(turn, 1), code) => {
+                self.scopes.push(Scope::default());
+                self.bind(turn, Meaning::Variable(NOTHING.to_owned()));
+                self.scope("{", code);
+                self.scopes.pop();
+            }
+            Stmt::For(Loop::Turns(turn, count), code) => {
+                self.line("UNROLL");
+                self.scopes.push(Scope::default());
+                let turn = self.variable(turn);
+                self.scope(&format!("for (uint {turn} = 0u; {turn} < {count}u; ++{turn}) {{"), code);
+                self.scopes.pop();
+            }
+            other => unreachable!("threads have their own schedule, without {other:?}"),
+        }
+    }
+
+    fn scope(&mut self, open: &str, code: &Code) {
+        self.line(open);
+        self.indent += 1;
+        self.scopes.push(Scope::default());
+        self.code(code);
+        self.scopes.pop();
+        self.indent -= 1;
+        self.line("}");
+    }
+
+    /// A new variable; C does not have a second one of a name in a scope, nor one in terms of another of its name.
+    fn variable(&mut self, name: &str) -> String {
+        let variables = self.scopes.iter().flat_map(|scope| &scope.variables);
+        let is_taken = |candidate: &str| TAKEN.contains(&candidate) || variables.clone().any(|known| known == candidate);
+        let numbered = (2..).map(|number| format!("{name}_at{number}"));
+        let unique = iter::once(name.to_owned()).chain(numbered).find(|name| !is_taken(name)).expect("numbers do not end");
+        self.bind(name, Meaning::Variable(unique.clone()));
+        self.scopes.last_mut().expect("there is a scope").variables.push(unique.clone());
+        unique
+    }
+
+    fn bind(&mut self, name: &str, meaning: Meaning) {
+        self.scopes.last_mut().expect("there is a scope").meanings.insert(name.to_owned(), meaning);
+    }
+
+    fn meaning(&self, name: &str) -> &Meaning {
+        let found = self.scopes.iter().rev().find_map(|scope| scope.meanings.get(name));
+        found.unwrap_or_else(|| unreachable!("{name} was not named before"))
+    }
+
+    fn name(&self, name: &str) -> String {
+        match self.meaning(name) {
+            Meaning::Variable(name) => name.clone(),
+            Meaning::Place(place) => unreachable!("{name} is {place:?}, and no variable"),
+        }
+    }
+
+    /// The memory that an expression is about.
+    fn place(&self, of: &Expr) -> Place {
+        match of {
+            Expr::Read(place) | Expr::Value(place) => self.resolved(place),
+            Expr::Variable(name) | Expr::Pointee(name) => match self.meaning(name) {
+                Meaning::Place(place) => place.clone(),
+                Meaning::Variable(name) => unreachable!("{name} is a variable, and no memory"),
+            },
+            other => unreachable!("{other:?} is no memory"),
+        }
+    }
+
+    /// A place in terms of what the kernel has.
+    fn resolved(&self, place: &Place) -> Place {
+        let Base::Name(name) = &place.base else { return place.clone() };
+        let Meaning::Place(of) = self.meaning(name) else { unreachable!("{name} is a variable, and no memory") };
+        Place { base: of.base.clone(), at: of.at.iter().chain(&place.at).cloned().collect() }
+    }
+
+    fn names(&mut self, pattern: &Pattern, place: &Place) {
+        match pattern {
+            Pattern::Skip => {}
+            Pattern::Name(name) => self.bind(name, Meaning::Place(place.clone())),
+            Pattern::Parts(parts) => {
+                for (index, part) in parts.iter().enumerate() {
+                    let at = place.at.iter().cloned().chain([index.into()]).collect();
+                    self.names(part, &Place { base: place.base.clone(), at });
+                }
+            }
+        }
+    }
+
+    /// Activations are loaded four at a time, when the first of them is needed.
+    fn loads(&mut self, place: &Place) {
+        let (name, whole) = match &place.base {
+            Base::Columns("quants") => ("x", self.class.panel_body() / 16),
+            Base::Columns("values") => ("v", self.class.panel_body() / 4),
+            _ => return,
+        };
+        let [body, Index::Constant(at)] = &place.at[..] else { return };
+        if at % 4 != 0 {
+            return;
+        }
+        let at = body.scaled(whole).plus(at / 4);
+        let at = self.index(&at);
+        for column in 0..self.cols {
+            let memory = if name == "x" { "quants" } else { "values" };
+            self.line(&format!("{name}{column} = {memory}{column}[{at}];"));
+        }
+    }
+
+    fn index(&self, of: &Index) -> String {
+        match of {
+            Index::Constant(value) => format!("{value}u"),
+            Index::Name(name) => self.name(name),
+            Index::Of(one, arithmetic, other) => {
+                let (one, other) = (self.index(one), self.index(other));
+                match arithmetic {
+                    Arithmetic::Plus if other == NOTHING => one,
+                    Arithmetic::Plus if one == NOTHING => other,
+                    Arithmetic::Times | Arithmetic::Over | Arithmetic::Modulo if one == NOTHING => one,
+                    Arithmetic::Times | Arithmetic::Over if other == "1u" => one,
+                    Arithmetic::Plus => format!("({one} + {other})"),
+                    Arithmetic::Times => format!("{one} * {other}"),
+                    Arithmetic::Over => format!("{one} / {other}"),
+                    Arithmetic::Modulo => format!("{one} % {other}"),
+                }
+            }
+        }
+    }
+
+    /// The type of a value.
+    fn kind(&self, of: &Expr) -> &'static str {
+        match of {
+            Expr::ByTurns(_, choices) => self.kind(&choices[0]),
+            Expr::Of(op, _) => match op {
+                Op::Line => "uint4",
+                Op::Word(_) | Op::Mask(_) | Op::Shr(_) | Op::Shl(_) | Op::Or | Op::Less128 | Op::LookUp | Op::LookUp32 => {
+                    "uint"
+                }
+                Op::Quants | Op::Pairs | Op::Magnitudes => "uint",
+                Op::Unsigned | Op::Signed | Op::SplatI | Op::ZeroI | Op::Dot | Op::DotPairs => "int",
+                _ => "float",
+            },
+            other => unreachable!("{other:?} is named as it is"),
+        }
+    }
+
+    fn expr(&mut self, of: &Expr) -> String {
+        match of {
+            Expr::Variable(name) => self.name(name),
+            Expr::Float(value) if value.is_sign_negative() => format!("({value:?}f)"),
+            Expr::Float(value) => format!("{value:?}f"),
+            Expr::ByTurns(at, choices) => {
+                let (at, [even, odd]) = (self.index(at), choices.each_ref().map(|choice| self.expr(choice)));
+                format!("({at} % 2u == 0u ? {even} : {odd})")
+            }
+            Expr::Of(op, arguments) => self.operation(*op, arguments),
+            other => unreachable!("{other:?} is read by an operation"),
+        }
+    }
+
+    fn operation(&mut self, op: Op, arguments: &[Expr]) -> String {
+        match op {
+            Op::Line => {
+                let place = self.place(&arguments[0]);
+                return self.chunk(&place);
+            }
+            Op::Floats | Op::Halves | Op::Bfloats | Op::PowersOfTwo(_) | Op::Ue4m3 => {
+                let place = self.place(&arguments[0]);
+                return self.root(op, &place);
+            }
+            Op::Signed | Op::Unsigned => {
+                let place = self.place(&arguments[0]);
+                let byte = self.byte(&place);
+                return if op == Op::Signed { format!("signed_byte({byte})") } else { format!("(int)({byte})") };
+            }
+            Op::Pairs => {
+                let place = self.place(&arguments[0]);
+                return self.pair(&place);
+            }
+            Op::SplatI => {
+                let place = self.place(&arguments[0]);
+                return self.sum(&place);
+            }
+            Op::Quants => {
+                let place = self.place(&arguments[0]);
+                return quarter("x", &place);
+            }
+            Op::SplatF if !matches!(arguments[0], Expr::Float(_)) => {
+                let place = self.place(&arguments[0]);
+                return self.activation(&place);
+            }
+            _ => {}
+        }
+        let of = arguments.iter().map(|argument| self.lookup_or(argument)).collect::<Vec<_>>();
+        match op {
+            Op::Word(index) => format!("{}.{}", of[0], PARTS[index]),
+            Op::SplatF => of[0].clone(),
+            Op::ZeroI => "0".to_owned(),
+            Op::ZeroF => "0.0f".to_owned(),
+            Op::Mask(mask) => format!("({} & {:#010x}u)", of[0], mask * 0x0101_0101),
+            Op::Shr(bits) => format!("({} >> {bits}u)", of[0]),
+            Op::Shl(bits) => format!("({} << {bits}u)", of[0]),
+            Op::Or => format!("({} | {})", of[0], of[1]),
+            Op::Less128 => format!("({} ^ 0x80808080u)", of[0]),
+            Op::LookUp | Op::LookUp32 if self.numerics == Numerics::Int8 => format!("look_up_level({})", of[1]),
+            Op::LookUp | Op::LookUp32 => format!("look_up({})", of[1]),
+            Op::Byte(shift) => format!("byte_to_float({} >> {shift}u)", of[0]),
+            Op::Pick(shift) => format!("LEVELS[({} >> {shift}u) & 0xffu]", of[1]),
+            Op::E4m3(shift) | Op::E4m3Number(shift) => format!("e4m3({} >> {shift}u)", of[0]),
+            Op::Magnitudes => format!("({} | not_numbers({}))", of[0], of[1]),
+            Op::UnlessNan => format!("({} == 0u ? {} : NOT_A_NUMBER)", of[1], of[0]),
+            Op::LowHalf => format!("(float)({} & 0xffffu)", of[0]),
+            Op::HighHalf => format!("(float)({} >> 16u)", of[0]),
+            Op::ToFloat if self.is_small(&arguments[0]) => format!("dot_to_float({})", of[0]),
+            Op::ToFloat => format!("(float)({})", of[0]),
+            Op::Fma => format!("FMA({}, {}, {})", of[0], of[1], of[2]),
+            Op::FirstProduct => format!("FMA({}, {}, 0.0f)", of[0], of[1]),
+            Op::SubProduct => format!("FMA(-({}), {}, {})", of[1], of[2], of[0]),
+            Op::Mul => format!("MUL({}, {})", of[0], of[1]),
+            Op::Add => format!("ADD({}, {})", of[0], of[1]),
+            Op::Sub => format!("SUB({}, {})", of[0], of[1]),
+            Op::Dot => format!("DOT4({}, {}, {})", of[1], of[2], of[0]),
+            Op::DotPairs => format!("dot_pairs({}, {}, {})", of[1], of[2], of[0]),
+            other => unreachable!("threads have no {other:?}"),
+        }
+    }
+
+    /// An argument; of what has no name here, nothing.
+    fn lookup_or(&mut self, argument: &Expr) -> String {
+        match argument {
+            Expr::Variable(name) if name == "palette" => String::new(),
+            other => self.expr(other),
+        }
+    }
+
+    /// Whether a dot of a step is below the bound of its magnitude.
+    fn steps_are_small(&self) -> bool {
+        let zero = i64::from(self.class.zero);
+        let most = zero.unsigned_abs().max((i64::from(self.class.max_byte) - zero).unsigned_abs());
+        127 * most * (self.class.step as u64) < SUBTRACTED
+    }
+
+    fn is_small(&self, of: &Expr) -> bool {
+        match of {
+            Expr::Variable(name) => self.small.get(&self.name(name)).copied().unwrap_or(false),
+            // Sums of quants.
+            Expr::Of(Op::SplatI, _) => true,
+            _ => false,
+        }
+    }
+
+    fn offset(&self, name: &str) -> usize {
+        self.layout.offset_of(name).unwrap_or_else(|| unreachable!("panels of {} have no {name}", self.class.name()))
+    }
+
+    /// A chunk of codes.
+    fn chunk(&self, place: &Place) -> String {
+        let [body, Index::Constant(index)] = &place.at[..] else { unreachable!("{place:?} is no chunk of a body") };
+        let (plane, chunk) = self.class.panel_plane(*index);
+        let chunks = self.class.panel_chunks(plane);
+        let first = self.offset(plane_name(self.class.planes[plane])) / CHUNK;
+        let (first, at) = (first + chunk * ROWS, self.index(&body.scaled(chunks * ROWS)));
+        format!("chunks[{first}u + {at} + lane]")
+    }
+
+    /// A root as f32.
+    fn root(&self, op: Op, place: &Place) -> String {
+        let Base::Unit(_, field) = place.base else { unreachable!("{place:?} is no root") };
+        let (offset, at) = (self.offset(field), self.index(&place.at[0].scaled(ROWS)));
+        let of = |bytes: usize| format!("{}u + {at} + lane", offset / bytes);
+        match op {
+            Op::Floats => format!("((GLOBAL const float*)bytes)[{}]", of(4)),
+            Op::Halves => format!("HALF_TO_FLOAT(((GLOBAL const u16t*)bytes)[{}])", of(2)),
+            Op::Bfloats => format!("AS_FLOAT((uint)((GLOBAL const u16t*)bytes)[{}] << 16u)", of(2)),
+            Op::PowersOfTwo(bias) => format!("power_of_two(bytes[{}], {bias})", of(1)),
+            _ => format!("ue4m3(bytes[{}])", of(1)),
+        }
+    }
+
+    /// A byte of what steps have, or of zero points.
+    fn byte(&self, place: &Place) -> String {
+        match place.base {
+            Base::Unit(_, "scales") if has_halves(self.class) => format!("{} & 15u", self.sub(&place.at[0])),
+            Base::Unit(_, "scales") => self.sub(&place.at[0]),
+            Base::Unit(_, field) => {
+                format!("(uint)bytes[{}u + {} + lane]", self.offset(field), self.index(&place.at[0].scaled(ROWS)))
+            }
+            _ => unreachable!("{place:?} is no byte"),
+        }
+    }
+
+    /// The sub-mins of two steps, 16 bits each.
+    fn pair(&self, place: &Place) -> String {
+        let (begin, shift) = if has_halves(self.class) { (0, " >> 4u") } else { (sub_scale_bytes(self.class), "") };
+        let first = place.at[0].times(2).plus(begin);
+        let [low, high] = [first.clone(), first.plus(1)].map(|at| format!("({}{shift})", self.sub(&at)));
+        format!("({low} | {high} << 16u)")
+    }
+
+    /// A byte of what a row has of its steps.
+    fn sub(&self, at: &Index) -> String {
+        let vectors = (0..super::sub_vectors(self.layout)).map(|index| format!("subs{index}, ")).collect::<String>();
+        format!("sub_byte({vectors}{})", self.index(at))
+    }
+
+    /// The sum of the quants of a step, or of two.
+    fn sum(&self, place: &Place) -> String {
+        let (at, column) = (self.index(&place.at[0]), column(place));
+        match &place.base {
+            Base::Columns("bias") => {
+                let factor = width::bias(self.class, WIDTH);
+                format!("({factor}) * sums{column}[{at}]")
+            }
+            _ if self.class.sums() == Some(Sums::Whole) => format!("sums{column}[{at}]"),
+            _ if self.class.span == self.class.step => format!("(int)((uint)sums{column}[{at}] & 0xffffu)"),
+            _ => {
+                let first = self.index(&place.at[0].times(2));
+                format!("pair_of(sums{column}[{first}], sums{column}[{first} + 1u])")
+            }
+        }
+    }
+
+    /// The scale of a span, or an activation.
+    fn activation(&self, place: &Place) -> String {
+        match &place.base {
+            Base::Columns("scales") => format!("scales{}[{}]", column(place), self.index(&place.at[0])),
+            Base::Columns("values") => quarter("v", place),
+            _ => unreachable!("{place:?} is no activation"),
+        }
+    }
+
+    /// Declarations of what activations are loaded to, and the bytes of steps.
+    pub fn begin(&mut self) {
+        for column in 0..self.cols {
+            self.line(&match self.numerics {
+                Numerics::Int8 => format!("uint4 x{column};"),
+                Numerics::Exact => format!("float4 v{column};"),
+            });
+        }
+        let Some(field) = self.layout.fields.iter().find(|field| field.name == SUBS) else { return };
+        let (offset, bytes) = (self.offset(SUBS), field.element.bytes());
+        if bytes < CHUNK {
+            let word = |index: usize| match 4 * index < bytes {
+                true => format!("words[{}u + {}u * lane]", offset / 4 + index, bytes / 4),
+                false => "0u".to_owned(),
+            };
+            self.line("GLOBAL const uint* words = (GLOBAL const uint*)bytes;");
+            self.line(&format!("const uint4 subs0 = VECTOR({});", [0, 1, 2, 3].map(word).join(", ")));
+        }
+        for index in 0..bytes / CHUNK {
+            let at = format!("{}u + {}u * lane", offset / CHUNK + index, bytes / CHUNK);
+            self.line(&format!("const uint4 subs{index} = chunks[{at}];"));
+        }
+    }
+}
+
+/// The column of a place.
+fn column(place: &Place) -> usize {
+    match place.at.last() {
+        Some(Index::Constant(column)) => *column,
+        _ => unreachable!("{place:?} is of no column"),
+    }
+}
+
+/// One of four activations that were loaded together.
+fn quarter(name: &str, place: &Place) -> String {
+    let [_, Index::Constant(at), Index::Constant(column)] = &place.at[..] else {
+        unreachable!("{place:?} is no activation of a body");
+    };
+    format!("{name}{column}.{}", PARTS[at % 4])
+}

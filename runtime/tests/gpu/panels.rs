@@ -1,0 +1,46 @@
+//! Modules for panels through NVRTC, as the assembler sees them.
+
+use std::collections::BTreeMap;
+
+use quantloom::gpu::cuda::Compiler;
+use quantloom_codegen::emit::device;
+use quantloom_codegen::{Config, Set, cards_dir};
+use quantloom_spec::model::Format;
+
+/// The generation of devices that every class is compiled for, and those before and after it, for which some are.
+const EVERY: &str = "sm_90";
+const SOME: [&str; 2] = ["sm_80", "sm_120"];
+/// Every how many classes.
+const STRIDE: usize = 8;
+
+/// With more, three groups of a product would have no room on a multiprocessor.
+const MOST_REGISTERS: u32 = 168;
+
+/// A format of every packed class.
+fn formats() -> Vec<Format> {
+    let plan = Config::new().cards(cards_dir()).variants(Set::Default).plan().unwrap();
+    let packed = plan.formats.into_iter().filter_map(|format| Some((format.class?.0, format.card.format)));
+    packed.collect::<BTreeMap<_, _>>().into_values().collect()
+}
+
+#[test]
+#[ignore = "needs NVRTC; .ci/gpu runs it"]
+fn every_class_compiles_without_spills_or_warnings() {
+    let compiler = Compiler::load().unwrap();
+    for (index, format) in formats().iter().enumerate() {
+        let module = device::module(format, "cuda").unwrap();
+        let some = SOME.into_iter().filter(|_| index % STRIDE == 0);
+        for architecture in some.chain([EVERY]) {
+            let what = format!("{} for {architecture}", format.name);
+            let compiled = compiler.compile(&module.text, architecture).unwrap_or_else(|why| panic!("{what}: {why}"));
+            assert!(!compiled.log.contains("warning"), "{what}: {}", compiled.log);
+            let named = |name: &String| compiled.kernels.iter().any(|kernel| kernel.name == *name);
+            assert!(module.manifest.entries.iter().all(|entry| named(&entry.name)), "{what}: {}", compiled.log);
+            assert_eq!(compiled.kernels.len(), module.manifest.entries.len(), "{what}: {}", compiled.log);
+            for kernel in compiled.kernels {
+                assert!(kernel.registers <= MOST_REGISTERS, "{what}: {kernel:?}");
+                assert_eq!((kernel.stack, kernel.spill_stores, kernel.spill_loads), (0, 0, 0), "{what}: {kernel:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! The text of modules for graphics processors, executed by an OpenCL runtime of a processor, against the definitions of the numerics classes.
+//!
+//! The tests are ignored where no such runtime need be: `.ci/gpu` installs one, and runs them all.
+
+mod device;
+mod matrix;
+
+use quantloom::measure::activations;
+use quantloom::registry::{self, Format, Numerics};
+use quantloom::testing::Definition;
+use quantloom_codegen::emit::device::{COLUMNS, Module};
+use quantloom_codegen::lower::class::{Class, SEGMENT};
+
+use device::Cl;
+use matrix::{Activations, Matrix, module, packed};
+
+/// Columns of the largest batch.
+const BATCH: usize = 9;
+
+/// Formats with a packed class, one of each.
+fn formats() -> Vec<&'static Format> {
+    let mut classes = Vec::new();
+    let formats = registry::formats().filter(|format| {
+        let class = format.packed.as_ref().map(|packed| packed.class.name);
+        let is_new = class.is_some_and(|class| !classes.contains(&class));
+        classes.extend(class);
+        is_new
+    });
+    formats.collect()
+}
+
+/// Rows and weights: one block, parts of panels and units; and so many segments, and a part of one, that K can be shared out to eight groups.
+fn shapes(format: &Format) -> [(usize, usize); 2] {
+    let long = (8 * SEGMENT + SEGMENT / 2).next_multiple_of(format.block_weights);
+    [(1, format.block_weights), (35, long)].map(|(n, k): (usize, usize)| (n.next_multiple_of(format.row_multiple()), k))
+}
+
+/// Columns of activations: random ones, and among them spans of zeros, of tiny values and of large ones.
+fn columns(k: usize) -> Vec<f32> {
+    let mut x = activations(BATCH, k).unwrap();
+    for (index, value) in x.iter_mut().enumerate() {
+        *value *= match index / 256 % 7 {
+            3 => 0.0,
+            4 => 1e-38,
+            5 => 1e30,
+            _ => 1.0,
+        };
+    }
+    x
+}
+
+fn assert_same(found: &[f32], wanted: &[f32], what: &str) {
+    assert_eq!(found.len(), wanted.len(), "{what}");
+    let same = |(found, wanted): (&f32, &f32)| found.to_bits() == wanted.to_bits() || (found.is_nan() && wanted.is_nan());
+    let wrong = found.iter().zip(wanted).enumerate().filter(|(_, pair)| !same(*pair)).collect::<Vec<_>>();
+    let first = &wrong[..wrong.len().min(3)];
+    assert!(wrong.is_empty(), "{what}: {} of {} values differ, the first of them {first:?}", wrong.len(), found.len());
+}
+
+/// Every batch from 1 to 9, K shared out to 1, 2, 4 and 8 groups: the bits of the plain evaluation.
+#[test]
+#[ignore = "needs an OpenCL runtime; .ci/gpu runs it"]
+fn products_are_as_they_are_defined() {
+    let cl = Cl::open();
+    let (mut values, mut count) = (0, 0);
+    for format in formats() {
+        let (class, module) = module(format);
+        let compiled = cl.compile(&module.text);
+        let card = registry::model(format).unwrap();
+        let definition = Definition::new(&card);
+        for (n, k) in shapes(format) {
+            let (stored, packed) = packed(format, n, k);
+            let (rows, x) = (definition.rows(format, n, k, &stored), columns(k));
+            let matrix = Matrix::new(&module, &cl, &compiled, &class, (n, k), &packed);
+            for numerics in Numerics::ALL.into_iter().filter(|numerics| class.has(*numerics)) {
+                let wanted = x.chunks(k).flat_map(|x| rows.iter().map(|row| row.product(numerics, x))).collect::<Vec<_>>();
+                let given = matrix.activations(numerics, &x);
+                for batch in 1..=BATCH {
+                    let fits = COLUMNS.into_iter().find(|columns| *columns >= batch).unwrap_or(COLUMNS[0]);
+                    for splits in [1, 2, 4, 8] {
+                        let found = matrix.product(&given, batch, fits, splits);
+                        let what = format!("{}, {numerics}, N {n}, K {k}, batch {batch}, {splits} groups share K", format.name);
+                        assert_same(&found, &wanted[..batch * n], &what);
+                        values += found.len();
+                    }
+                }
+            }
+        }
+        count += 1;
+        println!("{}: right", format.name);
+    }
+    assert!(count > 0, "this build has packed classes");
+    println!("{count} classes, {values} values, none of which differs");
+}
+
+/// However many columns are taken at a time.
+#[test]
+#[ignore = "needs an OpenCL runtime; .ci/gpu runs it"]
+fn a_column_does_not_depend_on_those_beside_it() {
+    let cl = Cl::open();
+    let format = formats()[0];
+    let (class, module) = module(format);
+    let compiled = cl.compile(&module.text);
+    let (n, k) = shapes(format)[1];
+    let matrix = Matrix::new(&module, &cl, &compiled, &class, (n, k), &packed(format, n, k).1);
+    for numerics in Numerics::ALL.into_iter().filter(|numerics| class.has(*numerics)) {
+        let given = matrix.activations(numerics, &columns(k));
+        let wanted = matrix.product(&given, BATCH, 1, 1);
+        for columns in COLUMNS {
+            assert_same(
+                &matrix.product(&given, BATCH, columns, 2),
+                &wanted,
+                &format!("{numerics}, {columns} columns at a time"),
+            );
+        }
+    }
+}
+
+/// Scales of spans at the ends of the range of f32, where devices that divide otherwise than IEEE 754 show; and what is no number.
+#[test]
+#[ignore = "needs an OpenCL runtime; .ci/gpu runs it"]
+fn activations_are_quantised_as_a_processor_does_it() {
+    let cl = Cl::open();
+    let is_int8 = |format: &&'static Format| Class::of(&registry::model(format).unwrap()).unwrap().has(Numerics::Int8);
+    let format = formats().into_iter().find(is_int8).unwrap();
+    let (class, module) = module(format);
+    let compiled = cl.compile(&module.text);
+    let (n, k) = (format.row_multiple(), 64 * class.span.max(format.block_weights));
+    let matrix = Matrix::new(&module, &cl, &compiled, &class, (n, k), &packed(format, n, k).1);
+    let mut x = columns(k);
+    let largest = [0x0100_0000_u32, 1, 0x007f_ffff, 0x0080_0000, 0x0200_0001, 0x03ff_ffff, 0x7f7f_ffff, 0x42fe_0000];
+    for (index, span) in x.chunks_mut(class.span).enumerate() {
+        // Every mantissa that is a multiple of an odd number, too.
+        let bits = largest.get(index).copied().unwrap_or(0x3f00_0000 + 131_071 * index as u32);
+        span.fill(0.0);
+        (span[0], span[1]) = (f32::from_bits(bits), -f32::from_bits(bits) / 3.0);
+    }
+    let Activations::Int8 { quants, scales, sums, status } = matrix.activations(Numerics::Int8, &x) else { unreachable!() };
+    assert_eq!(cl.get::<u32>(&status), [0]);
+    let (quants, scales, sums) = (cl.get::<i8>(&quants), cl.get::<f32>(&scales), cl.get::<i32>(&sums));
+    for (index, span) in x.chunks(class.span).enumerate() {
+        let largest = span[0];
+        let inverse = 127.0 / largest;
+        let is_zero = !inverse.is_finite();
+        let scale = if is_zero { 0.0 } else { largest / 127.0 };
+        assert_eq!(scales[index].to_bits(), scale.to_bits(), "the scale of {largest:e}");
+        let found = &quants[index * class.span..][..class.span];
+        let quant = |value: &f32| if is_zero { 0 } else { (value * inverse).round_ties_even() as i8 };
+        assert!(span.iter().map(quant).eq(found.iter().copied()), "the quants of a span up to {largest:e}");
+    }
+    let wanted = quants.chunks(class.step).map(|step| step.iter().map(|&quant| i32::from(quant)).sum::<i32>());
+    assert!(wanted.eq(sums), "sums");
+    for bad in [f32::INFINITY, f32::NEG_INFINITY, f32::NAN] {
+        x[k - 1] = bad;
+        let Activations::Int8 { status, .. } = matrix.activations(Numerics::Int8, &x) else { unreachable!() };
+        assert_eq!(cl.get::<u32>(&status), [1], "{bad}");
+    }
+}
+
+/// What is changed in a text, from what and to what: each of them must show.
+const FAULTS: [(&str, &str, &str); 3] = [
+    ("a barrier removed", "        BARRIER();\n        for (uint other", "        for (uint other"),
+    ("segments added the last one first", "partials[(u64t)segment * count", "partials[(u64t)(segments - 1u - segment) * count"),
+    ("two roundings for one", "#define FMA(a, b, c) fma(a, b, c)", "#define FMA(a, b, c) ADD(MUL(a, b), c)"),
+];
+
+/// A text with a fault gives other bits: what compares is able to find it.
+#[test]
+#[ignore = "needs an OpenCL runtime; .ci/gpu runs it"]
+fn a_text_with_a_fault_is_found_out() {
+    let cl = Cl::open();
+    let format = formats()[0];
+    let (class, right) = module(format);
+    let (n, k) = shapes(format)[1];
+    let weights = packed(format, n, k).1;
+    let product = |module: &Module| {
+        let compiled = cl.compile(&module.text);
+        let matrix = Matrix::new(module, &cl, &compiled, &class, (n, k), &weights);
+        let given = matrix.activations(Numerics::Exact, &activations(1, k).unwrap());
+        // The first in one group for each panel, the other with K shared out.
+        [1, 4].map(|splits| matrix.product(&given, 1, 1, splits))
+    };
+    let wanted = product(&right);
+    assert_same(&wanted[0], &wanted[1], "without a fault");
+    for (what, from, to) in FAULTS {
+        let mut wrong = right.clone();
+        wrong.text = right.text.replace(from, to);
+        assert_ne!(wrong.text, right.text, "{what}: the text has nothing to change");
+        assert!(product(&wrong) != wanted, "{what} shows in no value");
+    }
+}

@@ -1,0 +1,128 @@
+//! A matrix as a module multiplies by it.
+
+use quantloom::kernels::abi::PANEL_ROWS;
+use quantloom::measure::synthetic;
+use quantloom::registry::{self, Format, Numerics};
+use quantloom_codegen::emit::device::{self, Module};
+use quantloom_codegen::lower::class::Class;
+use quantloom_codegen::lower::panels::Interleave;
+
+use super::device::Argument::{Memory as Of, Number};
+use super::device::{Cl, Compiled, Memory};
+
+/// The module of a format.
+pub fn module(format: &'static Format) -> (Class, Module) {
+    let card = registry::model(format).unwrap();
+    let class = Class::of(card).unwrap();
+    let module = device::module(card, "opencl").unwrap();
+    (class, module)
+}
+
+/// `n` rows of `k` stored weights as a processor has them packed.
+pub fn packed(format: &'static Format, n: usize, k: usize) -> (Vec<u8>, Vec<u8>) {
+    let stored = synthetic(format, n, k).unwrap();
+    let packed = format.packed.as_ref().unwrap();
+    let tensors = format.split(n, k, &stored).unwrap();
+    let panel = k.div_ceil(packed.class.unit_weights) * packed.class.unit_bytes;
+    let mut panels = vec![0_u64; n.div_ceil(PANEL_ROWS) * panel / 8];
+    let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut panels);
+    for (index, panel) in bytes.chunks_mut(panel).enumerate() {
+        let rows = index * PANEL_ROWS..n.min((index + 1) * PANEL_ROWS);
+        (packed.pack)(&tensors, rows, 0..k / format.block_weights, panel);
+    }
+    let bytes = bytes.to_vec();
+    (stored, bytes)
+}
+
+/// A matrix on a device.
+pub struct Matrix<'a> {
+    pub module: &'a Module,
+    pub cl: &'a Cl,
+    pub compiled: &'a Compiled<'a>,
+    pub n: usize,
+    pub k: usize,
+    weights: Memory,
+}
+
+/// Activations on a device.
+pub enum Activations {
+    Int8 { quants: Memory, scales: Memory, sums: Memory, status: Memory },
+    Exact(Memory),
+}
+
+impl<'a> Matrix<'a> {
+    pub fn new(
+        module: &'a Module,
+        cl: &'a Cl,
+        compiled: &'a Compiled<'a>,
+        class: &Class,
+        (n, k): (usize, usize),
+        packed: &[u8],
+    ) -> Self {
+        let panels = Interleave::new(class).panels(packed, n, k).unwrap();
+        Self { module, cl, compiled, n, k, weights: cl.put(&panels) }
+    }
+
+    fn units(&self) -> usize {
+        self.k.div_ceil(self.module.manifest.weights.unit_weights)
+    }
+
+    fn padded(&self) -> usize {
+        self.units() * self.module.manifest.weights.unit_weights
+    }
+
+    fn block(&self, name: &str) -> usize {
+        self.module.manifest.entries.iter().find(|entry| entry.name == name).unwrap_or_else(|| panic!("no entry {name}")).block
+    }
+
+    /// Activations, as kernels of a numerics class want them.
+    pub fn activations(&self, numerics: Numerics, x: &[f32]) -> Activations {
+        let (batch, padded) = (x.len() / self.k, self.padded());
+        let given = self.cl.put(x);
+        let (span, step) = (self.module.manifest.activations.span, self.module.manifest.activations.step);
+        let groups = |block: usize| [padded.div_ceil(block), batch, 1];
+        match numerics {
+            Numerics::Exact => {
+                let values = self.cl.room::<f32>(batch * padded);
+                let block = self.block("pad");
+                self.compiled.run("pad", block, groups(block), &[Of(&given), Of(&values), Number(self.k), Number(padded)]);
+                Activations::Exact(values)
+            }
+            Numerics::Int8 => {
+                let quants = self.cl.room::<i8>(batch * padded);
+                let (scales, sums) = (self.cl.room::<f32>(batch * padded / span), self.cl.room::<i32>(batch * padded / step));
+                let (status, block) = (self.cl.put(&[0_u32]), self.block("quantise"));
+                let memory = [Of(&given), Of(&quants), Of(&scales), Of(&sums), Of(&status)];
+                let arguments = memory.into_iter().chain([Number(self.k), Number(padded)]).collect::<Vec<_>>();
+                self.compiled.run("quantise", block, groups(block), &arguments);
+                Activations::Int8 { quants, scales, sums, status }
+            }
+        }
+    }
+
+    /// The product with the first `batch` columns, so many of them at a time, K shared out to so many groups.
+    pub fn product(&self, x: &Activations, batch: usize, at_once: usize, splits: usize) -> Vec<f32> {
+        let numerics = match x {
+            Activations::Exact(_) => Numerics::Exact,
+            Activations::Int8 { .. } => Numerics::Int8,
+        };
+        let name = format!("gemv_{}_{at_once}", numerics.name());
+        let (segments, count) = (self.padded().div_ceil(self.module.manifest.weights.segment), batch * self.n);
+        let (out, partials) = (self.cl.room::<f32>(count), self.cl.room::<f32>(count * segments));
+        let activations = match x {
+            Activations::Exact(values) => vec![Of(values)],
+            Activations::Int8 { quants, scales, sums, .. } => vec![Of(quants), Of(scales), Of(sums)],
+        };
+        let to = Of(if splits > 1 { &partials } else { &out });
+        let numbers = [self.n, self.units(), batch, splits].map(Number);
+        let arguments = [Of(&self.weights)].into_iter().chain(activations).chain([to]).chain(numbers).collect::<Vec<_>>();
+        let groups = [self.n.div_ceil(self.module.manifest.weights.rows), splits, batch.div_ceil(at_once)];
+        self.compiled.run(&name, self.block(&name), groups, &arguments);
+        if splits > 1 {
+            let block = self.block("reduce");
+            let arguments = [Of(&partials), Of(&out), Number(count), Number(segments)];
+            self.compiled.run("reduce", block, [count.div_ceil(block), 1, 1], &arguments);
+        }
+        self.cl.get(&out)
+    }
+}
