@@ -86,7 +86,9 @@ fn speak(demo: &Demo) -> Result<(), Failure> {
     let text = generation.map(|generated| Ok(generated?.text)).collect::<quantloom_models::Result<String>>()?;
     let rate = demo.text.tokens as f64 / begun.elapsed().as_secs_f64();
     let said = format!("  {}{} ...", demo.text.prompt, text.replace('\n', " "));
-    let head = format!("The bundled model, which has read the documentation of Rust, at {rate:.0} tokens/s; the same words everywhere:");
+    let head = format!(
+        "The bundled model, which has read the documentation of Rust, at {rate:.0} tokens/s; the same words everywhere:"
+    );
     print(&format!("{}\n\n{}\n\n", filled(&head, 0), filled(&escaped(&said), 2)))
 }
 

@@ -14,7 +14,7 @@ use super::args::{class, thread_count};
 /// How a model is run.
 #[derive(Debug, clap::Args)]
 pub struct Run {
-    /// Numerics class of products [default: int8 where a format has it]
+    /// Numerics class of products [default: exact for small models, else int8 where a format has it]
     #[arg(long, value_name = "CLASS", value_parser = class())]
     numerics: Option<Numerics>,
     /// How keys and values are cached; the last type is for keys, and goes with values in f16

@@ -22,6 +22,9 @@ use crate::settings::{Ropes, Settings};
 use crate::step::{Op, Parts, Step};
 use crate::tensors::{Matrix, Tensors};
 
+/// Models of fewer weights are run in the class `exact`, when nobody says.
+const SMALL: u64 = 500_000_000;
+
 /// Rows of a batch, at most, when nobody says.
 const BATCH: usize = 512;
 
@@ -29,7 +32,8 @@ const BATCH: usize = 512;
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Options {
-    /// The numerics class of products; `None`: `int8` where a format has it.
+    /// The numerics class of products, `int8` where a format has it; `None`: `exact` for a model of less than half a billion weights, which is
+    /// fast in any class and whose words the least change turns, and `int8` for others.
     pub numerics: Option<Numerics>,
     /// How keys are cached, and values: as keys are, or as f16 where that is for keys alone.
     pub kv: KvType,
@@ -167,7 +171,10 @@ impl LanguageModel {
             linear: operation::by_name("linear")?,
             norm_linear: operation::by_name("norm-linear")?,
         };
-        let options = Options { batch: options.batch.max(1), ..*options };
+        let values = |dims: &Vec<u64>| dims.iter().fold(1, |values: u64, axis| values.saturating_mul(*axis));
+        let weights = model.file().tensors().iter().map(|tensor| values(&tensor.dims)).fold(0, u64::saturating_add);
+        let numerics = options.numerics.or_else(|| (weights < SMALL).then_some(Numerics::Exact));
+        let options = Options { batch: options.batch.max(1), numerics, ..*options };
         let identity = Arc::new(());
         let model =
             Self { model, card, options, pool: own, settings, ropes, embedding, steps, norm, head, operations, identity };

@@ -4,7 +4,7 @@ mod common;
 #[path = "common/tiny.rs"]
 mod tiny;
 
-use common::{exact, logits, nmse, same_bits};
+use common::{exact, int8, logits, nmse, same_bits};
 use quantloom::gguf::Value;
 use quantloom_models::{LanguageModel, Options, architectures};
 use tempfile::TempDir;
@@ -126,14 +126,14 @@ fn batches_and_packed_copies_change_no_bit() {
     let packed = folder.path().join("packed.gguf");
     for tiny in models() {
         let tokens = tokens(24, tiny.vocabulary);
-        let wanted = logits(&open(&folder, &tiny, &Options::default().batch(1)), &tokens, &[]);
+        let wanted = logits(&open(&folder, &tiny, &int8().batch(1)), &tokens, &[]);
         for splits in [vec![], vec![1, 11, 2, 7]] {
-            let model = open(&folder, &tiny, &Options::default().batch(7));
+            let model = open(&folder, &tiny, &int8().batch(7));
             same_bits(&logits(&model, &tokens, &splits), &wanted, tiny.arch);
         }
         let stored = quantloom::model::Model::open(folder.path().join("tiny.gguf")).unwrap();
         stored.pack(&packed, quantloom::pool::Pool::global(), &mut |_| {}).unwrap();
-        let model = LanguageModel::open(&packed, &Options::default()).unwrap();
+        let model = LanguageModel::open(&packed, &int8()).unwrap();
         same_bits(&logits(&model, &tokens, &[]), &wanted, tiny.arch);
     }
 }

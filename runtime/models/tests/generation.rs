@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{exact, testdata};
+use common::{exact, int8, testdata};
 use quantloom::attention::KvType;
 use quantloom::gguf::Gguf;
 use quantloom_models::text::{Sampling, Tokenizer};
@@ -61,7 +61,7 @@ fn guesses_change_nothing() {
     let tokenizer = tokenizer();
     let prompt = tokenizer.prompt("let x = 5; let y = 5; let x = 5; let y = 5; let x = 5; let y =").unwrap();
     for kv in [KvType::F16, KvType::Q8] {
-        let model = model(&Options::default().kv(kv));
+        let model = model(&int8().kv(kv));
         for temperature in [0.0, 0.8] {
             let sampling = Sampling { seed: 3, temperature, ..Sampling::default() };
             let tokens = |lookup: usize| {
@@ -79,7 +79,7 @@ fn guesses_change_nothing() {
 
 #[test]
 fn a_generation_ends_where_it_must() {
-    let model = model(&Options::default());
+    let model = model(&int8());
     let tokenizer = tokenizer();
     let begin = |prompt: &[u32]| Generation::new(&model, &tokenizer, prompt, Sampling::default());
     let mut none = begin(&[200]).unwrap().limit(0);

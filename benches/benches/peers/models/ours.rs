@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use quantloom::registry::Numerics;
 use quantloom_bench::record::OURS;
 use quantloom_models::{LanguageModel, Logits, Options, Part, Sequence, Wanted};
 
@@ -17,7 +18,7 @@ pub struct Ours {
 
 impl Ours {
     pub fn open(path: &Path, threads: usize) -> Result<Self> {
-        let model = LanguageModel::open(path, &Options::default().threads(threads))?;
+        let model = LanguageModel::open(path, &Options::default().numerics(Numerics::Int8).threads(threads))?;
         let sequence = model.sequence()?;
         Ok(Self { model, sequence, logits: Logits::default() })
     }

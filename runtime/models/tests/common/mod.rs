@@ -68,3 +68,8 @@ pub fn same_bits(found: &[f32], wanted: &[f32], what: &str) {
     let differs = found.iter().zip(wanted).position(|(a, b)| a.to_bits() != b.to_bits());
     assert_eq!(differs, None, "{what}");
 }
+
+/// Options for the class that models of another size are run in.
+pub fn int8() -> Options {
+    Options::default().numerics(quantloom::registry::Numerics::Int8)
+}
