@@ -67,7 +67,7 @@ fn products_are_as_they_are_defined() {
         let (class, module) = module(format);
         let compiled = cl.compile(&module.text);
         let card = registry::model(format).unwrap();
-        let definition = Definition::new(&card);
+        let definition = Definition::new(card);
         for (n, k) in shapes(format) {
             let (stored, packed) = packed(format, n, k);
             let (rows, x) = (definition.rows(format, n, k, &stored), columns(k));
@@ -121,7 +121,7 @@ fn a_column_does_not_depend_on_those_beside_it() {
 #[ignore = "needs an OpenCL runtime; .ci/gpu runs it"]
 fn activations_are_quantised_as_a_processor_does_it() {
     let cl = Cl::open();
-    let is_int8 = |format: &&'static Format| Class::of(&registry::model(format).unwrap()).unwrap().has(Numerics::Int8);
+    let is_int8 = |format: &&'static Format| Class::of(registry::model(format).unwrap()).unwrap().has(Numerics::Int8);
     let format = formats().into_iter().find(is_int8).unwrap();
     let (class, module) = module(format);
     let compiled = cl.compile(&module.text);

@@ -233,8 +233,8 @@ impl Tiny {
     fn rotate(&self, head: &mut [f64], position: usize, windowed: bool, weights: &Tensors) {
         let pairs = self.dims / 2;
         let factors = if self.factors { weights.values("rope_freqs.weight") } else { vec![1.0; pairs] };
-        for pair in 0..pairs {
-            let (base, stretch) = if windowed { (self.window_base, 1.0) } else { (self.base, self.stretch * factors[pair]) };
+        for (pair, factor) in factors.iter().enumerate().take(pairs) {
+            let (base, stretch) = if windowed { (self.window_base, 1.0) } else { (self.base, self.stretch * factor) };
             let angle = position as f64 * base.powf(-2.0 * pair as f64 / self.dims as f64) / stretch;
             let (a, b) = if self.neighbours { (2 * pair, 2 * pair + 1) } else { (pair, pair + pairs) };
             let (x, y) = (head[a], head[b]);
