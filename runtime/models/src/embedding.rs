@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use quantloom::gguf::{BlockShape, TensorInfo};
+use quantloom::matmul::decode_rows;
 use quantloom::model::Model;
 use quantloom::pool::Pool;
 use quantloom::registry::Format;
@@ -73,7 +74,7 @@ impl Embedding {
     /// The rows of some tokens, which there must be.
     ///
     /// # Errors
-    /// As [`Weights::decode`], or if the file ends.
+    /// As [`decode_rows`], or if the file ends.
     pub fn rows(&self, model: &Model, tokens: &[u32], pool: &Pool) -> Result<Vec<f32>> {
         let (n, k) = (self.tensor.rows(), self.tensor.k());
         let mut out = vec![0.0; tokens.len() * k];
@@ -87,7 +88,7 @@ impl Embedding {
             }
             Rows::Packed(weights) => {
                 let rows = tokens.iter().map(|token| *token as usize).collect::<Vec<_>>();
-                weights.decode(&rows, &mut out, pool)?;
+                decode_rows(weights, &rows, &mut out, pool)?;
             }
         }
         if let Some(scale) = self.scale {

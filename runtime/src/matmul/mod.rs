@@ -7,6 +7,7 @@ mod context;
 mod dispatch;
 pub(crate) mod epilogue;
 mod launch;
+mod rows;
 mod start;
 pub(crate) mod tiles;
 
@@ -22,6 +23,7 @@ use call::Call;
 pub use context::{ByCards, Choose, Context};
 pub use dispatch::{candidates, candidates_of, select};
 pub use launch::Launch;
+pub use rows::decode_rows;
 pub use start::is_start;
 pub(crate) use start::{begun, changes, default};
 
