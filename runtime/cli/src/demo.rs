@@ -21,7 +21,9 @@ use quantloom::weights::{Layout, Weights};
 use quantloom_models::text::{Sampling, Tokenizer};
 #[cfg(feature = "models")]
 use quantloom_models::{Generation, LanguageModel, Options};
-use quantloom_spec::text::{escaped, shown};
+#[cfg(feature = "models")]
+use quantloom_spec::text::escaped;
+use quantloom_spec::text::shown;
 
 use super::Failure;
 use super::defaults::{Demo, Layers, MODEL};

@@ -52,7 +52,7 @@ pub enum End {
 /// for generated in Generation::new(&model, &tokenizer, &prompt, Sampling::default())?.limit(8) {
 ///     text += &generated?.text;
 /// }
-/// assert!(text.starts_with(' '));
+/// assert!(!text.is_empty() && !text.contains('\u{fffd}'));
 /// # Ok::<(), quantloom_models::Error>(())
 /// ```
 #[derive(Debug)]
