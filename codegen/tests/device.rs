@@ -109,7 +109,20 @@ fn hip_compiles_for_every_class() {
         let path = folder.path().join("module.hip");
         fs::write(&path, &module.text).unwrap();
         let mut clang = Command::new("clang-19");
-        clang.args(["-x", "hip", "--cuda-device-only", "-nogpuinc", "-nogpulib", "-O3", "-Wall", "-Werror", "-S", "-o"]);
+        // A prelude has all words, and a format needs some of them.
+        clang.args([
+            "-x",
+            "hip",
+            "--cuda-device-only",
+            "-nogpuinc",
+            "-nogpulib",
+            "-O3",
+            "-Wall",
+            "-Werror",
+            "-Wno-unused-function",
+            "-S",
+            "-o",
+        ]);
         let offload = format!("--offload-arch={architecture}");
         let output = clang.arg(folder.path().join("module.s")).arg(offload).arg(&path).output().expect("clang-19");
         let what = format!("{} for {architecture}", format.name);
