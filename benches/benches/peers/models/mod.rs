@@ -57,13 +57,14 @@ pub fn measure(args: &Args, path: &Path, threads: usize) -> Result<()> {
     println!("WHAT        TOKENS  {OURS:>10}{names}  TIMES THE BEST");
     for &context in &contexts {
         let prompt = prompt(context, vocabulary);
-        let mut logits: Vec<Vec<f32>> = Vec::new();
+        let (mut logits, count) = (Vec::<Vec<f32>>::new(), runners.len());
         let reading = turns(&mut runners, args.budget()?, &mut |runner| {
             runner.clear()?;
             let start = Instant::now();
             let last = runner.take(&prompt)?.to_vec();
             let time = start.elapsed();
-            if logits.len() < LEAST * 8 {
+            // Those of the first turn of each.
+            if logits.len() < count {
                 logits.push(last);
             }
             Ok(time)

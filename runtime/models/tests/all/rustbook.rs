@@ -1,8 +1,6 @@
 //! A small real model, held to an evaluation in f64 over the dequantised weights, and to itself.
 
-mod common;
-
-use common::{exact, greedy, int8, logits, mean_nll, nmse, same_bits, testdata};
+use crate::common::{exact, greedy, int8, logits, mean_nll, nmse, same_bits, testdata};
 use quantloom::attention::KvType;
 use quantloom::registry::{self, Numerics};
 use quantloom_models::{LanguageModel, Options, Part, Wanted};

@@ -1,14 +1,10 @@
 //! Tiny random models of every architecture that a card describes, held to a plain evaluation in f64 that knows nothing of cards.
 
-mod common;
-#[path = "common/tiny.rs"]
-mod tiny;
-
-use common::{exact, int8, logits, nmse, same_bits};
+use crate::common::{exact, int8, logits, nmse, same_bits};
+use crate::tiny::Tiny;
 use quantloom::gguf::Value;
 use quantloom_models::{LanguageModel, Options, architectures};
 use tempfile::TempDir;
-use tiny::Tiny;
 
 /// A model of each architecture.
 fn models() -> Vec<Tiny> {

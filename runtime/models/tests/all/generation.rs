@@ -1,8 +1,6 @@
 //! What follows a prompt: the same on every instruction set, with any number of threads, in any batches.
 
-mod common;
-
-use common::{exact, int8, testdata};
+use crate::common::{exact, int8, testdata};
 use quantloom::attention::KvType;
 use quantloom::gguf::Gguf;
 use quantloom_models::text::{Sampling, Tokenizer};

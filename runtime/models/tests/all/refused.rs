@@ -1,14 +1,11 @@
 //! Files that hold no model which can be run: each gets one clear line, and no file makes the program stop otherwise.
 
-#[path = "common/tiny.rs"]
-mod tiny;
-
 use std::fs;
 
+use crate::tiny::{Tensors, Tiny, write};
 use quantloom::gguf::Value;
 use quantloom_models::{LanguageModel, Options};
 use tempfile::TempDir;
-use tiny::{Tensors, Tiny, write};
 
 /// What is said of a model that was changed.
 fn refusal(change: impl FnOnce(&mut Vec<(String, Value)>, &mut Tensors)) -> String {

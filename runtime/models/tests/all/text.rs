@@ -1,10 +1,8 @@
 //! Tokenizers of files that the test makes, and of the small real model, held to what llama.cpp makes of the same.
 
-mod common;
-
 use std::path::PathBuf;
 
-use common::testdata;
+use crate::common::testdata;
 use quantloom::gguf::{Array, Gguf, GgufWriter, Value};
 use quantloom_models::text::{Chat, Message, Specials, Tokenizer};
 use tempfile::TempDir;

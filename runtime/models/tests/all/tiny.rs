@@ -1,5 +1,4 @@
 //! Tiny random models, written as GGUF files, and their plain evaluation in f64: what is written here shares nothing with the runner.
-#![allow(dead_code, reason = "each test uses a part of it")]
 
 use std::collections::BTreeMap;
 use std::path::Path;
