@@ -82,15 +82,7 @@ fn what_has_no_module_is_refused() {
     let format = &formats()[0];
     let unknown = device::module(format, "cobol").unwrap_err();
     assert!(matches!(&unknown, Error::UnknownLanguage { name, known } if name == "cobol" && known.len() == 4), "{unknown}");
-    let card = r#"
-        name = "crooked"
-        doc = "Three weights to a block."
-        weights = 3
-        bytes = 3
-        index = { lane = 1 }
-        fields.w = { at = 0, type = "i8[3]" }
-        code = { from = "w", item = { lane = 1 } }
-    "#;
+    let card = include_str!("cards/crooked.toml");
     let crooked = read_format("crooked.toml", card, &TableFolder::new(cards_dir().join("tables"))).unwrap();
     let uncovered = device::module(&crooked, "cuda").unwrap_err();
     assert!(matches!(&uncovered, Error::Unsupported { format, .. } if format == "crooked"), "{uncovered}");

@@ -13,7 +13,7 @@ use quantloom_bench::exit::{self, Result};
 /// Every weight of a norm: small, so that scores of random keys are moderate.
 const NORM: f32 = 1.0 / 32.0;
 
-/// Writes a model of the llama architecture with random weights, mixed as llama.cpp mixes Q4_K_M.
+/// Writes a model of the llama architecture with random weights, mixed as llama.cpp mixes its usual models of 4 bits.
 #[derive(Debug, Parser)]
 struct Args {
     /// The file, GGUF

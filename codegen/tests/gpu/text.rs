@@ -68,15 +68,7 @@ fn the_workgroup_is_the_dialects() {
 
 #[test]
 fn refuses_blocks_that_straddle_segments() {
-    let card = r#"
-        name = "crooked"
-        doc = "Three weights to a block."
-        weights = 3
-        bytes = 3
-        index = { lane = 1 }
-        fields.w = { at = 0, type = "i8[3]" }
-        code = { from = "w", item = { lane = 1 } }
-    "#;
+    let card = include_str!("../cards/crooked.toml");
     let wrong = wgsl::module(&planned("crooked.toml", card), &dialect("wgsl")).unwrap_err();
     assert!(matches!(&wrong, Error::Unsupported { format, .. } if format == "crooked"), "{wrong}");
     assert!(wrong.to_string().contains("blocks of 3 weights"), "{wrong}");

@@ -41,7 +41,7 @@ pub enum End {
 /// alone. What a character at the end lacks is not given.
 ///
 /// ```
-/// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/models/rustbook-Q4_K_M.gguf");
+/// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/models/rustbook.gguf");
 /// use quantloom_models::text::{Sampling, Tokenizer};
 /// use quantloom_models::{Generation, LanguageModel, Options};
 ///

@@ -89,7 +89,7 @@ impl Options {
 /// use quantloom_models::{LanguageModel, Options, Part, Wanted};
 ///
 /// # fn main() -> quantloom_models::Result<()> {
-/// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/models/rustbook-Q4_K_M.gguf");
+/// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/models/rustbook.gguf");
 /// let model = LanguageModel::open(path, &Options::default())?;
 /// let mut sequence = model.sequence()?;
 /// let logits = model.forward(&mut [Part::new(&mut sequence, &[724, 474], Wanted::Last)])?;

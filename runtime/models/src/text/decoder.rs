@@ -5,7 +5,7 @@ use super::Tokenizer;
 /// Puts the text of a sequence together token by token. A token may end within a character: what is given out ends with a whole one.
 ///
 /// ```
-/// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/models/rustbook-Q4_K_M.gguf");
+/// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/models/rustbook.gguf");
 /// use quantloom::gguf::Gguf;
 /// use quantloom_models::text::{Specials, Tokenizer};
 ///

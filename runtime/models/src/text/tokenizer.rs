@@ -27,7 +27,7 @@ pub enum Specials {
 /// The tokenizer of a model, from the metadata of its GGUF file: byte-level BPE (`gpt2`) or SPM (`llama`).
 ///
 /// ```
-/// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/models/rustbook-Q4_K_M.gguf");
+/// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/models/rustbook.gguf");
 /// use quantloom::gguf::Gguf;
 /// use quantloom_models::text::{Specials, Tokenizer};
 ///
