@@ -39,6 +39,9 @@ pub struct Args {
     /// Tokens of its prompts, and before its generation
     #[arg(long, value_delimiter = ',', requires = "model")]
     context: Vec<usize>,
+    /// How far its logits are from exact ones after each token of this text, instead of times
+    #[arg(long, value_name = "TEXT", requires = "model", conflicts_with = "context")]
+    pub errors: Option<PathBuf>,
     /// A checkout of ik_llama.cpp that has been built, or its build folder: one more contender
     #[arg(long, value_name = "FOLDER")]
     pub ik: Option<PathBuf>,

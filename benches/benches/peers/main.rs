@@ -38,7 +38,10 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result<ExitCode> {
     if let (Some(file), Some(threads)) = (&args.worker, args.worker_threads) {
         match &args.model {
-            Some(model) => models::measure(args, model, threads)?,
+            Some(model) => match &args.errors {
+                Some(text) => models::errors::measure(model, text, threads)?,
+                None => models::measure(args, model, threads)?,
+            },
             None if args.attention => attention::measure(args, threads)?,
             None => worker::measure(args, threads)?.save(file)?,
         }

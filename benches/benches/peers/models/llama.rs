@@ -15,6 +15,15 @@ use crate::llama::warn;
 /// Tokens that it takes at once, as its programs do unless they are told otherwise.
 const BATCH: usize = 512;
 
+/// How keys and values are kept.
+#[derive(Clone, Copy)]
+pub enum Cache {
+    /// As its programs do.
+    Usual,
+    /// Without a loss. Flash attention is for the other.
+    F32,
+}
+
 /// Weights, freed when the last context of theirs is.
 struct Weights(NonNull<llama::llama_model>);
 
@@ -43,7 +52,7 @@ impl Drop for Llama {
 
 impl Llama {
     /// One for each setting, with room for so many tokens.
-    pub fn all(path: &Path, threads: usize, room: usize) -> Result<Vec<Self>> {
+    pub fn all(path: &Path, threads: usize, room: usize, cache: Cache) -> Result<Vec<Self>> {
         // SAFETY: the first uses nothing; the function that the second is given lives as long as the program, and uses but the text.
         unsafe {
             llama::llama_backend_init();
@@ -56,10 +65,11 @@ impl Llama {
             ("repacked", &repacked, false),
             ("repacked, flash", &repacked, true),
         ];
-        settings.into_iter().map(|(name, weights, flash)| Self::new(name, weights, flash, threads, room)).collect()
+        let settings = settings.into_iter().filter(|(_, _, flash)| !flash || matches!(cache, Cache::Usual));
+        settings.map(|(name, weights, flash)| Self::new(name, weights, flash, threads, room, cache)).collect()
     }
 
-    fn new(name: &'static str, weights: &Rc<Weights>, flash: bool, threads: usize, room: usize) -> Result<Self> {
+    fn new(name: &'static str, weights: &Rc<Weights>, flash: bool, threads: usize, room: usize, cache: Cache) -> Result<Self> {
         let threads = c_int::try_from(threads)?;
         // SAFETY: the parameters are initialised by the first call; the model is alive, and stays so as long as the context.
         let (context, vocabulary) = unsafe {
@@ -70,6 +80,9 @@ impl Llama {
             (parameters.n_threads, parameters.n_threads_batch) = (threads, threads);
             parameters.flash_attn_type =
                 if flash { llama::LLAMA_FLASH_ATTN_TYPE_ENABLED } else { llama::LLAMA_FLASH_ATTN_TYPE_DISABLED };
+            if let Cache::F32 = cache {
+                (parameters.type_k, parameters.type_v) = (llama::GGML_TYPE_F32, llama::GGML_TYPE_F32);
+            }
             let vocabulary = llama::llama_vocab_n_tokens(llama::llama_model_get_vocab(weights.0.as_ptr()));
             (llama::llama_init_from_model(weights.0.as_ptr(), parameters), usize::try_from(vocabulary)?)
         };

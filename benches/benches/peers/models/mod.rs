@@ -1,18 +1,21 @@
 //! Whole models: ours beside llama.cpp, in each of its four settings: flash attention on and off, weights repacked or not.
 
+pub mod errors;
 mod llama;
 mod ours;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use quantloom::registry::Numerics;
 use quantloom_bench::defaults::Defaults;
 use quantloom_bench::record::OURS;
+use quantloom_models::Options;
 
 use crate::args::Args;
 use crate::contender::Result;
 use crate::worker::{self, distance};
-use llama::Llama;
+use llama::{Cache, Llama};
 use ours::Ours;
 
 /// How far logits after a prompt may be from ours, over the size of ours: activations are quantised in each layer, by each in its own way.
@@ -47,10 +50,10 @@ pub fn measure(args: &Args, path: &Path, threads: usize) -> Result<()> {
     let longest = contexts.iter().copied().max().unwrap_or_default();
     // Room for all turns.
     let room = longest + 4096;
-    let ours = Ours::open(path, threads)?;
+    let ours = Ours::open(path, Options::default().numerics(Numerics::Int8).threads(threads))?;
     let vocabulary = ours.vocabulary();
     let mut runners: Vec<Box<dyn Runner>> = vec![Box::new(ours)];
-    runners.extend(Llama::all(path, threads, room)?.into_iter().map(|llama| Box::new(llama) as Box<dyn Runner>));
+    runners.extend(Llama::all(path, threads, room, Cache::Usual)?.into_iter().map(|llama| Box::new(llama) as Box<dyn Runner>));
     println!("\n{}, {threads} thread(s): {}", worker::processor(), path.display());
     println!("tokens/s, medians of turns; prompts from nothing, generation after so many tokens\n");
     let names = runners.iter().skip(1).map(|runner| format!("{:>20}", runner.name())).collect::<String>();

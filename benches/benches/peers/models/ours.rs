@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use quantloom::registry::Numerics;
 use quantloom_bench::record::OURS;
+use quantloom_models::text::{Specials, Tokenizer};
 use quantloom_models::{LanguageModel, Logits, Options, Part, Sequence, Wanted};
 
 use super::Runner;
@@ -17,10 +17,14 @@ pub struct Ours {
 }
 
 impl Ours {
-    pub fn open(path: &Path, threads: usize) -> Result<Self> {
-        let model = LanguageModel::open(path, &Options::default().numerics(Numerics::Int8).threads(threads))?;
+    pub fn open(path: &Path, options: Options) -> Result<Self> {
+        let model = LanguageModel::open(path, &options)?;
         let sequence = model.sequence()?;
         Ok(Self { model, sequence, logits: Logits::default() })
+    }
+
+    pub fn tokens(&self, text: &str) -> Result<Vec<u32>> {
+        Ok(Tokenizer::of(self.model.file())?.encode(text, Specials::AsText)?)
     }
 
     pub fn vocabulary(&self) -> usize {
