@@ -75,14 +75,21 @@ fn quantised_activations_cost_no_more_than_they_do_elsewhere() {
         let (mut here, mut elsewhere, mut positions) = (0.0, 0.0, 0);
         for known in of_a_file {
             let vocabulary = open(&known.file, &exact()).vocabulary();
-            let [right, all] = [exact(), int8().kv(KvType::F32)].map(|options| logits(&open(&known.file, &options), &known.tokens, &[]));
+            let [right, all] =
+                [exact(), int8().kv(KvType::F32)].map(|options| logits(&open(&known.file, &options), &known.tokens, &[]));
             let f64s = |row: &[f32]| row.iter().map(|logit| f64::from(*logit)).collect::<Vec<_>>();
             let rows = all.chunks(vocabulary).zip(right.chunks(vocabulary));
             here += rows.map(|(found, right)| nmse(f64s(found), &f64s(right))).sum::<f64>();
             elsewhere += known.peer_nmse * known.tokens.len() as f64;
             positions += known.tokens.len();
             let mean = mean_nll(&all, &known.tokens, vocabulary);
-            assert!((mean / known.mean_nll - 1.0).abs() < 3e-3, "{}, {}: {mean}, not {}", known.file, known.prompt, known.mean_nll);
+            assert!(
+                (mean / known.mean_nll - 1.0).abs() < 3e-3,
+                "{}, {}: {mean}, not {}",
+                known.file,
+                known.prompt,
+                known.mean_nll
+            );
         }
         let ratio = here / elsewhere;
         assert!(positions > 200 && (0.5..=1.05).contains(&ratio), "{}: {ratio} times the error elsewhere", of_a_file[0].file);
