@@ -1,8 +1,10 @@
 //! The README shows what the records that it names say.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use quantloom::kernels::PROCESSORS;
 use quantloom_bench::readme;
 use quantloom_bench::record::Record;
 
@@ -27,5 +29,30 @@ fn the_tables_of_the_readme_are_made_from_their_records() {
     for (path, between) in readme::shown(&text).unwrap() {
         let made = readme::results(&Record::load(&root.join(path)).unwrap()).unwrap();
         assert_eq!(between, made, "`readme-table {path} README.md` writes what the record says");
+    }
+}
+
+#[test]
+fn what_processor_cards_say_of_other_programs_is_what_their_records_say() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let peers = PROCESSORS.iter().flat_map(|processor| processor.peers).collect::<Vec<_>>();
+    assert!(!peers.is_empty());
+    for peer in peers {
+        let record = Record::load(&root.join(peer.record)).unwrap();
+        let run = record.runs.iter().find(|run| run.threads == 1).unwrap();
+        let cases = run.cases.iter().filter(|case| case.batch == peer.batch && case.numerics == "int8");
+        let right = cases.filter_map(|case| {
+            let theirs = case.times.iter().filter(|times| times.name.starts_with(peer.name)).map(|times| times.median_us);
+            let ratio = theirs.min_by(f64::total_cmp)? / case.ours()?.median_us;
+            Some((case.format.clone(), format!("{ratio:.2}")))
+        });
+        let said = peer.times.iter().map(|(format, times)| ((*format).to_owned(), format!("{times:.2}")));
+        assert_eq!(
+            said.collect::<BTreeMap<_, _>>(),
+            right.collect::<BTreeMap<_, _>>(),
+            "{}, batch {}",
+            peer.record,
+            peer.batch
+        );
     }
 }

@@ -2,9 +2,11 @@
 
 mod check;
 mod identity;
+mod peers;
 mod pipes;
 mod start;
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -41,6 +43,8 @@ pub struct Processor {
     pub pipes: Vec<Pipes>,
     /// `[[start]]`, repeated: what runs before anything was measured, in place of the defaults of the kernel card.
     pub starts: Vec<Start>,
+    /// `[[peer]]`, repeated: how fast kernels were here beside those of another program.
+    pub peers: Vec<Peer>,
 }
 
 /// What processors say of themselves.
@@ -65,6 +69,20 @@ pub struct Pipes {
     pub of: Vec<Kind>,
     /// `a_cycle`: how many of them begin in a cycle at most; 0.5 is one every other cycle.
     pub a_cycle: f64,
+}
+
+/// A comparison with another program in the same run, on one thread, in `int8`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Peer {
+    /// `name`: what the program is called.
+    pub name: String,
+    /// `record`: the file of what was measured.
+    pub record: String,
+    /// `batch`: rows of activations.
+    pub batch: usize,
+    /// `times`: a table of how many times as fast kernels of a format were as the fastest of the program, by the format's name. Without a
+    /// format, nobody compared.
+    pub times: BTreeMap<String, f64>,
 }
 
 /// A variant to begin with.
@@ -136,6 +154,7 @@ fn read(mut card: Table<'_>, known: &Known<'_>, source: Arc<Source>, sink: &mut 
     let identities = card.need("identity").and_then(|node| node.list(sink).map(|entries| (node, entries)));
     let pipes = card.get("pipes").and_then(|node| node.list(sink)).unwrap_or_default();
     let starts = card.get("start").and_then(|node| node.list(sink)).unwrap_or_default();
+    let peers = card.get("peer").and_then(|node| node.list(sink)).unwrap_or_default();
     card.finish(sink);
     if let Some(name) = name.as_ref().filter(|name| name.value.eq_ignore_ascii_case(NONE)) {
         sink.error(name.span, "no processor can be called so").label("users write it to go by no card");
@@ -145,6 +164,7 @@ fn read(mut card: Table<'_>, known: &Known<'_>, source: Arc<Source>, sink: &mut 
     let identities = identity::read(&node, &identities, arch, sink);
     let pipes = pipes::read(&pipes, arch, known.isas, sink);
     let starts = start::read(&starts, arch, known, sink);
+    let peers = peers::read(&peers, sink);
     let claims = vec![Claim::of("name", &name)];
     let processor = Processor {
         name: name.value,
@@ -155,6 +175,7 @@ fn read(mut card: Table<'_>, known: &Known<'_>, source: Arc<Source>, sink: &mut 
         identities: identities.iter().map(|written| written.identity.clone()).collect(),
         pipes,
         starts,
+        peers,
     };
     Some((Written { processor, source, identities }, claims))
 }

@@ -23,7 +23,7 @@ const PARTS: [(&str, &str); 7] = [
 ];
 
 /// Sources that ask cards and tables for their keys.
-const READERS: [&str; 11] = [
+const READERS: [&str; 12] = [
     "raw/mod.rs",
     "raw/number.rs",
     "isa.rs",
@@ -31,6 +31,7 @@ const READERS: [&str; 11] = [
     "operation.rs",
     "processor.rs",
     "processor/identity.rs",
+    "processor/peers.rs",
     "processor/pipes.rs",
     "processor/start.rs",
     "gpu.rs",

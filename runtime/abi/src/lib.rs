@@ -29,7 +29,7 @@ use std::ops::Range;
 
 pub use counts::{Counts, Operations};
 pub use operation::{ActivationFunction, Epilogue, Gate, Operation, Projections, Prologue, RunGate};
-pub use processor::{Identity, Pipes, Processor, Start};
+pub use processor::{Identity, Peer, Pipes, Processor, Start};
 pub use words::{Dot, Kind, Numerics, Prefetch, Schedule};
 
 use rows::Rows;

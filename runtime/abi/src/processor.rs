@@ -19,6 +19,8 @@ pub struct Processor {
     pub pipes: &'static [Pipes],
     /// What runs before anything was measured, as far as this build has it.
     pub starts: &'static [Start],
+    /// How fast its kernels were beside those of other programs.
+    pub peers: &'static [Peer],
 }
 
 /// What processors say of themselves.
@@ -41,6 +43,19 @@ pub struct Pipes {
     pub of: &'static [Kind],
     /// How many of them begin in a cycle at most.
     pub a_cycle: f64,
+}
+
+/// A comparison with another program in the same run, on one thread, in `int8`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Peer {
+    /// What the program is called.
+    pub name: &'static str,
+    /// The file of what was measured.
+    pub record: &'static str,
+    /// Rows of activations.
+    pub batch: usize,
+    /// Names of formats, and how many times as fast their kernels were as the fastest of the program.
+    pub times: &'static [(&'static str, f64)],
 }
 
 /// A variant to begin with.

@@ -25,7 +25,7 @@ use super::progress::bar;
 use super::results::{BenchResult, Machine, OfModel, json, text};
 use super::source;
 use super::stored::warn_of_unknown_types;
-use super::token::{Exceptions, passes};
+use super::token::{Exceptions, Time, passes, peers};
 
 /// Time for the calls of one format, shape and batch, and for the ceilings that are measured in turn with them.
 const BUDGET: Duration = Duration::from_millis(400);
@@ -85,7 +85,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     }
     progress.finish_and_clear();
     warn_of_debug_build();
-    let of_model = args.file.as_deref().map(|path| of_model(path, &results));
+    let of_model = args.file.as_deref().map(|path| of_model(path, &results)).transpose()?;
     let machine = bench.machine()?;
     let of_model = of_model.as_ref();
     print(&if args.json { document(&json(&machine, &results, of_model)) } else { text(&machine, &results, of_model) })
@@ -145,9 +145,16 @@ fn matrices(model: &Model) -> Result<Vec<Matrix<'_>>, Failure> {
 }
 
 /// What the results of all matrices of a model come to.
-fn of_model(path: &Path, results: &[BenchResult]) -> OfModel {
-    let times = results.iter().map(|result| (result.batch, result.per_token.unwrap_or_default(), result.median_us / 1e6));
-    OfModel { path: path.display().to_string(), passes: passes(times) }
+fn of_model(path: &Path, results: &[BenchResult]) -> quantloom::Result<OfModel> {
+    let time = |result: &BenchResult| Time {
+        format: result.format.clone(),
+        numerics: result.numerics,
+        batch: result.batch,
+        count: result.per_token.unwrap_or_default(),
+        seconds: result.median_us / 1e6,
+    };
+    let times = results.iter().map(time).collect::<Vec<_>>();
+    Ok(OfModel { path: path.display().to_string(), passes: passes(&times, peers()?) })
 }
 
 /// What measurements share.

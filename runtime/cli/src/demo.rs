@@ -7,7 +7,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use quantloom::gguf::Gguf;
-use quantloom::kernels::abi::Pipes;
+use quantloom::kernels::abi::{Peer, Pipes};
 use quantloom::machine::{Facts, Gauge};
 use quantloom::matmul::{Request, Source};
 use quantloom::measure::{Cold, Fraction, Work, synthetic, unfused};
@@ -35,7 +35,7 @@ use super::report::numbers::{count, significant};
 use super::results::{notes, of_limit};
 use super::screen::{filled, legend};
 use super::table::{Align, Table};
-use super::token::{self, Exceptions, passes};
+use super::token::{self, Exceptions, Time, passes};
 use super::tune::settings;
 
 /// Time to tune in: the rest of the demo takes about as long again.
@@ -73,7 +73,7 @@ pub fn run() -> Result<(), Failure> {
     let gauge = &measuring.gauge;
     let limits = format!("{}, at best, in turn with the kernels", gauge.ceilings(isa.name));
     let notes = notes(&gauge.steadiness(isa.name), lines.iter().map(|line| line.fraction));
-    print(&format!("{}\n{}\n{notes}\n{}\n{NEXT}", sections(&lines), filled(&limits, 2), legend(&LEGEND)))
+    print(&format!("{}\n{}\n{notes}\n{}\n{NEXT}", sections(&lines, token::peers()?), filled(&limits, 2), legend(&LEGEND)))
 }
 
 /// Lets the bundled model go on from a few words.
@@ -214,8 +214,7 @@ struct Line {
     cells: [String; 7],
     fraction: Fraction,
     model: String,
-    /// Rows of the batch, how often a token is multiplied by such a matrix, and the seconds of one time.
-    time: (usize, f64, f64),
+    time: Time,
 }
 
 /// What measurements share.
@@ -269,7 +268,7 @@ impl Measuring<'_> {
             ],
             fraction,
             model: model.clone(),
-            time: (batch, *per_token, seconds),
+            time: Time { format: format.name.to_owned(), numerics: kernel.numerics, batch, count: *per_token, seconds },
         })
     }
 }
@@ -283,7 +282,7 @@ const fn from(source: Source) -> &'static str {
 }
 
 /// A table for each model, format, class and instruction set, and what each model comes to.
-fn sections(lines: &[Line]) -> String {
+fn sections(lines: &[Line], peers: &[Peer]) -> String {
     let mut text = String::new();
     for of_model in lines.chunk_by(|one, other| one.model == other.model) {
         for of_section in of_model.chunk_by(|one, other| one.section == other.section) {
@@ -291,7 +290,8 @@ fn sections(lines: &[Line]) -> String {
             of_section.iter().for_each(|line| table.row(line.cells.clone()));
             text += &format!("\n{}\n{table}", filled(&format!("{}:", capital(&of_section[0].section)), 2));
         }
-        let passes = passes(of_model.iter().map(|line| line.time));
+        let times = of_model.iter().map(|line| line.time.clone()).collect::<Vec<_>>();
+        let passes = passes(&times, peers);
         text += &format!("\n{}", token::lines("This model", &passes));
     }
     text
@@ -306,6 +306,7 @@ fn capital(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use quantloom::registry::Numerics;
 
     fn line(model: &str, section: &str, batch: usize) -> Line {
         let cells = ["11264x2048", "128", "panel r32c8.s2.both", "tuned now", "83.3 Gop/s", "  71% dots", "11.7x"];
@@ -314,7 +315,7 @@ mod tests {
             cells: cells.map(str::to_owned),
             fraction: Fraction(0.71),
             model: model.to_owned(),
-            time: (batch, 2.0, 0.25),
+            time: Time { format: "A".to_owned(), numerics: Numerics::Int8, batch, count: 2.0, seconds: 0.25 },
         }
     }
 
@@ -326,14 +327,14 @@ mod tests {
     #[test]
     fn all_lines_fit_a_screen() {
         let lines = [line("one", "one (A)", 1), line("one", "one (B)", 1), line("two", "two (A)", 1)];
-        for text in [WHAT, NEXT, &sections(&lines)] {
+        for text in [WHAT, NEXT, &sections(&lines, &[])] {
             assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
         }
     }
 
     #[test]
     fn each_model_has_its_tables_and_what_it_comes_to() {
-        let text = sections(&[line("one", "one (A)", 1), line("one", "one (B)", 1), line("two", "two (A)", 1)]);
+        let text = sections(&[line("one", "one (A)", 1), line("one", "one (B)", 1), line("two", "two (A)", 1)], &[]);
         let starts = [
             "\nOne (A):\n",
             "\nOne (B):\n",

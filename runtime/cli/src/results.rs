@@ -270,7 +270,10 @@ mod tests {
 
     #[test]
     fn a_model_comes_to_tokens_per_second() {
-        let model = OfModel { path: "/of/many/models/m\u{1b}.gguf".to_owned(), passes: vec![Pass { batch: 1, seconds: 0.05 }] };
+        let model = OfModel {
+            path: "/of/many/models/m\u{1b}.gguf".to_owned(),
+            passes: vec![Pass { batch: 1, seconds: 0.05, peer: None }],
+        };
         let result = BenchResult { per_token: Some(2.5), ..result() };
         let text = text(&machine(), std::slice::from_ref(&result), Some(&model));
         assert!(text.lines().nth(3).unwrap().ends_with("2.5x"), "{text}");

@@ -161,7 +161,7 @@ mod tests {
             keep: false,
         };
         const CARD: Processor =
-            Processor { name: "some", doc: "", measured: None, identities: &[], pipes: &[], starts: &[START] };
+            Processor { name: "some", doc: "", measured: None, identities: &[], pipes: &[], starts: &[START], peers: &[] };
         let found = |card: Option<&'static Processor>, by| of_card(Known { card, by });
         let bare = found(Some(&Processor { starts: &[], ..CARD }), By::User);
         assert_eq!(bare.value, "some, by QUANTLOOM_PROCESSOR; it has no starts, default kernels and distances are used");

@@ -1,7 +1,7 @@
 //! The rows of the processors.
 
 use proc_macro2::TokenStream;
-use quantloom_spec::processor::{Identity, Kind, Pipes, Processor, Start};
+use quantloom_spec::processor::{Identity, Kind, Peer, Pipes, Processor, Start};
 use quote::quote;
 
 use super::super::{gate, numerics};
@@ -25,6 +25,7 @@ fn row(plan: &Plan, processor: &Processor) -> TokenStream {
     let pipes = processor.pipes.iter().map(pipes);
     // A slim build has not got every variant.
     let starts = processor.starts.iter().filter(|start| plan.has_start(start)).map(start);
+    let peers = processor.peers.iter().map(peer);
     quote! {
         #gate
         &abi::Processor {
@@ -34,6 +35,7 @@ fn row(plan: &Plan, processor: &Processor) -> TokenStream {
             identities: &[#(#identities),*],
             pipes: &[#(#pipes),*],
             starts: &[#(#starts),*],
+            peers: &[#(#peers),*],
         }
     }
 }
@@ -60,6 +62,12 @@ fn pipes(pipes: &Pipes) -> TokenStream {
         Kind::Integers => quote!(abi::Kind::Integers),
     });
     quote!(abi::Pipes { vector_bits: #vector_bits, of: &[#(#of),*], a_cycle: #a_cycle })
+}
+
+fn peer(peer: &Peer) -> TokenStream {
+    let Peer { name, record, batch, times } = peer;
+    let times = times.iter().map(|(format, times)| quote!((#format, #times)));
+    quote!(abi::Peer { name: #name, record: #record, batch: #batch, times: &[#(#times),*] })
 }
 
 fn start(start: &Start) -> TokenStream {
