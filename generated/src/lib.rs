@@ -18,4 +18,4 @@ pub use quantloom_abi as abi;
 pub use quantloom_abi::stored;
 #[doc(hidden)]
 pub use quantloom_simd::compiled_rows;
-pub use quantloom_simd::{VOCABULARY, activations, lanes, rows, scalar};
+pub use quantloom_simd::{VOCABULARY, activations, lanes, rows, scalar, squares};

@@ -7,6 +7,7 @@ pub mod activations;
 pub mod lanes;
 pub mod rows;
 pub mod scalar;
+pub mod squares;
 
 #[doc(hidden)]
 pub use quantloom_abi as abi;

@@ -107,11 +107,13 @@ impl Call<'_> {
         self.totals.reserve(columns, keys, weights);
         of_span.clear();
         let cols = self.totals.cols();
-        rows.clear();
-        rows.resize(cols * keys, 0.0);
+        // Of whole tiles; nothing of what is in it is read.
+        let totals_height = self.totals.rows();
+        rows.resize(rows.len().max(cols * keys).max(size.next_multiple_of(totals_height)), 0.0);
+        let of_columns = &mut rows[..cols * keys];
         for (index, first) in (0..columns).step_by(cols).enumerate() {
             let of_group = first..columns.min(first + cols);
-            for (column, row) in of_group.clone().zip(rows.chunks_exact_mut(keys)) {
+            for (column, row) in of_group.clone().zip(of_columns.chunks_exact_mut(keys)) {
                 let places = row[tiles.start * height..tiles.end * height].chunks_exact_mut(height);
                 for (place, scores) in places.zip(self.scores.column(sums, column, columns)) {
                     place.copy_from_slice(scores);
@@ -120,14 +122,14 @@ impl Call<'_> {
                 // SAFETY: the rows are those of an available instruction set.
                 of_span.push(unsafe { (self.rows.softmax)(row, visible(column), scale, softcap) });
             }
-            rows[of_group.len() * keys..].fill(0.0);
-            self.totals.fill(index, rows, keys, weights);
+            of_columns[of_group.len() * keys..].fill(0.0);
+            self.totals.fill(index, of_columns, keys, weights);
         }
-        let height = self.totals.rows();
-        self.totals.run(&page.values, 0..size.div_ceil(height), (columns, keys), weights, sums);
+        self.totals.run(&page.values, 0..size.div_ceil(totals_height), (columns, keys), weights, sums);
         for (column, ((total, stats), of_span)) in totals.chunks_exact_mut(size).zip(stats).zip(&*of_span).enumerate() {
-            rows.clear();
-            rows.extend(self.totals.column(sums, column, columns).flatten());
+            for (row, of_tile) in rows.chunks_exact_mut(totals_height).zip(self.totals.column(sums, column, columns)) {
+                row.copy_from_slice(of_tile);
+            }
             // SAFETY: the rows are those of an available instruction set.
             unsafe { (self.rows.merge)(total, stats, &rows[..size], *of_span) };
         }

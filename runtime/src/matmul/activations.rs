@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use quantloom_kernels::abi::{ALIGNMENT, Activations, Isa, Kernel, Parts, Sums};
+use quantloom_kernels::squares::transpose;
 
 use crate::buffer::Buffer;
 use crate::error::{Error, Result};
@@ -249,15 +250,31 @@ impl Layout {
     /// Writes `per_unit` words a unit and column into the array at byte `at` of each unit, whose fastest axis is the column. `columns`
     /// are `cols` columns of words, one after the other.
     fn weave(&self, group: &mut [u8], at: usize, per_unit: usize, columns: &[u32]) {
-        /// With a constant number of columns every word is one load and one store; without closures, which other codegen units might call.
+        /// Squares of four columns and four words at a time, a third of the time of word by word, and what is left of either. Without
+        /// closures, which other codegen units might call.
         fn weave<const COLS: usize>(group: &mut [u8], unit_bytes: usize, at: usize, per_unit: usize, columns: &[u32]) {
             let length = columns.len() / COLS;
+            let square_words = per_unit / 4 * 4;
             for (index, unit) in group.chunks_exact_mut(unit_bytes).enumerate() {
                 let words: &mut [[[u8; 4]; COLS]] = bytemuck::cast_slice_mut(&mut unit[at..][..4 * COLS * per_unit]);
-                for column in 0..COLS {
-                    let values = &columns[column * length + index * per_unit..][..per_unit];
-                    for (words, value) in words.iter_mut().zip(values) {
-                        words[column] = value.to_ne_bytes();
+                let mut column = 0;
+                while column + 4 <= COLS {
+                    for first in (0..square_words).step_by(4) {
+                        let mut square = [[0; 4]; 4];
+                        for (offset, row) in square.iter_mut().enumerate() {
+                            row.copy_from_slice(&columns[(column + offset) * length + index * per_unit + first..][..4]);
+                        }
+                        for (words, square) in words[first..][..4].iter_mut().zip(&transpose(square)) {
+                            words[column..][..4].copy_from_slice(bytemuck::cast_slice(square));
+                        }
+                    }
+                    column += 4;
+                }
+                for other in 0..COLS {
+                    let done = if other < column { square_words } else { 0 };
+                    let values = &columns[other * length + index * per_unit..][..per_unit];
+                    for (words, value) in words[done..].iter_mut().zip(&values[done..]) {
+                        words[other] = value.to_ne_bytes();
                     }
                 }
             }
