@@ -382,7 +382,7 @@ fn a_format_without_kernels_says_why() {
     assert!(registry.contains("packed: None") && registry.contains(why), "{registry}");
 }
 
-/// An activation function is one of one number, in a file of its name.
+/// An activation function is one of one number or of two, in a file of its name.
 #[test]
 fn functions_that_are_none_are_reported() {
     let folder = tempfile::tempdir().unwrap();
@@ -403,14 +403,20 @@ fn functions_that_are_none_are_reported() {
         ("fn x(", "is not one Rust function"),
         ("fn other(x: f32) -> f32 { x }", "must be `fn "),
         ("fn NAME(x: f64) -> f32 { 0.0 }", "must be `fn "),
-        ("fn NAME(x: f32, y: f32) -> f32 { x }", "must be `fn "),
+        ("fn NAME() -> f32 { 0.0 }", "must be `fn "),
+        ("fn NAME(x: f32, y: f32, z: f32) -> f32 { x }", "must be `fn "),
+        ("fn NAME(x: f32, y: i32) -> f32 { x }", "must be `fn "),
         ("unsafe fn NAME(x: f32) -> f32 { x }", "must be `fn "),
     ] {
         fs::write(&path, text.replace("NAME", &first)).unwrap();
         assert!(message().contains(wanted), "{text}: {}", message());
     }
     for name in names() {
-        fs::write(folder.path().join(&name).with_extension("rs"), format!("fn {name}(y: f32) -> f32 {{ y }}")).unwrap();
+        let arguments = if name == first { "x: f32, y: f32" } else { "y: f32" };
+        fs::write(folder.path().join(&name).with_extension("rs"), format!("fn {name}({arguments}) -> f32 {{ y }}")).unwrap();
     }
     assert!(config.plan().is_ok() && config.sources().contains(&folder.path().to_owned()));
+    // What a function of the gate alone comes to is multiplied by the other number.
+    let all = generate(&config).into_iter().map(|file| file.text).collect::<String>();
+    assert!(all.contains(&format!("{first}(gate, up)")) && all.contains("(gate) * up"), "{all}");
 }

@@ -52,7 +52,8 @@ pub enum Projections {
 pub struct Epilogue {
     /// `bias`: `true` where a call may add a number to each row of a projection.
     pub bias: bool,
-    /// `activation`: the function of a gate, by the name of its source file: what is written is its value times the other projection's.
+    /// `activation`: the function of a gate, by the name of its source file: what is written is its value times the other projection's, or
+    /// that of a function of both.
     pub activation: Option<String>,
     /// `residual`: `true` where a call may add an array of the shape of the output.
     pub residual: bool,

@@ -12,18 +12,19 @@ use std::path::PathBuf;
 use syn::{Attribute, Expr, ExprLit, Fields, Item, Lit, Meta, Visibility};
 
 /// The parts of the reference: a heading, and the source that describes that kind of card.
-const PARTS: [(&str, &str); 7] = [
+const PARTS: [(&str, &str); 8] = [
     ("Formats", "model.rs"),
     ("Instruction sets", "isa.rs"),
     ("Kernels", "kernels.rs"),
     ("Operations", "operation.rs"),
     ("Processors", "processor.rs"),
     ("GPU dialects", "gpu.rs"),
+    ("Language models", "architecture/mod.rs"),
     ("Words of several cards", "../../runtime/abi/src/words.rs"),
 ];
 
 /// Sources that ask cards and tables for their keys.
-const READERS: [&str; 12] = [
+const READERS: [&str; 15] = [
     "raw/mod.rs",
     "raw/number.rs",
     "isa.rs",
@@ -36,6 +37,9 @@ const READERS: [&str; 12] = [
     "processor/start.rs",
     "gpu.rs",
     "table.rs",
+    "architecture/read.rs",
+    "architecture/section.rs",
+    "architecture/layer.rs",
 ];
 
 const PREFACE: &str = "# Reference of the cards
@@ -81,7 +85,10 @@ fn fields(fields: &Fields) -> String {
 /// A struct or an enum of the model, whose fields and variants are parts of a card.
 fn section(item: &Item) -> Option<String> {
     let (name, attributes, parts) = match item {
-        Item::Struct(item) if is_public(&item.vis) => (&item.ident, &item.attrs, fields(&item.fields)),
+        // What borrows is given to those who read cards, and no part of one.
+        Item::Struct(item) if is_public(&item.vis) && item.generics.lifetimes().next().is_none() => {
+            (&item.ident, &item.attrs, fields(&item.fields))
+        }
         Item::Enum(item) if is_public(&item.vis) => {
             let variants = item.variants.iter().map(|variant| {
                 let inner = fields(&variant.fields).lines().map(|line| format!("  {line}\n")).collect::<String>();
@@ -122,7 +129,7 @@ fn every_key_is_in_the_reference() {
     let words = quoted.flat_map(|code| code.split(|c: char| !c.is_alphanumeric() && c != '_')).collect::<BTreeSet<_>>();
     let mut keys = BTreeSet::new();
     for text in READERS.map(source) {
-        let asked = ["need(\"", "get(\""].into_iter().flat_map(|call| text.split(call).skip(1));
+        let asked = ["need(\"", "get(\"", "name(\"", "optional(\""].into_iter().flat_map(|call| text.split(call).skip(1));
         keys.extend(asked.filter_map(|rest| Some(rest.split('"').next()?.to_owned())));
     }
     let unexplained = keys.iter().filter(|key| !words.contains(key.as_str())).collect::<Vec<_>>();

@@ -113,7 +113,7 @@ fn operation_cards() {
 }
 
 /// Names of activation functions.
-const ACTIVATIONS: [&str; 2] = ["gelu_tanh", "silu"];
+const ACTIVATIONS: [&str; 3] = ["gelu_tanh", "silu", "swiglu_clamped"];
 
 #[test]
 fn model_cards() {

@@ -3,7 +3,9 @@
 //! A card names metadata, which stand under the architecture's name in a file, and tensors; it has no conditions. Biases are added where
 //! a file has them: they are called as their weights are, but for the end of the name.
 
+mod layer;
 mod read;
+mod section;
 mod shipped;
 
 use std::sync::Arc;
@@ -23,6 +25,8 @@ pub struct Architecture {
     pub doc: String,
     /// `arch`: what files call it, under `general.architecture`.
     pub arch: Vec<String>,
+    /// `with`: metadata; the card is that of files that have a number above 0 there. Without it, of all others of its `arch`.
+    pub with: Option<String>,
     /// `extends`: the card whose tables hold where this one has none, or not that key. A card's `[[layer]]` are all of them.
     pub extends: Option<String>,
     /// `ignored`: metadata that change no result.
@@ -75,6 +79,10 @@ pub struct Rope {
     pub scaling: String,
     /// `factors`: a tensor that angles are divided by, where a file has it.
     pub factors: Option<String>,
+    /// `factors_long`: a tensor that angles are divided by, where a file has it and its context is longer than it was at first.
+    pub factors_long: Option<String>,
+    /// `factors_short`: the same where the context is not longer.
+    pub factors_short: Option<String>,
     /// `window`: the base in layers that see a window; nothing is stretched there. Without it, as elsewhere.
     pub window: Option<WindowBase>,
     /// `unrotated`: every so-manieth layer does not rotate.
@@ -137,17 +145,25 @@ pub enum Op {
     Attention(Attention),
     /// `gated`: a feed-forward network, `down (act(gate x) * (up x))`.
     Gated(Gated),
+    /// `experts`: several of those, of which each token goes through a few.
+    Experts(Experts),
+}
+
+/// Matrices that multiply the same values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Matrices<const N: usize> {
+    /// Tensors, one for each. Without them, a file must have the one that is fused.
+    pub each: Option<[String; N]>,
+    /// A tensor that has the rows of all, one matrix behind the other: it is taken where a file has it.
+    pub fused: Option<String>,
 }
 
 /// Attention to positions before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attention {
-    /// `q`: a tensor, queries.
-    pub q: String,
-    /// `k`: a tensor, keys.
-    pub k: String,
-    /// `v`: a tensor, values.
-    pub v: String,
+    /// `q`, `k`, `v`: tensors, queries, keys and values; `qkv`: a tensor that has the rows of all three, in that order. It is taken where a
+    /// file has it, or the card names no others.
+    pub inputs: Matrices<3>,
     /// `out`: a tensor, from heads to the width.
     pub out: String,
     /// `q_norm`: a tensor, the weights of the norm of each query head.
@@ -158,6 +174,10 @@ pub struct Attention {
     pub scale: Option<String>,
     /// `window`: what a query sees. Without it, all positions up to its own.
     pub window: Option<Window>,
+    /// `sinks`: a tensor; for each query head a score of a key that has no value.
+    pub sinks: Option<String>,
+    /// `temperature`: metadata, where a file has them; by how much queries grow with the logarithm of their position.
+    pub temperature: Option<String>,
 }
 
 /// What a query sees in some layers.
@@ -167,19 +187,33 @@ pub struct Window {
     pub key: String,
     /// `every`: every so-manieth layer has no window. Without it, all layers have.
     pub every: Option<usize>,
+    /// `default`: what it is where a file does not say; 0: no window, as where a file says so. Without it, a file must say.
+    pub default: Option<usize>,
 }
 
 /// A feed-forward network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gated {
-    /// `gate`: a tensor, the gate.
-    pub gate: String,
-    /// `up`: a tensor, what the gate multiplies.
-    pub up: String,
+    /// `gate`, `up`: tensors, the gate and what it multiplies; `gate_up`: a tensor that has the rows of both, in that order. It is taken where
+    /// a file has it, or the card names no others.
+    pub inputs: Matrices<2>,
     /// `down`: a tensor, back to the width.
     pub down: String,
     /// `act`: the activation function of the gate, as operation cards call it.
     pub act: String,
+}
+
+/// Feed-forward networks, a few of which each token goes through. Their tensors have the matrices of all, one expert behind the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Experts {
+    /// `count`: metadata; how many experts there are.
+    pub count: String,
+    /// `used`: metadata; how many of them a token goes through. What they come to is weighted by the softmax of what the router says of them.
+    pub used: String,
+    /// `router`: a tensor, a row for each expert.
+    pub router: String,
+    /// The network of an expert: the same keys.
+    pub network: Gated,
 }
 
 /// What becomes of the last layer's result.

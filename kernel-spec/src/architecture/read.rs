@@ -1,6 +1,8 @@
 //! Reading model cards: tables that may be those of a base, key by key.
 
-use super::{Architecture, Attention, Embedding, Gated, Head, Known, Op, Pairs, Rope, Scale, Size, Step, Window, WindowBase};
+use super::layer::read_layer;
+use super::section::{Section, entry, named};
+use super::{Architecture, Embedding, Head, Known, Pairs, Rope, Scale, Size, WindowBase};
 use crate::claim::Claim;
 use crate::diagnostic::Sink;
 use crate::walk::{At, Node, Table};
@@ -9,7 +11,7 @@ use crate::walk::{At, Node, Table};
 const SQRT_WIDTH: &str = "sqrt-width";
 
 /// Layers that a card counts, at most.
-const MAX_EVERY: u32 = 1024;
+pub const MAX_EVERY: u32 = 1024;
 
 /// The largest base of angles.
 const MAX_BASE: u32 = 1_000_000_000;
@@ -19,6 +21,7 @@ pub fn read(mut card: Table<'_>, known: Known<'_>, sink: &mut Sink) -> Option<(A
     let doc = card.need("doc").and_then(|node| node.line(sink));
     let arch = card.need("arch").and_then(|node| names(&node, sink)).filter(|arch| some(&arch.span, &arch.value, sink));
     let before = sink.count();
+    let with = card.get("with").map(|node| entry(&node, sink));
     let extends = card.get("extends").map(|node| base(&node, known.bases, sink));
     let based = extends.is_some();
     let base = extends.flatten();
@@ -42,8 +45,16 @@ pub fn read(mut card: Table<'_>, known: Known<'_>, sink: &mut Sink) -> Option<(A
         return None;
     }
     let (name, arch) = (name?, arch?);
-    let claims = [Claim::of("name", &name)].into_iter().chain(arch.value.iter().map(|arch| Claim::of("arch", arch)));
-    let claims = claims.collect();
+    let with = match with {
+        Some(with) => Some(with?),
+        None => None,
+    };
+    // Of cards of one `arch`, each has files of its own.
+    let of_files = |arch: &At<String>| {
+        let with = with.as_ref().map_or_else(String::new, |with| format!(" with {with}"));
+        Claim::of("arch", &At { span: arch.span, value: format!("{}{with}", arch.value) })
+    };
+    let claims = [Claim::of("name", &name)].into_iter().chain(arch.value.iter().map(of_files)).collect();
     let ignored = match ignored {
         Some(ignored) => Some(ignored?.value.into_iter().map(|at| at.value).collect()),
         None => base.map(|base| base.ignored.clone()),
@@ -52,6 +63,7 @@ pub fn read(mut card: Table<'_>, known: Known<'_>, sink: &mut Sink) -> Option<(A
         name: name.value,
         doc: doc?,
         arch: arch.value.into_iter().map(|at| at.value).collect(),
+        with,
         extends: base.map(|base| base.name.clone()),
         ignored: ignored.unwrap_or_default(),
         size: size?,
@@ -64,7 +76,7 @@ pub fn read(mut card: Table<'_>, known: Known<'_>, sink: &mut Sink) -> Option<(A
 }
 
 /// Says so if a list is empty.
-fn some<T>(span: &crate::Span, list: &[T], sink: &mut Sink) -> bool {
+pub fn some<T>(span: &crate::Span, list: &[T], sink: &mut Sink) -> bool {
     if list.is_empty() {
         sink.error(*span, "the list needs an entry");
     }
@@ -89,63 +101,6 @@ fn section<'t>(card: &mut Table<'t>, key: &'static str, based: bool, sink: &mut 
         Some(node) => node.table(sink, "the table").map(Some),
         None => Some(None),
     }
-}
-
-/// A table whose keys may be those of a base.
-struct Section<'t> {
-    table: Option<Table<'t>>,
-    based: bool,
-}
-
-impl<'t> Section<'t> {
-    fn new(table: Option<Table<'t>>, based: bool) -> Self {
-        Self { table, based }
-    }
-
-    /// A key that is needed where there is no base.
-    fn need(&mut self, key: &'static str) -> Option<Node<'t>> {
-        let table = self.table.as_mut()?;
-        if self.based { table.get(key) } else { table.need(key) }
-    }
-
-    fn get(&mut self, key: &'static str) -> Option<Node<'t>> {
-        self.table.as_mut()?.get(key)
-    }
-
-    fn finish(self, sink: &mut Sink) {
-        if let Some(table) = self.table {
-            table.finish(sink);
-        }
-    }
-
-    /// The name that a key gives, or else that of the base.
-    fn name(&mut self, key: &'static str, base: Option<&String>, sink: &mut Sink) -> Option<String> {
-        self.need(key).map_or_else(|| base.cloned(), |node| entry(&node, sink))
-    }
-
-    /// The same of a key that may be left out.
-    fn optional(&mut self, key: &'static str, base: Option<&Option<String>>, sink: &mut Sink) -> Option<Option<String>> {
-        match self.get(key) {
-            Some(node) => entry(&node, sink).map(Some),
-            None => Some(base.cloned().flatten()),
-        }
-    }
-}
-
-/// The name of a tensor, or of metadata.
-fn entry(node: &Node<'_>, sink: &mut Sink) -> Option<String> {
-    let text = node.text(sink)?;
-    named(text, sink).map(|at| at.value)
-}
-
-fn named(text: At<&str>, sink: &mut Sink) -> Option<At<String>> {
-    let fits = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
-    if !text.value.is_empty() && text.value.chars().all(fits) {
-        return Some(text.map(str::to_owned));
-    }
-    sink.error(text.span, format!("`{}` cannot be a name in a file", text.value))
-        .label("must be letters, digits, `_`, `-` or `.`");
-    None
 }
 
 /// A list of names.
@@ -195,6 +150,8 @@ fn read_rope(mut table: Section<'_>, base: Option<&Rope>, sink: &mut Sink) -> Op
     let of = table.name("base", base.map(|base| &base.base), sink);
     let scaling = table.name("scaling", base.map(|base| &base.scaling), sink);
     let factors = table.optional("factors", base.map(|base| &base.factors), sink);
+    let factors_long = table.optional("factors_long", base.map(|base| &base.factors_long), sink);
+    let factors_short = table.optional("factors_short", base.map(|base| &base.factors_short), sink);
     let window = match table.get("window") {
         Some(node) => read_window_base(&node, sink).map(Some),
         None => Some(base.and_then(|base| base.window.clone())),
@@ -210,6 +167,8 @@ fn read_rope(mut table: Section<'_>, base: Option<&Rope>, sink: &mut Sink) -> Op
         base: of?,
         scaling: scaling?,
         factors: factors?,
+        factors_long: factors_long?,
+        factors_short: factors_short?,
         window: window?,
         unrotated: unrotated?,
     })
@@ -243,65 +202,4 @@ fn read_head(mut table: Section<'_>, base: Option<&Head>, sink: &mut Sink) -> Op
     let divisor = table.optional("divisor", base.map(|base| &base.divisor), sink);
     table.finish(sink);
     Some(Head { norm: norm?, tensor: tensor?, tied: tied?, divisor: divisor? })
-}
-
-fn read_layer(node: &Node<'_>, known: Known<'_>, sink: &mut Sink) -> Option<Vec<Step>> {
-    let before = sink.count();
-    let nodes = node.list(sink)?;
-    let steps = nodes.iter().filter_map(|node| read_step(node, known, sink)).collect::<Vec<_>>();
-    (sink.count() == before && some(&node.span, &steps, sink)).then_some(steps)
-}
-
-/// What a step does, as cards call it.
-#[derive(Clone, Copy)]
-enum Kind {
-    Attention,
-    Gated,
-}
-
-fn read_step(node: &Node<'_>, known: Known<'_>, sink: &mut Sink) -> Option<Step> {
-    let table = node.table(sink, "the step")?;
-    let mut table = Section::new(Some(table), false);
-    let norm = table.name("norm", None, sink);
-    let Some(op) = table.get("op") else {
-        // What else it needs, and may have, depends on that.
-        sink.error(node.span, "the step needs the key `op`").help("say what it does: `op = \"attention\"`");
-        return None;
-    };
-    let kind = op.choice(sink, &[("attention", Kind::Attention), ("gated", Kind::Gated)]);
-    let (post_norm, residual) = (table.optional("post_norm", None, sink), table.optional("residual", None, sink));
-    let op = match kind?.value {
-        Kind::Attention => read_attention(&mut table, sink).map(Op::Attention),
-        Kind::Gated => read_gated(&mut table, known, sink).map(Op::Gated),
-    };
-    table.finish(sink);
-    Some(Step { norm: norm?, op: op?, post_norm: post_norm?, residual: residual? })
-}
-
-fn read_attention(table: &mut Section<'_>, sink: &mut Sink) -> Option<Attention> {
-    let [q, k, v, out] = ["q", "k", "v", "out"].map(|key| table.name(key, None, sink));
-    let [q_norm, k_norm, scale] = ["q_norm", "k_norm", "scale"].map(|key| table.optional(key, None, sink));
-    let window = match table.get("window") {
-        Some(node) => read_window(&node, sink).map(Some),
-        None => Some(None),
-    };
-    Some(Attention { q: q?, k: k?, v: v?, out: out?, q_norm: q_norm?, k_norm: k_norm?, scale: scale?, window: window? })
-}
-
-fn read_window(node: &Node<'_>, sink: &mut Sink) -> Option<Window> {
-    let mut table = node.table(sink, "a window")?;
-    let key = table.need("key").and_then(|node| entry(&node, sink));
-    let every = match table.get("every") {
-        Some(node) => node.count(sink, 2..=MAX_EVERY).map(|at| Some(at.value)),
-        None => Some(None),
-    };
-    table.finish(sink);
-    Some(Window { key: key?, every: every? })
-}
-
-fn read_gated(table: &mut Section<'_>, known: Known<'_>, sink: &mut Sink) -> Option<Gated> {
-    let [gate, up, down] = ["gate", "up", "down"].map(|key| table.name(key, None, sink));
-    let words = known.activations.iter().map(|name| (*name, *name)).collect::<Vec<_>>();
-    let act = table.need("act").and_then(|node| node.choice(sink, &words));
-    Some(Gated { gate: gate?, up: up?, down: down?, act: act?.value.to_owned() })
 }

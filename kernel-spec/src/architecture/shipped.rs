@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     fn what_a_card_does_not_say_is_that_of_its_base() {
-        let all = shipped(&["gelu_tanh", "silu"]).unwrap();
+        let all = shipped(&["gelu_tanh", "silu", "swiglu_clamped"]).unwrap();
         let named = |name: &str| all.iter().find(|card| card.name == name).unwrap();
         let (llama, granite) = (named("llama"), named("granite"));
         assert_eq!((&granite.size, &granite.rope, &granite.ignored), (&llama.size, &llama.rope, &llama.ignored));

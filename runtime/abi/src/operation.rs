@@ -80,25 +80,25 @@ impl fmt::Display for Projections {
 pub struct Epilogue {
     /// Whether a call may add a number to each row of a projection.
     pub bias: bool,
-    /// The function of the gate, whose value the sums of the other projection are multiplied by.
+    /// The function of a gate, and of what it gates.
     pub activation: Option<&'static ActivationFunction>,
     /// Whether a call may add an array of the shape of the output.
     pub residual: bool,
 }
 
-/// Gates a row: each value becomes the function of it, times the value of the other row. Rows must have equal lengths.
+/// Gates a row: each value becomes the function of it and of the value of the other row. Rows must have equal lengths.
 ///
 /// # Safety
 /// The instruction set that it belongs to must be available.
 pub type RunGate = unsafe fn(&mut [f32], &[f32]);
 
-/// A function of one number, compiled once per instruction set.
+/// What a gate makes of two numbers, compiled once per instruction set.
 #[derive(Debug)]
 pub struct ActivationFunction {
     /// Its name.
     pub name: &'static str,
-    /// It, in plain code.
-    pub value: fn(f32) -> f32,
+    /// It, in plain code: of the gate and of what it gates. A function of the gate alone is multiplied by the other.
+    pub value: fn(f32, f32) -> f32,
     /// What gates rows with it, for each instruction set.
     pub gates: &'static [&'static Gate],
 }

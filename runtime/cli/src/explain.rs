@@ -62,7 +62,7 @@ fn operation_text(operation: &Operation) -> String {
     let Epilogue { bias, activation, residual } = operation.epilogue;
     let steps = [
         bias.then(|| "plus a bias, where the call gives one".to_owned()),
-        activation.map(|function| format!("{} of the gate, times the up projection", function.name)),
+        activation.map(|function| format!("the up projection, gated by {}", function.name)),
         residual.then(|| "plus a residual, where the call gives one".to_owned()),
     ];
     let epilogue = steps.into_iter().flatten().collect::<Vec<_>>().join("; ");

@@ -30,9 +30,16 @@ pub fn of_file(file: &Gguf) -> Result<(&'static Architecture, &str)> {
     let wrong = |detail: String| Error::model(file.path(), detail);
     let value = file.value(ARCHITECTURE).and_then(|value| value.as_str());
     let name = value.ok_or_else(|| wrong(format!("it has no text {ARCHITECTURE:?}; a model to run says what it is")))?;
-    let card = architectures().iter().find(|card| card.arch.iter().any(|arch| arch == name));
+    let above_0 = |key: &String| {
+        let value = file.value(&format!("{name}.{key}"));
+        value.is_some_and(|value| value.as_u64() != Some(0))
+    };
+    let cards = || architectures().iter().filter(|card| card.arch.iter().any(|arch| arch == name));
+    let marked = cards().find(|card| card.with.as_ref().is_some_and(above_0));
+    let card = marked.or_else(|| cards().find(|card| card.with.is_none()));
     let card = card.ok_or_else(|| {
-        let known = architectures().iter().flat_map(|card| card.arch.iter().map(String::as_str)).collect::<Vec<_>>();
+        let unmarked = architectures().iter().filter(|card| card.with.is_none());
+        let known = unmarked.flat_map(|card| card.arch.iter().map(String::as_str)).collect::<Vec<_>>();
         wrong(format!("no card describes the architecture {name:?}; there are cards of {}", known.join(", ")))
     })?;
     Ok((card, name))

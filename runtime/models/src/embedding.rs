@@ -37,7 +37,7 @@ impl Embedding {
     pub fn new(model: &Model, tensor: &TensorInfo, scale: Option<f32>, pool: &Pool) -> Result<Self> {
         let rows = match stored_as(model, tensor)? {
             Some((format, shape)) => Rows::Stored(format, shape),
-            None => Rows::Packed(Arc::new(tensors::weights(model, tensor, pool)?)),
+            None => Rows::Packed(Arc::new(tensors::weights(model, tensor, 0..tensor.rows(), pool)?)),
         };
         Ok(Self { tensor: tensor.clone(), rows, scale })
     }
@@ -66,7 +66,7 @@ impl Embedding {
     /// As [`Model::weights`].
     pub fn head(&self, model: &Model, pool: &Pool) -> Result<Arc<Weights>> {
         match &self.rows {
-            Rows::Stored(..) => Ok(Arc::new(tensors::weights(model, &self.tensor, pool)?)),
+            Rows::Stored(..) => Ok(Arc::new(tensors::weights(model, &self.tensor, 0..self.tensor.rows(), pool)?)),
             Rows::Packed(weights) => Ok(Arc::clone(weights)),
         }
     }

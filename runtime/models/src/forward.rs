@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use quantloom::attention::{self, Preparation};
+use quantloom::attention::{self, Attention, Preparation};
 use quantloom::matmul::Request;
 use quantloom::operation::{self, Call, Norm, Operation};
 
@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::model::LanguageModel;
 use crate::sequence::Sequence;
 use crate::step::{Angles, Attend, Op, Step};
+use crate::tensors::Matrix;
 
 /// The logits of which positions a call gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,30 +188,35 @@ impl LanguageModel {
 
     fn step(&self, step: &Step, x: &mut Vec<f32>, parts: &mut [Part<'_>], pieces: &[Piece]) -> Result<()> {
         let batch = x.len() / self.width();
-        let norm = Some(Norm { weights: &step.norm, eps: self.eps() });
-        let inner = match &step.op {
+        let norm = Norm { weights: &step.norm, eps: self.eps() };
+        let (inner, out) = match &step.op {
             Op::Attention(attend) => {
                 let projections = attend.inputs.each_ref().map(|matrix| matrix.projection());
-                let call = Call { projections: &projections, x, batch, norm, ..Call::default() };
+                let call = Call { projections: &projections, x, batch, norm: Some(norm), ..Call::default() };
                 let mut outputs = attend.inputs.each_ref().map(|matrix| vec![0.0; batch * matrix.weights.n()]);
                 self.run(self.operations().several, &call, &mut outputs.each_mut().map(|output| &mut output[..]))?;
-                self.attend(attend, outputs, parts, pieces)?
+                (self.attend(attend, outputs, parts, pieces)?, &attend.out)
             }
-            Op::Gated { operation, gate, up } => {
-                let projections = [gate.projection(), up.projection()];
-                let call = Call { projections: &projections, x, batch, norm, ..Call::default() };
-                let mut output = vec![0.0; batch * gate.weights.n()];
-                self.run(operation, &call, &mut [&mut output])?;
-                output
+            Op::Gated(gated) => {
+                let projections = [gated.gate.projection(), gated.up.projection()];
+                let call = Call { projections: &projections, x, batch, norm: Some(norm), ..Call::default() };
+                let mut output = vec![0.0; batch * gated.gate.weights.n()];
+                self.run(gated.operation, &call, &mut [&mut output])?;
+                (output, &gated.down)
+            }
+            Op::Experts(experts) => {
+                let output = self.experts(experts, norm, x, batch)?;
+                return self.add(step, output, x);
             }
         };
-        self.add(step, &inner, x, batch)
+        self.finish(step, out, &inner, x, batch)
     }
 
     /// Attention of each piece to the sequence that it is of.
     fn attend(&self, attend: &Attend, qkv: [Vec<f32>; 3], parts: &mut [Part<'_>], pieces: &[Piece]) -> Result<Vec<f32>> {
         let [mut q, k, v] = qkv;
-        let attention = attend.attention.isa(self.isa());
+        let attention: Attention<'_> = attend.attention;
+        let attention = attention.sinks(attend.sinks.as_deref()).isa(self.isa());
         let mut out = vec![0.0; q.len()];
         let (of_query, of_key) = (attend.inputs[0].weights.n(), attend.inputs[1].weights.n());
         for piece in pieces {
@@ -232,14 +238,20 @@ impl LanguageModel {
             }
             let (first, queries) = (cache.len(), &mut q[at(of_query)]);
             cache.append(queries, &k[at(of_key)], &v[at(of_key)], &preparation, self.pool())?;
+            if let Some(temperature) = attend.temperature {
+                for (position, query) in (first..).zip(queries.chunks_exact_mut(of_query)) {
+                    let factor = temperature.of(position);
+                    query.iter_mut().for_each(|value| *value *= factor);
+                }
+            }
             attention.attend(cache, queries, first, &mut out[at(of_query)], self.pool())?;
         }
         Ok(out)
     }
 
-    /// Adds what a step comes to.
-    fn add(&self, step: &Step, inner: &[f32], x: &mut Vec<f32>, batch: usize) -> Result<()> {
-        let projections = [step.out.projection()];
+    /// Multiplies by the last matrix of a step, and adds what it comes to.
+    fn finish(&self, step: &Step, out: &Matrix, inner: &[f32], x: &mut Vec<f32>, batch: usize) -> Result<()> {
+        let projections = [out.projection()];
         let plain = step.post_norm.is_none() && step.residual.is_none();
         let call = Call { projections: &projections, x: inner, batch, residual: plain.then_some(&x[..]), ..Call::default() };
         let mut y = vec![0.0; x.len()];
@@ -248,6 +260,11 @@ impl LanguageModel {
             *x = y;
             return Ok(());
         }
+        self.add(step, y, x)
+    }
+
+    /// Adds what a step comes to.
+    fn add(&self, step: &Step, mut y: Vec<f32>, x: &mut [f32]) -> Result<()> {
         if let Some(weights) = &step.post_norm {
             operation::rms_norm(&mut y, &Norm { weights, eps: self.eps() })?;
         }
@@ -276,7 +293,7 @@ impl LanguageModel {
         Ok(logits)
     }
 
-    fn run(&self, operation: &Operation, call: &Call<'_>, outputs: &mut [&mut [f32]]) -> Result<()> {
+    pub(crate) fn run(&self, operation: &Operation, call: &Call<'_>, outputs: &mut [&mut [f32]]) -> Result<()> {
         let request: Request = self.request();
         operation::run(operation, call, outputs, &request, self.pool())?;
         Ok(())

@@ -6,11 +6,13 @@
 mod cards;
 mod embedding;
 mod error;
+mod experts;
 mod forward;
 mod generation;
 mod metadata;
 mod model;
 mod outline;
+mod ropes;
 mod sequence;
 mod settings;
 mod step;

@@ -53,6 +53,17 @@ impl<'f> Metadata<'f> {
         self.count_if(key)?.ok_or_else(|| self.missing(key))
     }
 
+    /// Positions that are seen, or none where the number is 0; what is said where the file does not give it. Where that is not 0, the number
+    /// is not, either.
+    pub fn window(&self, key: &str, default: Option<usize>) -> Result<Option<usize>> {
+        let none = default == Some(0) && self.value(key).is_none_or(|value| value.as_u64() == Some(0));
+        if none {
+            return Ok(None);
+        }
+        let count = self.count_if(key)?.or(default);
+        count.map(Some).ok_or_else(|| self.missing(key))
+    }
+
     /// A finite number above 0, if the file gives it.
     pub fn number_if(&self, key: &str) -> Result<Option<f64>> {
         let Some(value) = self.value(key) else { return Ok(None) };

@@ -15,10 +15,11 @@ use quantloom_spec::architecture::Architecture;
 
 use crate::cards;
 use crate::embedding::Embedding;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::metadata::Metadata;
+use crate::ropes::Ropes;
 use crate::sequence::Sequence;
-use crate::settings::{Ropes, Settings};
+use crate::settings::Settings;
 use crate::step::{Op, Parts, Step};
 use crate::tensors::{Matrix, Tensors};
 
@@ -151,9 +152,7 @@ impl LanguageModel {
         let tensors = Tensors::new(&model, pool);
         let settings = Settings::read(card, &metadata)?;
         let width = settings.width;
-        let ropes = Ropes::read(&card.rope, settings.heads.size, &metadata, |pairs| {
-            card.rope.factors.as_ref().map_or(Ok(None), |name| tensors.vector_if(name, pairs))
-        })?;
+        let ropes = Ropes::read(&card.rope, &settings, &metadata, &tensors)?;
         let rows = tensors.shaped(&card.embedding.tensor, None, width)?;
         let embedding = Embedding::new(&model, rows, settings.embedding, pool)?;
         let vocabulary = embedding.vocabulary();
@@ -179,7 +178,7 @@ impl LanguageModel {
         let model =
             Self { model, card, options, pool: own, settings, ropes, embedding, steps, norm, head, operations, identity };
         // What cannot be cached is known before anything is run.
-        model.sequence()?;
+        model.sequence().map_err(|error| Error::model(model.file().path(), error.to_string()))?;
         Ok(model)
     }
 
@@ -200,14 +199,7 @@ impl LanguageModel {
     /// # Errors
     /// [`crate::Error::Quantloom`] as [`Load::tune`].
     pub fn tune(&self) -> Result<Vec<Outcome>> {
-        let of_steps = self.steps.iter().flat_map(|step| {
-            let inner = match &step.op {
-                Op::Attention(attend) => attend.inputs.iter().collect(),
-                Op::Gated { gate, up, .. } => vec![gate, up],
-            };
-            inner.into_iter().chain([&step.out])
-        });
-        let weights = of_steps.chain([&self.head]).map(|matrix| &*matrix.weights);
+        let weights = self.steps.iter().flat_map(Step::matrices).chain([&self.head]).map(|matrix| &*matrix.weights);
         let load = Load::default().batches([1, self.options.batch]);
         Ok(load.tune(weights, self.request(), self.pool())?)
     }

@@ -4,6 +4,7 @@ use quantloom::attention::Heads;
 use quantloom::registry::Format;
 use quantloom::weights::Weights;
 
+use crate::experts::Experts;
 use crate::model::LanguageModel;
 use crate::step::{Op, Step};
 
@@ -57,12 +58,25 @@ impl LanguageModel {
                 let inputs = attend.inputs.iter();
                 lines.extend(inputs.map(|matrix| product(operations.several.name, &matrix.name, &matrix.weights)));
                 lines.push(self.attention(attend.attention.window));
+                lines.push(product(operations.linear.name, &attend.out.name, &attend.out.weights));
             }
-            Op::Gated { operation, gate, up } => {
-                lines.extend([gate, up].map(|matrix| product(operation.name, &matrix.name, &matrix.weights)));
+            Op::Gated(gated) => {
+                let inputs = [&gated.gate, &gated.up];
+                lines.extend(inputs.map(|matrix| product(gated.operation.name, &matrix.name, &matrix.weights)));
+                lines.push(product(operations.linear.name, &gated.down.name, &gated.down.weights));
+            }
+            Op::Experts(experts) => {
+                let router = &experts.router;
+                lines.push(product(operations.norm_linear.name, &router.name, &router.weights));
+                let gated = experts.operation.name;
+                for expert in experts.all.iter().take(1) {
+                    let matrices = [(gated, &expert.gate), (gated, &expert.up), (operations.linear.name, &expert.down)];
+                    lines.extend(
+                        matrices.map(|(operation, matrix)| used(experts, product(operation, &matrix.name, &matrix.weights))),
+                    );
+                }
             }
         }
-        lines.push(product(operations.linear.name, &step.out.name, &step.out.weights));
         lines
     }
 
@@ -80,4 +94,10 @@ impl LanguageModel {
 fn product<'m>(operation: &'m str, tensor: &str, weights: &'m Weights) -> Line<'m> {
     let what = tensor.to_owned();
     Line { operation, what, weights: Some(weights), format: Some(weights.format()), bytes: weights.held_bytes() }
+}
+
+/// A product of one expert, for all that a token goes through.
+fn used<'m>(experts: &Experts, line: Line<'m>) -> Line<'m> {
+    let (used, all) = (experts.used, experts.all.len());
+    Line { what: format!("{}, {used} of {all} experts", line.what), bytes: used * line.bytes, ..line }
 }

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use quantloom::attention::KvType;
@@ -31,6 +32,16 @@ impl Matrix {
     pub fn projection(&self) -> Projection<'_> {
         Projection { weights: &self.weights, bias: self.bias.as_deref() }
     }
+}
+
+/// The matrices of a tensor, one behind the other.
+#[derive(Clone, Copy, Debug)]
+pub struct Stack {
+    /// How many there are; a tensor of one has two axes.
+    pub count: usize,
+    /// Rows of each.
+    pub n: usize,
+    pub k: usize,
 }
 
 /// The tensors of a file, some of which were asked for.
@@ -70,18 +81,34 @@ impl<'m> Tensors<'m> {
         Ok(tensor)
     }
 
+    /// Rows of each of the matrices of a tensor, which has `count` of them, and parts of as many rows each.
+    ///
+    /// # Errors
+    /// If there is none, or it has another shape.
+    pub fn stacked(&self, name: &str, count: usize, parts: usize, k: usize) -> Result<usize> {
+        let tensor = self.need(&format!("{name}{WEIGHTS}"))?;
+        let n = rows_of(tensor, count).filter(|n| tensor.k() == k && *n > 0 && n.is_multiple_of(parts));
+        let of_parts = if parts == 1 { String::new() } else { format!(", their number a multiple of {parts}") };
+        let of_all = if count == 1 { String::new() } else { format!(", {count} times as many") };
+        n.ok_or_else(|| self.misshapen(tensor, &format!("rows of {k}{of_parts}{of_all}")))
+    }
+
     fn check(&self, tensor: &TensorInfo, n: Option<usize>, k: usize) -> Result<()> {
         if tensor.k() == k && n.is_none_or(|n| n == tensor.rows()) && tensor.rows() > 0 {
             return Ok(());
         }
         let wanted =
             n.map_or_else(|| format!("rows of {k}"), |n| if n == 1 { format!("{k} values") } else { format!("{n}x{k}") });
+        Err(self.misshapen(tensor, &wanted))
+    }
+
+    fn misshapen(&self, tensor: &TensorInfo, wanted: &str) -> Error {
         let found = tensor.dims.iter().rev().map(u64::to_string).collect::<Vec<_>>().join("x");
         let detail = format!(
             "tensor {:?} has the shape {found}, and by the metadata must be {wanted}; convert the model again",
             tensor.name
         );
-        Err(Error::model(self.model.file().path(), detail))
+        Error::model(self.model.file().path(), detail)
     }
 
     /// A matrix, with its bias if the file has one.
@@ -89,9 +116,24 @@ impl<'m> Tensors<'m> {
     /// # Errors
     /// As [`Tensors::shaped`] and [`Model::weights`].
     pub fn matrix(&self, name: &str, n: usize, k: usize) -> Result<Matrix> {
-        let tensor = self.shaped(name, Some(n), k)?;
-        let weights = Arc::new(weights(self.model, tensor, self.pool)?);
-        let bias = self.find(&format!("{name}{BIASES}")).map(|bias| self.values(bias, n)).transpose()?;
+        self.part(name, Stack { count: 1, n, k }, 0, 0..n)
+    }
+
+    /// Some rows of one of the matrices of a tensor, with what the bias has for them, if the file has one.
+    ///
+    /// # Errors
+    /// As [`Tensors::shaped`] and [`Model::rows`].
+    pub fn part(&self, name: &str, stack: Stack, index: usize, rows: Range<usize>) -> Result<Matrix> {
+        let Stack { count, n, k } = stack;
+        let tensor = self.need(&format!("{name}{WEIGHTS}"))?;
+        if rows_of(tensor, count) != Some(n) || tensor.k() != k {
+            let of_all = if count == 1 { String::new() } else { format!("{count}x") };
+            return Err(self.misshapen(tensor, &format!("{of_all}{n}x{k}")));
+        }
+        let first = index * n;
+        let weights = Arc::new(weights(self.model, tensor, first + rows.start..first + rows.end, self.pool)?);
+        let bias = self.find(&format!("{name}{BIASES}")).map(|bias| self.row(bias, count, n, index)).transpose()?;
+        let bias = bias.map(|bias| bias[rows].to_vec());
         Ok(Matrix { name: name.to_owned(), weights, bias })
     }
 
@@ -112,10 +154,15 @@ impl<'m> Tensors<'m> {
     }
 
     fn values(&self, tensor: &TensorInfo, k: usize) -> Result<Vec<f32>> {
-        self.check(tensor, Some(1), k)?;
+        self.row(tensor, 1, k, 0)
+    }
+
+    /// One of `n` rows of `k` values.
+    fn row(&self, tensor: &TensorInfo, n: usize, k: usize, index: usize) -> Result<Vec<f32>> {
+        self.check(tensor, Some(n), k)?;
         let (format, shape) = stored_as(self.model, tensor)?.ok_or_else(|| self.model.unknown_type(tensor))?;
         let mut values = vec![0.0; k];
-        Stored::new(format, 1, k, self.model.file().bytes(tensor, shape)?)?.decode(0..1, &mut values)?;
+        Stored::new(format, n, k, self.model.file().bytes(tensor, shape)?)?.decode(index..index + 1, &mut values)?;
         Ok(values)
     }
 
@@ -147,11 +194,22 @@ pub fn stored_as(model: &Model, tensor: &TensorInfo) -> Result<Option<(&'static 
     })
 }
 
-/// The weights of a tensor; plain ones are packed, too.
-pub fn weights(model: &Model, tensor: &TensorInfo, pool: &Pool) -> Result<Weights> {
+/// The weights of some rows of a tensor, which it has; plain ones are packed, too.
+pub fn weights(model: &Model, tensor: &TensorInfo, rows: Range<usize>, pool: &Pool) -> Result<Weights> {
     if let Kind::Plain = model.kind(tensor)? {
-        let bytes = model.file().bytes(tensor, BlockShape::F32)?;
-        return Ok(Weights::pack(KvType::F32.format()?, tensor.rows(), tensor.k(), bytes, pool)?);
+        let (bytes, row_bytes) = (model.file().bytes(tensor, BlockShape::F32)?, tensor.k() * size_of::<f32>());
+        let bytes = &bytes[rows.start * row_bytes..rows.end * row_bytes];
+        return Ok(Weights::pack(KvType::F32.format()?, rows.len(), tensor.k(), bytes, pool)?);
     }
-    Ok(model.weights(tensor, Layout::Packed, pool)?)
+    Ok(model.rows(tensor, rows, Layout::Packed, pool)?)
+}
+
+/// Rows of each of the matrices of a tensor, if it has so many.
+fn rows_of(tensor: &TensorInfo, count: usize) -> Option<usize> {
+    let of_axis = |axis: &u64| usize::try_from(*axis).ok();
+    match (count, &tensor.dims[..]) {
+        (1, _) => Some(tensor.rows()),
+        (_, [_, n, found]) if of_axis(found) == Some(count) => of_axis(n),
+        _ => None,
+    }
 }

@@ -36,7 +36,7 @@ pub use append::Preparation;
 pub use attend::Attention;
 pub use cache::KvCache;
 pub use encoding::KvType;
-pub use rope::{Angles, Pairs, Rope};
+pub use rope::{Angles, Pairs, Rope, Yarn};
 
 use std::sync::{Mutex, PoisonError};
 

@@ -1,5 +1,6 @@
 //! Rotary position embedding: the angles of positions.
 
+use std::f64::consts::PI;
 use std::ops::Range;
 
 use crate::error::{Error, Result};
@@ -13,10 +14,24 @@ pub enum Pairs {
     Halves,
 }
 
+/// How YaRN makes a context longer: pairs that turn often are left as they are, those that hardly turn are stretched.
+#[derive(Clone, Copy, Debug)]
+pub struct Yarn {
+    /// By how much it is longer.
+    pub factor: f64,
+    /// Positions that it had.
+    pub original: f64,
+    /// Pairs that turn so often in these positions, or oftener, are not stretched.
+    pub fast: f64,
+    /// Pairs that turn so often, or less, are stretched by the whole factor.
+    pub slow: f64,
+}
+
 /// How positions become angles.
 #[derive(Clone, Debug)]
 pub struct Rope {
     pairs: Pairs,
+    base: f64,
     /// The angle of each pair at position 1.
     frequencies: Vec<f64>,
     magnitude: f64,
@@ -36,7 +51,7 @@ impl Rope {
         }
         let exponent = |pair: usize| -((2 * pair) as f64) / dims as f64;
         let frequencies = (0..dims / 2).map(|pair| libm::pow(base, exponent(pair))).collect();
-        Ok(Self { pairs, frequencies, magnitude: 1.0 })
+        Ok(Self { pairs, base, frequencies, magnitude: 1.0 })
     }
 
     /// Divides the angles of each pair by a factor: how long contexts are made.
@@ -47,6 +62,29 @@ impl Rope {
         super::expect("the factors of angles", factors.len(), self.frequencies.len())?;
         for (frequency, factor) in self.frequencies.iter_mut().zip(factors) {
             *frequency /= f64::from(*factor);
+        }
+        Ok(self)
+    }
+
+    /// Stretches the context as YaRN does.
+    ///
+    /// # Errors
+    /// [`Error::Attention`] if a number is not positive and finite, or angles are powers of 1.
+    pub fn yarn(mut self, yarn: &Yarn) -> Result<Self> {
+        let Yarn { factor, original, fast, slow } = *yarn;
+        let of_base = 2.0 * libm::log(self.base);
+        if ![factor, original, fast, slow].iter().all(|number| number.is_finite() && *number > 0.0) || of_base == 0.0 {
+            let detail = format!("{yarn:?} of base {} stretches no context; take positive numbers", self.base);
+            return Err(Error::Attention { detail });
+        }
+        let dims = (2 * self.frequencies.len()) as f64;
+        // The pair, not an integer, that turns so often.
+        let pair = |turns: f64| dims * libm::log(original / (turns * 2.0 * PI)) / of_base;
+        let low = libm::floor(pair(fast)).max(0.0);
+        let high = libm::ceil(pair(slow)).min(dims - 1.0);
+        for (pair, frequency) in self.frequencies.iter_mut().enumerate() {
+            let stretched = ((pair as f64 - low) / (high - low).max(0.001)).clamp(0.0, 1.0);
+            *frequency = *frequency / factor * stretched + *frequency * (1.0 - stretched);
         }
         Ok(self)
     }
@@ -127,6 +165,17 @@ mod tests {
         assert_eq!(rope.angles(0..2000).of(1001), angles.of(1001));
     }
 
+    /// Of 64 values and a base of 150,000: pair 8.1 turns 32 times in 4096 positions, pair 17.4 once.
+    #[test]
+    fn yarn_stretches_pairs_that_hardly_turn() {
+        let plain = Rope::new(64, 150_000.0, Pairs::Halves).unwrap();
+        let yarn = plain.clone().yarn(&Yarn { factor: 32.0, original: 4096.0, fast: 32.0, slow: 1.0 }).unwrap();
+        for (pair, share) in [(0, 0.0), (8, 0.0), (9, 0.1), (13, 0.5), (17, 0.9), (18, 1.0), (31, 1.0)] {
+            let wanted = plain.frequencies[pair] * (share / 32.0 + 1.0 - share);
+            assert!((yarn.frequencies[pair] - wanted).abs() <= 1e-12 * wanted, "{pair}: {} {wanted}", yarn.frequencies[pair]);
+        }
+    }
+
     /// The bits of a processor of another architecture are these, too.
     #[test]
     fn tables_have_the_same_bits_everywhere() {
@@ -144,5 +193,10 @@ mod tests {
             assert!(Rope::new(dims, base, Pairs::Halves).is_err(), "{dims} {base}");
         }
         assert!(Rope::new(8, 1e4, Pairs::Halves).unwrap().factors(&[1.0; 3]).is_err());
+        let yarn = Yarn { factor: 4.0, original: 64.0, fast: 32.0, slow: 1.0 };
+        for wrong in [Yarn { factor: 0.0, ..yarn }, Yarn { original: f64::NAN, ..yarn }, Yarn { slow: -1.0, ..yarn }] {
+            assert!(Rope::new(8, 1e4, Pairs::Halves).unwrap().yarn(&wrong).is_err(), "{wrong:?}");
+        }
+        assert!(Rope::new(8, 1.0, Pairs::Halves).unwrap().yarn(&yarn).is_err());
     }
 }

@@ -15,7 +15,10 @@ mod load;
 mod mark;
 mod write;
 
+use std::ops::Range;
 use std::path::Path;
+
+use quantloom_kernels::abi::TILE_ROWS;
 
 use crate::error::{Error, Result};
 use crate::gguf::{BlockShape, Gguf, Items, PLAIN, TensorInfo};
@@ -149,24 +152,45 @@ impl Model {
     /// As [`Model::kind`], also for items that are not weights; [`Error::Gguf`] if the file does not hold them, if they are plain f32, or
     /// packed and asked for as they were stored; as [`Weights::pack_stored`].
     pub fn weights(&self, tensor: &TensorInfo, layout: Layout, pool: &Pool) -> Result<Weights> {
-        let (n, k) = (tensor.rows(), tensor.k());
+        self.rows(tensor, 0..tensor.rows(), layout, pool)
+    }
+
+    /// The weights of some rows of a tensor, which has several matrices one behind the other.
+    ///
+    /// # Errors
+    /// As [`Model::weights`]; [`Error::Gguf`] if the tensor does not have those rows, or it is packed and they begin within a tile of 64.
+    pub fn rows(&self, tensor: &TensorInfo, rows: Range<usize>, layout: Layout, pool: &Pool) -> Result<Weights> {
+        let (all, k) = (tensor.rows(), tensor.k());
+        if rows.start > rows.end || rows.end > all {
+            return Err(self.file.wrong(tensor, &format!("it has {all} rows, not {rows:?}; ask for those that it has")));
+        }
+        let n = rows.len();
         match (self.kind(tensor)?, layout) {
             (Kind::Plain, _) => Err(self.file.wrong(tensor, "it is plain f32, which has no kernels; name a quantised tensor")),
             (Kind::Items(_), _) => Err(self.unknown_type(tensor)),
             (Kind::Packed(format), Layout::Packed) => {
-                let panels = self.file.shared(tensor, Weights::bytes_packed(format, n, k)?)?;
-                Weights::from_panels(format, n, k, panels)
+                if !rows.start.is_multiple_of(TILE_ROWS) {
+                    let first = rows.start;
+                    let detail =
+                        format!("it is packed, and row {first} is within a tile; open the model that it was packed from");
+                    return Err(self.file.wrong(tensor, &detail));
+                }
+                let panels = self.file.shared(tensor, Weights::bytes_packed(format, all, k)?)?;
+                Ok(Weights::from_panels(format, all, k, panels)?.rows(rows.start, n))
             }
             (Kind::Packed(_), Layout::Stored) => {
                 Err(self.file.wrong(tensor, "it is packed; open the model that it was packed from for layout `stored`"))
             }
             (Kind::Blocks(format, shape), Layout::Stored) => {
-                let stored = self.file.shared(tensor, self.file.bytes(tensor, shape)?.len())?;
+                let bytes = self.file.bytes(tensor, shape)?.len();
+                let row_bytes = bytes.checked_div(all).unwrap_or(0);
+                let stored = self.file.shared(tensor, bytes)?.part(rows.start * row_bytes..rows.end * row_bytes);
                 Weights::in_place(format, n, k, vec![stored])
             }
             (Kind::Blocks(format, shape), Layout::Packed) => {
                 let bytes = self.file.bytes(tensor, shape)?;
-                let row_bytes = bytes.len().checked_div(n).unwrap_or(0);
+                let row_bytes = bytes.len().checked_div(all).unwrap_or(0);
+                let bytes = &bytes[rows.start * row_bytes..rows.end * row_bytes];
                 let stored = Stored::new(format, n, k, bytes)?;
                 Weights::pack_by_steps(&stored, pool, &mut |rows| {
                     self.file.release(&bytes[rows.start * row_bytes..rows.end * row_bytes]);

@@ -45,7 +45,7 @@ pub use crate::matmul::activations::Norm;
 use crate::matmul::call;
 pub use crate::matmul::call::{Call, Projection};
 use crate::matmul::{Context, Request, Used};
-pub use rows::rms_norm;
+pub use rows::{rms_norm, softmax};
 
 /// Every operation, in the order of the cards.
 #[must_use]

@@ -197,7 +197,7 @@ fn products_over_nothing_are_finished() {
         run(operation, &call, &mut [&mut y], &Request::default(), Pool::global()).unwrap();
         let wanted = |index: usize| {
             let bias = |matrix: usize| projections[matrix].bias.map_or(0.0, |bias| bias[index % 70]);
-            let sum = operation.epilogue.activation.map_or_else(|| bias(0), |function| (function.value)(bias(0)) * bias(1));
+            let sum = operation.epilogue.activation.map_or_else(|| bias(0), |function| (function.value)(bias(0), bias(1)));
             sum + call.residual.map_or(0.0, |residual| residual[index])
         };
         assert_eq!(y, (0..140).map(wanted).collect::<Vec<_>>(), "{}", operation.name);

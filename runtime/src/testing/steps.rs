@@ -34,7 +34,7 @@ pub fn steps(operation: &Operation, call: &Call<'_>, factors: &[Factor<'_>], col
     if operation.projections == Projections::Gated {
         let act = operation.epilogue.activation.expect("the function of a gate").value;
         let up = outputs.pop().expect("an up projection");
-        outputs[0].iter_mut().zip(up).for_each(|(gate, up)| *gate = act(*gate) * up);
+        outputs[0].iter_mut().zip(up).for_each(|(gate, up)| *gate = act(*gate, up));
     }
     if let Some(residual) = call.residual {
         let n = outputs[0].len();

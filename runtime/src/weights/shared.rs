@@ -37,6 +37,15 @@ impl Shared {
         Ok(buffer.into())
     }
 
+    /// A range of it.
+    ///
+    /// # Panics
+    /// If it does not have those bytes.
+    pub fn part(self, range: Range<usize>) -> Self {
+        assert!(range.start <= range.end && range.end <= self.range.len(), "{range:?} of {} bytes", self.range.len());
+        Self { range: self.range.start + range.start..self.range.start + range.end, ..self }
+    }
+
     /// The same bytes at a place that is a multiple of `alignment`, which a buffer's is: a copy, if they are not at one.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use syn::ItemFn;
 
 use super::gate;
 use super::registry::{enable, isa_name};
+use crate::functions;
 use crate::plan::Plan;
 
 /// `OPERATIONS`, in the order of their cards.
@@ -29,7 +30,12 @@ pub fn operations(plan: &Plan) -> TokenStream {
 /// The row of an activation function, and what gates with it on each instruction set.
 fn activation_function(name: &str, text: &str, isas: &[Isa]) -> TokenStream {
     let function: ItemFn = syn::parse_str(text).expect("the function was parsed when it was read");
-    let (item, value) = (static_name(name), format_ident!("{name}"));
+    let (item, own) = (static_name(name), format_ident!("{name}"));
+    let value = match functions::arguments(&function, name) {
+        Some(2) => quote!(#own(gate, up)),
+        _ => quote!(#own(gate) * up),
+    };
+    let gated = format_ident!("{name}_gated");
     let gate_name = |isa| format_ident!("{item}_{}", isa_name(isa));
     let gates = isas.iter().map(|isa| {
         let (cfg, enable, isa_item, gate_item) = (gate(isa.arch.as_deref()), enable(isa), isa_name(isa), gate_name(isa));
@@ -39,7 +45,7 @@ fn activation_function(name: &str, text: &str, isas: &[Isa]) -> TokenStream {
                 #enable
                 fn gate(gates: &mut [f32], ups: &[f32]) {
                     for (gate, up) in gates.iter_mut().zip(ups) {
-                        *gate = #value(*gate) * up;
+                        *gate = #gated(*gate, *up);
                     }
                 }
                 #[doc = " SAFETY: the function is safe but for the features that it enables, which are those of the instruction set."]
@@ -56,9 +62,14 @@ fn activation_function(name: &str, text: &str, isas: &[Isa]) -> TokenStream {
         #[inline(always)]
         #function
 
+        #[inline(always)]
+        fn #gated(gate: f32, up: f32) -> f32 {
+            #value
+        }
+
         #(#gates)*
 
-        static #item: abi::ActivationFunction = abi::ActivationFunction { name: #name, value: #value, gates: &[#(#refs),*] };
+        static #item: abi::ActivationFunction = abi::ActivationFunction { name: #name, value: #gated, gates: &[#(#refs),*] };
     }
 }
 

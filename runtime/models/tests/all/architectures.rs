@@ -9,6 +9,27 @@ use tempfile::TempDir;
 /// A model of each architecture.
 fn models() -> Vec<Tiny> {
     let plain = Tiny::plain;
+    let yarn = Value::String("yarn".to_owned());
+    let gpt_oss = Tiny {
+        layers: 4,
+        neighbours: false,
+        window: Some(5),
+        window_every: 2,
+        window_base: 0.0,
+        sinks: true,
+        clamped: true,
+        experts: Some((6, 2)),
+        yarn: Some([32.0, 64.0, 32.0, 1.0]),
+        magnitude: 0.1 * 32_f64.ln() + 1.0,
+        more: vec![
+            ("attention.sliding_window", Value::U32(5)),
+            ("expert_feed_forward_length", Value::U32(80)),
+            ("rope.scaling.type", yarn.clone()),
+            ("rope.scaling.factor", Value::F32(32.0)),
+            ("rope.scaling.original_context_length", Value::U32(64)),
+        ],
+        ..plain("gpt-oss")
+    };
     vec![
         plain("llama"),
         Tiny { tied: true, dims: 8, biases: true, ..plain("llama") },
@@ -40,7 +61,79 @@ fn models() -> Vec<Tiny> {
             ],
             ..plain("granite")
         },
+        Tiny {
+            temperature: Some((0.1, 8)),
+            yarn: Some([16.0, 8.0, 1.0, 0.02]),
+            more: vec![
+                ("attention.temperature_scale", Value::F32(0.1)),
+                ("rope.scaling.type", yarn.clone()),
+                ("rope.scaling.factor", Value::F32(16.0)),
+                ("rope.scaling.original_context_length", Value::U32(8)),
+                ("rope.scaling.yarn_beta_fast", Value::F32(1.0)),
+                ("rope.scaling.yarn_beta_slow", Value::F32(0.02)),
+                ("rope.scaling.yarn_log_multiplier", Value::F32(1.0)),
+            ],
+            ..plain("mistral3")
+        },
+        Tiny {
+            neighbours: false,
+            factors: true,
+            yarn: Some([4.0, 175.0, 32.0, 1.0]),
+            magnitude: (0.1 * 4_f64.ln() + 1.0) / (0.05 * 4_f64.ln() + 1.0) * 0.5,
+            more: vec![
+                ("rope.scaling.type", yarn.clone()),
+                ("rope.scaling.factor", Value::F32(4.0)),
+                ("rope.scaling.original_context_length", Value::U32(175)),
+                ("rope.scaling.yarn_ext_factor", Value::F32(1.0)),
+                ("rope.scaling.yarn_log_multiplier", Value::F32(0.5)),
+                ("rope.scaling.attn_factor", Value::F32(0.5)),
+            ],
+            ..plain("qwen2")
+        },
+        Tiny { experts: Some((4, 2)), ..plain("llama") },
+        Tiny { experts: Some((1, 1)), tied: true, ..plain("llama") },
+        Tiny { neighbours: false, head_norms: true, experts: Some((8, 3)), ..plain("qwen3moe") },
+        Tiny { neighbours: false, head_norms: true, experts: Some((5, 5)), fused_experts: true, ..plain("qwen3moe") },
+        gpt_oss.clone(),
+        Tiny { width: 64, ff: 128, format: Some("MXFP4"), ..gpt_oss },
         Tiny { layers: 5, unrotated: true, tied: true, ..plain("smollm3") },
+        // A window in all layers, and a part of each head rotates.
+        Tiny {
+            neighbours: false,
+            fused: true,
+            dims: 12,
+            window: Some(7),
+            window_every: 0,
+            window_base: 0.0,
+            more: vec![("attention.sliding_window", Value::U32(7)), ("rope.scaling.original_context_length", Value::U32(700))],
+            ..plain("phi3")
+        },
+        // A context that is longer than it was, and one that is not.
+        Tiny {
+            neighbours: false,
+            fused: true,
+            biases: true,
+            two_factors: Some(true),
+            magnitude: 1.25,
+            more: vec![
+                ("attention.sliding_window", Value::U32(0)),
+                ("rope.scaling.original_context_length", Value::U32(350)),
+                ("rope.scaling.attn_factor", Value::F32(1.25)),
+            ],
+            ..plain("phi3")
+        },
+        Tiny {
+            neighbours: false,
+            fused: true,
+            two_factors: Some(false),
+            magnitude: 1.25,
+            more: vec![
+                ("rope.scaling.type", Value::String("longrope".to_owned())),
+                ("rope.scaling.original_context_length", Value::U32(700)),
+                ("rope.scaling.attn_factor", Value::F32(1.25)),
+            ],
+            ..plain("phi3")
+        },
         Tiny {
             layers: 7,
             neighbours: false,
@@ -75,8 +168,10 @@ fn open(folder: &TempDir, tiny: &Tiny, options: &Options) -> LanguageModel {
 
 #[test]
 fn every_card_has_a_model_here() {
-    let mut names = architectures().iter().flat_map(|card| card.arch.clone()).collect::<Vec<_>>();
-    names.retain(|name| !models().iter().any(|tiny| tiny.arch == name));
+    let folder = TempDir::new().unwrap();
+    let opened = models().iter().map(|tiny| open(&folder, tiny, &exact()).card().name.clone()).collect::<Vec<_>>();
+    let mut names = architectures().iter().map(|card| card.name.clone()).collect::<Vec<_>>();
+    names.retain(|name| !opened.contains(name));
     assert_eq!(names, Vec::<String>::new());
 }
 
@@ -110,21 +205,29 @@ fn what_is_special_about_a_model_matters() {
         Tiny { stretch: 4.0, ..plain.clone() },
         Tiny { residual_scale: 0.9, ..plain.clone() },
         Tiny { dims: 8, ..plain.clone() },
+        Tiny { magnitude: 1.25, ..plain.clone() },
+        Tiny { yarn: Some([4.0, 175.0, 32.0, 1.0]), ..plain.clone() },
+        Tiny { temperature: Some((0.1, 8)), ..plain.clone() },
     ] {
         let error = nmse(other.evaluate(&tokens), &wanted);
         assert!(error > 1e-5, "{error:e}, {other:?}");
     }
+    let experts = Tiny { experts: Some((6, 2)), ..plain };
+    let error = nmse(Tiny { experts: Some((6, 3)), ..experts.clone() }.evaluate(&tokens), &experts.evaluate(&tokens));
+    assert!(error > 1e-5, "{error:e}");
 }
 
 #[test]
-fn batches_and_packed_copies_change_no_bit() {
+fn batches_threads_and_packed_copies_change_no_bit() {
     let folder = TempDir::new().unwrap();
     let packed = folder.path().join("packed.gguf");
     for tiny in models() {
-        let tokens = tokens(24, tiny.vocabulary);
-        let wanted = logits(&open(&folder, &tiny, &int8().batch(1)), &tokens, &[]);
-        for splits in [vec![], vec![1, 11, 2, 7]] {
-            let model = open(&folder, &tiny, &int8().batch(7));
+        let tokens = tokens(66, tiny.vocabulary);
+        let wanted = logits(&open(&folder, &tiny, &int8().batch(1).threads(1)), &tokens, &[]);
+        for (batch, threads, splits) in
+            [(2, 2, vec![]), (7, 1, vec![]), (7, 2, vec![1, 11, 2, 7]), (64, 1, vec![]), (64, 2, vec![])]
+        {
+            let model = open(&folder, &tiny, &int8().batch(batch).threads(threads));
             same_bits(&logits(&model, &tokens, &splits), &wanted, tiny.arch);
         }
         let stored = quantloom::model::Model::open(folder.path().join("tiny.gguf")).unwrap();

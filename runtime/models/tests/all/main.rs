@@ -2,6 +2,7 @@
 
 mod architectures;
 mod common;
+mod evaluation;
 mod generation;
 mod refused;
 mod rustbook;

@@ -9,15 +9,7 @@ use tempfile::TempDir;
 
 /// What is said of a model that was changed.
 fn refusal(change: impl FnOnce(&mut Vec<(String, Value)>, &mut Tensors)) -> String {
-    let folder = TempDir::new().unwrap();
-    let path = folder.path().join("changed.gguf");
-    let tiny = Tiny::plain("llama");
-    let (mut metadata, mut tensors) = (tiny.metadata(), tiny.tensors());
-    change(&mut metadata, &mut tensors);
-    write(&path, &metadata, &tensors);
-    let message = LanguageModel::open(&path, &Options::default()).unwrap_err().to_string();
-    assert_eq!(message.lines().count(), 1, "{message}");
-    message
+    refusal_of(&Tiny::plain("llama"), change)
 }
 
 /// What is said where an entry has another value, or none.
@@ -51,9 +43,20 @@ fn numbers_without_a_meaning_are_named() {
         ("llama.attention.key_length", Some(Value::U32(1 << 20)), "llama.attention.value_length must be 1048576"),
         ("llama.attention.layer_norm_rms_epsilon", Some(Value::F32(f32::NAN)), "must be a finite number above 0"),
         ("llama.rope.freq_base", Some(Value::F32(0.0)), "llama.rope.freq_base must be a finite number above 0"),
-        ("llama.rope.dimension_count", Some(Value::U32(18)), "llama.rope.dimension_count must be at most 16"),
-        ("llama.rope.dimension_count", Some(Value::U32(7)), "7 values cannot be rotated in pairs"),
-        ("llama.rope.scaling.type", Some(Value::String("yarn".to_owned())), "llama.rope.scaling.type is \"yarn\""),
+        (
+            "llama.rope.dimension_count",
+            Some(Value::U32(18)),
+            "llama.rope.dimension_count is 18, and must be even and at most 16",
+        ),
+        ("llama.rope.dimension_count", Some(Value::U32(7)), "llama.rope.dimension_count is 7, and must be even"),
+        ("llama.rope.scaling.type", Some(Value::String("dynamic".to_owned())), "llama.rope.scaling.type is \"dynamic\""),
+        (
+            "llama.rope.scaling.type",
+            Some(Value::String("longrope".to_owned())),
+            "llama.rope.scaling.type is \"longrope\", and the",
+        ),
+        ("llama.rope.scaling.yarn_ext_factor", Some(Value::F32(1.0)), "llama.rope.scaling.yarn_ext_factor means something"),
+        ("llama.attention.temperature_scale", Some(Value::F32(0.1)), "llama.attention.temperature_scale means something"),
         ("llama.rope.scaling.finetuned", Some(Value::Bool(false)), "llama.rope.scaling.finetuned is false"),
         ("llama.final_logit_softcapping", Some(Value::F32(30.0)), "llama.final_logit_softcapping means something"),
     ] {
@@ -79,6 +82,68 @@ fn tensors_that_are_missing_or_misshapen_or_unknown_are_named() {
     assert!(message.contains("tensor \"blk.0.attn_q_norm.weight\" means something"), "{message}");
     let message = refusal(|_, tensors| tensors.add("output.weight", 69, 48, 0.0, 1.0));
     assert!(message.contains("must be 70x48"), "{message}");
+}
+
+/// What is said of a model of an architecture that was changed.
+fn refusal_of(tiny: &Tiny, change: impl FnOnce(&mut Vec<(String, Value)>, &mut Tensors)) -> String {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("changed.gguf");
+    let (mut metadata, mut tensors) = (tiny.metadata(), tiny.tensors());
+    change(&mut metadata, &mut tensors);
+    write(&path, &metadata, &tensors);
+    let message = LanguageModel::open(&path, &Options::default()).unwrap_err().to_string();
+    assert!(message.contains("changed.gguf: ") && message.lines().count() == 1, "{message}");
+    message
+}
+
+#[test]
+fn fused_tensors_that_do_not_fit_are_named() {
+    let phi3 = Tiny { fused: true, neighbours: false, ..Tiny::plain("phi3") };
+    let message = refusal_of(&phi3, |_, tensors| tensors.add("blk.1.attn_qkv.weight", 127, 48, 0.0, 1.0));
+    assert!(
+        message.contains("\"blk.1.attn_qkv.weight\" has the shape 127x48, and by the metadata must be 128x48"),
+        "{message}"
+    );
+    let message = refusal_of(&phi3, |_, tensors| tensors.add("blk.0.attn_qkv.bias", 1, 127, 0.0, 1.0));
+    assert!(message.contains("must be 128 values"), "{message}");
+    let message = refusal_of(&phi3, |_, tensors| tensors.add("blk.2.ffn_up.weight", 161, 48, 0.0, 1.0));
+    assert!(message.contains("has the shape 161x48") && message.contains("a multiple of 2"), "{message}");
+    let message = refusal_of(&phi3, |_, tensors| tensors.add("blk.2.ffn_up.weight", 162, 48, 0.0, 1.0));
+    assert!(message.contains("\"blk.2.ffn_down.weight\" has the shape 48x80, and by the metadata must be 48x81"), "{message}");
+    // Factors for contexts of one length alone.
+    let message = refusal_of(&phi3, |_, tensors| tensors.add("rope_factors_short.weight", 1, 8, 1.5, 0.5));
+    assert!(message.contains("rope_factors_long.weight"), "{message}");
+}
+
+#[test]
+fn experts_that_do_not_fit_are_named() {
+    let experts = Tiny { experts: Some((4, 2)), ..Tiny::plain("llama") };
+    let set = |key: &'static str, count: u32| {
+        refusal_of(&experts, |metadata, _| {
+            metadata.retain(|(known, _)| known != key);
+            metadata.push((key.to_owned(), Value::U32(count)));
+        })
+    };
+    let message = set("llama.expert_used_count", 5);
+    assert!(message.contains("llama.expert_used_count is 5, and there are 4 experts"), "{message}");
+    let message = set("llama.expert_used_count", 0);
+    assert!(message.contains("llama.expert_used_count must be an integer from 1 to"), "{message}");
+    let message = set("llama.expert_count", 3);
+    assert!(
+        message.contains("\"blk.0.ffn_gate_exps.weight\" has the shape 4x80x48") && message.contains("3 times"),
+        "{message}"
+    );
+    // A file of no experts has none of their tensors.
+    let message = set("llama.expert_count", 0);
+    assert!(message.contains("blk.0.ffn_gate.weight"), "{message}");
+    let message = refusal_of(&experts, |_, tensors| tensors.add_stack("blk.1.ffn_down_exps.weight", 4, 47, 80, 1.0, None));
+    assert!(message.contains("has the shape 4x47x80, and by the metadata must be 4x48x80"), "{message}");
+    let message = refusal_of(&experts, |_, tensors| tensors.add("blk.1.ffn_up_exps.bias", 80, 4, 0.0, 1.0));
+    assert!(message.contains("must be 4x80"), "{message}");
+    let message = refusal_of(&experts, |_, tensors| tensors.add("blk.1.ffn_gate_inp.weight", 5, 48, 0.0, 1.0));
+    assert!(message.contains("must be 4x48"), "{message}");
+    let message = refusal_of(&experts, |metadata, _| metadata.push(("llama.expert_weights_scale".to_owned(), Value::F32(2.5))));
+    assert!(message.contains("llama.expert_weights_scale means something"), "{message}");
 }
 
 #[test]

@@ -1,9 +1,13 @@
-//! Tiny random models, written as GGUF files, and their plain evaluation in f64: what is written here shares nothing with the runner.
+//! Tiny random models, written as GGUF files.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use quantloom::encode::Encoder;
 use quantloom::gguf::{GgufWriter, NewTensor, Value};
+use quantloom::pool::Pool;
+use quantloom::registry;
+use quantloom::stored::Stored;
 
 /// What is special about an architecture, as people who trained it say.
 #[derive(Clone, Debug)]
@@ -32,8 +36,28 @@ pub struct Tiny {
     pub post_norms: bool,
     pub tied: bool,
     pub gelu: bool,
-    /// Positions that queries see, but in every sixth layer.
+    /// Positions that queries see, but in every so-manieth layer.
     pub window: Option<usize>,
+    pub window_every: usize,
+    /// Queries, keys and values are in one tensor, gate and up in another.
+    pub fused: bool,
+    /// Angles are divided by one of two tensors: the one for contexts that are longer than they were, if they are.
+    pub two_factors: Option<bool>,
+    /// Cosines and sines are multiplied by it.
+    pub magnitude: f64,
+    /// A factor, positions that the context had before, and how often pairs turn in them that keep their frequency, and that do not at all.
+    pub yarn: Option<[f64; 4]>,
+    /// By how much queries grow, and from which position on.
+    pub temperature: Option<(f64, usize)>,
+    /// Networks, and how many of them a token goes through.
+    pub experts: Option<(usize, usize)>,
+    /// The experts' format; none: plain.
+    pub format: Option<&'static str>,
+    pub sinks: bool,
+    /// The last step is behind a norm of another name, all matrices have biases, and numbers of a gate are limited.
+    pub clamped: bool,
+    /// Gate and up of experts are in one tensor.
+    pub fused_experts: bool,
     /// Every fourth layer does not rotate.
     pub unrotated: bool,
     pub embedding_scale: f64,
@@ -68,6 +92,17 @@ impl Tiny {
             tied: false,
             gelu: false,
             window: None,
+            window_every: 6,
+            fused: false,
+            two_factors: None,
+            magnitude: 1.0,
+            yarn: None,
+            temperature: None,
+            experts: None,
+            format: None,
+            fused_experts: false,
+            sinks: false,
+            clamped: false,
             unrotated: false,
             embedding_scale: 1.0,
             score_scale: 0.25,
@@ -89,24 +124,49 @@ impl Tiny {
         if self.factors {
             tensors.add("rope_freqs.weight", 1, self.dims / 2, 2.5, 1.5);
         }
+        if self.two_factors.is_some() {
+            tensors.add("rope_factors_long.weight", 1, self.dims / 2, 2.5, 1.5);
+            tensors.add("rope_factors_short.weight", 1, self.dims / 2, 1.5, 0.5);
+        }
+        let (of_q, of_k) = (heads * size, kv * size);
         for layer in 0..self.layers {
             let name = |name: &str| format!("blk.{layer}.{name}");
-            for (matrix, n, k) in [
-                ("attn_q", heads * size, width),
-                ("attn_k", kv * size, width),
-                ("attn_v", kv * size, width),
-                ("attn_output", width, heads * size),
-                ("ffn_gate", ff, width),
-                ("ffn_up", ff, width),
-                ("ffn_down", width, ff),
-            ] {
+            let mut matrices = vec![("attn_output", width, of_q)];
+            if self.fused {
+                matrices.extend([("attn_qkv", of_q + 2 * of_k, width), ("ffn_up", 2 * ff, width), ("ffn_down", width, ff)]);
+            } else {
+                matrices.extend([("attn_q", of_q, width), ("attn_k", of_k, width), ("attn_v", of_k, width)]);
+            }
+            if self.experts.is_none() && !self.fused {
+                matrices.extend([("ffn_gate", ff, width), ("ffn_up", ff, width), ("ffn_down", width, ff)]);
+            }
+            if let Some((count, _)) = self.experts {
+                matrices.push(("ffn_gate_inp", count, width));
+                let of_inputs = if self.fused_experts {
+                    vec![("ffn_gate_up_exps", 2 * ff)]
+                } else {
+                    vec![("ffn_gate_exps", ff), ("ffn_up_exps", ff)]
+                };
+                let stacks = of_inputs.into_iter().map(|(name, n)| (name, n, width)).chain([("ffn_down_exps", width, ff)]);
+                for (stack, n, k) in stacks {
+                    tensors.add_stack(&name(&format!("{stack}.weight")), count, n, k, 3.0 / (k as f32).sqrt(), self.format);
+                    if self.clamped {
+                        // Large enough for the limits.
+                        tensors.add(&name(&format!("{stack}.bias")), count, n, 0.0, 6.0);
+                    }
+                }
+            }
+            for (matrix, n, k) in matrices {
                 tensors.add(&name(&format!("{matrix}.weight")), n, k, 0.0, 2.0 / (k as f32).sqrt());
-                if self.biases && ["attn_q", "attn_k", "attn_v"].contains(&matrix) {
+                if self.clamped || self.biases && ["attn_q", "attn_k", "attn_v", "attn_qkv"].contains(&matrix) {
                     tensors.add(&name(&format!("{matrix}.bias")), 1, n, 0.0, 0.5);
                 }
             }
+            if self.sinks {
+                tensors.add(&name("attn_sinks.weight"), 1, heads, 0.5, 1.5);
+            }
             tensors.add(&name("attn_norm.weight"), 1, width, 1.0, 0.3);
-            tensors.add(&name("ffn_norm.weight"), 1, width, 1.0, 0.3);
+            tensors.add(&name(self.last_norm()), 1, width, 1.0, 0.3);
             if self.head_norms {
                 tensors.add(&name("attn_q_norm.weight"), 1, size, 1.0, 0.3);
                 tensors.add(&name("attn_k_norm.weight"), 1, size, 1.0, 0.3);
@@ -138,128 +198,37 @@ impl Tiny {
         }
         all.push((key("attention.layer_norm_rms_epsilon"), Value::F32(1e-5)));
         all.push((key("rope.freq_base"), Value::F32(self.base as f32)));
+        if let Some((count, used)) = self.experts {
+            all.push((key("expert_count"), Value::U32(count as u32)));
+            all.push((key("expert_used_count"), Value::U32(used as u32)));
+        }
         all.extend(self.more.iter().map(|(name, value)| (key(name), value.clone())));
         all
+    }
+
+    /// The weights of the norm before the feed-forward network.
+    pub fn last_norm(&self) -> &'static str {
+        if self.clamped { "post_attention_norm.weight" } else { "ffn_norm.weight" }
     }
 
     /// Writes it.
     pub fn write(&self, path: &Path) {
         write(path, &self.metadata(), &self.tensors());
     }
-
-    /// The logits of the last of some tokens.
-    pub fn evaluate(&self, tokens: &[u32]) -> Vec<f64> {
-        let weights = self.tensors();
-        let of = |name: &str| weights.values(name);
-        let embedding = of("token_embd.weight");
-        let mut rows = tokens
-            .iter()
-            .map(|token| {
-                embedding[*token as usize * self.width..][..self.width].iter().map(|x| x * self.embedding_scale).collect()
-            })
-            .collect::<Vec<Vec<f64>>>();
-        for layer in 0..self.layers {
-            let of = |name: &str| weights.values(&format!("blk.{layer}.{name}"));
-            let has = |name: &str| weights.all.contains_key(&format!("blk.{layer}.{name}"));
-            let linear = |name: &str, x: &[f64]| {
-                let mut y = product(&of(&format!("{name}.weight")), x);
-                if has(&format!("{name}.bias")) {
-                    y.iter_mut().zip(of(&format!("{name}.bias"))).for_each(|(y, b)| *y += b);
-                }
-                y
-            };
-            let add = |x: &mut Vec<f64>, mut y: Vec<f64>, post: &str| {
-                if self.post_norms {
-                    y = norm(&y, &of(post));
-                }
-                x.iter_mut().zip(y).for_each(|(x, y)| *x += y * self.residual_scale);
-            };
-            let windowed = self.window.filter(|_| layer % 6 != 5);
-            let (mut queries, mut keys, mut values) = (Vec::new(), Vec::new(), Vec::new());
-            for (position, row) in rows.iter().enumerate() {
-                let x = norm(row, &of("attn_norm.weight"));
-                let prepare = |mut y: Vec<f64>, norms: &str| {
-                    for head in y.chunks_exact_mut(self.size) {
-                        if self.head_norms {
-                            head.copy_from_slice(&norm(head, &of(norms)));
-                        }
-                        if !(self.unrotated && layer % 4 == 3) {
-                            self.rotate(head, position, windowed.is_some(), &weights);
-                        }
-                    }
-                    y
-                };
-                queries.push(prepare(linear("attn_q", &x), "attn_q_norm.weight"));
-                keys.push(prepare(linear("attn_k", &x), "attn_k_norm.weight"));
-                values.push(linear("attn_v", &x));
-            }
-            for (position, row) in rows.iter_mut().enumerate() {
-                let first = windowed.map_or(0, |window| (position + 1).saturating_sub(window));
-                let mut heads = vec![0.0; self.heads * self.size];
-                for head in 0..self.heads {
-                    let (own, shared) = (head * self.size, head / (self.heads / self.kv) * self.size);
-                    let query = &queries[position][own..own + self.size];
-                    let score = |at: usize| dot(query, &keys[at][shared..shared + self.size]) * self.score_scale;
-                    let scores = (first..=position).map(score).collect::<Vec<_>>();
-                    let most = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-                    let weights = scores.iter().map(|score| (score - most).exp()).collect::<Vec<_>>();
-                    let sum = weights.iter().sum::<f64>();
-                    for (at, weight) in (first..=position).zip(weights) {
-                        for index in 0..self.size {
-                            heads[own + index] += weight / sum * values[at][shared + index];
-                        }
-                    }
-                }
-                add(row, linear("attn_output", &heads), "post_attention_norm.weight");
-                let x = norm(row, &of("ffn_norm.weight"));
-                let (gate, up) = (linear("ffn_gate", &x), linear("ffn_up", &x));
-                let inner = gate.iter().zip(up).map(|(gate, up)| self.act(*gate) * up).collect::<Vec<_>>();
-                add(row, linear("ffn_down", &inner), "post_ffw_norm.weight");
-            }
-        }
-        let last = norm(rows.last().unwrap(), &of("output_norm.weight"));
-        let head = if self.tied { embedding } else { of("output.weight") };
-        product(&head, &last).into_iter().map(|logit| logit / self.logit_divisor).collect()
-    }
-
-    fn act(&self, x: f64) -> f64 {
-        if self.gelu {
-            return 0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3))).tanh());
-        }
-        x / (1.0 + (-x).exp())
-    }
-
-    fn rotate(&self, head: &mut [f64], position: usize, windowed: bool, weights: &Tensors) {
-        let pairs = self.dims / 2;
-        let factors = if self.factors { weights.values("rope_freqs.weight") } else { vec![1.0; pairs] };
-        for (pair, factor) in factors.iter().enumerate().take(pairs) {
-            let (base, stretch) = if windowed { (self.window_base, 1.0) } else { (self.base, self.stretch * factor) };
-            let angle = position as f64 * base.powf(-2.0 * pair as f64 / self.dims as f64) / stretch;
-            let (a, b) = if self.neighbours { (2 * pair, 2 * pair + 1) } else { (pair, pair + pairs) };
-            let (x, y) = (head[a], head[b]);
-            head[a] = x * angle.cos() - y * angle.sin();
-            head[b] = x * angle.sin() + y * angle.cos();
-        }
-    }
 }
 
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
-}
-
-fn product(matrix: &[f64], x: &[f64]) -> Vec<f64> {
-    matrix.chunks_exact(x.len()).map(|row| dot(row, x)).collect()
-}
-
-fn norm(x: &[f64], weights: &[f64]) -> Vec<f64> {
-    let root = (dot(x, x) / x.len() as f64 + f64::from(1e-5_f32)).sqrt();
-    x.iter().zip(weights).map(|(x, weight)| x / root * weight).collect()
+/// A tensor: its axes, the slowest first, its values, and what a file has of them, if it is not plain.
+#[derive(Clone, Debug)]
+pub struct Tensor {
+    pub dims: Vec<usize>,
+    pub values: Vec<f32>,
+    stored: Option<(u32, Vec<u8>)>,
 }
 
 /// Random tensors by their names.
 pub struct Tensors {
     seed: u64,
-    pub all: BTreeMap<String, (usize, usize, Vec<f32>)>,
+    pub all: BTreeMap<String, Tensor>,
 }
 
 impl Tensors {
@@ -271,24 +240,42 @@ impl Tensors {
     /// Values around a middle.
     pub fn add(&mut self, name: &str, n: usize, k: usize, middle: f32, spread: f32) {
         let values = (0..n * k).map(|_| middle + spread * self.next()).collect();
-        self.all.insert(name.to_owned(), (n, k, values));
+        let dims = if n == 1 { vec![k] } else { vec![n, k] };
+        self.all.insert(name.to_owned(), Tensor { dims, values, stored: None });
     }
 
-    fn values(&self, name: &str) -> Vec<f64> {
-        self.all[name].2.iter().map(|value| f64::from(*value)).collect()
+    /// Several matrices, in a format.
+    pub fn add_stack(&mut self, name: &str, count: usize, n: usize, k: usize, spread: f32, format: Option<&str>) {
+        self.add(name, count * n, k, 0.0, spread);
+        let tensor = self.all.get_mut(name).unwrap();
+        tensor.dims = vec![count, n, k];
+        let Some(format) = format else { return };
+        let format = registry::format_by_name(format).unwrap();
+        let bytes = Encoder::new(format).unwrap().encode(&tensor.values, k, None, Pool::global()).unwrap();
+        Stored::new(format, count * n, k, &bytes).unwrap().decode(0..count * n, &mut tensor.values).unwrap();
+        tensor.stored = Some((format.gguf.unwrap(), bytes));
+    }
+
+    pub fn values(&self, name: &str) -> Vec<f64> {
+        self.all[name].values.iter().map(|value| f64::from(*value)).collect()
     }
 }
 
-/// Writes a file of plain tensors.
+/// Writes a file.
 pub fn write(path: &Path, metadata: &[(String, Value)], tensors: &Tensors) {
-    let new = |(name, (n, k, values)): (&String, &(usize, usize, Vec<f32>))| {
-        let dims = if *n == 1 { vec![*k as u64] } else { vec![*k as u64, *n as u64] };
-        NewTensor { name: name.clone(), dims, kind: quantloom::gguf::PLAIN, bytes: 4 * values.len() }
+    let stored = |tensor: &Tensor| match &tensor.stored {
+        Some((kind, bytes)) => (*kind, bytes.clone()),
+        None => (quantloom::gguf::PLAIN, tensor.values.iter().flat_map(|value| value.to_le_bytes()).collect()),
+    };
+    let new = |(name, tensor): (&String, &Tensor)| {
+        let (kind, bytes) = stored(tensor);
+        let dims = tensor.dims.iter().rev().map(|axis| *axis as u64).collect();
+        NewTensor { name: name.clone(), dims, kind, bytes: bytes.len() }
     };
     let list = tensors.all.iter().map(new).collect::<Vec<_>>();
     let mut writer = GgufWriter::create(path, metadata, &list).unwrap();
-    for (_, _, values) in tensors.all.values() {
-        writer.write(&values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>()).unwrap();
+    for tensor in tensors.all.values() {
+        writer.write(&stored(tensor).1).unwrap();
     }
     writer.finish().unwrap();
 }
