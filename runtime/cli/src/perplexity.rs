@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::Failure;
 use super::failure::{document, print, print_as_it_is};
-use super::language::{Run, tokens};
+use super::language::{Run, tokens, tune};
 use super::progress::bar;
 
 /// Tokens that go through the model together.
@@ -47,6 +47,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         .map_err(|_| Failure::Input(format!("{}: it is no text in UTF-8; convert it", shown(&args.text))))?;
     let model = args.run.open(&args.model)?;
     let tokens = tokens(&model, &text)?;
+    // A short text takes less time than choosing kernels for it.
+    if tokens.len() >= BATCH {
+        tune(&model)?;
+    }
     let losses = losses(&model, &tokens)?;
     let result = Perplexity::of(&losses).ok_or_else(|| {
         Failure::Input(format!(

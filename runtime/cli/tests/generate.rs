@@ -4,9 +4,19 @@
 
 mod support;
 
+#[path = "../../tests/tune/support.rs"]
+#[allow(dead_code, reason = "this file uses its part of it")]
+mod made;
+
 use std::process::Stdio;
 
 use quantloom::gguf::{Gguf, GgufWriter, Value};
+use quantloom::matmul::candidates;
+use quantloom::model::Model;
+use quantloom::pool::Pool;
+use quantloom::registry::{self, Numerics};
+use quantloom::tune::{self, Key};
+use quantloom::weights::Layout;
 use serde_json::Value as Json;
 use support::sandbox::Sandbox;
 use support::{quantloom, testdata};
@@ -56,6 +66,36 @@ fn text_comes_on_standard_output_and_speed_beside_it() {
 }
 
 #[test]
+fn the_first_use_chooses_kernels_and_says_so_in_a_line() {
+    let args = ["generate", &model(), "-p", PROMPT, "-n", "12", "--threads", "1"];
+    let generate = |sandbox: &Sandbox, mode: &str| {
+        let output = sandbox.run_tuning(&args, mode);
+        assert!(output.status.success(), "{output:?}");
+        let [text, said] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+        (text, said.lines().filter(|line| line.starts_with("note: new here: chose the fastest kernels")).count())
+    };
+    let sandbox = Sandbox::new();
+    let (text, _) = generate(&sandbox, "off");
+    for (mode, lines) in [("off", 0), ("cache-only", 0), ("on-miss:0.5", 1), ("force:0.5", 1)] {
+        assert_eq!(generate(&sandbox, mode), (text.clone(), lines), "{mode}");
+    }
+    // All that is asked for is known, and of two kernels the one that is not the default.
+    let (sandbox, pool) = (Sandbox::new(), Pool::new(1));
+    let matrices = Model::open(model()).unwrap().matrices(Layout::Packed, &pool).unwrap();
+    let all = matrices.iter().flat_map(|matrix| [1, 512].map(|batch| (&matrix.weights, batch)));
+    let known = all.map(|(weights, batch)| {
+        let isa = registry::kernel_isa(weights.format(), Numerics::Exact, registry::best_isa());
+        let kernel = candidates(weights, Numerics::Exact, isa).unwrap()[0];
+        made::entry(Key::new(weights, batch, Numerics::Exact, isa, 1), kernel)
+    });
+    sandbox.remember(&known.collect::<Vec<_>>());
+    assert_eq!(generate(&sandbox, "on-miss"), (text, 0));
+    let output = sandbox.run_tuning(&args, "sometimes");
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(1) && message.lines().count() == 1 && message.contains(tune::MODE), "{message}");
+}
+
+#[test]
 fn a_seed_draws_the_same_text_again() {
     let sandbox = Sandbox::new();
     let model = model();
@@ -79,6 +119,8 @@ fn what_cannot_be_generated_is_refused_in_one_line() {
     let long = "fn main() ".repeat(200);
     let why = sandbox.refused(&["generate", &model(), "-p", &long]);
     assert!(why.contains("positions are beyond the model's context of 256; give it fewer tokens"), "{why}");
+    let output = sandbox.run_tuning(&["generate", &model(), "-p", &long], "on-miss");
+    assert_eq!(String::from_utf8(output.stderr).unwrap().lines().count(), 1, "nothing is measured for it");
     let why = generate(&model(), &["--chat", "--system", "Be brief."]);
     assert!(why.contains("it has no chat template"), "{why}");
     let without = changed(&sandbox, |metadata| metadata.retain(|(key, _)| !key.starts_with("tokenizer.")));
@@ -116,8 +158,13 @@ fn an_interrupt_ends_it_and_what_was_said_stands() {
     const LEFT: usize = 6;
     let (mut reader, mut writer) = pipe().unwrap();
     writer.write_all(&[b'.'; ROOM - LEFT]).unwrap();
-    let mut child =
-        quantloom().args(["generate", &model(), "-p", PROMPT]).stdout(writer).stderr(Stdio::null()).spawn().unwrap();
+    let mut child = quantloom()
+        .args(["generate", &model(), "-p", PROMPT])
+        .env(tune::MODE, "off")
+        .stdout(writer)
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     let mut held = 0;
     while held <= (ROOM - LEFT) as libc::c_int {
         assert!(child.try_wait().unwrap().is_none(), "it ended before it was read");

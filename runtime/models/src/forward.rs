@@ -149,13 +149,19 @@ impl LanguageModel {
         if let Some(token) = tokens.iter().find(|token| **token as usize >= vocabulary) {
             return Err(Error::input(format!("no token {token}: the vocabulary has {vocabulary}, counted from 0")));
         }
-        let (len, context) = (sequence.len.saturating_add(tokens.len()), self.context());
-        if len > context {
-            return Err(Error::input(format!(
-                "{len} positions are beyond the model's context of {context}; give it fewer tokens"
-            )));
+        self.fits(sequence.len.saturating_add(tokens.len()))
+    }
+
+    /// That a sequence may have so many positions.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if they are more than the context.
+    pub fn fits(&self, positions: usize) -> Result<()> {
+        let context = self.context();
+        if positions <= context {
+            return Ok(());
         }
-        Ok(())
+        Err(Error::input(format!("{positions} positions are beyond the model's context of {context}; give it fewer tokens")))
     }
 
     fn piece(&self, part: &Part<'_>, index: usize, tokens: Range<usize>, rows: Range<usize>) -> Piece {
