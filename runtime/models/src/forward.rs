@@ -149,7 +149,7 @@ impl LanguageModel {
         if let Some(token) = tokens.iter().find(|token| **token as usize >= vocabulary) {
             return Err(Error::input(format!("no token {token}: the vocabulary has {vocabulary}, counted from 0")));
         }
-        self.fits(sequence.len.saturating_add(tokens.len()))
+        self.fits(sequence.len().saturating_add(tokens.len()))
     }
 
     /// That a sequence may have so many positions.
@@ -165,7 +165,7 @@ impl LanguageModel {
     }
 
     fn piece(&self, part: &Part<'_>, index: usize, tokens: Range<usize>, rows: Range<usize>) -> Piece {
-        let positions = part.sequence.len..part.sequence.len + tokens.len();
+        let positions = part.sequence.len()..part.sequence.len() + tokens.len();
         let ropes = self.ropes();
         Piece { part: index, tokens, rows, angles: [&ropes.all, &ropes.window].map(|rope| rope.angles(positions.clone())) }
     }
@@ -179,7 +179,8 @@ impl LanguageModel {
             self.step(step, &mut x, parts, pieces)?;
         }
         for piece in pieces {
-            parts[piece.part].sequence.len += piece.tokens.len();
+            let Part { sequence, tokens, .. } = &mut parts[piece.part];
+            sequence.tokens.extend_from_slice(&tokens[piece.tokens.clone()]);
         }
         let width = x.len() / tokens.len();
         let mut wanted = Vec::new();
