@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use quantloom::attention::KvType;
+use quantloom::files;
 use quantloom::registry::{self, Numerics};
 use quantloom::tune::{Outcome, Status};
 use quantloom_models::text::Tokenizer;
 use quantloom_models::{Error, LanguageModel, Options};
+use quantloom_spec::text::shown;
 
 use super::Failure;
 use super::args::{class, thread_count};
@@ -58,6 +60,15 @@ impl Run {
 /// A tokenizer that cannot be read.
 pub fn tokens(model: &LanguageModel, text: &str) -> Result<Vec<u32>, Failure> {
     Ok(Tokenizer::of(model.file())?.prompt(text)?)
+}
+
+/// The text in a file.
+///
+/// # Errors
+/// A file that cannot be read, or is not in UTF-8.
+pub fn text_of(file: &Path) -> Result<String, Failure> {
+    let bytes = files::read(file).map_err(quantloom::Error::io(file))?;
+    String::from_utf8(bytes).map_err(|_| Failure::Input(format!("{}: it is no text in UTF-8; convert it", shown(file))))
 }
 
 /// Chooses kernels for a model that is used here for the first time, and says so in a line. It changes no bit of what follows.
