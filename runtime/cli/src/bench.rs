@@ -1,5 +1,10 @@
 //! `quantloom bench`: how fast the kernels are here.
 
+#[cfg(feature = "models")]
+mod memory;
+#[cfg(feature = "models")]
+mod model;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -38,12 +43,20 @@ const BUDGET: Duration = Duration::from_millis(400);
                         (`dots`), or all instructions (`mix`). Of a model, A TOKEN says how often a token is multiplied by such a \
                         matrix, and the last lines add up how long all of them take.
 
-Example: quantloom bench model.gguf"
+With --model it is run whole besides: a prompt of 512, a generation of 128, and both in contexts of 4096 and 16384 as far as \
+                        the model has them. MATRICES ALONE is what its matrices would allow if nothing else took time, measured after it.
+
+Examples: quantloom bench model.gguf
+          quantloom bench --model model.gguf"
 )]
 pub struct Args {
     /// A model whose matrices are measured: a GGUF file, or a packed copy of one [default: random weights]
     #[arg(value_name = "FILE", conflicts_with_all = ["formats", "shapes"])]
     pub file: Option<PathBuf>,
+    /// A model that is run whole, too: a GGUF file, or a packed copy of one
+    #[cfg(feature = "models")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["file", "formats", "shapes", "batches", "kernel", "layout"])]
+    pub model: Option<PathBuf>,
     /// Formats, one per option [default: four that are much used]
     #[arg(long = "format", value_name = "F")]
     pub formats: Vec<String>,
@@ -64,26 +77,20 @@ pub struct Args {
 
 /// Measures every format, shape and batch.
 pub fn run(args: &Args) -> Result<(), Failure> {
+    #[cfg(feature = "models")]
+    if let Some(path) = &args.model {
+        return model::run(args, path);
+    }
     let model = args.file.as_deref().map(source::model).transpose()?;
     model.iter().for_each(warn_of_unknown_types);
     let plan = match &model {
-        Some(model) => matrices(model)?,
+        Some(model) => some(matrices(model)?, model)?,
         None => shapes(args)?,
     };
     let defaults = Defaults::get().bench.batches;
     let batches = if args.batches.is_empty() { defaults } else { args.batches.clone() };
-    let pool = args.choice.pool();
-    let gauge = Gauge::new(pool.threads());
-    let mut bench = Bench { choice: &args.choice, layout: args.held.layout, pool, gauge, pipes: pipes()? };
-    let progress = bar((plan.len() * batches.len()) as u64, "measuring");
-    let mut results = Vec::new();
-    for matrix in &plan {
-        for &batch in &batches {
-            results.push(bench.measure(matrix, batch)?);
-            progress.inc(1);
-        }
-    }
-    progress.finish_and_clear();
+    let mut bench = Bench::new(&args.choice, args.held.layout)?;
+    let results = bench.measure_all(&plan, &batches)?;
     warn_of_debug_build();
     let of_model = args.file.as_deref().map(|path| of_model(path, &results)).transpose()?;
     let machine = bench.machine()?;
@@ -135,12 +142,17 @@ fn matrices(model: &Model) -> Result<Vec<Matrix<'_>>, Failure> {
             _ => matrices.push(Matrix { format, n, k, per_token: Some(part), source: WeightsFrom::Tensor(model, tensor) }),
         }
     }
-    if matrices.is_empty() {
-        let path = file.path().display();
-        return Err(Failure::input(format!("{path}: no tensor has kernels; `quantloom formats` says which formats have")));
-    }
     matrices.retain(|matrix| matrix.per_token != Some(0.0));
     matrices.sort_by_key(|matrix| (matrix.format.name, std::cmp::Reverse(matrix.n.saturating_mul(matrix.k))));
+    Ok(matrices)
+}
+
+/// The matrices, of which there must be some.
+fn some<'m>(matrices: Vec<Matrix<'m>>, model: &Model) -> Result<Vec<Matrix<'m>>, Failure> {
+    if matrices.is_empty() {
+        let path = model.file().path().display();
+        return Err(Failure::input(format!("{path}: no tensor has kernels; `quantloom formats` says which formats have")));
+    }
     Ok(matrices)
 }
 
@@ -167,7 +179,26 @@ struct Bench<'a> {
     pipes: &'static [Pipes],
 }
 
-impl Bench<'_> {
+impl<'a> Bench<'a> {
+    fn new(choice: &'a Choice, layout: Layout) -> Result<Self, Failure> {
+        let pool = choice.pool();
+        let gauge = Gauge::new(pool.threads());
+        Ok(Self { choice, layout, pool, gauge, pipes: pipes()? })
+    }
+
+    fn measure_all(&mut self, plan: &[Matrix<'_>], batches: &[usize]) -> Result<Vec<BenchResult>, Failure> {
+        let progress = bar((plan.len() * batches.len()) as u64, "measuring");
+        let mut results = Vec::new();
+        for matrix in plan {
+            for &batch in batches {
+                results.push(self.measure(matrix, batch)?);
+                progress.inc(1);
+            }
+        }
+        progress.finish_and_clear();
+        Ok(results)
+    }
+
     fn measure(&mut self, matrix: &Matrix<'_>, batch: usize) -> Result<BenchResult, Failure> {
         let request = self.choice.request(matrix.format)?;
         let weights = self.weights(matrix)?;

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::Failure;
 use super::failure::{document, print_as_it_is, tell};
-use super::language::Run;
+use super::language::{Run, tune};
 use super::source;
 
 /// Let a model go on from a text, or answer it
@@ -20,7 +20,7 @@ use super::source;
 #[command(
     override_usage = "quantloom generate [OPTIONS] --prompt <TEXT> <MODEL>",
     after_help = "Without a temperature the likeliest token follows, always. With one, tokens are drawn, and another seed draws others. Either way
-the text is the same on every processor, with any number of threads.
+the text is the same on every processor, with any number of threads. The first time, kernels are measured for some seconds, unless QUANTLOOM_TUNE is off.
 
 Example: quantloom generate model.gguf --chat -p \"What is the capital of France?\""
 )]
@@ -92,6 +92,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     }
     let prompt = tokenizer.prompt(&prompt)?;
     let model = LanguageModel::new(file, &args.run.options()?)?;
+    model.fits(prompt.len())?;
+    tune(&model)?;
     let begun = Instant::now();
     let generation = Generation::new(&model, &tokenizer, &prompt, args.sampling.sampling())?;
     let mut generation = generation.limit(args.n.unwrap_or(usize::MAX)).lookup(args.lookup);

@@ -1,15 +1,21 @@
 //! Language models, for the commands that run them.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use quantloom::attention::KvType;
+use quantloom::files;
 use quantloom::registry::{self, Numerics};
+use quantloom::tune::{Outcome, Status};
 use quantloom_models::text::Tokenizer;
 use quantloom_models::{Error, LanguageModel, Options};
+use quantloom_spec::text::shown;
 
 use super::Failure;
 use super::args::{class, thread_count};
+use super::failure::tell;
+use super::report::numbers::count;
 
 /// How a model is run.
 #[derive(Debug, clap::Args)]
@@ -56,6 +62,45 @@ pub fn tokens(model: &LanguageModel, text: &str) -> Result<Vec<u32>, Failure> {
     Ok(Tokenizer::of(model.file())?.prompt(text)?)
 }
 
+/// The text in a file.
+///
+/// # Errors
+/// A file that cannot be read, or is not in UTF-8.
+pub fn text_of(file: &Path) -> Result<String, Failure> {
+    let bytes = files::read(file).map_err(quantloom::Error::io(file))?;
+    String::from_utf8(bytes).map_err(|_| Failure::Input(format!("{}: it is no text in UTF-8; convert it", shown(file))))
+}
+
+/// Chooses kernels for a model that is used here for the first time, and says so in a line. It changes no bit of what follows.
+///
+/// # Errors
+/// As [`LanguageModel::tune`].
+pub fn tune(model: &LanguageModel) -> Result<(), Failure> {
+    let begun = Instant::now();
+    let outcomes = model.tune()?;
+    outcomes.iter().flat_map(|outcome| &outcome.warnings).for_each(|warning| tell(&format!("warning: {warning}")));
+    let statuses = outcomes.iter().map(|outcome: &Outcome| outcome.status).collect::<Vec<_>>();
+    if let Some(line) = tuned(&statuses, begun.elapsed()) {
+        tell(&line);
+    }
+    Ok(())
+}
+
+/// What the tuner did, if it measured anything.
+fn tuned(statuses: &[Status], time: Duration) -> Option<String> {
+    let of = |wanted: Status| statuses.iter().filter(|status| **status == wanted).count();
+    let [kept, unsteady, left] = [Status::Tuned, Status::Unsteady, Status::Untuned].map(of);
+    if kept + unsteady == 0 {
+        return None;
+    }
+    let chosen = count(kept + unsteady, "problem", "problems");
+    let unsteady =
+        if unsteady == 0 { String::new() } else { format!("; of {unsteady} only for now, for the machine is restless") };
+    let left = if left == 0 { String::new() } else { format!("; {left} are left for the next time") };
+    let seconds = time.as_secs_f64();
+    Some(format!("note: new here: chose the fastest kernels for {chosen} of this model in {seconds:.1} s{unsteady}{left}"))
+}
+
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error {
@@ -79,4 +124,25 @@ fn kv() -> impl TypedValueParser<Value = KvType> {
         let kv = KvType::ALL.into_iter().find(|kv| kv_name(*kv) == name);
         kv.ok_or("not a type")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use quantloom::tune::Status::{Busy, Known, Tuned, Unsteady, Untuned};
+
+    use super::*;
+    use quantloom::matmul::Source;
+
+    #[test]
+    fn what_was_measured_is_said_and_what_was_known_is_not() {
+        let line = |statuses: &[Status]| tuned(statuses, Duration::from_millis(1240));
+        let begins = "note: new here: chose the fastest kernels for ";
+        assert_eq!(line(&[Tuned, Known(Source::Cache)]), Some(format!("{begins}1 problem of this model in 1.2 s")));
+        let both =
+            "2 problems of this model in 1.2 s; of 1 only for now, for the machine is restless; 2 are left for the next time";
+        assert_eq!(line(&[Unsteady, Untuned, Tuned, Untuned]), Some(format!("{begins}{both}")));
+        for nothing in [&[][..], &[Known(Source::Cache), Known(Source::Memory)], &[Busy, Untuned]] {
+            assert_eq!(line(nothing), None);
+        }
+    }
 }

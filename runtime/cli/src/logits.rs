@@ -45,12 +45,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         Some(text) => tokens(&model, text)?,
         None => args.tokens.clone(),
     };
-    if tokens.len() > model.context() {
-        let (found, context) = (tokens.len(), model.context());
-        return Err(Failure::input(format!(
-            "{found} positions are beyond the model's context of {context}; give it fewer tokens"
-        )));
-    }
+    model.fits(tokens.len())?;
     let paths = model.file().paths().collect::<Vec<_>>();
     let mut out = FloatWriter::create(&args.output, &paths)?;
     let mut sequence = model.sequence()?;

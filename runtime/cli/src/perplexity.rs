@@ -2,15 +2,13 @@
 
 use std::path::PathBuf;
 
-use quantloom::Error;
-use quantloom::files;
 use quantloom_models::{LanguageModel, Part, Wanted};
 use quantloom_spec::text::shown;
 use serde_json::json;
 
 use super::Failure;
 use super::failure::{document, print, print_as_it_is};
-use super::language::{Run, tokens};
+use super::language::{Run, text_of, tokens, tune};
 use super::progress::bar;
 
 /// Tokens that go through the model together.
@@ -42,11 +40,13 @@ pub struct Args {
 
 /// Measures, and prints what came of it.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let bytes = files::read(&args.text).map_err(Error::io(&args.text))?;
-    let text = String::from_utf8(bytes)
-        .map_err(|_| Failure::Input(format!("{}: it is no text in UTF-8; convert it", shown(&args.text))))?;
+    let text = text_of(&args.text)?;
     let model = args.run.open(&args.model)?;
     let tokens = tokens(&model, &text)?;
+    // A short text takes less time than choosing kernels for it.
+    if tokens.len() >= BATCH {
+        tune(&model)?;
+    }
     let losses = losses(&model, &tokens)?;
     let result = Perplexity::of(&losses).ok_or_else(|| {
         Failure::Input(format!(

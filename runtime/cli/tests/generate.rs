@@ -4,9 +4,19 @@
 
 mod support;
 
+#[path = "../../tests/tune/support.rs"]
+#[allow(dead_code, reason = "this file uses its part of it")]
+mod made;
+
 use std::process::Stdio;
 
 use quantloom::gguf::{Gguf, GgufWriter, Value};
+use quantloom::matmul::candidates;
+use quantloom::model::Model;
+use quantloom::pool::Pool;
+use quantloom::registry::{self, Numerics};
+use quantloom::tune::{self, Key};
+use quantloom::weights::{Layout, Weights};
 use serde_json::Value as Json;
 use support::sandbox::Sandbox;
 use support::{quantloom, testdata};
@@ -31,6 +41,13 @@ fn tokens_of_a_text_are_shown() {
     let sandbox = Sandbox::new();
     let printed = sandbox.json(&["tokenize", &model(), "-p", PROMPT, "--json"]);
     assert_eq!(printed, serde_json::json!({ "tokens": [724, 474, 13, 1135, 1794, 310] }));
+    let lines = sandbox.path("lines.txt");
+    std::fs::write(&lines, format!("{PROMPT}\n\na\r\n")).unwrap();
+    let printed = sandbox.json(&["tokenize", &model(), "--lines", &lines, "--json"]);
+    assert_eq!(printed, serde_json::json!({ "lines": [[724, 474, 13, 1135, 1794, 310], [], [66, 203]] }));
+    assert_eq!(sandbox.done(&["tokenize", &model(), "--lines", &lines]), "724 474 13 1135 1794 310\n\n66 203\n");
+    std::fs::write(&lines, b"\xff\n").unwrap();
+    assert!(sandbox.refused(&["tokenize", &model(), "--lines", &lines]).contains("no text in UTF-8"));
     let table = sandbox.done(&["tokenize", &model(), "-p", "a\n-🙂"]);
     let rows: Vec<_> = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).collect();
     assert_eq!(rows[..4], [vec!["token", "text"], vec!["66", "\"a\""], vec!["200", "\"\\n\""], vec!["14", "\"-\""]]);
@@ -53,6 +70,62 @@ fn text_comes_on_standard_output_and_speed_beside_it() {
         assert_eq!([&printed["ended"], &printed["prompt_tokens"][0]], [&Json::from("limit"), &Json::from(724)]);
         assert_eq!(printed["tokens"].as_array().unwrap().len(), 12);
     }
+}
+
+#[test]
+fn the_first_use_chooses_kernels_and_says_so_in_a_line() {
+    let args = ["generate", &model(), "-p", PROMPT, "-n", "12", "--threads", "1"];
+    let generate = |sandbox: &Sandbox, mode: &str| {
+        let output = sandbox.run_tuning(&args, mode);
+        assert!(output.status.success(), "{output:?}");
+        let [text, said] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+        (text, said.lines().filter(|line| line.starts_with("note: new here: chose the fastest kernels")).count())
+    };
+    let (sandbox, pool) = (Sandbox::new(), Pool::new(1));
+    let (text, lines) = generate(&sandbox, "off");
+    assert_eq!(lines, 0);
+    assert_eq!(generate(&sandbox, "cache-only"), (text.clone(), 0));
+    // Of all that is asked for, one problem is not known; it is measured, whatever else the machine does.
+    let matrices = Model::open(model()).unwrap().matrices(Layout::Packed, &pool).unwrap();
+    let entry = |weights: &Weights, batch| {
+        let isa = registry::kernel_isa(weights.format(), Numerics::Exact, registry::best_isa());
+        let kernel = candidates(weights, Numerics::Exact, isa).unwrap()[0];
+        made::entry(Key::new(weights, batch, Numerics::Exact, isa, 1), kernel)
+    };
+    let all = matrices.iter().flat_map(|matrix| [1, 512].map(|batch| entry(&matrix.weights, batch)));
+    let of_layer = matrices.iter().find(|matrix| matrix.name.starts_with("blk.")).unwrap();
+    let unknown = entry(&of_layer.weights, 1).key;
+    let (missing, others): (Vec<_>, Vec<_>) = all.partition(|entry| entry.key == unknown);
+    sandbox.remember(&others);
+    assert_eq!(generate(&sandbox, "on-miss:600"), (text.clone(), 1));
+    let sandbox = Sandbox::new();
+    sandbox.remember(&[missing, others].concat());
+    assert_eq!(generate(&sandbox, "on-miss"), (text, 0));
+    let output = sandbox.run_tuning(&args, "sometimes");
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(1) && message.lines().count() == 1 && message.contains(tune::MODE), "{message}");
+}
+
+#[test]
+fn a_model_is_measured_whole_beside_its_matrices() {
+    let sandbox = Sandbox::new();
+    let printed = sandbox.json(&["bench", "--model", &model(), "--threads", "1", "--json"]);
+    let run = &printed["run"];
+    let rows = run["rows"].as_array().unwrap().iter().map(|row| (row["what"].as_str().unwrap(), &row["tokens"]));
+    // The context is shorter than the prompt that others get.
+    assert_eq!(rows.collect::<Vec<_>>(), [("prompt", &Json::from(256)), ("generation", &Json::from(128))]);
+    for row in run["rows"].as_array().unwrap() {
+        for key in ["tokens_per_s", "matrices_tokens_per_s", "fraction_of_matrices"] {
+            assert!(row[key].as_f64().unwrap() > 0.0, "{row}");
+        }
+    }
+    assert_eq!(run["contexts_left_out"], serde_json::json!([4096, 16384]));
+    assert!(run["first_token_s"].as_f64().unwrap() > 0.0 && run["open_s"].as_f64().unwrap() > 0.0);
+    assert!(run["kv_bytes"].as_u64().unwrap() > 0 && run["file_bytes"] == std::fs::metadata(model()).unwrap().len());
+    // What it ran in is what the matrices were measured in.
+    assert!(printed["results"].as_array().unwrap().iter().all(|result| result["numerics"] == "exact"));
+    let output = sandbox.run(&["bench", "--model", &model(), "--batch", "8"]);
+    assert_eq!(output.status.code(), Some(2));
 }
 
 #[test]
@@ -79,6 +152,8 @@ fn what_cannot_be_generated_is_refused_in_one_line() {
     let long = "fn main() ".repeat(200);
     let why = sandbox.refused(&["generate", &model(), "-p", &long]);
     assert!(why.contains("positions are beyond the model's context of 256; give it fewer tokens"), "{why}");
+    let output = sandbox.run_tuning(&["generate", &model(), "-p", &long], "on-miss");
+    assert_eq!(String::from_utf8(output.stderr).unwrap().lines().count(), 1, "nothing is measured for it");
     let why = generate(&model(), &["--chat", "--system", "Be brief."]);
     assert!(why.contains("it has no chat template"), "{why}");
     let without = changed(&sandbox, |metadata| metadata.retain(|(key, _)| !key.starts_with("tokenizer.")));
@@ -116,8 +191,13 @@ fn an_interrupt_ends_it_and_what_was_said_stands() {
     const LEFT: usize = 6;
     let (mut reader, mut writer) = pipe().unwrap();
     writer.write_all(&[b'.'; ROOM - LEFT]).unwrap();
-    let mut child =
-        quantloom().args(["generate", &model(), "-p", PROMPT]).stdout(writer).stderr(Stdio::null()).spawn().unwrap();
+    let mut child = quantloom()
+        .args(["generate", &model(), "-p", PROMPT])
+        .env(tune::MODE, "off")
+        .stdout(writer)
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     let mut held = 0;
     while held <= (ROOM - LEFT) as libc::c_int {
         assert!(child.try_wait().unwrap().is_none(), "it ended before it was read");

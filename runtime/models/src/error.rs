@@ -40,4 +40,12 @@ impl Error {
     pub(crate) fn input(detail: impl Into<String>) -> Self {
         Self::Input { detail: detail.into() }
     }
+
+    /// What is wrong with an input, where that is a file.
+    pub(crate) fn of_file(self, path: &Path) -> Self {
+        match self {
+            Self::Input { detail } => Self::model(path, detail),
+            other => other,
+        }
+    }
 }

@@ -150,17 +150,23 @@ impl LanguageModel {
         if let Some(token) = tokens.iter().find(|token| **token as usize >= vocabulary) {
             return Err(Error::input(format!("no token {token}: the vocabulary has {vocabulary}, counted from 0")));
         }
-        let (len, context) = (sequence.len.saturating_add(tokens.len()), self.context());
-        if len > context {
-            return Err(Error::input(format!(
-                "{len} positions are beyond the model's context of {context}; give it fewer tokens"
-            )));
+        self.fits(sequence.len().saturating_add(tokens.len()))
+    }
+
+    /// That a sequence may have so many positions.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if they are more than the context.
+    pub fn fits(&self, positions: usize) -> Result<()> {
+        let context = self.context();
+        if positions <= context {
+            return Ok(());
         }
-        Ok(())
+        Err(Error::input(format!("{positions} positions are beyond the model's context of {context}; give it fewer tokens")))
     }
 
     fn piece(&self, part: &Part<'_>, index: usize, tokens: Range<usize>, rows: Range<usize>) -> Piece {
-        let positions = part.sequence.len..part.sequence.len + tokens.len();
+        let positions = part.sequence.len()..part.sequence.len() + tokens.len();
         let ropes = self.ropes();
         Piece { part: index, tokens, rows, angles: [&ropes.all, &ropes.window].map(|rope| rope.angles(positions.clone())) }
     }
@@ -174,7 +180,8 @@ impl LanguageModel {
             self.step(step, &mut x, parts, pieces)?;
         }
         for piece in pieces {
-            parts[piece.part].sequence.len += piece.tokens.len();
+            let Part { sequence, tokens, .. } = &mut parts[piece.part];
+            sequence.tokens.extend_from_slice(&tokens[piece.tokens.clone()]);
         }
         let width = x.len() / tokens.len();
         let mut wanted = Vec::new();

@@ -1,7 +1,7 @@
 //! A language model: a file, and what it is in memory.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use quantloom::attention::{Heads, KvCache, KvType};
 use quantloom::gguf::Gguf;
@@ -120,6 +120,8 @@ pub struct LanguageModel {
     operations: Operations,
     /// What sequences of this model have, and no others.
     identity: Arc<()>,
+    /// The digest of its files, once somebody asked.
+    digest: OnceLock<u128>,
 }
 
 /// The operations that every model has.
@@ -175,8 +177,21 @@ impl LanguageModel {
         let numerics = options.numerics.or_else(|| (weights < SMALL).then_some(Numerics::Exact));
         let options = Options { batch: options.batch.max(1), numerics, ..*options };
         let identity = Arc::new(());
-        let model =
-            Self { model, card, options, pool: own, settings, ropes, embedding, steps, norm, head, operations, identity };
+        let model = Self {
+            model,
+            card,
+            options,
+            pool: own,
+            settings,
+            ropes,
+            embedding,
+            steps,
+            norm,
+            head,
+            operations,
+            identity,
+            digest: OnceLock::new(),
+        };
         // What cannot be cached is known before anything is run.
         model.sequence().map_err(|error| Error::model(model.file().path(), error.to_string()))?;
         Ok(model)
@@ -190,7 +205,7 @@ impl LanguageModel {
         let ([keys, values], heads) = (self.kv_types(), self.settings.heads);
         let attends = self.steps.iter().filter(|step| matches!(step.op, Op::Attention(_)));
         let caches = attends.map(|_| KvCache::new(heads, keys, values)).collect::<quantloom::Result<_>>()?;
-        Ok(Sequence { model: Arc::clone(&self.identity), caches, len: 0, spent: false })
+        Ok(Sequence { model: Arc::clone(&self.identity), caches, tokens: Vec::new(), spent: false })
     }
 
     /// Measures which kernels are the fastest for its matrices, as far as nothing is known, in the time that
@@ -268,6 +283,11 @@ impl LanguageModel {
 
     pub(crate) fn embed(&self, tokens: &[u32]) -> Result<Vec<f32>> {
         self.embedding.rows(&self.model, tokens, self.pool())
+    }
+
+    /// What tells its content from that of other models.
+    pub(crate) fn digest(&self) -> u128 {
+        *self.digest.get_or_init(|| self.file().digest())
     }
 
     pub(crate) fn owns(&self, sequence: &Sequence) -> bool {

@@ -6,14 +6,32 @@ use quantloom::attention::KvCache;
 
 use crate::error::Result;
 
-/// A sequence of tokens that a model continues. Its memory grows by pages of 512 positions.
-#[derive(Debug)]
+/// A sequence of tokens that a model continues. Its memory grows by pages of 512 positions. Clones share pages until one of them writes to a
+/// page: what follows in one changes nothing in another.
+///
+/// ```
+/// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/models/rustbook.gguf");
+/// use quantloom_models::{LanguageModel, Options, Part, Wanted};
+///
+/// let model = LanguageModel::open(path, &Options::default())?;
+/// let mut prompt = model.sequence()?;
+/// model.forward(&mut [Part::new(&mut prompt, &[724, 474, 13, 1135], Wanted::None)])?;
+/// let mut other = prompt.clone();
+/// assert_eq!(other.shared_bytes(), prompt.bytes());
+///
+/// let logits = model.forward(&mut [Part::new(&mut prompt, &[1794], Wanted::Last)])?;
+/// model.forward(&mut [Part::new(&mut other, &[7, 8, 9], Wanted::None)])?;
+/// other.truncate(4)?;
+/// assert_eq!(model.forward(&mut [Part::new(&mut other, &[1794], Wanted::Last)])?, logits);
+/// # Ok::<(), quantloom_models::Error>(())
+/// ```
+#[derive(Clone, Debug)]
 pub struct Sequence {
     /// The model that it is of.
     pub(crate) model: Arc<()>,
     /// One for each layer that attends.
     pub(crate) caches: Vec<KvCache>,
-    pub(crate) len: usize,
+    pub(crate) tokens: Vec<u32>,
     /// Whether a call failed when some layers had taken its tokens.
     pub(crate) spent: bool,
 }
@@ -22,19 +40,36 @@ impl Sequence {
     /// Positions that it has.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.len
+        self.tokens.len()
     }
 
     /// Whether it has none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.tokens.is_empty()
+    }
+
+    /// The tokens of its positions.
+    #[must_use]
+    pub fn tokens(&self) -> &[u32] {
+        &self.tokens
     }
 
     /// Bytes that it keeps.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.caches.iter().map(KvCache::bytes).sum()
+    }
+
+    /// Bytes of those that others have a part in.
+    #[must_use]
+    pub fn shared_bytes(&self) -> usize {
+        self.caches.iter().map(KvCache::shared_bytes).sum()
+    }
+
+    /// Holds pages once that are the same as those of another sequence: see [`KvCache::share`].
+    pub fn share(&mut self, other: &Self) {
+        self.caches.iter_mut().zip(&other.caches).for_each(|(cache, other)| cache.share(other));
     }
 
     /// Takes positions back, so that `len` are left.
@@ -45,13 +80,19 @@ impl Sequence {
         for cache in &mut self.caches {
             cache.truncate(len)?;
         }
-        self.len = self.len.min(len);
+        self.tokens.truncate(len);
         Ok(())
     }
 
     /// Forgets all positions.
     pub fn clear(&mut self) {
         self.caches.iter_mut().for_each(KvCache::clear);
-        (self.len, self.spent) = (0, false);
+        self.tokens.clear();
+        self.spent = false;
+    }
+
+    /// Whether another is of the same model, and both can be continued.
+    pub(crate) fn is_of_model_of(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.model, &other.model) && !self.spent && !other.spent
     }
 }

@@ -1,6 +1,7 @@
 //! Cached keys and values: pages of packed weights, which the kernels of the matmul read.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use quantloom_kernels::abi::{PANEL_ROWS, TILE_ROWS};
 
@@ -12,18 +13,18 @@ use crate::registry::{Format, Packed};
 use crate::stored::Stored;
 
 /// The keys and values of a sequence in one layer, appended position by position. What a position holds depends on nothing but what
-/// was appended at it.
-#[derive(Debug)]
+/// was appended at it. Clones share their pages, until one of them writes to a page.
+#[derive(Clone, Debug)]
 pub struct KvCache {
     heads: Heads,
     pub(super) keys: Side,
     pub(super) values: Side,
-    len: usize,
+    pub(super) len: usize,
     pub(super) of_heads: Vec<Head>,
 }
 
 /// How keys are held, or values.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Side {
     pub kv_type: KvType,
     pub format: &'static Format,
@@ -34,16 +35,16 @@ pub struct Side {
     /// Bytes of a panel of a page.
     pub panel_bytes: usize,
     /// Panels of a page.
-    panels: usize,
+    pub panels: usize,
 }
 
 /// What is cached of a key head.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Head {
-    pub pages: Vec<Page>,
+    pub pages: Vec<Arc<Page>>,
     /// The stored rows of keys in blocks, which are packed with their panel again: those of the panel that was written last, and of the one
     /// before it, which may be taken back.
-    recent: Vec<u8>,
+    pub recent: Vec<u8>,
 }
 
 /// 512 positions of a head; zeros where nothing was appended.
@@ -94,7 +95,33 @@ impl KvCache {
     /// Bytes of all pages.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.of_heads.iter().map(|head| head.pages.len()).sum::<usize>() * (self.keys.page_bytes() + self.values.page_bytes())
+        self.bytes_of(|_| true)
+    }
+
+    /// Bytes of those pages that others have a part in: clones, and those that [`KvCache::share`] was called with.
+    #[must_use]
+    pub fn shared_bytes(&self) -> usize {
+        self.bytes_of(|page| Arc::strong_count(page) > 1)
+    }
+
+    fn bytes_of(&self, counted: impl Fn(&Arc<Page>) -> bool) -> usize {
+        let pages = self.of_heads.iter().flat_map(|head| &head.pages).filter(|page| counted(page)).count();
+        pages * (self.keys.page_bytes() + self.values.page_bytes())
+    }
+
+    /// Holds what is the same as in another cache once: each page whose bytes are those of the other's page at that place becomes that one.
+    /// Neither cache notices: what is shared is copied before one of them writes to it.
+    pub fn share(&mut self, other: &Self) {
+        if self.heads != other.heads || self.types() != other.types() {
+            return;
+        }
+        for (head, others) in self.of_heads.iter_mut().zip(&other.of_heads) {
+            for (page, other) in head.pages.iter_mut().zip(&others.pages) {
+                if page.keys.bytes() == other.keys.bytes() && page.values.bytes() == other.values.bytes() {
+                    *page = Arc::clone(other);
+                }
+            }
+        }
     }
 
     /// Forgets all positions.
@@ -106,8 +133,8 @@ impl KvCache {
     /// Takes positions back, so that `len` are left: what follows is as if they had never been appended. Does nothing if there are no more.
     ///
     /// # Errors
-    /// [`Error::Attention`] if keys are in blocks, and more than 16 positions are to be taken back, one after the other or at once: then
-    /// nothing is changed.
+    /// [`Error::Attention`] if keys are in blocks, and more than 16 positions are to be taken back, one after the other or at once;
+    /// [`Error::OutOfMemory`] if a page that others have a part in cannot be copied. Then nothing is changed.
     pub fn truncate(&mut self, len: usize) -> Result<()> {
         let taken = self.len.saturating_sub(len);
         if taken == 0 {
@@ -123,6 +150,9 @@ impl KvCache {
                 return Err(Error::Attention { detail });
             }
         }
+        if !len.is_multiple_of(SPAN) {
+            self.own(len / SPAN)?;
+        }
         for head in &mut self.of_heads {
             head.truncate(&self.keys, &self.values, len..self.len);
         }
@@ -135,11 +165,24 @@ impl KvCache {
     /// # Errors
     /// [`Error::OutOfMemory`].
     pub(super) fn reserve(&mut self, len: usize) -> Result<()> {
+        self.own(self.len / SPAN)?;
         let (keys, values) = (self.keys.page_bytes(), self.values.page_bytes());
-        let zeroed = |bytes| Buffer::zeroed(bytes).map_err(|_| Error::OutOfMemory { bytes });
         for head in &mut self.of_heads {
             while head.pages.len() < len.div_ceil(SPAN) {
-                head.pages.push(Page { keys: zeroed(keys)?, values: zeroed(values)? });
+                head.pages.push(Arc::new(Page::zeroed(keys, values)?));
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the page at a place, if there is one, that of nobody else: it is copied where others have a part in it.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    fn own(&mut self, place: usize) -> Result<()> {
+        for page in self.of_heads.iter_mut().filter_map(|head| head.pages.get_mut(place)) {
+            if Arc::get_mut(page).is_none() {
+                *page = Arc::new(page.duplicate()?);
             }
         }
         Ok(())
@@ -173,8 +216,13 @@ impl Side {
         Ok(Self { kv_type, format, packed, encoding, size, panel_bytes, panels })
     }
 
-    fn page_bytes(&self) -> usize {
+    pub fn page_bytes(&self) -> usize {
         self.panels * self.panel_bytes
+    }
+
+    /// Bytes of a line of a panel: a number for each of 16.
+    pub fn line_bytes(&self) -> usize {
+        PANEL_ROWS * self.item()
     }
 
     /// Bytes of the stored row of a position.
@@ -201,16 +249,36 @@ fn stored_as(kv_type: KvType) -> Result<(&'static Format, Encoding, &'static Pac
     Ok((format, encoding, packed.ok_or_else(none)?))
 }
 
+impl Page {
+    /// A page that nothing was written to.
+    fn zeroed(keys: usize, values: usize) -> Result<Self> {
+        let zeroed = |bytes| Buffer::zeroed(bytes).map_err(|_| Error::OutOfMemory { bytes });
+        Ok(Self { keys: zeroed(keys)?, values: zeroed(values)? })
+    }
+
+    fn duplicate(&self) -> Result<Self> {
+        let mut copy = Self::zeroed(self.keys.bytes().len(), self.values.bytes().len())?;
+        copy.keys.bytes_mut().copy_from_slice(self.keys.bytes());
+        copy.values.bytes_mut().copy_from_slice(self.values.bytes());
+        Ok(copy)
+    }
+}
+
 impl Head {
+    /// A page that is written to.
+    pub fn page(&mut self, place: usize) -> &mut Page {
+        Arc::get_mut(&mut self.pages[place]).expect("what is written to was made that of nobody else")
+    }
+
     /// Writes the stored rows of some positions, which follow those that were written before.
     pub fn write(&mut self, keys: &Side, values: &Side, positions: Range<usize>, rows: (&[u8], &[u8])) {
         let of_values = rows.1.chunks_exact(values.row_bytes());
         for (position, row) in positions.clone().zip(of_values) {
-            write_column(values, self.pages[position / SPAN].values.bytes_mut(), position % SPAN, row);
+            write_column(values, self.page(position / SPAN).values.bytes_mut(), position % SPAN, row);
         }
         let of_keys = rows.0.chunks_exact(keys.row_bytes());
         for (position, row) in positions.clone().zip(of_keys) {
-            let (page, lane) = (self.pages[position / SPAN].keys.bytes_mut(), position % PANEL_ROWS);
+            let (page, lane) = (self.page(position / SPAN).keys.bytes_mut(), position % PANEL_ROWS);
             let panel = &mut page[position % SPAN / PANEL_ROWS * keys.panel_bytes..][..keys.panel_bytes];
             if !matches!(keys.encoding, Encoding::Blocks(_)) {
                 write_row(keys, panel, lane, row);
@@ -230,8 +298,9 @@ impl Head {
     /// Packs the panel that was written last, of which there are `rows`.
     fn pack_recent(&mut self, keys: &Side, rows: usize, page: usize, panel: usize) {
         let start = self.recent.len() - rows * keys.row_bytes();
-        let page = self.pages[page].keys.bytes_mut();
-        pack_rows(keys, &mut page[panel * keys.panel_bytes..][..keys.panel_bytes], rows, &self.recent[start..]);
+        let rest = &self.recent[start..];
+        let page = Arc::get_mut(&mut self.pages[page]).expect("as in `Head::page`").keys.bytes_mut();
+        pack_rows(keys, &mut page[panel * keys.panel_bytes..][..keys.panel_bytes], rows, rest);
     }
 
     /// Makes what the last positions have zero again, and gives back pages that nothing is left in.
@@ -241,7 +310,7 @@ impl Head {
         let end = positions.end.min(self.pages.len() * SPAN);
         let (no_key, no_value) = (vec![0; keys.row_bytes()], vec![0; values.row_bytes()]);
         for position in positions.start..end {
-            let page = &mut self.pages[position / SPAN];
+            let page = self.page(position / SPAN);
             write_column(values, page.values.bytes_mut(), position % SPAN, &no_value);
             let panel = &mut page.keys.bytes_mut()[position % SPAN / PANEL_ROWS * keys.panel_bytes..][..keys.panel_bytes];
             if in_blocks {
@@ -278,7 +347,7 @@ fn write_row(side: &Side, panel: &mut [u8], lane: usize, row: &[u8]) {
 
 /// Puts the numbers of a position into a column of a page of values.
 fn write_column(side: &Side, page: &mut [u8], position: usize, row: &[u8]) {
-    let lanes = PANEL_ROWS * side.item();
+    let lanes = side.line_bytes();
     for (panel, items) in page.chunks_exact_mut(side.panel_bytes).zip(row.chunks(lanes)) {
         panel[position * lanes..][..items.len()].copy_from_slice(items);
     }
@@ -316,10 +385,8 @@ mod tests {
                 let of_values = of_values.unwrap();
                 let value_rows = vec![0; positions * of_values.row_bytes()];
                 let value_rows = if kv_type == KvType::Q8 { &value_rows[..] } else { &*rows };
-                let mut head = Head {
-                    pages: vec![Page { keys: Buffer::lines(side.page_bytes()), values: Buffer::lines(of_values.page_bytes()) }],
-                    ..Head::default()
-                };
+                let page = Page::zeroed(side.page_bytes(), of_values.page_bytes()).unwrap();
+                let mut head = Head { pages: vec![Arc::new(page)], ..Head::default() };
                 // In uneven parts.
                 for part in [0..1, 1..18, 18..37] {
                     let bytes = |of: &Side| part.start * of.row_bytes()..part.end * of.row_bytes();

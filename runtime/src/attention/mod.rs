@@ -31,6 +31,7 @@ mod encoding;
 mod part;
 mod product;
 mod rope;
+mod stored;
 
 pub use append::Preparation;
 pub use attend::Attention;

@@ -18,8 +18,14 @@ impl Sandbox {
     }
 
     pub fn run(&self, args: &[&str]) -> Output {
+        // Models are not measured in every test that runs one.
+        self.run_tuning(args, "cache-only")
+    }
+
+    /// Runs a command that measures when that mode says so.
+    pub fn run_tuning(&self, args: &[&str], mode: &str) -> Output {
         let mut command = quantloom();
-        command.args(args).env("QUANTLOOM_CACHE", self.cache()).output().unwrap()
+        command.args(args).env("QUANTLOOM_CACHE", self.cache()).env(tune::MODE, mode).output().unwrap()
     }
 
     pub fn done(&self, args: &[&str]) -> String {
