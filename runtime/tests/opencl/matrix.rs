@@ -5,7 +5,7 @@ use quantloom::measure::synthetic;
 use quantloom::registry::{self, Format, Numerics};
 use quantloom_codegen::emit::device::{self, Module};
 use quantloom_codegen::lower::class::Class;
-use quantloom_codegen::lower::panels::Interleave;
+use quantloom_codegen::lower::panels::interleave;
 
 use super::device::Argument::{Memory as Of, Number};
 use super::device::{Cl, Compiled, Memory};
@@ -59,7 +59,7 @@ impl<'a> Matrix<'a> {
         (n, k): (usize, usize),
         packed: &[u8],
     ) -> Self {
-        let panels = Interleave::new(class).panels(packed, n, k).unwrap();
+        let panels = interleave(class).panels(packed, n, k).unwrap();
         Self { module, cl, compiled, n, k, weights: cl.put(&panels) }
     }
 
