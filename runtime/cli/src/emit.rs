@@ -13,7 +13,7 @@ use quantloom_spec::text::shown;
 use super::Failure;
 use super::args::some_format;
 use super::check;
-use super::failure::{document, print, tell_as_it_is};
+use super::failure::{print, tell_as_it_is};
 use super::files::{create, write_whole};
 
 /// Write the kernels of a format for a graphics processor, as one text that any program can compile and launch
@@ -75,9 +75,8 @@ fn refused(why: quantloom_codegen::Error) -> Failure {
 
 /// Writes a text and what is to be known of it, and says where.
 fn write(module: &Module, folder: &Path, inputs: &[&Path]) -> Result<(), Failure> {
-    let manifest = serde_json::to_value(&module.manifest).map_err(Failure::input)?;
     let name = format!("{}.{}", module.manifest.format, module.extension);
-    for (name, text) in [(format!("{name}.json"), document(&manifest)), (name, module.text.clone())] {
+    for (name, text) in [(format!("{name}.json"), module.manifest.json()), (name, module.text.clone())] {
         let path = folder.join(name);
         write_whole(create(&path, inputs)?, text.as_bytes())?;
         print(&format!("{}\n", shown(&path)))?;

@@ -5,8 +5,13 @@
 
 #[cfg(feature = "cuda")]
 mod cuda;
+#[cfg(feature = "wgpu")]
+#[path = "../support/matrices.rs"]
+mod inputs;
 #[cfg(feature = "cuda")]
 mod panels;
+#[cfg(feature = "wgpu")]
+mod products;
 mod support;
 #[cfg(feature = "wgpu")]
 mod wgpu;

@@ -34,6 +34,15 @@ pub struct Manifest {
     pub entries: Vec<Entry>,
 }
 
+impl Manifest {
+    /// It as JSON, one key a line.
+    #[must_use]
+    pub fn json(&self) -> String {
+        let text = serde_json::to_string_pretty(self).expect("keys are names, and numbers are integers");
+        text + "\n"
+    }
+}
+
 /// Packed weights: panels one after the other, each its units in the order of K.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
@@ -86,7 +95,7 @@ pub struct Entry {
     pub grid: [String; 3],
     /// Bytes of memory that a group shares, all of it declared in the text.
     pub shared: usize,
-    /// What it is given, in order.
+    /// What it is given, in order. In WGSL memory is bound so, from binding 0 on, and numbers are the members of one uniform buffer behind it.
     pub arguments: Vec<Argument>,
 }
 
@@ -101,6 +110,8 @@ pub struct Argument {
     pub kind: &'static str,
     /// Items that the memory has; nothing for a number.
     pub items: Option<&'static str>,
+    /// Whether the kernel writes to it.
+    pub written: bool,
 }
 
 /// Of a module with this text.
@@ -121,6 +132,7 @@ pub(super) fn of(format: &Format, class: &Class, layout: &PackedLayout, dialect:
     };
     let products = numerics.iter().flat_map(|numerics| COLUMNS.map(|columns| product_entry(*numerics, columns, dialect)));
     let before = class.has(Numerics::Int8).then(quantise_entry);
+    let entries = before.into_iter().chain([pad_entry()]).chain(products).chain([reduce_entry()]);
     Manifest {
         format: format.name.clone(),
         target: dialect.name.clone(),
@@ -130,16 +142,32 @@ pub(super) fn of(format: &Format, class: &Class, layout: &PackedLayout, dialect:
         weights,
         activations: Activations { span: class.span, step: class.step },
         splitk: dialect.splitk.clone(),
-        entries: before.into_iter().chain([pad_entry()]).chain(products).chain([reduce_entry()]).collect(),
+        entries: entries.map(|entry| with_zero(entry, dialect)).collect(),
     }
 }
 
+/// An entry, in the language that asks for a zero that no compiler knows.
+fn with_zero(mut entry: Entry, dialect: &Dialect) -> Entry {
+    if dialect.name == super::WGSL_NAME {
+        entry.arguments.push(number_of("zero", "u32: 0"));
+    }
+    entry
+}
+
 const fn memory(name: &'static str, kind: &'static str, items: &'static str) -> Argument {
-    Argument { name, kind, items: Some(items) }
+    Argument { name, kind, items: Some(items), written: false }
+}
+
+const fn written(name: &'static str, kind: &'static str, items: &'static str) -> Argument {
+    Argument { name, kind, items: Some(items), written: true }
 }
 
 const fn number(name: &'static str) -> Argument {
-    Argument { name, kind: "u32", items: None }
+    number_of(name, "u32")
+}
+
+const fn number_of(name: &'static str, kind: &'static str) -> Argument {
+    Argument { name, kind, items: None, written: false }
 }
 
 fn grid(axes: [&str; 3]) -> [String; 3] {
@@ -149,12 +177,12 @@ fn grid(axes: [&str; 3]) -> [String; 3] {
 fn quantise_entry() -> Entry {
     let arguments = vec![
         memory("x", "f32", "batch * k"),
-        memory("quants", "i8", "batch * padded"),
-        memory("scales", "f32", "batch * padded / activations.span"),
-        memory("sums", "i32", "batch * padded / activations.step"),
-        memory("status", "u32", "1: set to 0 before; 1 after, if a value is not finite"),
+        written("quants", "i8", "batch * padded"),
+        written("scales", "f32", "batch * padded / activations.span"),
+        written("sums", "i32", "batch * padded / activations.step"),
+        written("status", "u32", "1: set to 0 before; 1 after, if a value is not finite"),
         number("k"),
-        Argument { name: "padded", kind: "u32: k, rounded up to weights.unit_weights", items: None },
+        number_of("padded", "u32: k, rounded up to weights.unit_weights"),
     ];
     let shared = HELPERS * (size_of::<u32>() + size_of::<i32>());
     Entry { name: "quantise".to_owned(), block: HELPERS, grid: grid(["padded / block", "batch", "1"]), shared, arguments }
@@ -162,7 +190,7 @@ fn quantise_entry() -> Entry {
 
 fn pad_entry() -> Entry {
     let arguments =
-        vec![memory("x", "f32", "batch * k"), memory("values", "f32", "batch * padded"), number("k"), number("padded")];
+        vec![memory("x", "f32", "batch * k"), written("values", "f32", "batch * padded"), number("k"), number("padded")];
     Entry { name: "pad".to_owned(), block: HELPERS, grid: grid(["padded / block", "batch", "1"]), shared: 0, arguments }
 }
 
@@ -175,7 +203,7 @@ fn product_entry(numerics: Numerics, columns: usize, dialect: &Dialect) -> Entry
         ],
         Numerics::Exact => vec![memory("values", "f32", "columns * units * weights.unit_weights")],
     };
-    let out = memory("out", "f32", "columns * rows; if splits > 1, segments * columns * rows, for `reduce`");
+    let out = written("out", "f32", "columns * rows; if splits > 1, segments * columns * rows, for `reduce`");
     let numbers = ["rows", "units", "columns", "splits"].map(number);
     let weights = memory("weights", "u8", "rows / 32 * units * weights.unit_bytes");
     Entry {
@@ -190,9 +218,9 @@ fn product_entry(numerics: Numerics, columns: usize, dialect: &Dialect) -> Entry
 fn reduce_entry() -> Entry {
     let arguments = vec![
         memory("partials", "f32", "segments * count"),
-        memory("out", "f32", "count"),
-        Argument { name: "count", kind: "u32: columns * rows", items: None },
-        Argument { name: "segments", kind: "u32: units * weights.unit_weights / weights.segment, rounded up", items: None },
+        written("out", "f32", "count"),
+        number_of("count", "u32: columns * rows"),
+        number_of("segments", "u32: units * weights.unit_weights / weights.segment, rounded up"),
     ];
     Entry { name: "reduce".to_owned(), block: HELPERS, grid: grid(["count / block", "1", "1"]), shared: 0, arguments }
 }
