@@ -91,6 +91,8 @@ impl<'p> Counter<'p> {
             | Stmt::Begin(_)
             | Stmt::Memory(..)
             | Stmt::Keep(_)
+            | Stmt::LoadRows(..)
+            | Stmt::Matrices { .. }
             | Stmt::Prefetch(..)
             | Stmt::PrefetchHead { .. }
             | Stmt::PrefetchTurn { .. } => {}

@@ -6,10 +6,12 @@
 //! - `quantise`: activations as `int8` wants them; `pad`: as `exact` does, zeros behind the last.
 //! - `gemv_int8_C` and `gemv_exact_C`: the product with C columns at a time. A thread has a row. The warps of a group take segments by turns,
 //!   whose sums are added in order; where several groups share K, each segment's sum goes to memory instead.
+//! - `gemm_int8_C`, in CUDA: the same with C columns at a time by instructions that multiply matrices. A warp has a panel.
 //! - `reduce`: adds those in order.
 //!
 //! So the result of a column depends neither on the batch nor on how K is shared out.
 
+mod fragments;
 mod manifest;
 mod print;
 
@@ -30,11 +32,23 @@ use print::Printer;
 
 /// The skeleton of a module, and what each language begins it with.
 const SKELETON: &str = include_str!("../../../templates/device/module.tera");
+/// What a module has besides where the language has words for products of matrices.
+const FRAGMENTS: &str = include_str!("../../../templates/device/fragments.tera");
 const LANGUAGES: [Language; 4] = [
-    Language { name: "cuda", extension: "cu", prelude: include_str!("../../../templates/device/cuda.tera") },
-    Language { name: "hip", extension: "hip", prelude: include_str!("../../../templates/device/hip.tera") },
-    Language { name: "metal", extension: "metal", prelude: include_str!("../../../templates/device/metal.tera") },
-    Language { name: "opencl", extension: "cl", prelude: include_str!("../../../templates/device/opencl.tera") },
+    Language { name: "cuda", extension: "cu", prelude: include_str!("../../../templates/device/cuda.tera"), matrices: true },
+    Language { name: "hip", extension: "hip", prelude: include_str!("../../../templates/device/hip.tera"), matrices: false },
+    Language {
+        name: "metal",
+        extension: "metal",
+        prelude: include_str!("../../../templates/device/metal.tera"),
+        matrices: false,
+    },
+    Language {
+        name: "opencl",
+        extension: "cl",
+        prelude: include_str!("../../../templates/device/opencl.tera"),
+        matrices: false,
+    },
 ];
 
 /// A language that modules are printed in.
@@ -42,6 +56,8 @@ struct Language {
     name: &'static str,
     extension: &'static str,
     prelude: &'static str,
+    /// Whether it has words for products of matrices.
+    matrices: bool,
 }
 
 /// Columns that a product takes at a time.
@@ -104,8 +120,12 @@ pub fn module(format: &Format, target: &str) -> Result<Module, Error> {
         Tera::one_off(template, context, false).expect("the templates of this crate print with this context")
     };
     context.insert("prelude", print(language.prelude, &context).trim_end());
+    let matrix_products = if language.matrices { fragments::products(&class, &layout) } else { Vec::new() };
+    fragments::insert(&mut context, &class, &matrix_products);
+    let besides = if matrix_products.is_empty() { String::new() } else { print(FRAGMENTS, &context) };
+    context.insert("besides", besides.trim_end());
     let text = print(SKELETON, &context);
-    let manifest = manifest::of(format, &class, &layout, &dialect, &text);
+    let manifest = manifest::of(format, &class, &layout, &dialect, &matrix_products, &text);
     Ok(Module { text, extension: language.extension, manifest })
 }
 
