@@ -91,6 +91,7 @@ impl<'p> Counter<'p> {
             | Stmt::Begin(_)
             | Stmt::Memory(..)
             | Stmt::Keep(_)
+            | Stmt::Meet
             | Stmt::LoadRows(..)
             | Stmt::Matrices { .. }
             | Stmt::Prefetch(..)

@@ -84,6 +84,7 @@ impl Tile<'_> {
         let words = (0..self.slots()).flat_map(|slot| (0..self.vectors).map(move |vector| (vector, slot)));
         let words = words
             .map(|(vector, slot)| Stmt::value(weight(vector, slot), self.packed_quad(&lines_of(body, vector), quad + slot)));
+        let words = [Stmt::Meet].into_iter().chain(words);
         if self.by_blocks() {
             return words.collect();
         }

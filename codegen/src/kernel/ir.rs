@@ -212,6 +212,8 @@ pub enum Stmt {
         /// Whether they are ahead of those; else they are asked for as they are reached.
         ahead: bool,
     },
+    /// The threads of a warp meet: what follows is not begun before.
+    Meet,
     /// Names for each row vector of a panel the word of a chunk of codes that a thread multiplies.
     LoadRows(Vec<String>, Place),
     /// Adds products of matrices to dots of a block of eight columns, of which a thread has two.

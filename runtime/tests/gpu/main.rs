@@ -7,6 +7,11 @@
 mod cuda;
 #[cfg(feature = "cuda")]
 mod panels;
+#[cfg(feature = "cuda")]
+#[path = "../simt/part.rs"]
+mod part;
+#[cfg(feature = "cuda")]
+mod sass;
 mod support;
 #[cfg(feature = "wgpu")]
 mod wgpu;

@@ -4,6 +4,7 @@
 
 mod device;
 mod matrix;
+mod samples;
 
 use quantloom::measure::activations;
 use quantloom::registry::{self, Format, Numerics};
@@ -12,49 +13,16 @@ use quantloom_codegen::emit::device::{COLUMNS, Module};
 use quantloom_codegen::lower::class::{Class, SEGMENT};
 
 use device::Cl;
-use matrix::{Activations, Matrix, module, packed};
+use matrix::{Activations, Matrix, module};
+use samples::{assert_same, columns, formats, packed};
 
 /// Columns of the largest batch.
 const BATCH: usize = 9;
-
-/// Formats with a packed class, one of each.
-fn formats() -> Vec<&'static Format> {
-    let mut classes = Vec::new();
-    let formats = registry::formats().filter(|format| {
-        let class = format.packed.as_ref().map(|packed| packed.class.name);
-        let is_new = class.is_some_and(|class| !classes.contains(&class));
-        classes.extend(class);
-        is_new
-    });
-    formats.collect()
-}
 
 /// Rows and weights: one block, parts of panels and units; and so many segments, and a part of one, that K can be shared out to eight groups.
 fn shapes(format: &Format) -> [(usize, usize); 2] {
     let long = (8 * SEGMENT + SEGMENT / 2).next_multiple_of(format.block_weights);
     [(1, format.block_weights), (35, long)].map(|(n, k): (usize, usize)| (n.next_multiple_of(format.row_multiple()), k))
-}
-
-/// Columns of activations: random ones, and among them spans of zeros, of tiny values and of large ones.
-fn columns(k: usize) -> Vec<f32> {
-    let mut x = activations(BATCH, k).unwrap();
-    for (index, value) in x.iter_mut().enumerate() {
-        *value *= match index / 256 % 7 {
-            3 => 0.0,
-            4 => 1e-38,
-            5 => 1e30,
-            _ => 1.0,
-        };
-    }
-    x
-}
-
-fn assert_same(found: &[f32], wanted: &[f32], what: &str) {
-    assert_eq!(found.len(), wanted.len(), "{what}");
-    let same = |(found, wanted): (&f32, &f32)| found.to_bits() == wanted.to_bits() || (found.is_nan() && wanted.is_nan());
-    let wrong = found.iter().zip(wanted).enumerate().filter(|(_, pair)| !same(*pair)).collect::<Vec<_>>();
-    let first = &wrong[..wrong.len().min(3)];
-    assert!(wrong.is_empty(), "{what}: {} of {} values differ, the first of them {first:?}", wrong.len(), found.len());
 }
 
 /// Every batch from 1 to 9, K shared out to 1, 2, 4 and 8 groups: the bits of the plain evaluation.
@@ -70,7 +38,7 @@ fn products_are_as_they_are_defined() {
         let definition = Definition::new(card);
         for (n, k) in shapes(format) {
             let (stored, packed) = packed(format, n, k);
-            let (rows, x) = (definition.rows(format, n, k, &stored), columns(k));
+            let (rows, x) = (definition.rows(format, n, k, &stored), columns(BATCH, k));
             let matrix = Matrix::new(&module, &cl, &compiled, &class, (n, k), &packed);
             for numerics in Numerics::ALL.into_iter().filter(|numerics| class.has(*numerics)) {
                 let wanted = x.chunks(k).flat_map(|x| rows.iter().map(|row| row.product(numerics, x))).collect::<Vec<_>>();
@@ -104,7 +72,7 @@ fn a_column_does_not_depend_on_those_beside_it() {
     let (n, k) = shapes(format)[1];
     let matrix = Matrix::new(&module, &cl, &compiled, &class, (n, k), &packed(format, n, k).1);
     for numerics in Numerics::ALL.into_iter().filter(|numerics| class.has(*numerics)) {
-        let given = matrix.activations(numerics, &columns(k));
+        let given = matrix.activations(numerics, &columns(BATCH, k));
         let wanted = matrix.product(&given, BATCH, 1, 1);
         for columns in COLUMNS {
             assert_same(
@@ -127,7 +95,7 @@ fn activations_are_quantised_as_a_processor_does_it() {
     let compiled = cl.compile(&module.text);
     let (n, k) = (format.row_multiple(), 64 * class.span.max(format.block_weights));
     let matrix = Matrix::new(&module, &cl, &compiled, &class, (n, k), &packed(format, n, k).1);
-    let mut x = columns(k);
+    let mut x = columns(BATCH, k);
     let largest = [0x0100_0000_u32, 1, 0x007f_ffff, 0x0080_0000, 0x0200_0001, 0x03ff_ffff, 0x7f7f_ffff, 0x42fe_0000];
     for (index, span) in x.chunks_mut(class.span).enumerate() {
         // Every mantissa that is a multiple of an odd number, too.

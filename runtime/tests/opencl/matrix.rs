@@ -1,7 +1,5 @@
 //! A matrix as a module multiplies by it.
 
-use quantloom::kernels::abi::PANEL_ROWS;
-use quantloom::measure::synthetic;
 use quantloom::registry::{self, Format, Numerics};
 use quantloom_codegen::emit::device::{self, Module};
 use quantloom_codegen::lower::class::Class;
@@ -16,22 +14,6 @@ pub fn module(format: &'static Format) -> (Class, Module) {
     let class = Class::of(card).unwrap();
     let module = device::module(card, "opencl").unwrap();
     (class, module)
-}
-
-/// `n` rows of `k` stored weights as a processor has them packed.
-pub fn packed(format: &'static Format, n: usize, k: usize) -> (Vec<u8>, Vec<u8>) {
-    let stored = synthetic(format, n, k).unwrap();
-    let packed = format.packed.as_ref().unwrap();
-    let tensors = format.split(n, k, &stored).unwrap();
-    let panel = k.div_ceil(packed.class.unit_weights) * packed.class.unit_bytes;
-    let mut panels = vec![0_u64; n.div_ceil(PANEL_ROWS) * panel / 8];
-    let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut panels);
-    for (index, panel) in bytes.chunks_mut(panel).enumerate() {
-        let rows = index * PANEL_ROWS..n.min((index + 1) * PANEL_ROWS);
-        (packed.pack)(&tensors, rows, 0..k / format.block_weights, panel);
-    }
-    let bytes = bytes.to_vec();
-    (stored, bytes)
 }
 
 /// A matrix on a device.

@@ -15,8 +15,11 @@ use crate::lower::class::{Class, SEGMENT};
 use crate::lower::layout::PackedLayout;
 use crate::lower::planes::ROWS;
 
-/// Columns of a warp.
-const COLUMNS: [usize; 3] = [32, 48, 64];
+/// Columns of a warp: few, and many. A thread has registers for two sums of each of 64 columns, and for three of each of 48: those of spans, of
+/// segments, and of all.
+const FEW: usize = 32;
+const MANY: usize = 64;
+const MANY_OF_THREE: usize = 48;
 
 /// Fewest weights of a stage: a barrier for each.
 const STAGE: usize = 128;
@@ -139,7 +142,8 @@ fn product(class: &Class, layout: &PackedLayout, columns: usize) -> Product {
 
 /// The products of a class in panels; none where fragments do not cover it.
 pub fn products(class: &Class, layout: &PackedLayout) -> Vec<Product> {
-    let columns = COLUMNS.into_iter().filter(|_| Fragments::cover(class));
+    let many = if class.span > class.step { MANY_OF_THREE } else { MANY };
+    let columns = [FEW, many].into_iter().filter(|_| Fragments::cover(class));
     columns.map(|columns| product(class, layout, columns)).collect()
 }
 

@@ -128,6 +128,7 @@ impl<'a> Printer<'a> {
                 self.scope(&format!("for (uint {turn} = 0u; {turn} < {count}u; ++{turn}) {{"), code);
                 self.scopes.pop();
             }
+            Stmt::Meet => self.line("meet_in_warp();"),
             Stmt::LoadRows(names, place) => {
                 let names = names.iter().map(|name| self.variable(name)).collect::<Vec<_>>().join(", ");
                 let chunk = self.chunk(place);
