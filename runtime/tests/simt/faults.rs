@@ -120,7 +120,7 @@ fn shown(case: &Case, fault: &Fault) -> Option<String> {
 #[test]
 #[ignore = "needs a C++ compiler; .ci/gpu runs it"]
 fn every_fault_shows() {
-    let text = |format: &Format| device::module(registry::model(format).unwrap(), "cuda").unwrap().text;
+    let text = |format: &'static Format| device::module(registry::model(format).unwrap(), "cuda").unwrap().text;
     let rich = |text: String| FAULTS.iter().flat_map(|fault| fault.changes).all(|(from, _)| text.contains(from));
     let format = formats().into_iter().find(|format| rich(text(format))).expect("a class with all that is changed");
     let case = Case::new(format, 3);

@@ -54,7 +54,8 @@ impl Case {
             (4 * SEGMENT + SEGMENT / 2).next_multiple_of(format.block_weights),
         );
         let (stored, packed) = packed(format, n, k);
-        let (rows, x) = (Definition::new(card).rows(format, n, k, &stored), columns(batch, k));
+        let definition = Definition::new(card);
+        let (rows, x) = (definition.rows(format, n, k, &stored), columns(batch, k));
         let numerics = Numerics::ALL.into_iter().filter(|numerics| class.has(*numerics));
         let product =
             |numerics| x.chunks(k).flat_map(|x| rows.iter().map(|row| row.product(numerics, x)).collect::<Vec<_>>()).collect();

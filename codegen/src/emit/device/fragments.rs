@@ -10,7 +10,6 @@ use tera::Context;
 
 use super::print::Printer;
 use crate::kernel::fragments::{BLOCK, CELLS, Fragments};
-use crate::kernel::width;
 use crate::lower::class::{Class, SEGMENT};
 use crate::lower::layout::PackedLayout;
 use crate::lower::planes::ROWS;
@@ -164,7 +163,7 @@ pub fn insert(context: &mut Context, class: &Class, products: &[Product]) {
     context.insert("multiplies_32", &uses("multiply_32("));
     context.insert("multiplies_16", &uses("multiply_16("));
     context.insert("multiplies_mins", &uses("multiply_mins("));
-    context.insert("lifts", &width::dots_are_small(class));
+    context.insert("lifts", &uses("lifted_to_float("));
     context.insert("matrix_products", products);
 }
 
