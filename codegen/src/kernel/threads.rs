@@ -20,6 +20,8 @@ pub struct Threads {
     pub clear: Code,
     /// Adds a unit to them.
     pub unit: Code,
+    /// Decodes a unit, in the class `exact`.
+    pub weights: Code,
 }
 
 impl Threads {
@@ -44,6 +46,7 @@ impl Threads {
             Numerics::Exact => tile.exact_unit(Source::Packed),
             Numerics::Int8 => tile.int8_unit(Source::Packed),
         };
-        Self { clear: tile.clear("sum"), unit }
+        let weights = if numerics == Numerics::Exact { tile.unpack(numerics) } else { Code::new() };
+        Self { clear: tile.clear("sum"), unit, weights }
     }
 }

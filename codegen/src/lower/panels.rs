@@ -1,135 +1,103 @@
-//! Panels for graphics processors, from the packed weights that processors have: a second interleave, which is the same for every format.
+//! Panels for graphics processors, from the packed weights that processors have: where each bit goes, which is the same for every format of a class.
+
+use std::ops::Range;
+
+pub use quantloom_abi::panels::{Interleave, Move, Unit};
 
 use super::class::{Class, PANEL_ROWS};
 use super::layout::{PackedLayout, SUBS, has_halves, plane_name, sub_scale_bytes};
-use super::planes::{CHUNK, ROWS};
+use super::planes::CHUNK;
 
-/// What makes panels of 32 rows of a class.
-#[derive(Debug)]
-pub struct Interleave {
-    /// As processors have it, and as panels of 32 rows do.
-    class: Class,
-    tall: Class,
+/// What makes panels of 32 rows of a class, as it is planned for processors.
+#[must_use]
+pub fn interleave(class: &Class) -> Interleave {
+    let tall = class.in_panels();
+    let (from, to) = (PackedLayout::cpu(class), PackedLayout::panel(&tall));
+    let (unit, tall_unit) = (Unit { weights: class.unit, bytes: from.bytes() }, Unit { weights: tall.unit, bytes: to.bytes() });
+    let moves = Moves { class, tall: &tall, from, to };
+    let part = |part| [moves.heads(part), moves.subs(part), moves.codes(part)].concat();
+    Interleave { from: unit, to: tall_unit, parts: (0..tall.unit / class.unit).map(part).collect() }
+}
+
+/// A class as processors have it, and as panels of 32 rows do.
+struct Moves<'a> {
+    class: &'a Class,
+    tall: &'a Class,
     from: PackedLayout,
     to: PackedLayout,
 }
 
-impl Interleave {
-    /// Of a class, as it is planned for processors.
-    #[must_use]
-    pub fn new(class: &Class) -> Self {
-        let tall = class.in_panels();
-        let (from, to) = (PackedLayout::cpu(class), PackedLayout::panel(&tall));
-        Self { class: class.clone(), tall, from, to }
-    }
+/// All bits of a byte.
+const WHOLE: Move = Move { from: 0, from_stride: 0, to: 0, to_stride: 0, bytes: 1, from_shift: 0, mask: u8::MAX, to_shift: 0 };
 
-    /// Bytes of `n` rows of `k` weights.
-    #[must_use]
-    pub fn bytes(&self, n: usize, k: usize) -> usize {
-        n.div_ceil(ROWS) * k.div_ceil(self.tall.unit) * self.to.bytes()
-    }
-
-    /// The panels of `n` rows of `k` weights: each its units of 32 rows in the order of K, one panel after the other. What lies past the last row
-    /// and the last weight is zeros. `packed` has the panels of 16 rows that a processor multiplies, and may have more of them than `n` rows take;
-    /// `None` if it has fewer.
-    #[must_use]
-    pub fn panels(&self, packed: &[u8], n: usize, k: usize) -> Option<Vec<u8>> {
-        let (units, panels) = (k.div_ceil(self.class.unit), n.div_ceil(PANEL_ROWS));
-        let panel = units * self.from.bytes();
-        if packed.len() < panels * panel {
-            return None;
-        }
-        let mut out = vec![0; self.bytes(n, k)];
-        if n == 0 || k == 0 {
-            return Some(out);
-        }
-        let (ratio, tall_units) = (self.tall.unit / self.class.unit, k.div_ceil(self.tall.unit));
-        for (index, to) in out.chunks_exact_mut(self.to.bytes()).enumerate() {
-            let (tall_panel, tall_unit) = (index / tall_units, index % tall_units);
-            let halves = (0..ROWS / PANEL_ROWS).map(|half| (half, tall_panel * ROWS / PANEL_ROWS + half));
-            for (half, from) in halves.filter(|(_, from)| *from < panels) {
-                for part in (0..ratio).filter(|part| tall_unit * ratio + part < units) {
-                    let at = from * panel + (tall_unit * ratio + part) * self.from.bytes();
-                    self.unit(&packed[at..][..self.from.bytes()], to, part, half * PANEL_ROWS);
-                }
-            }
-        }
-        Some(out)
-    }
-
-    /// A unit of 16 rows, as part `part` of a unit of 32, from row `first` of that on.
-    fn unit(&self, from: &[u8], to: &mut [u8], part: usize, first: usize) {
-        for row in 0..PANEL_ROWS {
-            self.heads(from, to, part, (row, first + row));
-            self.subs(from, to, part, (row, first + row));
-            self.codes(from, to, part, (row, first + row));
-        }
-    }
-
+impl Moves<'_> {
     /// Fields that only have more rows.
-    fn heads(&self, from: &[u8], to: &mut [u8], part: usize, (row, to_row): (usize, usize)) {
-        for field in self.to.fields.iter().filter(|field| self.from.offset_of(field.name).is_some()) {
-            let size = field.element.bytes();
+    fn heads(&self, part: usize) -> Vec<Move> {
+        let heads = self.to.fields.iter().filter(|field| self.from.offset_of(field.name).is_some());
+        let moves = heads.flat_map(|field| {
+            let bytes = field.element.bytes();
             let count = field.counts.iter().product::<usize>() * self.class.unit / self.tall.unit;
-            for index in 0..count {
-                let at = self.place(&self.from, field.name) + (index * PANEL_ROWS + row) * size;
-                let to_at = self.place(&self.to, field.name) + ((part * count + index) * ROWS + to_row) * size;
-                to[to_at..][..size].copy_from_slice(&from[at..][..size]);
-            }
-        }
+            (0..count).map(move |index| {
+                let from = self.from_place(field.name) + index * PANEL_ROWS * bytes;
+                let to = self.to_place(field.name) + (part * count + index) * self.to.rows * bytes;
+                Move { from, from_stride: bytes, to, to_stride: bytes, bytes, ..WHOLE }
+            })
+        });
+        moves.collect()
     }
 
     /// Sub-scales and sub-mins, which a row has side by side.
-    fn subs(&self, from: &[u8], to: &mut [u8], part: usize, (row, to_row): (usize, usize)) {
-        let Some(subs) = self.to.fields.iter().find(|field| field.name == SUBS) else { return };
-        let to = &mut to[self.place(&self.to, SUBS) + to_row * subs.element.bytes()..][..subs.element.bytes()];
-        let byte = |name: &str, size: usize, index: usize| {
-            from[self.place(&self.from, name) + (index / size * PANEL_ROWS + row) * size + index % size]
+    fn subs(&self, part: usize) -> Vec<Move> {
+        let Some(subs) = self.to.fields.iter().find(|field| field.name == SUBS) else { return Vec::new() };
+        let (to, to_stride) = (self.to_place(SUBS), subs.element.bytes());
+        let byte = |name: &str, size: usize, index: usize, to: usize| {
+            let from = self.from_place(name) + index / size * PANEL_ROWS * size + index % size;
+            Move { from, from_stride: size, to, to_stride, ..WHOLE }
         };
-        let (scales, mins) = (sub_scale_bytes(&self.class), 2 * self.class.min_pairs());
+        let (scales, mins) = (sub_scale_bytes(self.class), 2 * self.class.min_pairs());
         // Where they share bytes, a step has one of each: mins come two steps to a pair.
-        let (first, shift) = if has_halves(&self.class) { (0, 4) } else { (sub_scale_bytes(&self.tall), 0) };
-        for index in 0..scales {
-            to[part * scales + index] = byte("scales", 1, index) & (u8::MAX >> shift);
-        }
-        for index in 0..mins {
-            to[first + part * mins + index] |= byte("mins", 2, index) << shift;
-        }
+        let (first, to_shift) = if has_halves(self.class) { (0, 4) } else { (sub_scale_bytes(self.tall), 0) };
+        let mask = u8::MAX >> to_shift;
+        let scales = (0..scales).map(|index| Move { mask, ..byte("scales", 1, index, to + part * scales + index) });
+        let mins = (0..mins).map(|index| Move { mask, to_shift, ..byte("mins", 2, index, to + first + part * mins + index) });
+        scales.chain(mins).collect()
     }
 
-    /// The codes of each quad, put together and taken apart again.
-    fn codes(&self, from: &[u8], to: &mut [u8], part: usize, (row, to_row): (usize, usize)) {
-        let (class, tall) = (&self.class, &self.tall);
+    /// The codes of each quad, taken apart at the bits that both layouts are cut at.
+    fn codes(&self, part: usize) -> Vec<Move> {
+        let (class, tall) = (self.class, self.tall);
         if class.planes.is_empty() {
-            return;
+            return Vec::new();
         }
         let (quads, tall_quads) = (class.body() / 4, tall.panel_body() / 4);
-        for quad in 0..class.unit / 4 {
-            let mut codes = [0; 4];
-            for place in class.places(quad % quads) {
-                let line = quad / quads * class.body_lines() + place.line;
-                let at = self.place(&self.from, "codes") + (line * PANEL_ROWS + row) * 4;
-                for (code, byte) in codes.iter_mut().zip(&from[at..][..4]) {
-                    *code |= field(*byte, place.shift, place.bits) << place.low;
-                }
-            }
-            let quad = part * class.unit / 4 + quad;
-            for place in tall.panel_places(quad % tall_quads) {
-                let chunk = quad / tall_quads * tall.panel_chunks(place.plane) + place.chunk;
-                let at = self.place(&self.to, plane_name(place.bits)) + (chunk * ROWS + to_row) * CHUNK + 4 * place.word;
-                for (code, byte) in codes.iter().zip(&mut to[at..][..4]) {
-                    *byte |= field(*code, place.low, place.bits) << place.shift;
-                }
-            }
-        }
+        let moves = (0..class.unit / 4).flat_map(|quad| {
+            let tall_quad = part * class.unit / 4 + quad;
+            class.places(quad % quads).into_iter().flat_map(move |from| {
+                let line = quad / quads * class.body_lines() + from.line;
+                let from_at = self.from_place("codes") + line * PANEL_ROWS * 4;
+                tall.panel_places(tall_quad % tall_quads).into_iter().filter_map(move |to| {
+                    let both = from.low.max(to.low)..(from.low + from.bits).min(to.low + to.bits);
+                    let chunk = tall_quad / tall_quads * tall.panel_chunks(to.plane) + to.chunk;
+                    let to_at = self.to_place(plane_name(to.bits)) + chunk * self.to.rows * CHUNK + 4 * to.word;
+                    let place = Move { from: from_at, from_stride: 4, to: to_at, to_stride: CHUNK, bytes: 4, ..WHOLE };
+                    let shift = |shift: u32, low: u32| (shift + both.start).saturating_sub(low);
+                    bits(&place, &both, shift(from.shift, from.low), shift(to.shift, to.low))
+                })
+            })
+        });
+        moves.collect()
     }
 
-    fn place(&self, layout: &PackedLayout, name: &str) -> usize {
-        layout.offset_of(name).unwrap_or_else(|| unreachable!("{} has no {name}", self.class.name()))
+    fn from_place(&self, name: &str) -> usize {
+        self.from.offset_of(name).unwrap_or_else(|| unreachable!("{} has no {name}", self.class.name()))
+    }
+
+    fn to_place(&self, name: &str) -> usize {
+        self.to.offset_of(name).unwrap_or_else(|| unreachable!("panels of {} have no {name}", self.class.name()))
     }
 }
 
-/// `bits` bits of a byte from bit `from` up.
-fn field(byte: u8, from: u32, bits: u32) -> u8 {
-    (byte >> from) & (u8::MAX >> (8 - bits))
+/// Some bits of the codes of a quad, if there are any.
+fn bits(place: &Move, bits: &Range<u32>, from_shift: u32, to_shift: u32) -> Option<Move> {
+    (!bits.is_empty()).then(|| Move { from_shift, mask: u8::MAX >> (8 - bits.len()), to_shift, ..*place })
 }

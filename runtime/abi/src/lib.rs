@@ -19,6 +19,7 @@
 mod counts;
 pub mod fnv;
 mod operation;
+pub mod panels;
 mod processor;
 pub mod rows;
 pub mod stored;

@@ -69,7 +69,8 @@ fn cubins(modules: &[Module], architectures: &[String]) -> Result<Vec<Vec<Cubin>
     let compiler = Compiler::load().map_err(Failure::input)?;
     let compile = |module: &Module, architecture: &String| {
         let compiled = compiler.compile(&module.text, architecture);
-        let compiled = compiled.map_err(|why| Failure::input(format!("{} for {architecture}: {why}", module.manifest.format)))?;
+        let compiled =
+            compiled.map_err(|why| Failure::input(format!("{} for {architecture}: {why}", module.manifest.format)))?;
         Ok(Cubin { architecture: architecture.clone(), bytes: compiled.cubin })
     };
     let of_module = |module| architectures.iter().map(|architecture| compile(module, architecture)).collect();

@@ -14,7 +14,7 @@ const CARDS: [(&str, &str); 2] = [
     ("tree3", concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/own-format/cards/tree3.toml")),
 ];
 
-const TARGETS: [(&str, &str); 4] = [("cuda", "cu"), ("hip", "hip"), ("metal", "metal"), ("opencl", "cl")];
+const TARGETS: [(&str, &str); 5] = [("cuda", "cu"), ("hip", "hip"), ("metal", "metal"), ("opencl", "cl"), ("wgsl", "wgsl")];
 
 fn read(path: &str) -> (String, Json) {
     let text = fs::read_to_string(path).unwrap();
@@ -34,7 +34,11 @@ fn a_text_and_what_is_to_be_known_of_it_appear() {
         assert_eq!((&json["format"], &json["target"]), (&Json::from("Q4_K"), &Json::from(target)));
         assert_eq!(json["hash"], format!("{:016x}", quantloom::kernels::abi::fnv::of_text(&text)), "{path}");
         for entry in json["entries"].as_array().unwrap() {
-            let head = format!("KERNEL({}, {}u)", entry["name"].as_str().unwrap(), entry["block"]);
+            let (name, block) = (entry["name"].as_str().unwrap(), &entry["block"]);
+            let head = match target {
+                "wgsl" => format!("@compute @workgroup_size({block})\nfn {name}("),
+                _ => format!("KERNEL({name}, {block}u)"),
+            };
             assert!(text.contains(&head), "{path}: {head}");
         }
         // 148 bytes for 256 weights of a row.

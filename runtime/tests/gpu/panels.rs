@@ -80,7 +80,11 @@ fn products_of_matrices_stay_in_registers() {
         let instructions = Instructions::of(&compiled.cubin);
         for product in products {
             let count = |begin| instructions.count(&product.name, begin);
-            assert!(count("IMMA") > 0 && count("LDSM") > 0 && count("LDGSTS") > 0, "{what}: {} has not the words it is made of", product.name);
+            assert!(
+                count("IMMA") > 0 && count("LDSM") > 0 && count("LDGSTS") > 0,
+                "{what}: {} has not the words it is made of",
+                product.name
+            );
             // Scales of rows may be converted, and no dot of a cell, of which an instruction makes four.
             assert!(count("I2F") < count("IMMA"), "{what}: {} converts {} integers", product.name, count("I2F"));
         }

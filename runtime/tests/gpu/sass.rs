@@ -13,7 +13,11 @@ impl Instructions {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("module.cubin");
         fs::write(&path, cubin).unwrap();
-        let output = Command::new("nvdisasm").arg("-c").arg(&path).output().expect("nvdisasm, as the package nvidia-cuda-nvdisasm has it");
+        let output = Command::new("nvdisasm")
+            .arg("-c")
+            .arg(&path)
+            .output()
+            .expect("nvdisasm, as the package nvidia-cuda-nvdisasm has it");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let (mut kernels, mut kernel) = (BTreeMap::<_, BTreeMap<_, _>>::new(), String::new());
         for line in String::from_utf8_lossy(&output.stdout).lines() {

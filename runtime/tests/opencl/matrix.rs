@@ -3,7 +3,7 @@
 use quantloom::registry::{self, Format, Numerics};
 use quantloom_codegen::emit::device::{self, Module};
 use quantloom_codegen::lower::class::Class;
-use quantloom_codegen::lower::panels::Interleave;
+use quantloom_codegen::lower::panels::interleave;
 
 use super::device::Argument::{Memory as Of, Number};
 use super::device::{Cl, Compiled, Memory};
@@ -41,7 +41,7 @@ impl<'a> Matrix<'a> {
         (n, k): (usize, usize),
         packed: &[u8],
     ) -> Self {
-        let panels = Interleave::new(class).panels(packed, n, k).unwrap();
+        let panels = interleave(class).panels(packed, n, k).unwrap();
         Self { module, cl, compiled, n, k, weights: cl.put(&panels) }
     }
 

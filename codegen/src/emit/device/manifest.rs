@@ -91,7 +91,7 @@ pub struct Entry {
     pub dynamic_shared: usize,
     /// Registers that a thread has at most, where a device has to keep so many for each.
     pub registers: Option<usize>,
-    /// What it is given, in order.
+    /// What it is given, in order. In WGSL memory is bound so, from binding 0 on, and numbers are the members of one uniform buffer behind it.
     pub arguments: Vec<Argument>,
 }
 
@@ -106,6 +106,8 @@ pub struct Argument {
     pub kind: &'static str,
     /// Items that the memory has; nothing for a number.
     pub items: Option<&'static str>,
+    /// Whether the kernel writes to it.
+    pub written: bool,
 }
 
 /// Of a module with this text.
@@ -134,6 +136,7 @@ pub(super) fn of(
     let products = numerics.iter().flat_map(|numerics| COLUMNS.map(|columns| product_entry(*numerics, columns, dialect)));
     let matrix_products = matrices.iter().map(matrix_entry);
     let before = class.has(Numerics::Int8).then(quantise_entry);
+    let entries = before.into_iter().chain([pad_entry()]).chain(products).chain(matrix_products).chain([reduce_entry()]);
     Manifest {
         format: format.name.clone(),
         target: dialect.name.clone(),
@@ -143,22 +146,32 @@ pub(super) fn of(
         weights,
         activations: Activations { span: class.span, step: class.step },
         splitk: dialect.splitk.clone(),
-        entries: before
-            .into_iter()
-            .chain([pad_entry()])
-            .chain(products)
-            .chain(matrix_products)
-            .chain([reduce_entry()])
-            .collect(),
+        entries: entries.map(|entry| with_zero(entry, dialect)).collect(),
     }
 }
 
+/// An entry, in the language that asks for a zero that no compiler knows.
+fn with_zero(mut entry: Entry, dialect: &Dialect) -> Entry {
+    if dialect.name == super::WGSL_NAME {
+        entry.arguments.push(number_of("zero", "u32: 0"));
+    }
+    entry
+}
+
 const fn memory(name: &'static str, kind: &'static str, items: &'static str) -> Argument {
-    Argument { name, kind, items: Some(items) }
+    Argument { name, kind, items: Some(items), written: false }
+}
+
+const fn written(name: &'static str, kind: &'static str, items: &'static str) -> Argument {
+    Argument { name, kind, items: Some(items), written: true }
 }
 
 const fn number(name: &'static str) -> Argument {
-    Argument { name, kind: "u32", items: None }
+    number_of(name, "u32")
+}
+
+const fn number_of(name: &'static str, kind: &'static str) -> Argument {
+    Argument { name, kind, items: None, written: false }
 }
 
 fn grid(axes: [&str; 3]) -> [String; 3] {
@@ -168,12 +181,12 @@ fn grid(axes: [&str; 3]) -> [String; 3] {
 fn quantise_entry() -> Entry {
     let arguments = vec![
         memory("x", "f32", "batch * k"),
-        memory("quants", "i8", "batch * padded"),
-        memory("scales", "f32", "batch * padded / activations.span"),
-        memory("sums", "i32", "batch * padded / activations.step"),
-        memory("status", "u32", "1: set to 0 before; 1 after, if a value is not finite"),
+        written("quants", "i8", "batch * padded"),
+        written("scales", "f32", "batch * padded / activations.span"),
+        written("sums", "i32", "batch * padded / activations.step"),
+        written("status", "u32", "1: set to 0 before; 1 after, if a value is not finite"),
         number("k"),
-        Argument { name: "padded", kind: "u32: k, rounded up to weights.unit_weights", items: None },
+        number_of("padded", "u32: k, rounded up to weights.unit_weights"),
     ];
     let shared = HELPERS * (size_of::<u32>() + size_of::<i32>());
     let grid = grid(["padded / block", "batch", "1"]);
@@ -182,7 +195,7 @@ fn quantise_entry() -> Entry {
 
 fn pad_entry() -> Entry {
     let arguments =
-        vec![memory("x", "f32", "batch * k"), memory("values", "f32", "batch * padded"), number("k"), number("padded")];
+        vec![memory("x", "f32", "batch * k"), written("values", "f32", "batch * padded"), number("k"), number("padded")];
     helper("pad", ["padded / block", "batch", "1"], arguments)
 }
 
@@ -220,7 +233,7 @@ fn product_arguments(numerics: Numerics) -> Vec<Argument> {
         ],
         Numerics::Exact => vec![memory("values", "f32", "columns * units * weights.unit_weights")],
     };
-    let out = memory("out", "f32", "columns * rows; if splits > 1, segments * columns * rows, for `reduce`");
+    let out = written("out", "f32", "columns * rows; if splits > 1, segments * columns * rows, for `reduce`");
     let numbers = ["rows", "units", "columns", "splits"].map(number);
     let weights = memory("weights", "u8", "rows / 32 * units * weights.unit_bytes");
     [weights].into_iter().chain(activations).chain([out]).chain(numbers).collect()
@@ -229,9 +242,9 @@ fn product_arguments(numerics: Numerics) -> Vec<Argument> {
 fn reduce_entry() -> Entry {
     let arguments = vec![
         memory("partials", "f32", "segments * count"),
-        memory("out", "f32", "count"),
-        Argument { name: "count", kind: "u32: columns * rows", items: None },
-        Argument { name: "segments", kind: "u32: units * weights.unit_weights / weights.segment, rounded up", items: None },
+        written("out", "f32", "count"),
+        number_of("count", "u32: columns * rows"),
+        number_of("segments", "u32: units * weights.unit_weights / weights.segment, rounded up"),
     ];
     helper("reduce", ["count / block", "1", "1"], arguments)
 }

@@ -14,6 +14,7 @@
 mod fragments;
 mod manifest;
 mod print;
+mod spelling;
 
 use quantloom_spec::gpu::{self, Dialect};
 use quantloom_spec::kernels::Numerics;
@@ -29,33 +30,38 @@ use crate::lower::layout::{PackedLayout, SUBS};
 use crate::lower::planes::{CHUNK, ROWS};
 pub use manifest::{Activations, Argument, Entry, Field, Manifest, Panels};
 use print::Printer;
+use spelling::{C, Spelling, Wgsl};
 
-/// The skeleton of a module, and what each language begins it with.
+/// The skeleton of a module in C, that in WGSL, and a multiply-add made of integers for that.
 const SKELETON: &str = include_str!("../../../templates/device/module.tera");
 /// What a module has besides where the language has words for products of matrices.
 const FRAGMENTS: &str = include_str!("../../../templates/device/fragments.tera");
-const LANGUAGES: [Language; 4] = [
-    Language { name: "cuda", extension: "cu", prelude: include_str!("../../../templates/device/cuda.tera"), matrices: true },
-    Language { name: "hip", extension: "hip", prelude: include_str!("../../../templates/device/hip.tera"), matrices: false },
-    Language {
-        name: "metal",
-        extension: "metal",
-        prelude: include_str!("../../../templates/device/metal.tera"),
-        matrices: false,
-    },
-    Language {
-        name: "opencl",
-        extension: "cl",
-        prelude: include_str!("../../../templates/device/opencl.tera"),
-        matrices: false,
-    },
+const WGSL: &str = include_str!("../../../templates/device/wgsl.tera");
+const WGSL_FMA: &str = include_str!("../../../templates/device/wgsl_fma.tera");
+const LANGUAGES: [Language; 5] = [
+    Language { matrices: true, ..c("cuda", "cu", include_str!("../../../templates/device/cuda.tera")) },
+    c("hip", "hip", include_str!("../../../templates/device/hip.tera")),
+    c("metal", "metal", include_str!("../../../templates/device/metal.tera")),
+    c("opencl", "cl", include_str!("../../../templates/device/opencl.tera")),
+    Language { name: WGSL_NAME, extension: "wgsl", skeleton: WGSL, prelude: WGSL_FMA, spelling: &Wgsl, matrices: false },
 ];
+
+/// One that is C but for its first lines.
+const fn c(name: &'static str, extension: &'static str, prelude: &'static str) -> Language {
+    Language { name, extension, skeleton: SKELETON, prelude, spelling: &C, matrices: false }
+}
+
+/// The language of which compilers know too much: it has a zero from the launch.
+const WGSL_NAME: &str = "wgsl";
 
 /// A language that modules are printed in.
 struct Language {
     name: &'static str,
     extension: &'static str,
+    skeleton: &'static str,
+    /// What it is begun with, or needs besides.
     prelude: &'static str,
+    spelling: &'static dyn Spelling,
     /// Whether it has words for products of matrices.
     matrices: bool,
 }
@@ -106,14 +112,18 @@ pub fn module(format: &Format, target: &str) -> Result<Module, Error> {
     let class = Class::of(format).map_err(|Uncovered { what }| Error::unsupported(format, &what))?.in_panels();
     let layout = PackedLayout::panel(&class);
     let numerics = Numerics::ALL.into_iter().filter(|numerics| class.has(*numerics)).collect::<Vec<_>>();
-    let products = numerics.iter().flat_map(|numerics| COLUMNS.map(|columns| product(&class, &layout, *numerics, columns)));
+    let products =
+        numerics.iter().flat_map(|numerics| COLUMNS.map(|columns| product(language, &class, &layout, *numerics, columns)));
     let products = products.collect::<Vec<_>>();
     let mut context = constants(&class, &layout, &dialect);
     context.insert("marker", &format!("{MARKER} from the card of {}: do not edit.", format.name));
     context.insert("doc", &format.doc);
     context.insert("class", &class.name());
-    context.insert("uses", &products.iter().map(|product| product.unit.as_str()).collect::<Vec<_>>().join("\n"));
+    let decoding = weights(language, &class, &layout);
+    let units = products.iter().map(|product| product.unit.as_str()).chain([decoding.as_str()]);
+    context.insert("uses", &units.collect::<Vec<_>>().join("\n"));
     context.insert("uses_chunks", &products.iter().all(|product| product.unit.contains("chunks[")));
+    context.insert("weights", &decoding);
     context.insert("products", &products);
     context.insert("int8", &class.has(Numerics::Int8));
     let print = |template: &str, context: &Context| {
@@ -124,7 +134,7 @@ pub fn module(format: &Format, target: &str) -> Result<Module, Error> {
     fragments::insert(&mut context, &class, &matrix_products);
     let besides = if matrix_products.is_empty() { String::new() } else { print(FRAGMENTS, &context) };
     context.insert("besides", besides.trim_end());
-    let text = print(SKELETON, &context);
+    let text = print(language.skeleton, &context);
     let manifest = manifest::of(format, &class, &layout, &dialect, &matrix_products, &text);
     Ok(Module { text, extension: language.extension, manifest })
 }
@@ -138,6 +148,7 @@ fn constants(class: &Class, layout: &PackedLayout, dialect: &Dialect) -> Context
     put("helpers", HELPERS);
     put("unit_weights", class.unit);
     put("unit_bytes", layout.bytes());
+    put("unit_chunks", layout.bytes() / CHUNK);
     put("segment", SEGMENT);
     put("segment_units", SEGMENT / class.unit);
     put("span", class.span);
@@ -178,16 +189,25 @@ fn palette(class: &Class, less: u8) -> Vec<String> {
 }
 
 /// The code of a product.
-fn product(class: &Class, layout: &PackedLayout, numerics: Numerics, columns: usize) -> Product {
+fn product(language: &Language, class: &Class, layout: &PackedLayout, numerics: Numerics, columns: usize) -> Product {
     let threads = Threads::new(class, numerics, columns);
-    let mut printer = Printer::new(class, layout, numerics, columns);
+    let mut printer = Printer::new(language.spelling, class, layout, numerics, columns);
     printer.code(&threads.clear);
     let clear = printer.take(2);
-    printer.begin();
+    printer.activations();
+    printer.steps();
     printer.code(&threads.unit);
     let unit = printer.take(3);
     let (int8, sums) = (numerics == Numerics::Int8, unit.contains("sums0"));
     Product { name: product_name(numerics, columns), columns, int8, sums, clear, unit }
+}
+
+/// The code that decodes a unit to `decoded`.
+fn weights(language: &Language, class: &Class, layout: &PackedLayout) -> String {
+    let mut printer = Printer::new(language.spelling, class, layout, Numerics::Exact, 1);
+    printer.steps();
+    printer.code(&Threads::new(class, Numerics::Exact, 1).weights);
+    printer.take(3)
 }
 
 fn product_name(numerics: Numerics, columns: usize) -> String {

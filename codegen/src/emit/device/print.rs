@@ -1,4 +1,4 @@
-//! Kernels in neutral form as C that CUDA, HIP, Metal and OpenCL read alike: what a lane of a vector is elsewhere, is a thread here.
+//! Kernels in neutral form as text for graphics processors: what a lane of a vector is elsewhere, is a thread here.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -6,6 +6,7 @@ use std::{iter, mem};
 
 use quantloom_spec::kernels::Numerics;
 
+use super::spelling::{C, Item, Kind, Spelling};
 use crate::kernel::fragments::{BLOCK, CELLS};
 use crate::kernel::ir::{Arithmetic, Base, Code, Expr, Index, Loop, Pattern, Place, Stmt};
 use crate::kernel::ops::Op;
@@ -17,10 +18,10 @@ use crate::lower::layout::{PackedLayout, SUBS, has_halves, plane_name, sub_scale
 use crate::lower::planes::{CHUNK, ROWS};
 
 /// Names that the skeleton of a kernel has.
-const TAKEN: [&str; 30] = [
-    "at", "begin", "bytes", "chunks", "column", "columns", "end", "first", "g", "half", "lane", "last", "out", "panel", "part",
-    "quants", "round", "place", "row", "rows", "scales", "segment", "splits", "stage", "sums", "t", "unit", "units", "warp",
-    "weights",
+const TAKEN: [&str; 32] = [
+    "at", "begin", "bytes", "chunks", "column", "columns", "decoded", "end", "first", "g", "half", "lane", "last", "out",
+    "panel", "part", "place", "quants", "round", "row", "rows", "scales", "segment", "splits", "stage", "sums", "t", "unit",
+    "units", "values", "warp", "weights",
 ];
 
 /// What a name of the neutral form is.
@@ -36,12 +37,13 @@ enum Meaning {
 #[derive(Default)]
 struct Scope {
     meanings: HashMap<String, Meaning>,
-    /// The variables of C.
+    /// The variables of the text.
     variables: Vec<String>,
 }
 
 /// Prints the code of a unit.
 pub struct Printer<'a> {
+    spelling: &'a dyn Spelling,
     class: &'a Class,
     layout: &'a PackedLayout,
     numerics: Numerics,
@@ -61,14 +63,20 @@ const PARTS: [&str; 4] = ["x", "y", "z", "w"];
 
 impl<'a> Printer<'a> {
     /// For a class in panels, and so many columns, with a row a thread.
-    pub fn new(class: &'a Class, layout: &'a PackedLayout, numerics: Numerics, cols: usize) -> Self {
+    pub fn new(
+        spelling: &'a dyn Spelling,
+        class: &'a Class,
+        layout: &'a PackedLayout,
+        numerics: Numerics,
+        cols: usize,
+    ) -> Self {
         let (held, scopes, small, text) = (Held::Planes, vec![Scope::default()], HashMap::new(), String::new());
-        Self { class, layout, numerics, cols, held, scopes, small, text, indent: 0 }
+        Self { spelling, class, layout, numerics, cols, held, scopes, small, text, indent: 0 }
     }
 
-    /// With fragments, in the class `int8`.
+    /// With fragments, in the class `int8` and in C.
     pub fn of_fragments(class: &'a Class, layout: &'a PackedLayout, cols: usize) -> Self {
-        Self { held: Held::Fragments, ..Self::new(class, layout, Numerics::Int8, cols) }
+        Self { held: Held::Fragments, ..Self::new(&C, class, layout, Numerics::Int8, cols) }
     }
 
     /// The statements since it was called last, so many levels in; names stay.
@@ -93,13 +101,13 @@ impl<'a> Printer<'a> {
             | Stmt::Let { value: Some(Expr::Of(Op::SignedPalette(_) | Op::SignedPalette32(_), _)), .. } => {}
             Stmt::Let { name, changes, value: Some(value) } => {
                 let (kind, text) = (self.kind(value), self.expr(value));
-                let (constant, name) = (if *changes { "" } else { "const " }, self.variable(name));
-                self.line(&format!("{constant}{kind} {name} = {text};"));
+                let name = self.variable(name);
+                self.line(&self.spelling.declare(kind, &name, Some(&text), *changes));
             }
             Stmt::LetIndex(name, at) => {
                 let at = self.index(at);
                 let name = self.variable(name);
-                self.line(&format!("const uint {name} = {at};"));
+                self.line(&self.spelling.declare(Kind::Uint, &name, Some(&at), false));
             }
             Stmt::TakeApart(pattern, of) => {
                 let place = self.place(of);
@@ -122,10 +130,15 @@ impl<'a> Printer<'a> {
                 self.scopes.pop();
             }
             Stmt::For(Loop::Turns(turn, count), code) => {
-                self.line(if self.held == Held::Fragments { "ROLLED" } else { "UNROLL" });
                 self.scopes.push(Scope::default());
                 let turn = self.variable(turn);
-                self.scope(&format!("for (uint {turn} = 0u; {turn} < {count}u; ++{turn}) {{"), code);
+                let mut open = self.spelling.open_loop(&turn, *count);
+                let last = open.pop().expect("a loop is opened");
+                if self.held == Held::Fragments {
+                    open = vec!["ROLLED".to_owned()];
+                }
+                open.iter().for_each(|line| self.line(line));
+                self.scope(&last, code);
                 self.scopes.pop();
             }
             Stmt::Meet => self.line("meet_in_warp();"),
@@ -136,6 +149,12 @@ impl<'a> Printer<'a> {
                 self.line(&format!("load_rows({names}, chunks + {chunk} + lane);"));
             }
             Stmt::Matrices { block, columns, weights, dots } => self.matrices(*block, columns, weights, dots),
+            Stmt::Do(Expr::Of(Op::StoreFloats, arguments)) => {
+                let (place, value) = (self.place(&arguments[0]), self.expr(&arguments[1]));
+                let [chunk, at, ..] = &place.at[..] else { unreachable!("{place:?} is no unpacked weight") };
+                let at = chunk.scaled(self.class.panel_body()).plus(at.clone());
+                self.line(&format!("decoded[{}] = {value};", self.index(&at)));
+            }
             other => unreachable!("threads have their own schedule, without {other:?}"),
         }
     }
@@ -186,7 +205,7 @@ impl<'a> Printer<'a> {
         self.line("}");
     }
 
-    /// A new variable; C does not have a second one of a name in a scope, nor one in terms of another of its name.
+    /// A new variable; the languages do not have a second one of a name in a scope, nor one in terms of another of its name.
     fn variable(&mut self, name: &str) -> String {
         let variables = self.scopes.iter().flat_map(|scope| &scope.variables);
         let is_taken = |candidate: &str| TAKEN.contains(&candidate) || variables.clone().any(|known| known == candidate);
@@ -216,7 +235,7 @@ impl<'a> Printer<'a> {
     /// The memory that an expression is about.
     fn place(&self, of: &Expr) -> Place {
         match of {
-            Expr::Read(place) | Expr::Value(place) => self.resolved(place),
+            Expr::Read(place) | Expr::Write(place) | Expr::Value(place) => self.resolved(place),
             Expr::Variable(name) | Expr::Pointee(name) => match self.meaning(name) {
                 Meaning::Place(place) => place.clone(),
                 Meaning::Variable(name) => unreachable!("{name} is a variable, and no memory"),
@@ -263,7 +282,7 @@ impl<'a> Printer<'a> {
         let at = self.index(&at);
         for column in 0..self.cols {
             let memory = if name == "x" { "quants" } else { "values" };
-            self.line(&format!("{name}{column} = {memory}{column}[{at}];"));
+            self.line(&format!("{name}{column} = {};", self.spelling.of_column(memory, column, &at)));
         }
     }
 
@@ -288,17 +307,19 @@ impl<'a> Printer<'a> {
     }
 
     /// The type of a value.
-    fn kind(&self, of: &Expr) -> &'static str {
+    fn kind(&self, of: &Expr) -> Kind {
         match of {
             Expr::ByTurns(_, choices) => self.kind(&choices[0]),
             Expr::Of(op, _) => match op {
-                Op::Line => "uint4",
+                Op::Line => Kind::Uints,
                 Op::Word(_) | Op::Mask(_) | Op::Shr(_) | Op::Shl(_) | Op::Or | Op::Less128 | Op::LookUp | Op::LookUp32 => {
-                    "uint"
+                    Kind::Uint
                 }
-                Op::Quants | Op::Pairs | Op::Magnitudes | Op::MinQuad => "uint",
-                Op::Unsigned | Op::Signed | Op::SplatI | Op::ZeroI | Op::Dot | Op::DotPairs | Op::Lift => "int",
-                _ => "float",
+                Op::Quants | Op::Pairs | Op::Magnitudes | Op::MinQuad => Kind::Uint,
+                // Integers are bits of codes there.
+                Op::ZeroI if self.numerics == Numerics::Exact => Kind::Uint,
+                Op::Unsigned | Op::Signed | Op::SplatI | Op::ZeroI | Op::Dot | Op::DotPairs | Op::Lift => Kind::Int,
+                _ => Kind::Float,
             },
             other => unreachable!("{other:?} is named as it is"),
         }
@@ -311,7 +332,7 @@ impl<'a> Printer<'a> {
             Expr::Float(value) => format!("{value:?}f"),
             Expr::ByTurns(at, choices) => {
                 let (at, [even, odd]) = (self.index(at), choices.each_ref().map(|choice| self.expr(choice)));
-                format!("({at} % 2u == 0u ? {even} : {odd})")
+                self.spelling.choose(&format!("{at} % 2u == 0u"), &even, &odd)
             }
             Expr::Of(op, arguments) => self.operation(*op, arguments),
             other => unreachable!("{other:?} is read by an operation"),
@@ -322,7 +343,7 @@ impl<'a> Printer<'a> {
         match op {
             Op::Line => {
                 let place = self.place(&arguments[0]);
-                return format!("chunks[{} + lane]", self.chunk(&place));
+                return self.spelling.of_unit(Item::Chunk, &format!("{} + lane", self.chunk(&place)));
             }
             Op::MinQuad => {
                 let place = self.place(&arguments[0]);
@@ -335,7 +356,7 @@ impl<'a> Printer<'a> {
             Op::Signed | Op::Unsigned => {
                 let place = self.place(&arguments[0]);
                 let byte = self.byte(&place);
-                return if op == Op::Signed { format!("signed_byte({byte})") } else { format!("(int)({byte})") };
+                return if op == Op::Signed { format!("signed_byte({byte})") } else { self.spelling.convert(Kind::Int, &byte) };
             }
             Op::Pairs => {
                 let place = self.place(&arguments[0]);
@@ -359,8 +380,9 @@ impl<'a> Printer<'a> {
         match op {
             Op::Word(index) => format!("{}.{}", of[0], PARTS[index]),
             Op::SplatF => of[0].clone(),
+            Op::ZeroI if self.numerics == Numerics::Exact => NOTHING.to_owned(),
             Op::ZeroI => "0".to_owned(),
-            Op::ZeroF => "0.0f".to_owned(),
+            Op::ZeroF => self.spelling.zero().to_owned(),
             Op::Mask(mask) => format!("({} & {:#010x}u)", of[0], mask * 0x0101_0101),
             Op::Shr(bits) => format!("({} >> {bits}u)", of[0]),
             Op::Shl(bits) => format!("({} << {bits}u)", of[0]),
@@ -372,15 +394,17 @@ impl<'a> Printer<'a> {
             Op::Pick(shift) => format!("LEVELS[({} >> {shift}u) & 0xffu]", of[1]),
             Op::E4m3(shift) | Op::E4m3Number(shift) => format!("e4m3({} >> {shift}u)", of[0]),
             Op::Magnitudes => format!("({} | not_numbers({}))", of[0], of[1]),
-            Op::UnlessNan => format!("({} == 0u ? {} : NOT_A_NUMBER)", of[1], of[0]),
-            Op::LowHalf => format!("(float)({} & 0xffffu)", of[0]),
-            Op::HighHalf => format!("(float)({} >> 16u)", of[0]),
+            Op::UnlessNan => self.spelling.choose(&format!("{} == 0u", of[1]), &of[0], self.spelling.not_a_number()),
+            Op::LowHalf => {
+                self.spelling.convert(Kind::Float, &self.spelling.convert(Kind::Int, &format!("{} & 0xffffu", of[0])))
+            }
+            Op::HighHalf => self.spelling.convert(Kind::Float, &self.spelling.convert(Kind::Int, &format!("{} >> 16u", of[0]))),
             Op::Lift if of[0] == "0" => "LIFTED".to_owned(),
             Op::Lift => format!("LIFTED + {}", of[0]),
             Op::LiftedToFloat => format!("lifted_to_float({})", of[0]),
             Op::ToFloat if self.is_small(&arguments[0]) => format!("dot_to_float({})", of[0]),
-            Op::ToFloat => format!("(float)({})", of[0]),
-            Op::Fma => format!("FMA({}, {}, {})", of[0], of[1], of[2]),
+            Op::ToFloat => self.spelling.convert(Kind::Float, &of[0]),
+            Op::Fma => format!("{}({}, {}, {})", self.spelling.fma(self.numerics), of[0], of[1], of[2]),
             Op::FirstProduct => format!("FMA({}, {}, 0.0f)", of[0], of[1]),
             Op::SubProduct => format!("FMA(-({}), {}, {})", of[1], of[2], of[0]),
             Op::Mul => format!("MUL({}, {})", of[0], of[1]),
@@ -436,13 +460,13 @@ impl<'a> Printer<'a> {
         let Base::Unit(_, field) = place.base else { unreachable!("{place:?} is no root") };
         let (offset, at) = (self.offset(field), self.index(&place.at[0].scaled(ROWS)));
         let row = self.row(place);
-        let of = |bytes: usize| format!("{}u + {at} + {row}", offset / bytes);
+        let of = |item, bytes: usize| self.spelling.of_unit(item, &format!("{}u + {at} + {row}", offset / bytes));
         match op {
-            Op::Floats => format!("((GLOBAL const float*)bytes)[{}]", of(4)),
-            Op::Halves => format!("HALF_TO_FLOAT(((GLOBAL const u16t*)bytes)[{}])", of(2)),
-            Op::Bfloats => format!("AS_FLOAT((uint)((GLOBAL const u16t*)bytes)[{}] << 16u)", of(2)),
-            Op::PowersOfTwo(bias) => format!("power_of_two(bytes[{}], {bias})", of(1)),
-            _ => format!("ue4m3(bytes[{}])", of(1)),
+            Op::Floats => of(Item::Float, 4),
+            Op::Halves => format!("HALF_TO_FLOAT({})", of(Item::Half, 2)),
+            Op::Bfloats => format!("AS_FLOAT({} << 16u)", of(Item::Half, 2)),
+            Op::PowersOfTwo(bias) => format!("power_of_two({}, {bias})", of(Item::Byte, 1)),
+            _ => format!("ue4m3({})", of(Item::Byte, 1)),
         }
     }
 
@@ -452,8 +476,8 @@ impl<'a> Printer<'a> {
             Base::Unit(_, "scales") if has_halves(self.class) => format!("{} & 15u", self.sub(place, &place.at[0])),
             Base::Unit(_, "scales") => self.sub(place, &place.at[0]),
             Base::Unit(_, field) => {
-                let (at, row) = (self.index(&place.at[0].scaled(ROWS)), self.row(place));
-                format!("(uint)bytes[{}u + {at} + {row}]", self.offset(field))
+                let at = format!("{}u + {} + {}", self.offset(field), self.index(&place.at[0].scaled(ROWS)), self.row(place));
+                self.spelling.of_unit(Item::Byte, &at)
             }
             _ => unreachable!("{place:?} is no byte"),
         }
@@ -464,7 +488,7 @@ impl<'a> Printer<'a> {
         let (begin, shift) = if has_halves(self.class) { (0, " >> 4u") } else { (sub_scale_bytes(self.class), "") };
         let first = place.at[0].times(2).plus(begin);
         let [low, high] = [first.clone(), first.plus(1)].map(|at| format!("({}{shift})", self.sub(place, &at)));
-        format!("({low} | {high} << 16u)")
+        format!("({low} | ({high} << 16u))")
     }
 
     /// The sub-mins of four steps of a span, which are those that the thread has of a fragment.
@@ -506,7 +530,10 @@ impl<'a> Printer<'a> {
         match &place.base {
             Base::Columns("bias") => format!("({}) * {}", width::bias(self.class, WIDTH), sum(at)),
             _ if self.class.sums() == Some(Sums::Whole) => sum(at),
-            _ if self.class.span == self.class.step => format!("(int)((uint){} & 0xffffu)", sum(at)),
+            _ if self.class.span == self.class.step => {
+                let bits = format!("{} & 0xffffu", self.spelling.convert(Kind::Uint, &sum(at)));
+                self.spelling.convert(Kind::Int, &bits)
+            }
             _ => format!("pair_of({}, {})", sum(&at.times(2)), sum(&at.times(2).plus(1))),
         }
     }
@@ -516,7 +543,7 @@ impl<'a> Printer<'a> {
         let at = self.index(at);
         match self.held {
             Held::Fragments => format!("own_{name}[{}u * {count} + {at}]", column / CELLS * BLOCK + column % CELLS),
-            _ => format!("{name}{column}[{at}]"),
+            _ => self.spelling.of_column(name, column, &at),
         }
     }
 
@@ -529,27 +556,33 @@ impl<'a> Printer<'a> {
         }
     }
 
-    /// Declarations of what activations are loaded to, and the bytes of steps.
-    pub fn begin(&mut self) {
+    /// Declarations of what activations are loaded to.
+    pub fn activations(&mut self) {
         for column in 0..self.cols {
-            self.line(&match self.numerics {
-                Numerics::Int8 => format!("uint4 x{column};"),
-                Numerics::Exact => format!("float4 v{column};"),
-            });
+            let (kind, name) = match self.numerics {
+                Numerics::Int8 => (Kind::Uints, "x"),
+                Numerics::Exact => (Kind::Floats, "v"),
+            };
+            self.line(&self.spelling.declare(kind, &format!("{name}{column}"), None, true));
         }
+    }
+
+    /// The bytes of steps.
+    pub fn steps(&mut self) {
         let Some(field) = self.layout.fields.iter().find(|field| field.name == SUBS) else { return };
         let (offset, bytes) = (self.offset(SUBS), field.element.bytes());
         if bytes < CHUNK {
             let word = |index: usize| match 4 * index < bytes {
-                true => format!("words[{}u + {}u * lane]", offset / 4 + index, bytes / 4),
-                false => "0u".to_owned(),
+                true => self.spelling.of_unit(Item::Word, &format!("{}u + {}u * lane", offset / 4 + index, bytes / 4)),
+                false => NOTHING.to_owned(),
             };
-            self.line("GLOBAL const uint* words = (GLOBAL const uint*)bytes;");
-            self.line(&format!("const uint4 subs0 = VECTOR({});", [0, 1, 2, 3].map(word).join(", ")));
+            let vector = self.spelling.vector(&[0, 1, 2, 3].map(word));
+            self.line(&self.spelling.declare(Kind::Uints, "subs0", Some(&vector), false));
         }
         for index in 0..bytes / CHUNK {
             let at = format!("{}u + {}u * lane", offset / CHUNK + index, bytes / CHUNK);
-            self.line(&format!("const uint4 subs{index} = chunks[{at}];"));
+            let chunk = self.spelling.of_unit(Item::Chunk, &at);
+            self.line(&self.spelling.declare(Kind::Uints, &format!("subs{index}"), Some(&chunk), false));
         }
     }
 }
