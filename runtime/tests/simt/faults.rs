@@ -5,6 +5,7 @@ use quantloom_codegen::emit::device;
 
 use super::Case;
 use super::samples::formats;
+use super::text::Language;
 
 /// A change of a text that takes away what makes it right.
 struct Fault {
@@ -123,11 +124,29 @@ fn every_fault_shows() {
     let text = |format: &'static Format| device::module(registry::model(format).unwrap(), "cuda").unwrap().text;
     let rich = |text: String| FAULTS.iter().flat_map(|fault| fault.changes).all(|(from, _)| text.contains(from));
     let format = formats().into_iter().find(|format| rich(text(format))).expect("a class with all that is changed");
-    let case = Case::new(format, 3);
+    let case = Case::new(Language::Cuda, format, 3);
     let right = Fault { what: "none", changes: &[], kernel: GEMM, flags: &[] };
     assert_eq!(shown(&case, &right), None, "without a fault");
     for fault in &FAULTS {
         let shown = shown(&case, fault).unwrap_or_else(|| panic!("{} shows in nothing", fault.what));
         println!("{}: {shown}", fault.what);
+    }
+}
+
+/// A pointer that has lost its address space does not compile.
+#[test]
+#[ignore = "needs clang-19; .ci/gpu runs it"]
+fn an_address_space_dropped_in_metal_shows() {
+    let format = formats()[0];
+    let case = Case::new(Language::Metal, format, 1);
+    let wanted = |name: &str| ["gemv_exact_1", "pad", "reduce"].contains(&name);
+    assert!(case.matrix(&case.module.text, &[], wanted).is_ok(), "without a fault");
+    for from in ["GLOBAL const u8t* bytes", "ARG(GLOBAL const float*, partials", "ARG(GLOBAL float*, out"] {
+        let to = from.replace("GLOBAL ", "");
+        let wrong = case.module.text.replace(from, &to);
+        assert_ne!(wrong, case.module.text, "{from}: the text has nothing to change");
+        let shown = case.matrix(&wrong, &[], wanted).err().unwrap_or_else(|| panic!("{to} shows in nothing"));
+        assert!(shown.contains("error: "), "{to}: {shown}");
+        println!("{to}: {}", shown.lines().find(|line| line.contains("error: ")).unwrap_or_default());
     }
 }

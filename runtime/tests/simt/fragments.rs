@@ -4,7 +4,7 @@ use std::slice;
 
 use super::machine::Argument::{Memory as Of, Number};
 use super::machine::{Kernel, Machine};
-use super::text;
+use super::text::Language;
 
 /// A product for each group: what each lane has, and what it gets.
 const KERNEL: &str = r#"
@@ -62,8 +62,8 @@ fn words(bytes: usize, words: usize, element: impl Fn(usize, usize) -> i8) -> Ve
 #[test]
 #[ignore = "needs a C++ compiler; .ci/gpu runs it"]
 fn the_machine_multiplies_as_the_manual_says() {
-    let probe = Kernel { name: "probe".to_owned(), block: 32, shared: 0, arguments: 4 };
-    let mut machine = Machine::compile(&text::program(KERNEL, slice::from_ref(&probe)), &[]).unwrap();
+    let probe = Kernel { name: "probe".to_owned(), block: 32, shared: 0, memory: vec![true, true, true, false] };
+    let mut machine = Machine::compile(Language::Cuda, KERNEL, slice::from_ref(&probe), &[]).unwrap();
     for k in [32, 16] {
         let a_at = |lane, byte| if k == 32 { wide_a(lane, byte) } else { narrow_a(lane, byte) };
         // One weight of A, by a B whose elements all differ; then the other way round.

@@ -7,6 +7,8 @@ use std::process::{Child, Command, Stdio};
 use quantloom_codegen::emit::device::Entry;
 use tempfile::TempDir;
 
+use super::text::{self, Language};
+
 /// Every operation rounds by itself, and memory may be read as what it was not written as. What texts compute takes less time than to make it fast.
 const FLAGS: [&str; 6] = ["-std=c++17", "-O0", "-ffp-contract=off", "-fno-strict-aliasing", "-U_FORTIFY_SOURCE", "-w"];
 
@@ -18,14 +20,14 @@ pub struct Kernel {
     pub block: usize,
     /// Bytes that a launch says a group shares.
     pub shared: usize,
-    /// How many arguments it has.
-    pub arguments: usize,
+    /// Which of its arguments are memory; others are numbers.
+    pub memory: Vec<bool>,
 }
 
 impl From<&Entry> for Kernel {
     fn from(entry: &Entry) -> Self {
-        let (name, arguments) = (entry.name.clone(), entry.arguments.len());
-        Self { name, block: entry.block, shared: entry.dynamic_shared, arguments }
+        let memory = entry.arguments.iter().map(|argument| argument.items.is_some()).collect();
+        Self { name: entry.name.clone(), block: entry.block, shared: entry.dynamic_shared, memory }
     }
 }
 
@@ -52,15 +54,25 @@ pub enum Argument<'a> {
 }
 
 impl Machine {
-    /// Compiles a program, the first file of some, with flags besides; or says what the compiler said.
-    pub fn compile(files: &[(&str, String)], flags: &[&str]) -> Result<Self, String> {
+    /// Compiles a program that runs kernels of a text, with flags besides; or says what the compiler said.
+    pub fn compile(language: Language, text: &str, kernels: &[Kernel], flags: &[&str]) -> Result<Self, String> {
+        let files = text::program(language, text, kernels);
         let folder = tempfile::tempdir().unwrap();
-        for (name, text) in files {
+        for (name, text) in &files {
             fs::write(folder.path().join(name), text).unwrap();
         }
         let (source, program) = (folder.path().join(files[0].0), folder.path().join("program"));
-        let mut compiler = Command::new("g++");
-        let output = compiler.args(FLAGS).args(flags).arg(&source).arg("-o").arg(&program).output().expect("g++");
+        let mut compiler = Command::new(language.compiler());
+        let output = compiler
+            .args(FLAGS)
+            .args(flags)
+            .arg(&source)
+            .arg("-o")
+            .arg(&program)
+            .arg("-I")
+            .arg(folder.path())
+            .output()
+            .expect(language.compiler());
         if !output.status.success() {
             return Err(String::from_utf8_lossy(&output.stderr).into_owned());
         }
@@ -101,7 +113,7 @@ impl Machine {
 
     /// Runs a kernel with so many groups along each axis, or says what was wrong.
     pub fn run(&mut self, kernel: &Kernel, groups: [usize; 3], arguments: &[Argument<'_>]) -> Result<(), String> {
-        assert_eq!(arguments.len(), kernel.arguments, "arguments of {}", kernel.name);
+        assert_eq!(arguments.len(), kernel.memory.len(), "arguments of {}", kernel.name);
         self.dice = self.dice.wrapping_mul(48_271) % 0x7fff_ffff;
         let number = |number: usize| u32::try_from(number).unwrap();
         let head = groups.into_iter().chain([kernel.block, kernel.shared]).map(number).chain([self.dice]);
@@ -109,7 +121,7 @@ impl Machine {
             Argument::Memory(memory) => [1, memory.number],
             Argument::Number(value) => [0, number(*value)],
         });
-        let numbers = head.chain([number(kernel.arguments)]).chain(arguments);
+        let numbers = head.chain([number(kernel.memory.len())]).chain(arguments);
         let request = [&b"r"[..], &number(kernel.name.len()).to_le_bytes(), kernel.name.as_bytes()].concat();
         let request = request.into_iter().chain(numbers.flat_map(u32::to_le_bytes)).collect::<Vec<_>>();
         self.say(&request);

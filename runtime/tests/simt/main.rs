@@ -1,4 +1,4 @@
-//! The CUDA text of modules, executed by a processor that stands in for a graphics processor: see `machine.hpp`.
+//! The CUDA text of modules, and the Metal text, executed by a processor that stands in for a graphics processor: see `machine.hpp`.
 //!
 //! Threads go on in another order every time, shared memory holds nothing before it is written, copies land when they are waited for, and
 //! instructions for matrices take fragments as the tables of the PTX manual have them. The tests are ignored where no C++ compiler need be:
@@ -24,6 +24,7 @@ use quantloom_codegen::lower::class::{Class, SEGMENT};
 use machine::{Kernel, Machine};
 use matrix::Matrix;
 use samples::{assert_same, columns, formats, packed};
+use text::Language;
 
 /// Batches that are tried, and by how many groups K is shared.
 const BATCHES: [usize; 14] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 31, 32, 33, 64];
@@ -32,8 +33,9 @@ const SPLITS: [usize; 5] = [1, 2, 4, 8, 16];
 /// Products of matrices that are tried with each class.
 const TRIES: usize = 5;
 
-/// A format's module in CUDA, and the matrix that it is tried with.
+/// A format's module, and the matrix that it is tried with.
 struct Case {
+    language: Language,
     class: Class,
     module: Module,
     n: usize,
@@ -46,9 +48,9 @@ struct Case {
 
 impl Case {
     /// With rows and weights that are no whole panels, units and stages.
-    fn new(format: &'static Format, batch: usize) -> Self {
+    fn new(language: Language, format: &'static Format, batch: usize) -> Self {
         let card = registry::model(format).unwrap();
-        let (class, module) = (Class::of(card).unwrap(), device::module(card, "cuda").unwrap());
+        let (class, module) = (Class::of(card).unwrap(), device::module(card, language.name()).unwrap());
         let (n, k) = (
             35_usize.next_multiple_of(format.row_multiple()),
             (4 * SEGMENT + SEGMENT / 2).next_multiple_of(format.block_weights),
@@ -60,7 +62,7 @@ impl Case {
         let product =
             |numerics| x.chunks(k).flat_map(|x| rows.iter().map(|row| row.product(numerics, x)).collect::<Vec<_>>()).collect();
         let wanted = numerics.map(|numerics| (numerics, product(numerics))).collect();
-        Self { class, module, n, k, packed, wanted, x }
+        Self { language, class, module, n, k, packed, wanted, x }
     }
 
     /// Columns that its products of matrices take at a time.
@@ -74,18 +76,18 @@ impl Case {
         let kernels =
             self.module.manifest.entries.iter().filter(|entry| wanted(&entry.name)).map(Kernel::from).collect::<Vec<_>>();
         let text = part::only(text, &self.module.manifest.entries, wanted);
-        let machine = Machine::compile(&text::program(&text, &kernels), flags)?;
+        let machine = Machine::compile(self.language, &text, &kernels, flags)?;
         Ok(Matrix::new(&self.module, machine, &self.class, (self.n, self.k), &self.packed))
     }
 }
 
 /// A kernel with a row a thread for each class of numerics, and every kernel for products of matrices, both with batches and shares of K by turns.
-fn check(format: &'static Format, turn: usize) -> usize {
+fn check(language: Language, format: &'static Format, turn: usize) -> usize {
     let at_once = COLUMNS[turn % COLUMNS.len()];
     let tries =
         (0..TRIES).map(|index| (BATCHES[(TRIES * turn + index) % BATCHES.len()], SPLITS[(turn + index) % SPLITS.len()]));
     let tries = tries.collect::<Vec<_>>();
-    let case = Case::new(format, tries.iter().map(|(batch, _)| *batch).max().unwrap_or_default());
+    let case = Case::new(language, format, tries.iter().map(|(batch, _)| *batch).max().unwrap_or_default());
     let wanted = |name: &str| !name.starts_with("gemv_") || name.ends_with(&format!("_{at_once}"));
     let mut matrix = case.matrix(&case.module.text, &[], wanted).unwrap();
     let mut values = 0;
@@ -106,13 +108,12 @@ fn check(format: &'static Format, turn: usize) -> usize {
     values
 }
 
-#[test]
-#[ignore = "needs a C++ compiler; .ci/gpu runs it"]
-fn products_are_as_they_are_defined() {
-    let (formats, next, values) = (formats(), AtomicUsize::new(0), AtomicUsize::new(0));
+/// Some formats in a language, as many at once as there are processors.
+fn check_all(language: Language, formats: &[&'static Format]) {
+    let (next, values) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let worker = || {
         while let Some((turn, format)) = Some(next.fetch_add(1, Relaxed)).and_then(|turn| Some((turn, formats.get(turn)?))) {
-            values.fetch_add(check(format, turn), Relaxed);
+            values.fetch_add(check(language, format, turn), Relaxed);
         }
     };
     thread::scope(|scope| {
@@ -121,5 +122,18 @@ fn products_are_as_they_are_defined() {
         }
     });
     assert!(!formats.is_empty(), "this build has packed classes");
-    println!("{} classes, {} values, none of which differs", formats.len(), values.into_inner());
+    println!("{}: {} classes, {} values, none of which differs", language.name(), formats.len(), values.into_inner());
+}
+
+#[test]
+#[ignore = "needs a C++ compiler; .ci/gpu runs it"]
+fn products_in_cuda_are_as_they_are_defined() {
+    check_all(Language::Cuda, &formats());
+}
+
+/// Every fourth class: the code is that of OpenCL C, and what differs is what a text begins with.
+#[test]
+#[ignore = "needs clang-19; .ci/gpu runs it"]
+fn products_in_metal_are_as_they_are_defined() {
+    check_all(Language::Metal, &formats().into_iter().step_by(4).collect::<Vec<_>>());
 }

@@ -5,20 +5,63 @@ use std::fmt::Write as _;
 use super::machine::Kernel;
 
 /// The words of the machine, which texts are compiled with.
-const MACHINE: &str = include_str!("machine.hpp");
-const CUDA: &str = include_str!("cuda.hpp");
-const SERVE: &str = include_str!("serve.hpp");
+const FILES: [(&str, &str); 4] = [
+    ("machine.hpp", include_str!("machine.hpp")),
+    ("cuda.hpp", include_str!("cuda.hpp")),
+    ("metal_stdlib", include_str!("metal_stdlib")),
+    ("serve.hpp", include_str!("serve.hpp")),
+];
 
-/// The files of a program that runs these kernels of a CUDA text, by name; the first is compiled.
-pub fn program(text: &str, kernels: &[Kernel]) -> [(&'static str, String); 4] {
-    let mut main = format!("#include \"cuda.hpp\"\n#include \"serve.hpp\"\n\n{}\n", instructions(text));
+/// A language that the machine runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Language {
+    Cuda,
+    Metal,
+}
+
+impl Language {
+    /// What modules call it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cuda => "cuda",
+            Self::Metal => "metal",
+        }
+    }
+
+    /// What compiles it: clang has address spaces.
+    pub const fn compiler(self) -> &'static str {
+        match self {
+            Self::Cuda => "g++",
+            Self::Metal => "clang++-19",
+        }
+    }
+}
+
+/// The files of a program that runs these kernels of a text, by name; the first is compiled.
+pub fn program(language: Language, text: &str, kernels: &[Kernel]) -> Vec<(&'static str, String)> {
+    let (words, text) = match language {
+        Language::Cuda => ("#include \"cuda.hpp\"\n", instructions(text)),
+        Language::Metal => ("", text.to_owned()),
+    };
+    let mut main = format!("#include \"serve.hpp\"\n{words}\n{text}\n");
     main.push_str("int main() {\n    return simt::serve([](const std::string& name, const std::vector<simt::Argument>& a) {\n");
     for kernel in kernels {
-        let arguments = (0..kernel.arguments).map(|index| format!("a.at({index})")).collect::<Vec<_>>().join(", ");
+        let argument = |(index, is_memory): (usize, &bool)| match language {
+            Language::Metal if *is_memory => format!("simt::Memory{{a.at({index}).memory}}"),
+            Language::Metal => format!("*(constant uint*)&a.at({index}).number"),
+            Language::Cuda => format!("a.at({index})"),
+        };
+        let arguments = kernel.memory.iter().enumerate().map(argument);
+        let places = match language {
+            Language::Metal => &["simt::place(simt::machine.group)", "simt::place(simt::machine.current->index)"][..],
+            Language::Cuda => &[],
+        };
+        let arguments = arguments.chain(places.iter().map(|place| (*place).to_owned())).collect::<Vec<_>>().join(", ");
         writeln!(main, "        if (name == \"{0}\") return {0}({arguments});", kernel.name).expect("a String takes all");
     }
     main.push_str("        simt::fault(\"no kernel %s\", name.c_str());\n    });\n}\n");
-    [("main.cpp", main), ("machine.hpp", MACHINE.to_owned()), ("cuda.hpp", CUDA.to_owned()), ("serve.hpp", SERVE.to_owned())]
+    let files = FILES.into_iter().map(|(name, text)| (name, text.to_owned()));
+    [("main.cpp", main)].into_iter().chain(files).collect()
 }
 
 /// Spells instructions of PTX, and the one declaration of memory whose size a launch says, as calls of the machine.
