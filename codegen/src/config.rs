@@ -44,6 +44,7 @@ pub struct Config {
     support: String,
     compiler: Option<String>,
     out_dir: Option<PathBuf>,
+    gpu: Option<PathBuf>,
 }
 
 impl Default for Config {
@@ -69,6 +70,7 @@ impl Config {
             support: SUPPORT.to_owned(),
             compiler: None,
             out_dir: None,
+            gpu: None,
         }
     }
 
@@ -166,6 +168,15 @@ impl Config {
     #[must_use]
     pub fn out_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.out_dir = Some(folder.into());
+        self
+    }
+
+    /// Writes kernels for graphics processors as well, to a folder, which is made if there is none; one that is not absolute is below where
+    /// everything goes. For each packed format and each language of [`emit::device::targets`] there is a text `FORMAT.cu` and so on, which
+    /// `include_str!` takes, and beside it `FORMAT.cu.json`: see [`emit::device::Manifest`].
+    #[must_use]
+    pub fn gpu(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.gpu = Some(folder.into());
         self
     }
 
@@ -284,12 +295,33 @@ impl Config {
         for (format, what) in plan.uncovered() {
             println!("cargo::warning={format} can be decoded only: no kernel covers {what}");
         }
-        for file in config.files(&plan) {
-            let path = out_dir.join(&file.name);
-            write_if_changed(&path, &file.text).map_err(|source| Error::Io { path, source })?;
-        }
-        Ok(())
+        write_files(&out_dir, &config.files(&plan))?;
+        let Some(folder) = &config.gpu else { return Ok(()) };
+        let folder = out_dir.join(folder);
+        fs::create_dir_all(&folder).map_err(|source| Error::Io { path: folder.clone(), source })?;
+        write_files(&folder, &device_files(&plan)?)
     }
+}
+
+/// The kernels of packed formats for graphics processors, and what hosts must know of them.
+fn device_files(plan: &Plan) -> Result<Vec<SourceFile>, Error> {
+    let formats = plan.formats.iter().filter(|format| format.class.is_some());
+    let pairs = formats.flat_map(|format| emit::device::targets().map(move |target| (&format.card.format, target)));
+    let files = pairs.map(|(format, target)| {
+        let module = emit::device::module(format, target)?;
+        let name = format!("{}.{}", format.name, module.extension);
+        let json = SourceFile { name: format!("{name}.json"), text: module.manifest.json(), arch: None };
+        Ok([SourceFile { name, text: module.text, arch: None }, json])
+    });
+    files.collect::<Result<Vec<_>, _>>().map(|files| files.into_iter().flatten().collect())
+}
+
+fn write_files(folder: &Path, files: &[SourceFile]) -> Result<(), Error> {
+    for file in files {
+        let path = folder.join(&file.name);
+        write_if_changed(&path, &file.text).map_err(|source| Error::Io { path, source })?;
+    }
+    Ok(())
 }
 
 /// What to say of the optimisation level that cargo builds a package with. Kernels that are not optimised take tens of times longer: the

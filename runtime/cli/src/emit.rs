@@ -13,7 +13,7 @@ use quantloom_spec::text::shown;
 use super::Failure;
 use super::args::some_format;
 use super::check;
-use super::failure::{document, print, tell_as_it_is};
+use super::failure::{print, tell_as_it_is};
 use super::files::{create, write_whole};
 
 /// The language that is compiled for `--cubin`.
@@ -126,10 +126,9 @@ fn refused(why: quantloom_codegen::Error) -> Failure {
 
 /// Writes a text, what is to be known of it, and its machine code, and says where.
 fn write(module: &Module, cubins: &[Cubin], folder: &Path, inputs: &[&Path]) -> Result<(), Failure> {
-    let manifest = serde_json::to_value(&module.manifest).map_err(Failure::input)?;
     let format = &module.manifest.format;
     let name = format!("{format}.{}", module.extension);
-    let texts = [(format!("{name}.json"), document(&manifest)), (name, module.text.clone())];
+    let texts = [(format!("{name}.json"), module.manifest.json()), (name, module.text.clone())];
     let texts = texts.into_iter().map(|(name, text)| (name, text.into_bytes()));
     let cubins = cubins.iter().map(|cubin| (format!("{format}.{}.cubin", cubin.architecture), cubin.bytes.clone()));
     for (name, bytes) in texts.chain(cubins) {

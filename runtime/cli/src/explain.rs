@@ -9,6 +9,7 @@ use std::path::Path;
 use quantloom::kernels::abi::{Epilogue, PANEL_ROWS};
 use quantloom::operation::{self, Operation, Prologue};
 use quantloom::registry::{self, Format, Numerics, Schedule, kernels};
+use quantloom_codegen::emit::device;
 use quantloom_codegen::lower::class::Class;
 
 use super::Failure;
@@ -149,7 +150,8 @@ impl<C: Display> Layout<C> {
             format!("bits per weight   {}", bits(*bytes, weights * PANEL_ROWS)),
             format!("zero              {zero}"),
             format!("scales            one per {step} weights; of activations one per {span}"),
-            format!("numerics          {}\n", numerics.join(", ")),
+            format!("numerics          {}", numerics.join(", ")),
+            format!("devices           kernels in {}: `quantloom emit`\n", device::targets().collect::<Vec<_>>().join(", ")),
         ]
         .join("\n")
     }

@@ -9,6 +9,8 @@ mod check;
 mod decode;
 mod defaults;
 mod demo;
+#[cfg(feature = "wgpu")]
+mod device;
 mod doctor;
 mod emit;
 mod explain;

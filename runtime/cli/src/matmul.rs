@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use quantloom::Error;
 use quantloom::gguf::TensorInfo;
-use quantloom::matmul::matmul;
+use quantloom::matmul::{Request, Used, matmul};
 use quantloom::model::{Kind, Model};
 use quantloom::pool::Pool;
 use quantloom::registry::Format;
@@ -41,6 +41,10 @@ pub struct Args {
     choice: Choice,
     #[command(flatten)]
     held: Held,
+    /// What multiplies; where a device cannot, the processor does
+    #[cfg(feature = "wgpu")]
+    #[arg(long, value_name = "DEVICE", value_parser = ["cpu", "wgpu"], default_value = "cpu", conflicts_with_all = ["isa", "kernel"])]
+    device: String,
 }
 
 /// Packs the tensor, multiplies, and says which kernel did it.
@@ -55,12 +59,29 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let weights = matrix.weights(args.held.layout, &pool)?;
     drop(input);
     let mut y = output(args.batch, weights.n())?;
-    let used = matmul(&weights, &x, args.batch, &mut y, &request, &pool)?;
+    let (used, device) = multiply(args, &weights, &x, &mut y, &request, &pool)?;
 
     out.write(&y)?;
     out.finish()?;
-    tell(&format!("{} rows of {} values by {} ({})", args.batch, weights.n(), used.launch.kernel.name, used.source));
+    let by = device.unwrap_or_else(|| format!("{} ({})", used.launch.kernel.name, used.source));
+    tell(&format!("{} rows of {} values by {by}", args.batch, weights.n()));
     Ok(())
+}
+
+/// Multiplies; with the kernel, or with the device where one did.
+fn multiply(
+    args: &Args,
+    weights: &Weights,
+    x: &[f32],
+    y: &mut [f32],
+    request: &Request,
+    pool: &Pool,
+) -> quantloom::Result<(Used, Option<String>)> {
+    #[cfg(feature = "wgpu")]
+    if args.device == "wgpu" {
+        return super::device::multiply(weights, x, args.batch, y, request, pool);
+    }
+    Ok((matmul(weights, x, args.batch, y, request, pool)?, None))
 }
 
 /// The matrix to multiply by.

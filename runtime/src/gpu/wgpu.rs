@@ -16,13 +16,16 @@
 //! # }
 //! ```
 
+mod held;
 mod matrix;
+pub mod panels;
 mod work;
 
 use ::wgpu::{Adapter, Backends, BufferUsages, DeviceDescriptor, DeviceType, Instance, InstanceDescriptor, Limits, Queue};
 use pollster::block_on;
 
 use super::{Error, Result};
+pub use held::Held;
 pub use matrix::{Matrix, Module};
 use work::Launch;
 

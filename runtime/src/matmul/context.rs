@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use super::{Launch, Request, Source, candidates, default};
 use crate::error::Result;
 use crate::pool::Pool;
+use crate::registry::Numerics;
 use crate::weights::Weights;
 
 /// Chooses kernels: [`crate::tune::Choices`] by what was measured, [`ByCards`] by the cards alone, or a program's own.
@@ -16,6 +17,13 @@ pub trait Choose: Debug + Sync {
     /// # Errors
     /// [`crate::Error::NoClass`] or [`crate::Error::NoKernel`] if nothing on this processor does what was asked.
     fn choose(&self, weights: &Weights, batch: usize, request: &Request, threads: usize) -> Result<(Launch, Source)>;
+}
+
+/// Something beside the processor that multiplies by weights that it holds, as a graphics processor does.
+pub trait Device: Debug + Sync {
+    /// `y = x * weights^T` in a numerics class, to the last bit: `x` is `[batch, K]`, `y` is `[batch, N]`. `false` if it did not, because it does not
+    /// hold the weights, lacks the class, or failed; then `y` has nothing of worth, and the processor multiplies.
+    fn multiply(&self, weights: &Weights, numerics: Numerics, x: &[f32], batch: usize, y: &mut [f32]) -> bool;
 }
 
 /// Chooses what the cards of the processor and of the kernels begin with, whatever was measured.
@@ -57,13 +65,25 @@ impl Choose for ByCards {
 pub struct Context<'a> {
     pool: &'a Pool,
     choose: &'a dyn Choose,
+    device: Option<&'a dyn Device>,
 }
 
 impl<'a> Context<'a> {
     /// Multiplies on the threads of a pool, by kernels that somebody chooses.
     #[must_use]
     pub const fn new(pool: &'a Pool, choose: &'a dyn Choose) -> Self {
-        Self { pool, choose }
+        Self { pool, choose, device: None }
+    }
+
+    /// The same, and [`matmul`](super::matmul) asks a device first, unless the request names a kernel or an instruction set.
+    #[must_use]
+    pub const fn on(self, device: &'a dyn Device) -> Self {
+        Self { device: Some(device), ..self }
+    }
+
+    /// The device.
+    pub(super) const fn device(&self) -> Option<&'a dyn Device> {
+        self.device
     }
 
     /// The pool.

@@ -18,7 +18,7 @@ pub fn select<'c>(weights: &Weights, batch: usize, request: &Request, context: i
         None => context.choose(weights, batch, request).map(|(launch, source)| (launch, source, None))?,
     };
     match unfit(launch.kernel, format, request.numerics_of(format), asked) {
-        None => Ok(Used { launch, source }),
+        None => Ok(Used { launch, source, on_device: false }),
         Some(why) => Err(Error::Unfit { kernel: launch.kernel.name.to_owned(), why }),
     }
 }

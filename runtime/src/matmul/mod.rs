@@ -20,7 +20,7 @@ use crate::weights::Weights;
 
 pub use blocking::Problem;
 use call::Call;
-pub use context::{ByCards, Choose, Context};
+pub use context::{ByCards, Choose, Context, Device};
 pub use dispatch::{candidates, candidates_of, select};
 pub use launch::Launch;
 pub use rows::decode_rows;
@@ -148,6 +148,8 @@ pub struct Used {
     pub launch: Launch,
     /// Who chose it.
     pub source: Source,
+    /// Whether a device multiplied: then the kernel is what the processor would have begun with.
+    pub on_device: bool,
 }
 
 /// `y = x * weights^T`: `x` is `[batch, K]`, `y` is `[batch, N]`, both row-major. The result depends on the weights, the activations
@@ -165,7 +167,16 @@ pub fn matmul<'c>(
     request: &Request,
     context: impl Into<Context<'c>>,
 ) -> Result<Used> {
+    let context = context.into();
     let call = Call { projections: &[weights.into()], x, batch, ..Call::default() };
-    let used = call::run(None, &call, &mut [y], request, context.into())?;
+    let is_free = request.launch.is_none() && request.isa.is_none();
+    if let Some(device) = context.device().filter(|_| is_free) {
+        call::check_sizes(&call, &[&mut *y])?;
+        if device.multiply(weights, request.numerics_of(weights.format()), x, batch, y) {
+            let (launch, source) = ByCards.choose(weights, batch, request, context.pool().threads())?;
+            return Ok(Used { launch, source, on_device: true });
+        }
+    }
+    let used = call::run(None, &call, &mut [y], request, context)?;
     Ok(used[0])
 }

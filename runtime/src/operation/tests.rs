@@ -115,7 +115,7 @@ impl Operands {
 
     /// Compares what some kernels give with what is right.
     fn compare(&self, kernels: &[&'static Kernel], wanted: &[Vec<f32>], pool: &Pool) {
-        let used = |kernel: &&'static Kernel| Used { launch: Launch::of(kernel), source: Source::Pin };
+        let used = |kernel: &&'static Kernel| Used { launch: Launch::of(kernel), source: Source::Pin, on_device: false };
         let used = kernels.iter().map(used).collect::<Vec<_>>();
         // Plain code takes its time.
         let most = if kernels.iter().any(|kernel| kernel.isa().vector_bits == 32) { 64 } else { usize::MAX };

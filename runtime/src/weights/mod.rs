@@ -205,6 +205,12 @@ impl Weights {
         }
     }
 
+    /// Something about the panels of all rows: as they are held, or packed for that.
+    #[cfg(feature = "wgpu")]
+    pub(crate) fn with_panels<T>(&self, about: impl FnOnce(&[u8]) -> T) -> T {
+        about(self.tiles(0, PANEL_ROWS, self.n.div_ceil(PANEL_ROWS), &mut Scratch::default()))
+    }
+
     /// The panels of all rows, if they are held.
     pub(crate) fn panels(&self) -> Option<&[u8]> {
         let start = self.first * panel_bytes(self.packed.class, self.k);

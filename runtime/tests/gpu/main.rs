@@ -5,6 +5,9 @@
 
 #[cfg(feature = "cuda")]
 mod cuda;
+#[cfg(feature = "wgpu")]
+#[path = "../support/matrices.rs"]
+mod inputs;
 #[cfg(feature = "cuda")]
 mod panels;
 #[cfg(feature = "cuda")]
@@ -12,6 +15,8 @@ mod panels;
 mod part;
 #[cfg(feature = "cuda")]
 mod sass;
+#[cfg(feature = "wgpu")]
+mod products;
 mod support;
 #[cfg(feature = "wgpu")]
 mod wgpu;

@@ -11,7 +11,7 @@ use quantloom_codegen::plan::PlannedFormat;
 use crate::support::{Dice, Sample, assert_equal_bits, dialect, formats, golden, kernels, planned, product, random};
 
 /// One device for all tests.
-fn device() -> &'static Device {
+pub fn device() -> &'static Device {
     static DEVICE: OnceLock<Device> = OnceLock::new();
     let device = DEVICE.get_or_init(|| Device::open().unwrap());
     eprintln!("{}: {:?} multiply-add", device.name(), device.fma());

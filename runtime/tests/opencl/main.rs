@@ -3,27 +3,22 @@
 //! The tests are ignored where no such runtime need be: `.ci/gpu` installs one, and runs them all.
 
 mod device;
+#[path = "../support/matrices.rs"]
+mod inputs;
 mod matrix;
-mod samples;
 
 use quantloom::measure::activations;
 use quantloom::registry::{self, Format, Numerics};
 use quantloom::testing::Definition;
 use quantloom_codegen::emit::device::{COLUMNS, Module};
-use quantloom_codegen::lower::class::{Class, SEGMENT};
+use quantloom_codegen::lower::class::Class;
 
 use device::Cl;
+use inputs::{assert_same, columns, formats, packed, shapes};
 use matrix::{Activations, Matrix, module};
-use samples::{assert_same, columns, formats, packed};
 
 /// Columns of the largest batch.
 const BATCH: usize = 9;
-
-/// Rows and weights: one block, parts of panels and units; and so many segments, and a part of one, that K can be shared out to eight groups.
-fn shapes(format: &Format) -> [(usize, usize); 2] {
-    let long = (8 * SEGMENT + SEGMENT / 2).next_multiple_of(format.block_weights);
-    [(1, format.block_weights), (35, long)].map(|(n, k): (usize, usize)| (n.next_multiple_of(format.row_multiple()), k))
-}
 
 /// Every batch from 1 to 9, K shared out to 1, 2, 4 and 8 groups: the bits of the plain evaluation.
 #[test]

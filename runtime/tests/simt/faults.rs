@@ -4,7 +4,7 @@ use quantloom::registry::{self, Format, Numerics};
 use quantloom_codegen::emit::device;
 
 use super::Case;
-use super::samples::formats;
+use super::inputs::formats;
 use super::text::Language;
 
 /// A change of a text that takes away what makes it right.

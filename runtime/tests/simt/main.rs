@@ -9,8 +9,8 @@ mod fragments;
 mod machine;
 mod matrix;
 mod part;
-#[path = "../opencl/samples.rs"]
-mod samples;
+#[path = "../support/matrices.rs"]
+mod inputs;
 mod text;
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -19,11 +19,11 @@ use std::thread;
 use quantloom::registry::{self, Format, Numerics};
 use quantloom::testing::Definition;
 use quantloom_codegen::emit::device::{self, COLUMNS, Module};
-use quantloom_codegen::lower::class::{Class, SEGMENT};
+use quantloom_codegen::lower::class::Class;
 
 use machine::{Kernel, Machine};
 use matrix::Matrix;
-use samples::{assert_same, columns, formats, packed};
+use inputs::{assert_same, columns, formats, packed, shapes};
 use text::Language;
 
 /// Batches that are tried, and by how many groups K is shared.
@@ -51,10 +51,7 @@ impl Case {
     fn new(language: Language, format: &'static Format, batch: usize) -> Self {
         let card = registry::model(format).unwrap();
         let (class, module) = (Class::of(card).unwrap(), device::module(card, language.name()).unwrap());
-        let (n, k) = (
-            35_usize.next_multiple_of(format.row_multiple()),
-            (4 * SEGMENT + SEGMENT / 2).next_multiple_of(format.block_weights),
-        );
+        let (n, k) = shapes(format)[1];
         let (stored, packed) = packed(format, n, k);
         let definition = Definition::new(card);
         let (rows, x) = (definition.rows(format, n, k, &stored), columns(batch, k));

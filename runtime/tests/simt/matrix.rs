@@ -3,7 +3,7 @@
 use quantloom::registry::Numerics;
 use quantloom_codegen::emit::device::{Entry, Module};
 use quantloom_codegen::lower::class::Class;
-use quantloom_codegen::lower::panels::Interleave;
+use quantloom_codegen::lower::panels::interleave;
 
 use super::machine::Argument::{Memory as Of, Number};
 use super::machine::{Kernel, Machine, Memory};
@@ -34,7 +34,7 @@ impl Activations {
 
 impl<'a> Matrix<'a> {
     pub fn new(module: &'a Module, mut machine: Machine, class: &Class, (n, k): (usize, usize), packed: &[u8]) -> Self {
-        let panels = Interleave::new(class).panels(packed, n, k).unwrap();
+        let panels = interleave(class).panels(packed, n, k).unwrap();
         let weights = machine.put(&panels);
         Self { module, machine, n, k, weights }
     }

@@ -35,6 +35,15 @@ pub struct Manifest {
     pub entries: Vec<Entry>,
 }
 
+impl Manifest {
+    /// It as JSON, one key a line.
+    #[must_use]
+    pub fn json(&self) -> String {
+        let text = serde_json::to_string_pretty(self).expect("keys are names, and numbers are integers");
+        text + "\n"
+    }
+}
+
 /// Packed weights: panels one after the other, each its units in the order of K.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]

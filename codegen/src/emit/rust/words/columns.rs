@@ -79,7 +79,7 @@ fn sharing<'a>(
     };
     let digits = of_shift.iter().map(|(name, _)| row(name)).collect::<Option<Vec<_>>>()?;
     let rows = digits.iter().map(|(stride, size)| stride * size).max()?;
-    let all = rows == digits.iter().map(|(_, size)| size).product();
+    let all = rows == digits.iter().map(|(_, size)| size).product::<usize>();
     let apart = of_item.all(|(name, _)| row(name).is_none_or(|(stride, _)| stride.is_multiple_of(rows)));
     (all && apart && rows > 1 && PANEL_ROWS.is_multiple_of(rows)).then_some(rows)
 }

@@ -1,0 +1,176 @@
+//! Products by panels in WGSL, executed on a device, against the definitions of the numerics classes.
+
+use quantloom::gpu::PanelKernels;
+use quantloom::gpu::wgpu::panels::{Matrix, Module, Schedule};
+use quantloom::gpu::wgpu::{Fma, Held};
+use quantloom::gpu::{Error, Result};
+use quantloom::matmul::{ByCards, Context, Request, matmul};
+use quantloom::pool::Pool;
+use quantloom::registry::{self, Format, Numerics};
+use quantloom::stored::Stored;
+use quantloom::testing::Definition;
+use quantloom::weights::Weights;
+use quantloom_codegen::emit::device::{self, COLUMNS};
+use quantloom_codegen::lower::class::Class;
+use quantloom_codegen::lower::panels::interleave;
+
+use crate::inputs::{assert_same, columns, formats, packed, shapes};
+use crate::support;
+use crate::wgpu::device;
+
+/// Columns of the largest batch.
+const BATCH: usize = 16;
+
+/// Every so manieth class is tried with every batch and schedule.
+const STRIDE: usize = 8;
+
+/// The kernels of a format.
+fn kernels(format: &'static Format) -> PanelKernels {
+    let card = registry::model(format).unwrap();
+    let class = Class::of(card).unwrap();
+    let made = device::module(card, "wgsl").unwrap();
+    let activations = &made.manifest.activations;
+    PanelKernels {
+        interleave: interleave(&class),
+        numerics: Numerics::ALL.into_iter().filter(|numerics| class.has(*numerics)).collect(),
+        span: activations.span,
+        step: activations.step,
+        columns: COLUMNS.to_vec(),
+        source: made.text,
+    }
+}
+
+/// The first `batch` columns multiplied.
+fn product(matrix: &Matrix<'_>, (n, k): (usize, usize), x: &[f32], numerics: Numerics, schedule: Schedule) -> Vec<f32> {
+    let batch = x.len() / k;
+    let mut y = vec![f32::NAN; batch * n];
+    assert!(matrix.multiply_by(x, batch, &mut y, numerics, Some(schedule)).unwrap(), "all activations are finite");
+    y
+}
+
+/// Every class, by the kernels that a device without a fused multiply-add takes: they have one made of integers.
+#[test]
+#[ignore = "needs a Vulkan device; .ci/gpu runs it"]
+fn products_in_wgsl_are_as_they_are_defined() {
+    let device = device();
+    let (mut values, mut count) = (0, 0);
+    for (index, format) in formats().into_iter().enumerate() {
+        let kernels = kernels(format);
+        let module = Module::with_fma(device, kernels.clone(), Fma::Integer).unwrap();
+        let definition = Definition::new(registry::model(format).unwrap());
+        for (n, k) in shapes(format) {
+            let (stored, packed) = packed(format, n, k);
+            let (rows, x) = (definition.rows(format, n, k, &stored), columns(BATCH, k));
+            let matrix = module.load(&packed, n, k).unwrap();
+            for &numerics in &kernels.numerics {
+                let wanted = x.chunks(k).flat_map(|x| rows.iter().map(|row| row.product(numerics, x))).collect::<Vec<_>>();
+                let every = (1..=9).chain([BATCH]).flat_map(|batch| [1, 2, 4, 8, 16].map(|splits| (batch, splits)));
+                let few = [(1, 1), (3, 4)];
+                let tried = if index % STRIDE == 0 { every.collect::<Vec<_>>() } else { few.to_vec() };
+                for (batch, splits) in tried {
+                    let found = product(&matrix, (n, k), &x[..batch * k], numerics, Schedule { columns: 1, splits });
+                    let what = format!("{}, {numerics}, N {n}, K {k}, batch {batch}, {splits} groups share K", format.name);
+                    assert_same(&found, &wanted[..batch * n], &what);
+                    values += found.len();
+                }
+            }
+        }
+        count += 1;
+    }
+    assert!(count > 0, "this build has packed classes");
+    println!("{count} classes, {values} values, none of which differs");
+}
+
+/// The class `exact` with a multiply-add that a device may round twice.
+fn exact(weights: &[f32], x: &[f32], fma: Fma) -> Vec<f32> {
+    support::product(weights, x, |a, b, c| if fma == Fma::Native { f32::mul_add(a, b, c) } else { a * b + c })
+}
+
+/// However many columns are taken at a time, and however many groups share K: the kernels that use the device's own multiply-add.
+#[test]
+#[ignore = "needs a Vulkan device; .ci/gpu runs it"]
+fn a_column_in_wgsl_does_not_depend_on_those_beside_it() {
+    let device = device();
+    for format in formats().into_iter().step_by(STRIDE) {
+        let kernels = kernels(format);
+        let module = Module::with_fma(device, kernels.clone(), Fma::Native).unwrap();
+        let (n, k) = shapes(format)[1];
+        let (stored, packed) = packed(format, n, k);
+        let x = columns(9, k);
+        let matrix = module.load(&packed, n, k).unwrap();
+        let mut weights = vec![0.0; n * k];
+        Stored::new(format, n, k, &stored).unwrap().decode(0..n, &mut weights).unwrap();
+        for &numerics in &kernels.numerics {
+            let wanted = match numerics {
+                Numerics::Exact => x.chunks(k).flat_map(|x| exact(&weights, x, device.fma())).collect::<Vec<_>>(),
+                Numerics::Int8 => product(&matrix, (n, k), &x, numerics, Schedule { columns: 1, splits: 1 }),
+            };
+            for (columns, splits) in COLUMNS.into_iter().flat_map(|columns| [(columns, 1), (columns, 3)]) {
+                let found = product(&matrix, (n, k), &x, numerics, Schedule { columns, splits });
+                assert_same(&found, &wanted, &format!("{}, {numerics}, {columns} columns at a time", format.name));
+            }
+        }
+    }
+}
+
+/// A multiplication that is asked for by weights goes to the device that holds them, and says so.
+#[test]
+#[ignore = "needs a Vulkan device; .ci/gpu runs it"]
+fn a_context_multiplies_on_its_device() {
+    let (device, pool) = (device(), Pool::new(1));
+    let format = formats()[0];
+    let (n, k) = shapes(format)[1];
+    let (stored, _) = packed(format, n, k);
+    let weights = Weights::pack(format, n, k, &stored, &pool).unwrap();
+    let others = weights.duplicate().unwrap();
+    let module = Module::new(device, kernels(format)).unwrap();
+    let mut held = Held::default();
+    held.add(&weights, &module).unwrap();
+    let request = Request::default().numerics(Numerics::Exact);
+    let context = Context::new(&pool, &ByCards).on(&held);
+    // More columns than a submission has.
+    let batch = 70;
+    let x = columns(batch, k);
+    let run = |weights: &Weights, x: &[f32]| {
+        let mut y = vec![f32::NAN; batch * n];
+        let used = matmul(weights, x, batch, &mut y, &request, context).unwrap();
+        (used.on_device, y)
+    };
+    let (by_others, wanted) = run(&others, &x);
+    assert!(!by_others, "weights that the device does not hold");
+    for _ in 0..2 {
+        let (on_device, found) = run(&weights, &x);
+        assert!(on_device, "{:?}", held.failure());
+        assert_same(&found, &wanted, "on the device");
+    }
+    let mut wrong = vec![0.0; n];
+    assert!(matmul(&weights, &x, 1, &mut wrong, &request, context).is_err(), "activations of another size");
+}
+
+/// What does not fit, or does not compile, is an error and no panic.
+#[test]
+#[ignore = "needs a Vulkan device; .ci/gpu runs it"]
+fn what_a_device_cannot_do_is_said() {
+    let device = device();
+    let format = formats()[0];
+    let right = kernels(format);
+    let broken = PanelKernels { source: right.source.replace("fn ADD(", "fn ADDED("), ..right.clone() };
+    let wrong = Module::new(device, broken).unwrap_err();
+    assert!(matches!(&wrong, Error::Compile { log } if log.contains("ADD")), "{wrong}");
+    let (n, k) = shapes(format)[0];
+    let packed = packed(format, n, k).1;
+    let lacking = PanelKernels { source: right.source.replace("fn reduce(", "fn reduced("), ..right.clone() };
+    let multiplied = |kernels: PanelKernels, schedule| -> Result<bool> {
+        let module = Module::new(device, kernels)?;
+        let matrix = module.load(&packed, n, k)?;
+        matrix.multiply_by(&vec![1.0; k], 1, &mut vec![0.0; n], Numerics::Exact, Some(schedule))
+    };
+    let wrong = multiplied(lacking, Schedule { columns: 1, splits: 2 }).unwrap_err();
+    assert!(matches!(&wrong, Error::Compile { log } if log.contains("reduce")), "{wrong}");
+    let wrong = multiplied(right.clone(), Schedule { columns: 3, splits: 1 }).unwrap_err();
+    assert!(matches!(wrong, Error::Size { found: 3, .. }), "{wrong}");
+    let module = Module::new(device, right).unwrap();
+    for (n, k) in [(n + 32, k), (1 << 30, k), (n, 1 << 40)] {
+        assert!(matches!(module.load(&packed, n, k).unwrap_err(), Error::Size { .. }), "{n} rows of {k}");
+    }
+}
