@@ -13,10 +13,10 @@ mod panels;
 #[cfg(feature = "cuda")]
 #[path = "../simt/part.rs"]
 mod part;
-#[cfg(feature = "cuda")]
-mod sass;
 #[cfg(feature = "wgpu")]
 mod products;
+#[cfg(feature = "cuda")]
+mod sass;
 mod support;
 #[cfg(feature = "wgpu")]
 mod wgpu;

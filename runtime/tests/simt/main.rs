@@ -6,11 +6,11 @@
 
 mod faults;
 mod fragments;
+#[path = "../support/matrices.rs"]
+mod inputs;
 mod machine;
 mod matrix;
 mod part;
-#[path = "../support/matrices.rs"]
-mod inputs;
 mod text;
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -21,9 +21,9 @@ use quantloom::testing::Definition;
 use quantloom_codegen::emit::device::{self, COLUMNS, Module};
 use quantloom_codegen::lower::class::Class;
 
+use inputs::{assert_same, columns, formats, packed, shapes};
 use machine::{Kernel, Machine};
 use matrix::Matrix;
-use inputs::{assert_same, columns, formats, packed, shapes};
 use text::Language;
 
 /// Batches that are tried, and by how many groups K is shared.
