@@ -7,7 +7,7 @@ use std::process::Command;
 
 use naga::valid::{Capabilities, FunctionInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, StorageAccess, TypeInner};
-use quantloom_codegen::emit::device::{self, COLUMNS, Entry, Module};
+use quantloom_codegen::emit::device::{self, COLUMNS, Entry, Manifest, Module};
 use quantloom_codegen::{Config, Error, Set, cards_dir};
 use quantloom_spec::model::Format;
 use quantloom_spec::{TableFolder, read_format};
@@ -56,6 +56,19 @@ fn check_text(format: &Format, target: &str) {
     }
     let products = module.manifest.entries.iter().filter(|entry| entry.name.starts_with("gemv_")).count();
     assert_eq!(products, COLUMNS.len() * module.manifest.numerics.len(), "{what}");
+    check_matrices(&module.manifest, &what);
+}
+
+/// CUDA has products of matrices for every class with products of bytes: for few columns and for many, in memory and registers that devices have.
+fn check_matrices(manifest: &Manifest, what: &str) {
+    let products = manifest.entries.iter().filter(|entry| entry.name.starts_with("gemm_int8_")).collect::<Vec<_>>();
+    let wanted = if manifest.target == "cuda" && manifest.numerics.contains(&"int8") { 2 } else { 0 };
+    assert_eq!(products.len(), wanted, "{what}");
+    for product in products {
+        assert!((1..=163 * 1024).contains(&product.dynamic_shared) && product.registers == Some(255), "{what}: {product:?}");
+        let rows = product.grid[0].strip_prefix("rows / ").unwrap().parse::<usize>().unwrap();
+        assert_eq!(product.block, rows, "{what}: a warp has a panel");
+    }
 }
 
 #[test]

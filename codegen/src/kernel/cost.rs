@@ -91,6 +91,9 @@ impl<'p> Counter<'p> {
             | Stmt::Begin(_)
             | Stmt::Memory(..)
             | Stmt::Keep(_)
+            | Stmt::Meet
+            | Stmt::LoadRows(..)
+            | Stmt::Matrices { .. }
             | Stmt::Prefetch(..)
             | Stmt::PrefetchHead { .. }
             | Stmt::PrefetchTurn { .. } => {}

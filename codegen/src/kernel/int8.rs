@@ -7,7 +7,7 @@
 
 use super::ir::{Base, Code, Expr, Index, Pattern, Stmt, each};
 use super::ops::Op;
-use super::quads::Lines;
+use super::quads::{Held, Lines};
 use super::tile::Tile;
 use super::width;
 
@@ -40,7 +40,7 @@ impl Tile<'_> {
             Stmt::Block([vec![span], open.clone(), self.end(source, step), close.clone()].concat())
         };
         let a_body = self.body() / class.step;
-        if a_body > 1 {
+        if a_body > 1 || self.by_blocks() {
             let spans_of_body = self.body_turn(source, a_body, |step| vec![end(a_body, step)]);
             return each("at_turn", spans / a_body, [keep, spans_of_body].concat());
         }
@@ -74,7 +74,7 @@ impl Tile<'_> {
     fn turn(&self, source: Source, steps: usize) -> (usize, Code) {
         let class = self.class;
         let a_body = self.body() / class.step;
-        if a_body > 1 {
+        if a_body > 1 || self.by_blocks() {
             return (a_body, self.body_turn(source, a_body, |step| self.end(source, step)));
         }
         let flight = self.flight(steps);
@@ -110,16 +110,25 @@ impl Tile<'_> {
         if self.matrix {
             return self.matrix_start(step, &at_step(step));
         }
-        let begin =
-            |column, first: Expr| self.each_vector(|vector| vec![Stmt::variable(dot(step, vector, column), first.clone())]);
-        let dots = match width::bias(self.class, self.width) {
-            0 => (0..self.cols).flat_map(|column| begin(column, Expr::Of(Op::ZeroI, Vec::new()))).collect(),
+        if self.by_blocks() {
+            return Code::new();
+        }
+        [self.start_places(source, step), self.start_dots(step)].concat()
+    }
+
+    /// The dots of cells begin.
+    pub fn start_dots(&self, step: usize) -> Code {
+        let lifted = |dot| if self.lifts() { Expr::Of(Op::Lift, vec![dot]) } else { dot };
+        let begin = |column, first: Expr| {
+            self.each_vector(|vector| vec![Stmt::variable(dot(step, vector, column), lifted(first.clone()))])
+        };
+        match width::bias(self.class, self.width) {
+            0 => self.each_column().flat_map(|column| begin(column, Expr::Of(Op::ZeroI, Vec::new()))).collect(),
             _ => {
                 let bias = Base::Columns("bias").at([Index::of(at_step(step))]);
                 self.columns(Expr::Read(bias), |column, bias| begin(column, Expr::Of(Op::SplatI, vec![bias])))
             }
-        };
-        [self.start_places(source, step), dots].concat()
+        }
     }
 
     /// The dot of a step ends with its scale.
@@ -129,10 +138,18 @@ impl Tile<'_> {
             let scale = Stmt::value(format!("scale{vector}"), self.step_scale(source, vector));
             [scale].into_iter().chain(self.step_zeros(source, vector)).collect()
         });
-        let add = self.sums(
+        let dots = if self.matrix { self.dots_of_matrices(step) } else { self.end_places(source, step) };
+        let add = if self.by_blocks() { self.block_steps(step) } else { self.add_dots(step) };
+        [vec![at], dots, scales, add].concat()
+    }
+
+    /// The dots of cells are added to the sums of their spans.
+    pub fn add_dots(&self, step: usize) -> Code {
+        self.sums(
             |t, vector, column| {
                 let scale = Expr::variable(format!("scale{vector}"));
-                let whole = Expr::Of(Op::ToFloat, vec![Expr::variable(dot(step, vector, column))]);
+                let to_float = if self.lifts() { Op::LiftedToFloat } else { Op::ToFloat };
+                let whole = Expr::Of(to_float, vec![Expr::variable(dot(step, vector, column))]);
                 let whole = self.less_zeros(vector, column, whole);
                 vec![match t {
                     Expr::Variable(t) if self.class.span == self.class.step => {
@@ -142,9 +159,7 @@ impl Tile<'_> {
                 }]
             },
             "t",
-        );
-        let dots = if self.matrix { self.dots_of_matrices(step) } else { self.end_places(source, step) };
-        [vec![at], dots, scales, add].concat()
+        )
     }
 
     /// The dots of the steps in flight, quad by quad in turn.
@@ -177,16 +192,21 @@ impl Tile<'_> {
     }
 
     /// Quads of a row that are multiplied at a time.
-    pub const fn quads_at_once(&self) -> usize {
-        if self.matrix { 2 } else { 1 }
+    pub fn quads_at_once(&self) -> usize {
+        match self.held {
+            Held::Fragments => self.class.fragment() / 4,
+            _ if self.matrix => 2,
+            _ => 1,
+        }
     }
 
     /// [`Tile::quad_dots`] of as many quads as are multiplied at a time, loaded before.
     fn loaded_dots(&self, source: Source, step: usize, (body, quad): (usize, usize), row: (usize, usize)) -> Code {
         let loads = (0..self.quads_at_once()).flat_map(|index| self.load(source, body, quad + index));
-        let dots = match self.matrix {
-            true => self.matrix_dots(source, step, (body, quad)),
-            false => self.quad_dots(source, step, (body, quad), row),
+        let dots = match self.held {
+            Held::Fragments => self.fragment_dots(step, (body, quad)),
+            _ if self.matrix => self.matrix_dots(source, step, (body, quad)),
+            _ => self.quad_dots(source, step, (body, quad), row),
         };
         loads.chain(dots).collect()
     }
@@ -195,6 +215,9 @@ impl Tile<'_> {
     fn load(&self, source: Source, body: usize, quad: usize) -> Code {
         if source == Source::Stage {
             return Code::new();
+        }
+        if self.held == Held::Fragments {
+            return self.load_rows(body, quad);
         }
         let from = Lines::of_body(at_body(body));
         self.each_vector(|vector| self.load_lines(vector, &from, quad, &lines_of(body, vector)))

@@ -212,6 +212,21 @@ pub enum Stmt {
         /// Whether they are ahead of those; else they are asked for as they are reached.
         ahead: bool,
     },
+    /// The threads of a warp meet: what follows is not begun before.
+    Meet,
+    /// Names for each row vector of a panel the word of a chunk of codes that a thread multiplies.
+    LoadRows(Vec<String>, Place),
+    /// Adds products of matrices to dots of a block of eight columns, of which a thread has two.
+    Matrices {
+        /// Which block.
+        block: usize,
+        /// What its columns are multiplied by.
+        columns: Place,
+        /// For each two row vectors the words that are multiplied: of both, and of both again if there are twice as many.
+        weights: Vec<Vec<String>>,
+        /// For each two row vectors the dots: two of the first, then two of the second.
+        dots: Vec<[String; 4]>,
+    },
     /// Asks for a part of what lies ahead of a segment of a panel.
     PrefetchTurn {
         /// Which lines, for each that is read.

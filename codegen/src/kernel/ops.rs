@@ -88,6 +88,12 @@ pub enum Op {
     HighHalf,
     /// Integers as f32.
     ToFloat,
+    /// Integers lifted: to the bits of 1.5 * 2^23 plus as much, so that they need no conversion.
+    Lift,
+    /// What was lifted as f32.
+    LiftedToFloat,
+    /// Four sub-mins of a row, as unsigned bytes.
+    MinQuad,
     /// `a * b + c`, rounded once.
     Fma,
     /// `a * b + 0`, rounded once.
@@ -190,6 +196,9 @@ impl Op {
             Self::LowHalf => plain("low_half"),
             Self::HighHalf => plain("high_half"),
             Self::ToFloat => plain("to_float"),
+            Self::Lift => plain("lift"),
+            Self::LiftedToFloat => plain("lifted_to_float"),
+            Self::MinQuad => plain("min_quad"),
             Self::Fma => plain("fma"),
             Self::FirstProduct => plain("first_product"),
             Self::SubProduct => plain("sub_product"),
@@ -235,6 +244,8 @@ impl Op {
             (Self::Byte(_), ..) => &[(Integers, 2), (Converts, 1)],
             (Self::LowHalf | Self::HighHalf, ..) => &[(Integers, 1), (Converts, 1)],
             (Self::ToFloat, ..) => &[(Converts, 1)],
+            (Self::LiftedToFloat, ..) => &[(Floats, 1)],
+            (Self::MinQuad, ..) => &[(Loads, 1)],
             (Self::Fma | Self::FirstProduct | Self::SubProduct | Self::Mul | Self::Add | Self::Sub, ..) => &[(Floats, 1)],
             (Self::Dot, _, 1) | (Self::Widen, Dot::ProductsI16, _) => &[(Products, 4)],
             (Self::SignedProducts, Dot::PairsI16, 8) => &[(Products, 3)],
@@ -270,6 +281,7 @@ impl Op {
                 | Self::LookUp
                 | Self::LookUp32
                 | Self::Lower(_)
+                | Self::Lift
                 | Self::AddI
                 | Self::LowTurns
                 | Self::HighTurns

@@ -16,6 +16,8 @@ pub enum Held {
     Lines,
     /// By planes, in chunks of which a row has four words: [`Class::panel_places`]. What is called a line is such a chunk here.
     Planes,
+    /// The same, where a thread has one of the four words of several rows: that of a fragment.
+    Fragments,
 }
 
 /// Where lines are counted from: a body of the codes of a unit, and which of its lines is the first.
@@ -38,7 +40,7 @@ impl Tile<'_> {
     pub fn body(&self) -> usize {
         match self.held {
             Held::Lines => self.class.body(),
-            Held::Planes => self.class.panel_body(),
+            Held::Planes | Held::Fragments => self.class.panel_body(),
         }
     }
 
@@ -46,7 +48,7 @@ impl Tile<'_> {
     pub fn chunk(&self) -> usize {
         match self.held {
             Held::Lines => self.class.chunk(),
-            Held::Planes => self.class.panel_body(),
+            Held::Planes | Held::Fragments => self.class.panel_body(),
         }
     }
 
@@ -54,7 +56,7 @@ impl Tile<'_> {
     pub fn body_lines(&self) -> usize {
         match self.held {
             Held::Lines => self.class.body_lines(),
-            Held::Planes => (0..self.class.planes.len()).map(|plane| self.class.panel_chunks(plane)).sum(),
+            Held::Planes | Held::Fragments => (0..self.class.planes.len()).map(|plane| self.class.panel_chunks(plane)).sum(),
         }
     }
 
@@ -67,12 +69,14 @@ impl Tile<'_> {
     fn lines_of(&self, quad: usize) -> Vec<usize> {
         match self.held {
             Held::Lines => self.class.lines_of(quad),
-            Held::Planes => self.class.panel_places(quad).iter().map(|place| self.class.panel_chunk(place)).collect(),
+            Held::Planes | Held::Fragments => {
+                self.class.panel_places(quad).iter().map(|place| self.class.panel_chunk(place)).collect()
+            }
         }
     }
 
     /// Those of them that hold bits of no quad before it.
-    fn new_lines(&self, quad: usize) -> Vec<usize> {
+    pub fn new_lines(&self, quad: usize) -> Vec<usize> {
         let seen = (0..quad).flat_map(|quad| self.lines_of(quad)).collect::<Vec<_>>();
         self.lines_of(quad).into_iter().filter(|line| !seen.contains(line)).collect()
     }
@@ -146,10 +150,12 @@ impl Tile<'_> {
                 let places = class.places(quad).into_iter();
                 places.map(|place| field(line(place.line), place.bits, place.shift, place.low + class.shift)).collect()
             }
-            Held::Planes => {
+            Held::Planes | Held::Fragments => {
                 let places = class.panel_places(quad).into_iter();
                 let piece = |place: planes::Place| {
-                    let word = Expr::Of(Op::Word(place.word), vec![line(class.panel_chunk(&place))]);
+                    let chunk = line(class.panel_chunk(&place));
+                    let is_word = self.held == Held::Fragments;
+                    let word = if is_word { chunk } else { Expr::Of(Op::Word(place.word), vec![chunk]) };
                     field(word, place.bits, place.shift, place.low + class.shift)
                 };
                 places.map(piece).collect()

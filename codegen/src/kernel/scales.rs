@@ -21,7 +21,7 @@ impl Tile<'_> {
     }
 
     /// The root group of span `span`.
-    fn group_of_span(&self) -> Index {
+    pub fn group_of_span(&self) -> Index {
         Index::of("span").group(self.class.span, self.class.root_group)
     }
 
@@ -112,6 +112,7 @@ impl Tile<'_> {
         match self.class.min {
             None => Code::new(),
             Some(Min::Flat) => self.flat_mins(source),
+            Some(Min::Sub(sub)) if self.has_min_fragments() => self.fragment_mins(sub),
             Some(Min::Sub(sub)) => self.sub_mins(source, sub),
         }
     }

@@ -61,7 +61,7 @@ impl<'a> Tile<'a> {
         let vectors = variant.vectors_of(isa);
         let Registers { stored, tight } = Registers::of(variant, class, isa);
         let (cols, steps, matrix) = (variant.cols, variant.steps, variant.multiplies_matrices(isa));
-        Tile { class, width, vectors, cols, steps, prefetch, stored, tight, matrix, held: Held::Lines }
+        Tile { class, width, vectors, cols, steps, prefetch, stored, tight, matrix, held: Held::Lines, before: 0 }
     }
 
     /// What the kernel of a variant does, whose tile this is.

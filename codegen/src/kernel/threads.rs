@@ -29,8 +29,19 @@ impl Threads {
     #[must_use]
     pub fn new(class: &Class, numerics: Numerics, cols: usize) -> Self {
         let (prefetch, held) = (Prefetch::None, Held::Planes);
-        let tile =
-            Tile { class, width: WIDTH, vectors: 1, cols, steps: 1, prefetch, stored: 0, tight: false, matrix: false, held };
+        let tile = Tile {
+            class,
+            width: WIDTH,
+            vectors: 1,
+            cols,
+            steps: 1,
+            prefetch,
+            stored: 0,
+            tight: false,
+            matrix: false,
+            held,
+            before: 0,
+        };
         let unit = match numerics {
             Numerics::Exact => tile.exact_unit(Source::Packed),
             Numerics::Int8 => tile.int8_unit(Source::Packed),

@@ -1,5 +1,7 @@
 //! The shape of a kernel's register tile, and what it has one of for each cell, column or row vector.
 
+use std::ops::Range;
+
 use quantloom_spec::kernels::Prefetch;
 
 use super::int8::{Source, cell};
@@ -20,6 +22,8 @@ pub struct Tile<'a> {
     pub vectors: usize,
     /// Columns.
     pub cols: usize,
+    /// How many columns come before them, which other tiles have.
+    pub before: usize,
     /// Steps whose dots are in flight at once.
     pub steps: usize,
     /// Which lines it asks for that are `ahead` of those of packed memory that it reads.
@@ -143,18 +147,24 @@ impl Tile<'_> {
     }
 
     fn each_cell(&self, code: impl Fn(usize, usize) -> Code) -> Code {
-        let cells = (0..self.cols).flat_map(|column| (0..self.vectors).map(move |vector| (vector, column)));
-        cells.flat_map(|(vector, column)| code(vector, column)).collect()
+        self.each_column()
+            .flat_map(|column| (0..self.vectors).flat_map(|vector| code(vector, column)).collect::<Code>())
+            .collect()
+    }
+
+    /// The columns, among those of all tiles.
+    pub fn each_column(&self) -> Range<usize> {
+        self.before..self.before + self.cols
     }
 
     /// What the columns have at a place, under the names `column0`, `column1` and so on, and some code for each column.
     pub fn columns(&self, place: Expr, code: impl Fn(usize, Expr) -> Code) -> Code {
-        taken_apart(place, "column", self.cols, |column, name| code(column, Expr::Pointee(name)))
+        taken_apart(place, "column", self.each_column(), |column, name| code(column, Expr::Pointee(name)))
     }
 
     /// What the row vectors of a stage have, under the names `row0`, `row1` and so on, and some code for each vector.
     pub fn rows_of(&self, place: Expr, code: impl Fn(usize, Expr) -> Code) -> Code {
-        taken_apart(place, "row", self.vectors, |vector, name| code(vector, Expr::Variable(name)))
+        taken_apart(place, "row", 0..self.vectors, |vector, name| code(vector, Expr::Variable(name)))
     }
 }
 
@@ -165,9 +175,10 @@ fn stored(name: &str, place: usize) -> String {
 
 /// Names for the parts of a place, and some code for each. A pattern, because rustc takes a tenth of a millisecond to look up what an index
 /// means.
-fn taken_apart(place: Expr, name: &str, count: usize, code: impl Fn(usize, String) -> Code) -> Code {
-    let names = (0..count).map(|index| format!("{name}{index}")).collect::<Vec<_>>();
-    let pattern = Pattern::Parts(names.iter().cloned().map(Pattern::Name).collect());
-    let parts = names.into_iter().enumerate().flat_map(|(index, name)| code(index, name));
+fn taken_apart(place: Expr, name: &str, indices: Range<usize>, code: impl Fn(usize, String) -> Code) -> Code {
+    let named = |index: usize| format!("{name}{index}");
+    let before = (0..indices.start).map(|_| Pattern::Skip);
+    let pattern = Pattern::Parts(before.chain(indices.clone().map(|index| Pattern::Name(named(index)))).collect());
+    let parts = indices.flat_map(|index| code(index, named(index)));
     [Stmt::TakeApart(pattern, place)].into_iter().chain(parts).collect()
 }

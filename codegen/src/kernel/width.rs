@@ -54,6 +54,17 @@ pub fn less_128(class: &Class, width: Width) -> bool {
     (width.dot.is_signed() || width.dot.is_narrow()) && !fits && !signed_palette(class, width)
 }
 
+/// The largest integer that 1.5 * 2^23 may be added to in f32, so that taking it off again is exact.
+const SUBTRACTED: u64 = 1 << 22;
+
+/// Whether dots of steps are integers below that in magnitude.
+#[must_use]
+pub fn dots_are_small(class: &Class) -> bool {
+    let zero = i64::from(class.zero);
+    let most = zero.unsigned_abs().max((i64::from(class.max_byte) - zero).unsigned_abs());
+    127 * most * (class.step as u64) < SUBTRACTED
+}
+
 /// How many quads' products are summed in 16 bits before they are widened.
 #[must_use]
 pub fn budget(class: &Class, width: Width) -> usize {

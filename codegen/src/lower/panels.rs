@@ -38,7 +38,7 @@ impl Moves<'_> {
             let bytes = field.element.bytes();
             let count = field.counts.iter().product::<usize>() * self.class.unit / self.tall.unit;
             (0..count).map(move |index| {
-                let from = self.from_place(field.name) + index * PANEL_ROWS * bytes;
+                let from = self.place_from(field.name) + index * PANEL_ROWS * bytes;
                 let to = self.to_place(field.name) + (part * count + index) * self.to.rows * bytes;
                 Move { from, from_stride: bytes, to, to_stride: bytes, bytes, ..WHOLE }
             })
@@ -51,7 +51,7 @@ impl Moves<'_> {
         let Some(subs) = self.to.fields.iter().find(|field| field.name == SUBS) else { return Vec::new() };
         let (to, to_stride) = (self.to_place(SUBS), subs.element.bytes());
         let byte = |name: &str, size: usize, index: usize, to: usize| {
-            let from = self.from_place(name) + index / size * PANEL_ROWS * size + index % size;
+            let from = self.place_from(name) + index / size * PANEL_ROWS * size + index % size;
             Move { from, from_stride: size, to, to_stride, ..WHOLE }
         };
         let (scales, mins) = (sub_scale_bytes(self.class), 2 * self.class.min_pairs());
@@ -74,7 +74,7 @@ impl Moves<'_> {
             let tall_quad = part * class.unit / 4 + quad;
             class.places(quad % quads).into_iter().flat_map(move |from| {
                 let line = quad / quads * class.body_lines() + from.line;
-                let from_at = self.from_place("codes") + line * PANEL_ROWS * 4;
+                let from_at = self.place_from("codes") + line * PANEL_ROWS * 4;
                 tall.panel_places(tall_quad % tall_quads).into_iter().filter_map(move |to| {
                     let both = from.low.max(to.low)..(from.low + from.bits).min(to.low + to.bits);
                     let chunk = tall_quad / tall_quads * tall.panel_chunks(to.plane) + to.chunk;
@@ -88,7 +88,7 @@ impl Moves<'_> {
         moves.collect()
     }
 
-    fn from_place(&self, name: &str) -> usize {
+    fn place_from(&self, name: &str) -> usize {
         self.from.offset_of(name).unwrap_or_else(|| unreachable!("{} has no {name}", self.class.name()))
     }
 

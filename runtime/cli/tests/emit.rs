@@ -77,3 +77,36 @@ fn what_cannot_be_written_is_refused_and_nothing_is_lost() {
     assert!(!Path::new(&folder).exists());
     assert_eq!(sandbox.run(&["emit", "Q4_K", "--target", "cobol"]).status.code(), Some(2));
 }
+
+#[test]
+fn machine_code_is_for_devices_that_are_named() {
+    let sandbox = Sandbox::new();
+    let folder = sandbox.path("none");
+    let emit = |target, architectures| ["emit", "Q4_K", "--target", target, "--cubin", architectures, "-o", &folder];
+    assert!(sandbox.refused(&emit("opencl", "sm_90")).contains("--target cuda"));
+    for wrong in ["90", "sm_", "sm_90/../x", "sm_80,,sm_90"] {
+        assert_eq!(sandbox.run(&emit("cuda", wrong)).status.code(), Some(2), "{wrong}");
+    }
+    if cfg!(not(feature = "cuda")) {
+        assert!(sandbox.refused(&emit("cuda", "sm_80,sm_90")).contains("--features cuda"));
+    }
+    assert!(!Path::new(&folder).exists());
+}
+
+#[cfg(feature = "cuda")]
+#[test]
+#[ignore = "needs NVRTC; .ci/gpu runs it"]
+fn machine_code_appears_beside_the_text() {
+    let sandbox = Sandbox::new();
+    let folder = sandbox.path("kernels");
+    let printed = sandbox.done(&["emit", "Q4_K", "--target", "cuda", "--cubin", "sm_80,sm_120", "-o", &folder]);
+    let names = ["Q4_K.cu.json", "Q4_K.cu", "Q4_K.sm_80.cubin", "Q4_K.sm_120.cubin"].map(|name| format!("{folder}/{name}"));
+    assert_eq!(printed.lines().collect::<Vec<_>>(), names);
+    for path in &names[2..] {
+        assert!(fs::read(path).unwrap().starts_with(b"\x7fELF"), "{path}");
+    }
+    let none = sandbox.path("none");
+    let message = sandbox.refused(&["emit", "Q4_K", "--target", "cuda", "--cubin", "sm_1", "-o", &none]);
+    assert!(message.contains("Q4_K for sm_1") && message.contains("architecture"), "{message}");
+    assert!(!Path::new(&none).exists());
+}

@@ -10,8 +10,13 @@ mod cuda;
 mod inputs;
 #[cfg(feature = "cuda")]
 mod panels;
+#[cfg(feature = "cuda")]
+#[path = "../simt/part.rs"]
+mod part;
 #[cfg(feature = "wgpu")]
 mod products;
+#[cfg(feature = "cuda")]
+mod sass;
 mod support;
 #[cfg(feature = "wgpu")]
 mod wgpu;

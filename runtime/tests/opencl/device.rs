@@ -52,8 +52,13 @@ impl Cl {
     }
 
     pub fn compile(&self, text: &str) -> Compiled<'_> {
-        let program = Program::create_and_build_from_source(&self.context, text, "-cl-std=CL1.2");
-        Compiled { cl: self, program: program.unwrap_or_else(|log| panic!("{log}")) }
+        self.try_compile(text).unwrap_or_else(|log| panic!("{log}"))
+    }
+
+    /// Compiles a text, or says what the compiler said.
+    pub fn try_compile(&self, text: &str) -> Result<Compiled<'_>, String> {
+        let program = Program::create_and_build_from_source(&self.context, text, "-cl-std=CL1.2")?;
+        Ok(Compiled { cl: self, program })
     }
 
     /// Memory with these items.

@@ -152,3 +152,16 @@ fn a_text_with_a_fault_is_found_out() {
         assert!(product(&wrong) != wanted, "{what} shows in no value");
     }
 }
+
+/// A pointer that has lost its address space does not compile.
+#[test]
+#[ignore = "needs an OpenCL runtime; .ci/gpu runs it"]
+fn an_address_space_dropped_shows() {
+    let cl = Cl::open();
+    let (_, right) = module(formats()[0]);
+    for from in ["GLOBAL const u8t* bytes", "ARG(GLOBAL const float*, partials", "ARG(GLOBAL float*, out"] {
+        let wrong = right.text.replace(from, &from.replace("GLOBAL ", ""));
+        assert_ne!(wrong, right.text, "{from}: the text has nothing to change");
+        assert!(cl.try_compile(&wrong).is_err(), "{from} without GLOBAL compiles");
+    }
+}

@@ -5,6 +5,7 @@ use quantloom_spec::kernels::Numerics;
 use quantloom_spec::model::Format;
 use serde::Serialize;
 
+use super::fragments::{Product, REGISTERS};
 use super::{COLUMNS, HELPERS, product_name, warps};
 use crate::lower::class::{Class, SEGMENT};
 use crate::lower::layout::{self, PackedLayout};
@@ -93,8 +94,12 @@ pub struct Entry {
     pub block: usize,
     /// Groups along each axis, in terms of the arguments and of `batch` and `k`; `/` rounds up.
     pub grid: [String; 3],
-    /// Bytes of memory that a group shares, all of it declared in the text.
+    /// Bytes of memory that a group shares, declared in the text.
     pub shared: usize,
+    /// Bytes of such memory that a launch must ask for besides.
+    pub dynamic_shared: usize,
+    /// Registers that a thread has at most, where a device has to keep so many for each.
+    pub registers: Option<usize>,
     /// What it is given, in order. In WGSL memory is bound so, from binding 0 on, and numbers are the members of one uniform buffer behind it.
     pub arguments: Vec<Argument>,
 }
@@ -115,7 +120,14 @@ pub struct Argument {
 }
 
 /// Of a module with this text.
-pub(super) fn of(format: &Format, class: &Class, layout: &PackedLayout, dialect: &Dialect, text: &str) -> Manifest {
+pub(super) fn of(
+    format: &Format,
+    class: &Class,
+    layout: &PackedLayout,
+    dialect: &Dialect,
+    matrices: &[Product],
+    text: &str,
+) -> Manifest {
     let numerics = Numerics::ALL.into_iter().filter(|numerics| class.has(*numerics)).collect::<Vec<_>>();
     let field = |field: &layout::Field| Field {
         name: field.name,
@@ -131,8 +143,9 @@ pub(super) fn of(format: &Format, class: &Class, layout: &PackedLayout, dialect:
         fields: layout.fields.iter().map(field).collect(),
     };
     let products = numerics.iter().flat_map(|numerics| COLUMNS.map(|columns| product_entry(*numerics, columns, dialect)));
+    let matrix_products = matrices.iter().map(matrix_entry);
     let before = class.has(Numerics::Int8).then(quantise_entry);
-    let entries = before.into_iter().chain([pad_entry()]).chain(products).chain([reduce_entry()]);
+    let entries = before.into_iter().chain([pad_entry()]).chain(products).chain(matrix_products).chain([reduce_entry()]);
     Manifest {
         format: format.name.clone(),
         target: dialect.name.clone(),
@@ -185,16 +198,42 @@ fn quantise_entry() -> Entry {
         number_of("padded", "u32: k, rounded up to weights.unit_weights"),
     ];
     let shared = HELPERS * (size_of::<u32>() + size_of::<i32>());
-    Entry { name: "quantise".to_owned(), block: HELPERS, grid: grid(["padded / block", "batch", "1"]), shared, arguments }
+    let grid = grid(["padded / block", "batch", "1"]);
+    Entry { name: "quantise".to_owned(), block: HELPERS, grid, shared, dynamic_shared: 0, registers: None, arguments }
 }
 
 fn pad_entry() -> Entry {
     let arguments =
         vec![memory("x", "f32", "batch * k"), written("values", "f32", "batch * padded"), number("k"), number("padded")];
-    Entry { name: "pad".to_owned(), block: HELPERS, grid: grid(["padded / block", "batch", "1"]), shared: 0, arguments }
+    helper("pad", ["padded / block", "batch", "1"], arguments)
 }
 
 fn product_entry(numerics: Numerics, columns: usize, dialect: &Dialect) -> Entry {
+    Entry {
+        name: product_name(numerics, columns),
+        block: ROWS * warps(dialect),
+        grid: ["rows / 32".to_owned(), "splits".to_owned(), format!("columns / {columns}")],
+        shared: 4 * ROWS * warps(dialect) * columns,
+        dynamic_shared: 0,
+        registers: None,
+        arguments: product_arguments(numerics),
+    }
+}
+
+fn matrix_entry(product: &Product) -> Entry {
+    Entry {
+        name: product.name.clone(),
+        block: product.threads,
+        grid: [format!("rows / {}", ROWS * product.warps), "splits".to_owned(), format!("columns / {}", product.columns)],
+        shared: 0,
+        dynamic_shared: product.shared(),
+        registers: Some(REGISTERS),
+        arguments: product_arguments(Numerics::Int8),
+    }
+}
+
+/// What products are given.
+fn product_arguments(numerics: Numerics) -> Vec<Argument> {
     let activations = match numerics {
         Numerics::Int8 => vec![
             memory("quants", "i8", "columns * units * weights.unit_weights"),
@@ -206,13 +245,7 @@ fn product_entry(numerics: Numerics, columns: usize, dialect: &Dialect) -> Entry
     let out = written("out", "f32", "columns * rows; if splits > 1, segments * columns * rows, for `reduce`");
     let numbers = ["rows", "units", "columns", "splits"].map(number);
     let weights = memory("weights", "u8", "rows / 32 * units * weights.unit_bytes");
-    Entry {
-        name: product_name(numerics, columns),
-        block: ROWS * warps(dialect),
-        grid: ["rows / 32".to_owned(), "splits".to_owned(), format!("columns / {columns}")],
-        shared: 4 * ROWS * warps(dialect) * columns,
-        arguments: [weights].into_iter().chain(activations).chain([out]).chain(numbers).collect(),
-    }
+    [weights].into_iter().chain(activations).chain([out]).chain(numbers).collect()
 }
 
 fn reduce_entry() -> Entry {
@@ -222,5 +255,11 @@ fn reduce_entry() -> Entry {
         number_of("count", "u32: columns * rows"),
         number_of("segments", "u32: units * weights.unit_weights / weights.segment, rounded up"),
     ];
-    Entry { name: "reduce".to_owned(), block: HELPERS, grid: grid(["count / block", "1", "1"]), shared: 0, arguments }
+    helper("reduce", ["count / block", "1", "1"], arguments)
+}
+
+/// A kernel beside products, whose threads share nothing.
+fn helper(name: &str, axes: [&str; 3], arguments: Vec<Argument>) -> Entry {
+    let (name, grid) = (name.to_owned(), grid(axes));
+    Entry { name, block: HELPERS, grid, shared: 0, dynamic_shared: 0, registers: None, arguments }
 }

@@ -6,10 +6,12 @@
 //! - `quantise`: activations as `int8` wants them; `pad`: as `exact` does, zeros behind the last.
 //! - `gemv_int8_C` and `gemv_exact_C`: the product with C columns at a time. A thread has a row. The warps of a group take segments by turns,
 //!   whose sums are added in order; where several groups share K, each segment's sum goes to memory instead.
+//! - `gemm_int8_C`, in CUDA: the same with C columns at a time by instructions that multiply matrices. A warp has a panel.
 //! - `reduce`: adds those in order.
 //!
 //! So the result of a column depends neither on the batch nor on how K is shared out.
 
+mod fragments;
 mod manifest;
 mod print;
 mod spelling;
@@ -32,19 +34,21 @@ use spelling::{C, Spelling, Wgsl};
 
 /// The skeleton of a module in C, that in WGSL, and a multiply-add made of integers for that.
 const SKELETON: &str = include_str!("../../../templates/device/module.tera");
+/// What a module has besides where the language has words for products of matrices.
+const FRAGMENTS: &str = include_str!("../../../templates/device/fragments.tera");
 const WGSL: &str = include_str!("../../../templates/device/wgsl.tera");
 const WGSL_FMA: &str = include_str!("../../../templates/device/wgsl_fma.tera");
 const LANGUAGES: [Language; 5] = [
-    c("cuda", "cu", include_str!("../../../templates/device/cuda.tera")),
+    Language { matrices: true, ..c("cuda", "cu", include_str!("../../../templates/device/cuda.tera")) },
     c("hip", "hip", include_str!("../../../templates/device/hip.tera")),
     c("metal", "metal", include_str!("../../../templates/device/metal.tera")),
     c("opencl", "cl", include_str!("../../../templates/device/opencl.tera")),
-    Language { name: WGSL_NAME, extension: "wgsl", skeleton: WGSL, prelude: WGSL_FMA, spelling: &Wgsl },
+    Language { name: WGSL_NAME, extension: "wgsl", skeleton: WGSL, prelude: WGSL_FMA, spelling: &Wgsl, matrices: false },
 ];
 
 /// One that is C but for its first lines.
 const fn c(name: &'static str, extension: &'static str, prelude: &'static str) -> Language {
-    Language { name, extension, skeleton: SKELETON, prelude, spelling: &C }
+    Language { name, extension, skeleton: SKELETON, prelude, spelling: &C, matrices: false }
 }
 
 /// The language of which compilers know too much: it has a zero from the launch.
@@ -58,6 +62,8 @@ struct Language {
     /// What it is begun with, or needs besides.
     prelude: &'static str,
     spelling: &'static dyn Spelling,
+    /// Whether it has words for products of matrices.
+    matrices: bool,
 }
 
 /// Columns that a product takes at a time.
@@ -124,8 +130,12 @@ pub fn module(format: &Format, target: &str) -> Result<Module, Error> {
         Tera::one_off(template, context, false).expect("the templates of this crate print with this context")
     };
     context.insert("prelude", print(language.prelude, &context).trim_end());
+    let matrix_products = if language.matrices { fragments::products(&class, &layout) } else { Vec::new() };
+    fragments::insert(&mut context, &class, &matrix_products);
+    let besides = if matrix_products.is_empty() { String::new() } else { print(FRAGMENTS, &context) };
+    context.insert("besides", besides.trim_end());
     let text = print(language.skeleton, &context);
-    let manifest = manifest::of(format, &class, &layout, &dialect, &text);
+    let manifest = manifest::of(format, &class, &layout, &dialect, &matrix_products, &text);
     Ok(Module { text, extension: language.extension, manifest })
 }
 

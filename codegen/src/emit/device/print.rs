@@ -6,22 +6,22 @@ use std::{iter, mem};
 
 use quantloom_spec::kernels::Numerics;
 
-use super::spelling::{Item, Kind, Spelling};
+use super::spelling::{C, Item, Kind, Spelling};
+use crate::kernel::fragments::{BLOCK, CELLS};
 use crate::kernel::ir::{Arithmetic, Base, Code, Expr, Index, Loop, Pattern, Place, Stmt};
 use crate::kernel::ops::Op;
+use crate::kernel::quads::Held;
 use crate::kernel::threads::WIDTH;
 use crate::kernel::width;
 use crate::lower::class::{Class, Sums};
 use crate::lower::layout::{PackedLayout, SUBS, has_halves, plane_name, sub_scale_bytes};
 use crate::lower::planes::{CHUNK, ROWS};
 
-/// The largest integer that 1.5 * 2^23 may be added to in f32, so that taking it off again is exact.
-const SUBTRACTED: u64 = 1 << 22;
-
 /// Names that the skeleton of a kernel has.
-const TAKEN: [&str; 25] = [
-    "begin", "chunks", "columns", "decoded", "end", "first", "half", "lane", "last", "out", "panel", "part", "quants", "round",
-    "row", "rows", "scales", "segment", "splits", "sums", "unit", "units", "values", "warp", "weights",
+const TAKEN: [&str; 32] = [
+    "at", "begin", "bytes", "chunks", "column", "columns", "decoded", "end", "first", "g", "half", "lane", "last", "out",
+    "panel", "part", "place", "quants", "round", "row", "rows", "scales", "segment", "splits", "stage", "sums", "t", "unit",
+    "units", "values", "warp", "weights",
 ];
 
 /// What a name of the neutral form is.
@@ -48,6 +48,7 @@ pub struct Printer<'a> {
     layout: &'a PackedLayout,
     numerics: Numerics,
     cols: usize,
+    held: Held,
     scopes: Vec<Scope>,
     /// Dots of steps: integers of which the magnitude is known.
     small: HashMap<String, bool>,
@@ -61,7 +62,7 @@ const NOTHING: &str = "0u";
 const PARTS: [&str; 4] = ["x", "y", "z", "w"];
 
 impl<'a> Printer<'a> {
-    /// For a class in panels, and so many columns.
+    /// For a class in panels, and so many columns, with a row a thread.
     pub fn new(
         spelling: &'a dyn Spelling,
         class: &'a Class,
@@ -69,8 +70,13 @@ impl<'a> Printer<'a> {
         numerics: Numerics,
         cols: usize,
     ) -> Self {
-        let (scopes, small, text) = (vec![Scope::default()], HashMap::new(), String::new());
-        Self { spelling, class, layout, numerics, cols, scopes, small, text, indent: 0 }
+        let (held, scopes, small, text) = (Held::Planes, vec![Scope::default()], HashMap::new(), String::new());
+        Self { spelling, class, layout, numerics, cols, held, scopes, small, text, indent: 0 }
+    }
+
+    /// With fragments, in the class `int8` and in C.
+    pub fn of_fragments(class: &'a Class, layout: &'a PackedLayout, cols: usize) -> Self {
+        Self { held: Held::Fragments, ..Self::new(&C, class, layout, Numerics::Int8, cols) }
     }
 
     /// The statements since it was called last, so many levels in; names stay.
@@ -112,7 +118,7 @@ impl<'a> Printer<'a> {
                 let text = self.expr(value);
                 let name = self.name(name);
                 if let Expr::Of(op @ (Op::Dot | Op::DotPairs), _) = value {
-                    self.small.insert(name.clone(), *op == Op::Dot && self.steps_are_small());
+                    self.small.insert(name.clone(), *op == Op::Dot && width::dots_are_small(self.class));
                 }
                 self.line(&format!("{name} = {text};"));
             }
@@ -128,10 +134,21 @@ impl<'a> Printer<'a> {
                 let turn = self.variable(turn);
                 let mut open = self.spelling.open_loop(&turn, *count);
                 let last = open.pop().expect("a loop is opened");
+                if self.held == Held::Fragments {
+                    open = vec!["ROLLED".to_owned()];
+                }
                 open.iter().for_each(|line| self.line(line));
                 self.scope(&last, code);
                 self.scopes.pop();
             }
+            Stmt::Meet => self.line("meet_in_warp();"),
+            Stmt::LoadRows(names, place) => {
+                let names = names.iter().map(|name| self.variable(name)).collect::<Vec<_>>().join(", ");
+                let chunk = self.chunk(place);
+                self.line(&format!("uint {names};"));
+                self.line(&format!("load_rows({names}, chunks + {chunk} + lane);"));
+            }
+            Stmt::Matrices { block, columns, weights, dots } => self.matrices(*block, columns, weights, dots),
             Stmt::Do(Expr::Of(Op::StoreFloats, arguments)) => {
                 let (place, value) = (self.place(&arguments[0]), self.expr(&arguments[1]));
                 let [chunk, at, ..] = &place.at[..] else { unreachable!("{place:?} is no unpacked weight") };
@@ -140,6 +157,42 @@ impl<'a> Printer<'a> {
             }
             other => unreachable!("threads have their own schedule, without {other:?}"),
         }
+    }
+
+    /// Words of a block of columns, and what they are multiplied by.
+    fn matrices(&mut self, block: usize, columns: &Place, weights: &[Vec<String>], dots: &[[String; 4]]) {
+        let place = self.resolved(columns);
+        let (of, at) = match (&place.base, &place.at[..]) {
+            (Base::Columns("quants"), [body, Index::Constant(quad)]) => {
+                let at = self.index(&body.scaled(self.class.panel_body()).plus(4 * quad));
+                (format!("own_quants + {}u * STAGE_QUANTS", BLOCK * block), at)
+            }
+            (Base::Columns(name), [span]) => {
+                let steps = self.class.span / self.class.step;
+                let at = self.index(&span.scaled(steps));
+                let word = format!("{name}_bytes(*(const int4*)(quad_sums + {}u * STAGE_STEPS + {at}))", BLOCK * block);
+                // A row has fewer sub-mins than a fragment.
+                let guard = if 4 * PARTS.len() > steps { format!("t < {}u ? {word} : 0u", steps / 4) } else { word };
+                self.line("{");
+                self.line(&format!("    const uint x = {guard};"));
+                return self.products("multiply_mins", weights, dots, "x");
+            }
+            other => unreachable!("{other:?} are no columns of fragments"),
+        };
+        let (kind, word, x) =
+            if weights[0].len() == 4 { ("uint2", "multiply_32", "x.x, x.y") } else { ("uint", "multiply_16", "x") };
+        self.line("{");
+        self.line(&format!("    const {kind} x = *(const {kind}*)({of} + {at});"));
+        self.products(word, weights, dots, x);
+    }
+
+    fn products(&mut self, word: &str, weights: &[Vec<String>], dots: &[[String; 4]], x: &str) {
+        for (weights, dots) in weights.iter().zip(dots) {
+            let names = |names: &[String]| names.iter().map(|name| self.name(name)).collect::<Vec<_>>().join(", ");
+            let product = format!("    {word}({}, {}, {x});", names(dots), names(weights));
+            self.line(&product);
+        }
+        self.line("}");
     }
 
     fn scope(&mut self, open: &str, code: &Code) {
@@ -213,6 +266,9 @@ impl<'a> Printer<'a> {
 
     /// Activations are loaded four at a time, when the first of them is needed.
     fn loads(&mut self, place: &Place) {
+        if self.held == Held::Fragments {
+            return;
+        }
         let (name, whole) = match &place.base {
             Base::Columns("quants") => ("x", self.class.panel_body() / 16),
             Base::Columns("values") => ("v", self.class.panel_body() / 4),
@@ -259,10 +315,10 @@ impl<'a> Printer<'a> {
                 Op::Word(_) | Op::Mask(_) | Op::Shr(_) | Op::Shl(_) | Op::Or | Op::Less128 | Op::LookUp | Op::LookUp32 => {
                     Kind::Uint
                 }
-                Op::Quants | Op::Pairs | Op::Magnitudes => Kind::Uint,
+                Op::Quants | Op::Pairs | Op::Magnitudes | Op::MinQuad => Kind::Uint,
                 // Integers are bits of codes there.
                 Op::ZeroI if self.numerics == Numerics::Exact => Kind::Uint,
-                Op::Unsigned | Op::Signed | Op::SplatI | Op::ZeroI | Op::Dot | Op::DotPairs => Kind::Int,
+                Op::Unsigned | Op::Signed | Op::SplatI | Op::ZeroI | Op::Dot | Op::DotPairs | Op::Lift => Kind::Int,
                 _ => Kind::Float,
             },
             other => unreachable!("{other:?} is named as it is"),
@@ -287,7 +343,11 @@ impl<'a> Printer<'a> {
         match op {
             Op::Line => {
                 let place = self.place(&arguments[0]);
-                return self.chunk(&place);
+                return self.spelling.of_unit(Item::Chunk, &format!("{} + lane", self.chunk(&place)));
+            }
+            Op::MinQuad => {
+                let place = self.place(&arguments[0]);
+                return self.min_quad(&place);
             }
             Op::Floats | Op::Halves | Op::Bfloats | Op::PowersOfTwo(_) | Op::Ue4m3 => {
                 let place = self.place(&arguments[0]);
@@ -339,6 +399,9 @@ impl<'a> Printer<'a> {
                 self.spelling.convert(Kind::Float, &self.spelling.convert(Kind::Int, &format!("{} & 0xffffu", of[0])))
             }
             Op::HighHalf => self.spelling.convert(Kind::Float, &self.spelling.convert(Kind::Int, &format!("{} >> 16u", of[0]))),
+            Op::Lift if of[0] == "0" => "LIFTED".to_owned(),
+            Op::Lift => format!("LIFTED + {}", of[0]),
+            Op::LiftedToFloat => format!("lifted_to_float({})", of[0]),
             Op::ToFloat if self.is_small(&arguments[0]) => format!("dot_to_float({})", of[0]),
             Op::ToFloat => self.spelling.convert(Kind::Float, &of[0]),
             Op::Fma => format!("{}({}, {}, {})", self.spelling.fma(self.numerics), of[0], of[1], of[2]),
@@ -361,13 +424,6 @@ impl<'a> Printer<'a> {
         }
     }
 
-    /// Whether a dot of a step is below the bound of its magnitude.
-    fn steps_are_small(&self) -> bool {
-        let zero = i64::from(self.class.zero);
-        let most = zero.unsigned_abs().max((i64::from(self.class.max_byte) - zero).unsigned_abs());
-        127 * most * (self.class.step as u64) < SUBTRACTED
-    }
-
     fn is_small(&self, of: &Expr) -> bool {
         match of {
             Expr::Variable(name) => self.small.get(&self.name(name)).copied().unwrap_or(false),
@@ -381,21 +437,30 @@ impl<'a> Printer<'a> {
         self.layout.offset_of(name).unwrap_or_else(|| unreachable!("panels of {} have no {name}", self.class.name()))
     }
 
-    /// A chunk of codes.
+    /// Where a chunk of codes is, of the first row.
     fn chunk(&self, place: &Place) -> String {
         let [body, Index::Constant(index)] = &place.at[..] else { unreachable!("{place:?} is no chunk of a body") };
         let (plane, chunk) = self.class.panel_plane(*index);
         let chunks = self.class.panel_chunks(plane);
         let first = self.offset(plane_name(self.class.planes[plane])) / CHUNK;
         let (first, at) = (first + chunk * ROWS, self.index(&body.scaled(chunks * ROWS)));
-        self.spelling.of_unit(Item::Chunk, &format!("{first}u + {at} + lane"))
+        format!("{first}u + {at}")
+    }
+
+    /// The row of a place in a unit.
+    fn row(&self, place: &Place) -> String {
+        match (self.held, &place.base) {
+            (Held::Fragments, Base::Unit(vector, _)) => format!("{}u + g", BLOCK * vector),
+            _ => "lane".to_owned(),
+        }
     }
 
     /// A root as f32.
     fn root(&self, op: Op, place: &Place) -> String {
         let Base::Unit(_, field) = place.base else { unreachable!("{place:?} is no root") };
         let (offset, at) = (self.offset(field), self.index(&place.at[0].scaled(ROWS)));
-        let of = |item, bytes: usize| self.spelling.of_unit(item, &format!("{}u + {at} + lane", offset / bytes));
+        let row = self.row(place);
+        let of = |item, bytes: usize| self.spelling.of_unit(item, &format!("{}u + {at} + {row}", offset / bytes));
         match op {
             Op::Floats => of(Item::Float, 4),
             Op::Halves => format!("HALF_TO_FLOAT({})", of(Item::Half, 2)),
@@ -408,10 +473,10 @@ impl<'a> Printer<'a> {
     /// A byte of what steps have, or of zero points.
     fn byte(&self, place: &Place) -> String {
         match place.base {
-            Base::Unit(_, "scales") if has_halves(self.class) => format!("{} & 15u", self.sub(&place.at[0])),
-            Base::Unit(_, "scales") => self.sub(&place.at[0]),
+            Base::Unit(_, "scales") if has_halves(self.class) => format!("{} & 15u", self.sub(place, &place.at[0])),
+            Base::Unit(_, "scales") => self.sub(place, &place.at[0]),
             Base::Unit(_, field) => {
-                let at = format!("{}u + {} + lane", self.offset(field), self.index(&place.at[0].scaled(ROWS)));
+                let at = format!("{}u + {} + {}", self.offset(field), self.index(&place.at[0].scaled(ROWS)), self.row(place));
                 self.spelling.of_unit(Item::Byte, &at)
             }
             _ => unreachable!("{place:?} is no byte"),
@@ -422,41 +487,70 @@ impl<'a> Printer<'a> {
     fn pair(&self, place: &Place) -> String {
         let (begin, shift) = if has_halves(self.class) { (0, " >> 4u") } else { (sub_scale_bytes(self.class), "") };
         let first = place.at[0].times(2).plus(begin);
-        let [low, high] = [first.clone(), first.plus(1)].map(|at| format!("({}{shift})", self.sub(&at)));
+        let [low, high] = [first.clone(), first.plus(1)].map(|at| format!("({}{shift})", self.sub(place, &at)));
         format!("({low} | ({high} << 16u))")
     }
 
+    /// The sub-mins of four steps of a span, which are those that the thread has of a fragment.
+    fn min_quad(&self, place: &Place) -> String {
+        let (begin, steps) = (sub_scale_bytes(self.class), self.class.span / self.class.step);
+        let at = place.at[0].scaled(steps);
+        if has_halves(self.class) {
+            return format!("({} >> 4u) & 0x0f0f0f0fu", self.sub_word(place, &at));
+        }
+        self.sub_word(place, &at.plus(begin))
+    }
+
+    /// Word t of what a row has of its steps, from a byte on.
+    fn sub_word(&self, place: &Place, at: &Index) -> String {
+        let (at, row, bytes) = (self.index(at), self.row(place), self.sub_bytes());
+        format!("*(const uint*)(bytes + {}u + {bytes}u * ({row}) + {at} + 4u * t)", self.offset(SUBS))
+    }
+
+    /// Bytes that a row has of its steps.
+    fn sub_bytes(&self) -> usize {
+        let field = self.layout.fields.iter().find(|field| field.name == SUBS);
+        field.map_or(0, |field| field.element.bytes())
+    }
+
     /// A byte of what a row has of its steps.
-    fn sub(&self, at: &Index) -> String {
+    fn sub(&self, place: &Place, at: &Index) -> String {
+        if self.held == Held::Fragments {
+            let (at, row) = (self.index(at), self.row(place));
+            return format!("(uint)bytes[{}u + {}u * ({row}) + {at}]", self.offset(SUBS), self.sub_bytes());
+        }
         let vectors = (0..super::sub_vectors(self.layout)).map(|index| format!("subs{index}, ")).collect::<String>();
         format!("sub_byte({vectors}{})", self.index(at))
     }
 
     /// The sum of the quants of a step, or of two.
     fn sum(&self, place: &Place) -> String {
-        let (at, column) = (self.index(&place.at[0]), column(place));
-        let sum = |at: &str| self.spelling.of_column("sums", column, at);
+        let sum = |at: &Index| self.of_column("sums", "STAGE_STEPS", column(place), at);
+        let at = &place.at[0];
         match &place.base {
-            Base::Columns("bias") => {
-                let factor = width::bias(self.class, WIDTH);
-                format!("({factor}) * {}", sum(&at))
-            }
-            _ if self.class.sums() == Some(Sums::Whole) => sum(&at),
+            Base::Columns("bias") => format!("({}) * {}", width::bias(self.class, WIDTH), sum(at)),
+            _ if self.class.sums() == Some(Sums::Whole) => sum(at),
             _ if self.class.span == self.class.step => {
-                let bits = format!("{} & 0xffffu", self.spelling.convert(Kind::Uint, &sum(&at)));
+                let bits = format!("{} & 0xffffu", self.spelling.convert(Kind::Uint, &sum(at)));
                 self.spelling.convert(Kind::Int, &bits)
             }
-            _ => {
-                let first = self.index(&place.at[0].times(2));
-                format!("pair_of({}, {})", sum(&first), sum(&format!("{first} + 1u")))
-            }
+            _ => format!("pair_of({}, {})", sum(&at.times(2)), sum(&at.times(2).plus(1))),
+        }
+    }
+
+    /// An item of an array that columns have, so many in a stage.
+    fn of_column(&self, name: &str, count: &str, column: usize, at: &Index) -> String {
+        let at = self.index(at);
+        match self.held {
+            Held::Fragments => format!("own_{name}[{}u * {count} + {at}]", column / CELLS * BLOCK + column % CELLS),
+            _ => self.spelling.of_column(name, column, &at),
         }
     }
 
     /// The scale of a span, or an activation.
     fn activation(&self, place: &Place) -> String {
         match &place.base {
-            Base::Columns("scales") => self.spelling.of_column("scales", column(place), &self.index(&place.at[0])),
+            Base::Columns("scales") => self.of_column("scales", "STAGE_SPANS", column(place), &place.at[0]),
             Base::Columns("values") => quarter("v", place),
             _ => unreachable!("{place:?} is no activation"),
         }

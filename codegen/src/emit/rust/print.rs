@@ -85,6 +85,9 @@ fn statement(statement: &Stmt) -> TokenStream {
             let ahead = if *ahead { quote!(ahead) } else { quote!(Ahead { far: 0, near: 0 }) };
             quote!(prefetch_head::<#lines>(bytemuck::bytes_of(#unit), #bytes, #ahead);)
         }
+        Stmt::Meet | Stmt::LoadRows(..) | Stmt::Matrices { .. } => {
+            unreachable!("processors multiply without the warps of {statement:?}")
+        }
         Stmt::PrefetchTurn { lines, panel } => {
             let (lines, panel) = (parameters(*lines), format_ident!("panel{panel}"));
             quote!(prefetch_turn::<#lines>(bytemuck::cast_slice(&#panel[first..last]), ahead, group);)
