@@ -95,7 +95,7 @@ pub fn run(args: &Args, path: &Path) -> Result<(), Failure> {
     let results = bench.measure_all(&matrices(&model)?, &[1, batch])?;
     warn_of_debug_build();
     let machine = bench.machine()?;
-    let of_model = of_model(path, &results);
+    let of_model = of_model(path, &results)?;
     if args.json {
         let mut printed = matrices_json(&machine, &results, Some(&of_model));
         printed["run"] = run.json(&results);
