@@ -3,15 +3,13 @@
 use std::path::PathBuf;
 
 use quantloom::attention::KvType;
-use quantloom::encode::Encoder;
-use quantloom::gguf::{GgufWriter, NewTensor, PLAIN, Value};
-use quantloom::pool::Pool;
+use quantloom::gguf::Value;
 use quantloom::registry;
 use quantloom_models::{LanguageModel, Options, Part, Wanted};
 use tempfile::TempDir;
 
 use crate::common::{exact, int8, logits, same_bits};
-use crate::tiny::Tiny;
+use crate::tiny::{Tiny, write};
 
 /// Positions: more than a page, and no whole number of panels.
 const POSITIONS: usize = 530;
@@ -22,27 +20,12 @@ pub fn quantised(folder: &TempDir, windowed: bool) -> PathBuf {
     let more = vec![("attention.sliding_window", Value::U32(300))];
     let tiny = if windowed { Tiny { arch: "gemma3", head_norms: true, post_norms: true, more, ..sizes } } else { sizes };
     let path = folder.path().join("quantised.gguf");
-    let (mut list, mut data) = (Vec::new(), Vec::new());
-    for (name, (n, k, values)) in &tiny.tensors().all {
-        let format = match *n {
-            1 => None,
-            _ if name.contains("ffn") => Some("Q4_0"),
-            _ => Some("Q8_0"),
-        };
-        let (kind, bytes) = match format.map(|name| registry::format_by_name(name).unwrap()) {
-            None => (PLAIN, values.iter().flat_map(|value| value.to_le_bytes()).collect()),
-            Some(format) => {
-                let bytes = Encoder::new(format).unwrap().encode(values, *k, None, Pool::global()).unwrap();
-                (format.gguf.unwrap(), bytes)
-            }
-        };
-        let dims = if *n == 1 { vec![*k as u64] } else { vec![*k as u64, *n as u64] };
-        list.push(NewTensor { name: name.clone(), dims, kind, bytes: bytes.len() });
-        data.push(bytes);
+    let mut tensors = tiny.tensors();
+    let matrices = tensors.all.iter().filter(|(_, tensor)| tensor.dims.len() > 1);
+    for name in matrices.map(|(name, _)| name.clone()).collect::<Vec<_>>() {
+        tensors.store(&name, if name.contains("ffn") { "Q4_0" } else { "Q8_0" });
     }
-    let mut writer = GgufWriter::create(&path, &tiny.metadata(), &list).unwrap();
-    data.iter().for_each(|bytes| writer.write(bytes).unwrap());
-    writer.finish().unwrap();
+    write(&path, &tiny.metadata(), &tensors);
     path
 }
 

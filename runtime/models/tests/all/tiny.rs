@@ -247,12 +247,20 @@ impl Tensors {
     /// Several matrices, in a format.
     pub fn add_stack(&mut self, name: &str, count: usize, n: usize, k: usize, spread: f32, format: Option<&str>) {
         self.add(name, count * n, k, 0.0, spread);
+        self.all.get_mut(name).unwrap().dims = vec![count, n, k];
+        if let Some(format) = format {
+            self.store(name, format);
+        }
+    }
+
+    /// Stores a tensor in a format; its values are what that makes of them.
+    pub fn store(&mut self, name: &str, format: &str) {
         let tensor = self.all.get_mut(name).unwrap();
-        tensor.dims = vec![count, n, k];
-        let Some(format) = format else { return };
+        let k = *tensor.dims.last().unwrap();
+        let rows = tensor.values.len() / k;
         let format = registry::format_by_name(format).unwrap();
         let bytes = Encoder::new(format).unwrap().encode(&tensor.values, k, None, Pool::global()).unwrap();
-        Stored::new(format, count * n, k, &bytes).unwrap().decode(0..count * n, &mut tensor.values).unwrap();
+        Stored::new(format, rows, k, &bytes).unwrap().decode(0..rows, &mut tensor.values).unwrap();
         tensor.stored = Some((format.gguf.unwrap(), bytes));
     }
 
