@@ -3,6 +3,7 @@
 mod support;
 
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
@@ -160,6 +161,36 @@ fn a_copy_is_not_packed_again_and_has_no_stored_form() {
     let error = model.weights(model.file().tensor("one").unwrap(), Layout::Stored, Pool::global()).unwrap_err();
     assert!(error.to_string().contains("open the model that it was packed from"), "{error}");
     assert!(fs::read_dir(folder.path()).unwrap().next().is_none(), "something was left behind");
+}
+
+/// Three matrices of 70 rows, one behind the other.
+#[test]
+fn rows_of_a_tensor_are_weights_of_their_own() {
+    let format = registry::format_by_name("MXFP4").unwrap();
+    let bytes = synthetic(format, 210, 64).unwrap();
+    let model = Writer::default().tensor("stack", &[64, 70, 3], format.gguf.unwrap(), &bytes).build();
+    let model = Model::new(Gguf::from_bytes("stack.gguf", model).unwrap()).unwrap();
+    let folder = TempDir::new().unwrap();
+    let copy = Model::open(packed(&model, &folder)).unwrap();
+    let rows = |model: &Model, rows: Range<usize>, layout| -> Result<Weights, String> {
+        let tensor = model.file().tensor("stack").unwrap();
+        model.rows(tensor, rows, layout, Pool::global()).map_err(|error| error.to_string())
+    };
+    let all = product(&rows(&model, 0..210, Layout::Packed).unwrap());
+    let wanted = |rows: Range<usize>| all.chunks(210).flat_map(|column| &column[rows.clone()]).copied().collect::<Vec<_>>();
+    for range in [0..70, 70..140, 140..210, 64..210, 128..129, 5..5] {
+        for layout in Layout::ALL {
+            assert!(product(&rows(&model, range.clone(), layout).unwrap()) == wanted(range.clone()), "{range:?} {layout:?}");
+        }
+        match rows(&copy, range.clone(), Layout::Packed) {
+            Ok(weights) => assert!(range.start % 64 == 0 && product(&weights) == wanted(range.clone()), "{range:?}"),
+            Err(why) => assert!(range.start % 64 != 0 && why.contains("open the model that it was packed from"), "{why}"),
+        }
+    }
+    for range in [0..211, 211..211, Range { start: 3, end: 2 }] {
+        let why = rows(&model, range, Layout::Packed).unwrap_err();
+        assert!(why.starts_with("stack.gguf: ") && why.contains("it has 210 rows"), "{why}");
+    }
 }
 
 #[test]

@@ -237,6 +237,27 @@ fn batches_threads_and_packed_copies_change_no_bit() {
     }
 }
 
+#[test]
+fn an_outline_shows_experts() {
+    let folder = TempDir::new().unwrap();
+    let tiny = Tiny { experts: Some((8, 3)), ..Tiny::plain("llama") };
+    let model = open(&folder, &tiny, &exact());
+    let outline = model.outline();
+    let what = outline.layer.iter().map(|line| (line.operation, &*line.what, line.bytes)).collect::<Vec<_>>();
+    let bytes =
+        |name: &str| outline.layer.iter().find(|line| line.what.starts_with(name)).unwrap().weights.unwrap().held_bytes();
+    let (gate, down) = (bytes("blk.0.ffn_gate_exps"), bytes("blk.0.ffn_down_exps"));
+    assert_eq!(
+        what[5..],
+        [
+            ("norm-linear", "blk.0.ffn_gate_inp", bytes("blk.0.ffn_gate_inp")),
+            ("gated-silu", "blk.0.ffn_gate_exps, 3 of 8 experts", 3 * gate),
+            ("gated-silu", "blk.0.ffn_up_exps, 3 of 8 experts", 3 * gate),
+            ("linear", "blk.0.ffn_down_exps, 3 of 8 experts", 3 * down),
+        ]
+    );
+}
+
 /// A window moves along a context that is longer than a page.
 #[test]
 fn windows_go_beyond_pages() {
