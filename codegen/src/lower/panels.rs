@@ -38,8 +38,8 @@ impl Moves<'_> {
             let bytes = field.element.bytes();
             let count = field.counts.iter().product::<usize>() * self.class.unit / self.tall.unit;
             (0..count).map(move |index| {
-                let from = self.place_from(field.name) + index * PANEL_ROWS * bytes;
-                let to = self.to_place(field.name) + (part * count + index) * self.to.rows * bytes;
+                let from = self.place_before(field.name) + index * PANEL_ROWS * bytes;
+                let to = self.place_after(field.name) + (part * count + index) * self.to.rows * bytes;
                 Move { from, from_stride: bytes, to, to_stride: bytes, bytes, ..WHOLE }
             })
         });
@@ -49,9 +49,9 @@ impl Moves<'_> {
     /// Sub-scales and sub-mins, which a row has side by side.
     fn subs(&self, part: usize) -> Vec<Move> {
         let Some(subs) = self.to.fields.iter().find(|field| field.name == SUBS) else { return Vec::new() };
-        let (to, to_stride) = (self.to_place(SUBS), subs.element.bytes());
+        let (to, to_stride) = (self.place_after(SUBS), subs.element.bytes());
         let byte = |name: &str, size: usize, index: usize, to: usize| {
-            let from = self.place_from(name) + index / size * PANEL_ROWS * size + index % size;
+            let from = self.place_before(name) + index / size * PANEL_ROWS * size + index % size;
             Move { from, from_stride: size, to, to_stride, ..WHOLE }
         };
         let (scales, mins) = (sub_scale_bytes(self.class), 2 * self.class.min_pairs());
@@ -74,11 +74,11 @@ impl Moves<'_> {
             let tall_quad = part * class.unit / 4 + quad;
             class.places(quad % quads).into_iter().flat_map(move |from| {
                 let line = quad / quads * class.body_lines() + from.line;
-                let from_at = self.place_from("codes") + line * PANEL_ROWS * 4;
+                let from_at = self.place_before("codes") + line * PANEL_ROWS * 4;
                 tall.panel_places(tall_quad % tall_quads).into_iter().filter_map(move |to| {
                     let both = from.low.max(to.low)..(from.low + from.bits).min(to.low + to.bits);
                     let chunk = tall_quad / tall_quads * tall.panel_chunks(to.plane) + to.chunk;
-                    let to_at = self.to_place(plane_name(to.bits)) + chunk * self.to.rows * CHUNK + 4 * to.word;
+                    let to_at = self.place_after(plane_name(to.bits)) + chunk * self.to.rows * CHUNK + 4 * to.word;
                     let place = Move { from: from_at, from_stride: 4, to: to_at, to_stride: CHUNK, bytes: 4, ..WHOLE };
                     let shift = |shift: u32, low: u32| (shift + both.start).saturating_sub(low);
                     bits(&place, &both, shift(from.shift, from.low), shift(to.shift, to.low))
@@ -88,11 +88,11 @@ impl Moves<'_> {
         moves.collect()
     }
 
-    fn place_from(&self, name: &str) -> usize {
+    fn place_before(&self, name: &str) -> usize {
         self.from.offset_of(name).unwrap_or_else(|| unreachable!("{} has no {name}", self.class.name()))
     }
 
-    fn to_place(&self, name: &str) -> usize {
+    fn place_after(&self, name: &str) -> usize {
         self.to.offset_of(name).unwrap_or_else(|| unreachable!("panels of {} have no {name}", self.class.name()))
     }
 }

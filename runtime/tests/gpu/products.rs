@@ -64,9 +64,8 @@ fn products_in_wgsl_are_as_they_are_defined() {
             let matrix = module.load(&packed, n, k).unwrap();
             for &numerics in &kernels.numerics {
                 let wanted = x.chunks(k).flat_map(|x| rows.iter().map(|row| row.product(numerics, x))).collect::<Vec<_>>();
-                let every = (1..=9).chain([BATCH]).flat_map(|batch| [1, 2, 4, 8, 16].map(|splits| (batch, splits)));
-                let few = [(1, 1), (3, 4)];
-                let tried = if index % STRIDE == 0 { every.collect::<Vec<_>>() } else { few.to_vec() };
+                let every = (1..=9).chain([BATCH]).zip([1, 2, 4, 8, 16].into_iter().cycle());
+                let tried = if index % STRIDE == 0 { every.collect::<Vec<_>>() } else { vec![(1, 1), (3, 4)] };
                 for (batch, splits) in tried {
                     let found = product(&matrix, (n, k), &x[..batch * k], numerics, Schedule { columns: 1, splits });
                     let what = format!("{}, {numerics}, N {n}, K {k}, batch {batch}, {splits} groups share K", format.name);
