@@ -10,7 +10,7 @@ use tera::Context;
 
 use super::print::Printer;
 use crate::kernel::fragments::{BLOCK, CELLS, Fragments};
-use crate::lower::class::{Class, SEGMENT};
+use crate::lower::class::{Class, Codes, SEGMENT};
 use crate::lower::layout::PackedLayout;
 use crate::lower::planes::ROWS;
 
@@ -139,9 +139,11 @@ fn product(class: &Class, layout: &PackedLayout, columns: usize) -> Product {
 }
 
 /// Columns that a thread has registers for, of which those of compute capability 12 set the bound. A cell has two sums, or three where spans have
-/// several steps: of a span, of a segment, and of all. Bodies of several steps take some, too.
+/// several steps: of a span, of a segment, and of all. Bodies of several steps take some, too, and palettes.
 fn columns(class: &Class) -> &'static [usize] {
-    match (class.span > class.step, class.panel_body() > class.step) {
+    let three = class.span > class.step;
+    let palette = matches!(class.codes, Codes::Bytes(_));
+    match (three, class.panel_body() > class.step || three && palette) {
         (false, false) => &[FEW, MANY],
         (true, true) => &[FEW],
         _ => &[FEW, MORE],
