@@ -53,27 +53,23 @@ fn architecture(text: &str) -> Result<String, &'static str> {
     number.map(|_| text.to_owned()).ok_or("no architecture of NVIDIA's: they are called like sm_90")
 }
 
-/// Machine code of a module.
-struct Cubin {
-    architecture: String,
-    bytes: Vec<u8>,
-}
+/// Machine code of a module: for which architecture, and the bytes.
+type Cubin = (String, Vec<u8>);
 
 /// Machine code of each module for each architecture.
 #[cfg(feature = "cuda")]
 fn cubins(modules: &[Module], architectures: &[String]) -> Result<Vec<Vec<Cubin>>, Failure> {
-    use quantloom::gpu::cuda::Compiler;
     if architectures.is_empty() {
-        return Ok(modules.iter().map(|_| Vec::new()).collect());
+        return Ok(vec![Vec::new(); modules.len()]);
     }
-    let compiler = Compiler::load().map_err(Failure::input)?;
-    let compile = |module: &Module, architecture: &String| {
+    let compiler = quantloom::gpu::cuda::Compiler::load().map_err(Failure::input)?;
+    let compile = |module: &Module, architecture: &String| -> Result<Cubin, Failure> {
         let compiled = compiler.compile(&module.text, architecture);
         let compiled =
             compiled.map_err(|why| Failure::input(format!("{} for {architecture}: {why}", module.manifest.format)))?;
-        Ok(Cubin { architecture: architecture.clone(), bytes: compiled.cubin })
+        Ok((architecture.clone(), compiled.cubin))
     };
-    let of_module = |module| architectures.iter().map(|architecture| compile(module, architecture)).collect();
+    let of_module = |module: &Module| architectures.iter().map(|name| compile(module, name)).collect::<Result<Vec<_>, _>>();
     modules.iter().map(of_module).collect()
 }
 
@@ -81,7 +77,7 @@ fn cubins(modules: &[Module], architectures: &[String]) -> Result<Vec<Vec<Cubin>
 #[cfg(not(feature = "cuda"))]
 fn cubins(modules: &[Module], architectures: &[String]) -> Result<Vec<Vec<Cubin>>, Failure> {
     if architectures.is_empty() {
-        return Ok(modules.iter().map(|_| Vec::new()).collect());
+        return Ok(vec![Vec::new(); modules.len()]);
     }
     Err(Failure::input("--cubin: this quantloom was built without NVRTC: build it with `--features cuda`"))
 }
@@ -130,7 +126,7 @@ fn write(module: &Module, cubins: &[Cubin], folder: &Path, inputs: &[&Path]) -> 
     let name = format!("{format}.{}", module.extension);
     let texts = [(format!("{name}.json"), module.manifest.json()), (name, module.text.clone())];
     let texts = texts.into_iter().map(|(name, text)| (name, text.into_bytes()));
-    let cubins = cubins.iter().map(|cubin| (format!("{format}.{}.cubin", cubin.architecture), cubin.bytes.clone()));
+    let cubins = cubins.iter().map(|(architecture, bytes)| (format!("{format}.{architecture}.cubin"), bytes.clone()));
     for (name, bytes) in texts.chain(cubins) {
         let path = folder.join(name);
         write_whole(create(&path, inputs)?, &bytes)?;

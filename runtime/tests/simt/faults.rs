@@ -14,78 +14,53 @@ struct Fault {
     changes: &'static [(&'static str, &'static str)],
     /// The kernel that has it.
     kernel: (&'static str, Numerics, usize),
-    flags: &'static [&'static str],
 }
 
 const GEMM: (&str, Numerics, usize) = ("gemm", Numerics::Int8, 32);
 
-const FAULTS: [Fault; 12] = [
+const FAULTS: [Fault; 11] = [
     Fault {
         what: "a barrier removed",
         changes: &[("        BARRIER();\n        // Into the stage", "        // Into the stage")],
         kernel: GEMM,
-        flags: &[],
     },
     Fault {
         what: "a barrier removed where a thread has a row",
         changes: &[("        BARRIER();\n        for (uint other", "        for (uint other")],
         kernel: ("gemv", Numerics::Exact, 1),
-        flags: &[],
     },
-    Fault { what: "a wait removed", changes: &[("        wait_for_stage<STAGES - 2>();\n", "")], kernel: GEMM, flags: &[] },
+    Fault { what: "a wait removed", changes: &[("        wait_for_stage<STAGES - 2>();\n", "")], kernel: GEMM },
     Fault {
         what: "a wait for too little",
         changes: &[("wait_for_stage<STAGES - 2>", "wait_for_stage<STAGES - 1>")],
         kernel: GEMM,
-        flags: &[],
     },
     Fault {
         what: "a stage overwritten that is in use",
         changes: &[("load_stage(place == 0u ? STAGES - 1u : place - 1u,", "load_stage(place,")],
         kernel: GEMM,
-        flags: &[],
     },
     Fault {
         what: "two rows of a fragment swapped",
         changes: &[("\"=r\"(a), \"=r\"(b), \"=r\"(c)", "\"=r\"(b), \"=r\"(a), \"=r\"(c)")],
         kernel: GEMM,
-        flags: &[],
     },
-    Fault {
-        what: "the halves of a column's fragment swapped",
-        changes: &[("x.x, x.y)", "x.y, x.x)")],
-        kernel: GEMM,
-        flags: &[],
-    },
-    Fault {
-        what: "sums of mins without their upper bytes",
-        changes: &[("high_bytes(*", "low_bytes(*")],
-        kernel: GEMM,
-        flags: &[],
-    },
+    Fault { what: "the halves of a column's fragment swapped", changes: &[("x.x, x.y)", "x.y, x.x)")], kernel: GEMM },
+    Fault { what: "sums of mins without their upper bytes", changes: &[("high_bytes(*", "low_bytes(*")], kernel: GEMM },
     Fault {
         what: "segments added before the reduction",
         changes: &[("(unit + 1u) % SEGMENT_UNITS == 0u", "(unit + 1u) % (2u * SEGMENT_UNITS) == 0u")],
         kernel: GEMM,
-        flags: &[],
     },
     Fault {
         what: "segments added the last one first",
         changes: &[("partials[(u64t)segment * count", "partials[(u64t)(segments - 1u - segment) * count")],
         kernel: GEMM,
-        flags: &[],
-    },
-    Fault {
-        what: "contraction switched on",
-        changes: &[("__fmul_rn(a, b)", "((a) * (b))"), ("__fadd_rn(a, b)", "((a) + (b))")],
-        kernel: ("gemv", Numerics::Exact, 1),
-        flags: &["-O1", "-ffp-contract=fast", "-mfma"],
     },
     Fault {
         what: "two roundings for one",
         changes: &[("#define FMA(a, b, c) __fmaf_rn(a, b, c)", "#define FMA(a, b, c) ADD(MUL(a, b), c)")],
         kernel: GEMM,
-        flags: &[],
     },
 ];
 
@@ -99,7 +74,7 @@ fn shown(case: &Case, fault: &Fault) -> Option<String> {
     let (kind, numerics, columns) = fault.kernel;
     let product = format!("{kind}_{numerics}_{columns}");
     let wanted = |name: &str| [product.as_str(), "quantise", "pad", "reduce"].contains(&name);
-    let found = case.matrix(&text, fault.flags, wanted).and_then(|mut matrix| {
+    let found = case.matrix(&text, wanted).and_then(|mut matrix| {
         let given = matrix.activations(numerics, &case.x)?;
         let batch = case.x.len() / case.k;
         [1, 2].map(|splits| matrix.product((kind, columns), &given, batch, splits)).into_iter().collect::<Result<Vec<_>, _>>()
@@ -125,7 +100,7 @@ fn every_fault_shows() {
     let rich = |text: String| FAULTS.iter().flat_map(|fault| fault.changes).all(|(from, _)| text.contains(from));
     let format = formats().into_iter().find(|format| rich(text(format))).expect("a class with all that is changed");
     let case = Case::new(Language::Cuda, format, 3);
-    let right = Fault { what: "none", changes: &[], kernel: GEMM, flags: &[] };
+    let right = Fault { what: "none", changes: &[], kernel: GEMM };
     assert_eq!(shown(&case, &right), None, "without a fault");
     for fault in &FAULTS {
         let shown = shown(&case, fault).unwrap_or_else(|| panic!("{} shows in nothing", fault.what));
@@ -140,12 +115,12 @@ fn an_address_space_dropped_in_metal_shows() {
     let format = formats()[0];
     let case = Case::new(Language::Metal, format, 1);
     let wanted = |name: &str| ["gemv_exact_1", "pad", "reduce"].contains(&name);
-    assert!(case.matrix(&case.module.text, &[], wanted).is_ok(), "without a fault");
+    assert!(case.matrix(&case.module.text, wanted).is_ok(), "without a fault");
     for from in ["GLOBAL const u8t* bytes", "ARG(GLOBAL const float*, partials", "ARG(GLOBAL float*, out"] {
         let to = from.replace("GLOBAL ", "");
         let wrong = case.module.text.replace(from, &to);
         assert_ne!(wrong, case.module.text, "{from}: the text has nothing to change");
-        let shown = case.matrix(&wrong, &[], wanted).err().unwrap_or_else(|| panic!("{to} shows in nothing"));
+        let shown = case.matrix(&wrong, wanted).err().unwrap_or_else(|| panic!("{to} shows in nothing"));
         assert!(shown.contains("error: "), "{to}: {shown}");
         println!("{to}: {}", shown.lines().find(|line| line.contains("error: ")).unwrap_or_default());
     }

@@ -63,7 +63,7 @@ fn words(bytes: usize, words: usize, element: impl Fn(usize, usize) -> i8) -> Ve
 #[ignore = "needs a C++ compiler; .ci/gpu runs it"]
 fn the_machine_multiplies_as_the_manual_says() {
     let probe = Kernel { name: "probe".to_owned(), block: 32, shared: 0, memory: vec![true, true, true, false] };
-    let mut machine = Machine::compile(Language::Cuda, KERNEL, slice::from_ref(&probe), &[]).unwrap();
+    let mut machine = Machine::compile(Language::Cuda, KERNEL, slice::from_ref(&probe)).unwrap();
     for k in [32, 16] {
         let a_at = |lane, byte| if k == 32 { wide_a(lane, byte) } else { narrow_a(lane, byte) };
         // One weight of A, by a B whose elements all differ; then the other way round.

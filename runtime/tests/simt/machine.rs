@@ -54,8 +54,8 @@ pub enum Argument<'a> {
 }
 
 impl Machine {
-    /// Compiles a program that runs kernels of a text, with flags besides; or says what the compiler said.
-    pub fn compile(language: Language, text: &str, kernels: &[Kernel], flags: &[&str]) -> Result<Self, String> {
+    /// Compiles a program that runs kernels of a text, or says what the compiler said.
+    pub fn compile(language: Language, text: &str, kernels: &[Kernel]) -> Result<Self, String> {
         let files = text::program(language, text, kernels);
         let folder = tempfile::tempdir().unwrap();
         for (name, text) in &files {
@@ -65,7 +65,6 @@ impl Machine {
         let mut compiler = Command::new(language.compiler());
         let output = compiler
             .args(FLAGS)
-            .args(flags)
             .arg(&source)
             .arg("-o")
             .arg(&program)

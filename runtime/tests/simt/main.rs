@@ -69,11 +69,11 @@ impl Case {
     }
 
     /// A machine with the kernels of the module that are wanted, and the matrix on it.
-    fn matrix(&self, text: &str, flags: &[&str], wanted: impl Fn(&str) -> bool) -> Result<Matrix<'_>, String> {
+    fn matrix(&self, text: &str, wanted: impl Fn(&str) -> bool) -> Result<Matrix<'_>, String> {
         let kernels =
             self.module.manifest.entries.iter().filter(|entry| wanted(&entry.name)).map(Kernel::from).collect::<Vec<_>>();
         let text = part::only(text, &self.module.manifest.entries, wanted);
-        let machine = Machine::compile(self.language, &text, &kernels, flags)?;
+        let machine = Machine::compile(self.language, &text, &kernels)?;
         Ok(Matrix::new(&self.module, machine, &self.class, (self.n, self.k), &self.packed))
     }
 }
@@ -86,7 +86,7 @@ fn check(language: Language, format: &'static Format, turn: usize) -> usize {
     let tries = tries.collect::<Vec<_>>();
     let case = Case::new(language, format, tries.iter().map(|(batch, _)| *batch).max().unwrap_or_default());
     let wanted = |name: &str| !name.starts_with("gemv_") || name.ends_with(&format!("_{at_once}"));
-    let mut matrix = case.matrix(&case.module.text, &[], wanted).unwrap();
+    let mut matrix = case.matrix(&case.module.text, wanted).unwrap();
     let mut values = 0;
     for (numerics, wanted) in &case.wanted {
         let given = matrix.activations(*numerics, &case.x).unwrap();

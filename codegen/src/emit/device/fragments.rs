@@ -10,15 +10,14 @@ use tera::Context;
 
 use super::print::Printer;
 use crate::kernel::fragments::{BLOCK, CELLS, Fragments};
-use crate::lower::class::{Class, SEGMENT};
+use crate::lower::class::{Class, Codes, SEGMENT};
 use crate::lower::layout::PackedLayout;
 use crate::lower::planes::ROWS;
 
-/// Columns of a warp: few, and many. A thread has registers for two sums of each of 64 columns, and for three of each of 48: those of spans, of
-/// segments, and of all.
+/// Columns of a warp: few, more, and many.
 const FEW: usize = 32;
+const MORE: usize = 48;
 const MANY: usize = 64;
-const MANY_OF_THREE: usize = 48;
 
 /// Fewest weights of a stage: a barrier for each.
 const STAGE: usize = 128;
@@ -139,10 +138,21 @@ fn product(class: &Class, layout: &PackedLayout, columns: usize) -> Product {
     Product { name, columns, warps, threads, stages, stage_bytes, sums, arrays, cells, clear, unit }
 }
 
+/// Columns that a thread has registers for, of which those of compute capability 12 set the bound. A cell has two sums, or three where spans have
+/// several steps: of a span, of a segment, and of all. Bodies of several steps take some, too, and palettes.
+fn columns(class: &Class) -> &'static [usize] {
+    let three = class.span > class.step;
+    let palette = matches!(class.codes, Codes::Bytes(_));
+    match (three, class.panel_body() > class.step || three && palette) {
+        (false, false) => &[FEW, MANY],
+        (true, true) => &[FEW],
+        _ => &[FEW, MORE],
+    }
+}
+
 /// The products of a class in panels; none where fragments do not cover it.
 pub fn products(class: &Class, layout: &PackedLayout) -> Vec<Product> {
-    let many = if class.span > class.step { MANY_OF_THREE } else { MANY };
-    let columns = [FEW, many].into_iter().filter(|_| Fragments::cover(class));
+    let columns = columns(class).iter().copied().filter(|_| Fragments::cover(class));
     columns.map(|columns| product(class, layout, columns)).collect()
 }
 
