@@ -386,7 +386,7 @@ fn a_format_without_kernels_says_why() {
 #[test]
 fn functions_that_are_none_are_reported() {
     let folder = tempfile::tempdir().unwrap();
-    let config = Config::new().cards(cards_dir()).functions(folder.path());
+    let config = Config::new().cards(cards_dir()).support("crate").functions(folder.path());
     let names = || {
         let operations = Config::new().cards(cards_dir()).plan().unwrap().operations;
         operations.into_iter().filter_map(|operation| operation.epilogue.activation).collect::<Vec<_>>()

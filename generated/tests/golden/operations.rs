@@ -30,6 +30,18 @@ pub static OPERATIONS: &[abi::Operation] = &[
         },
     },
     abi::Operation {
+        name: "gated-swiglu-clamped",
+        doc: "RMSNorm, then SwiGLU of limited numbers: y = swiglu_clamped(norm(x) G^T, norm(x) U^T), each product plus a bias where it is given.",
+        kernels: "matmul",
+        prologue: abi::Prologue::RmsNorm,
+        projections: abi::Projections::Gated,
+        epilogue: abi::Epilogue {
+            bias: true,
+            activation: Some(&SWIGLU_CLAMPED),
+            residual: false,
+        },
+    },
+    abi::Operation {
         name: "linear",
         doc: "A linear layer: y = x W^T, plus a bias, plus a residual, where they are given.",
         kernels: "matmul",
@@ -87,10 +99,14 @@ fn gelu_tanh(x: f32) -> f32 {
     const CUBIC: f32 = -7.135_481_4e-2;
     x / (1.0 + exp(x * (x * x).mul_add(CUBIC, LINEAR)))
 }
+#[inline(always)]
+fn gelu_tanh_gated(gate: f32, up: f32) -> f32 {
+    gelu_tanh(gate) * up
+}
 static GELU_TANH_SCALAR: abi::Gate = {
     fn gate(gates: &mut [f32], ups: &[f32]) {
         for (gate, up) in gates.iter_mut().zip(ups) {
-            *gate = gelu_tanh(*gate) * up;
+            *gate = gelu_tanh_gated(*gate, *up);
         }
     }
     // SAFETY: the function is safe but for the features that it enables, which are those of the instruction set.
@@ -102,7 +118,7 @@ static GELU_TANH_AVX2: abi::Gate = {
     #[target_feature(enable = "avx2,fma,f16c")]
     fn gate(gates: &mut [f32], ups: &[f32]) {
         for (gate, up) in gates.iter_mut().zip(ups) {
-            *gate = gelu_tanh(*gate) * up;
+            *gate = gelu_tanh_gated(*gate, *up);
         }
     }
     // SAFETY: the function is safe but for the features that it enables, which are those of the instruction set.
@@ -114,7 +130,7 @@ static GELU_TANH_NEON: abi::Gate = {
     #[target_feature(enable = "neon")]
     fn gate(gates: &mut [f32], ups: &[f32]) {
         for (gate, up) in gates.iter_mut().zip(ups) {
-            *gate = gelu_tanh(*gate) * up;
+            *gate = gelu_tanh_gated(*gate, *up);
         }
     }
     // SAFETY: the function is safe but for the features that it enables, which are those of the instruction set.
@@ -126,7 +142,7 @@ static GELU_TANH_AVXVNNI: abi::Gate = {
     #[target_feature(enable = "avx2,fma,f16c,avxvnni")]
     fn gate(gates: &mut [f32], ups: &[f32]) {
         for (gate, up) in gates.iter_mut().zip(ups) {
-            *gate = gelu_tanh(*gate) * up;
+            *gate = gelu_tanh_gated(*gate, *up);
         }
     }
     // SAFETY: the function is safe but for the features that it enables, which are those of the instruction set.
@@ -138,7 +154,7 @@ static GELU_TANH_AVX512: abi::Gate = {
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c")]
     fn gate(gates: &mut [f32], ups: &[f32]) {
         for (gate, up) in gates.iter_mut().zip(ups) {
-            *gate = gelu_tanh(*gate) * up;
+            *gate = gelu_tanh_gated(*gate, *up);
         }
     }
     // SAFETY: the function is safe but for the features that it enables, which are those of the instruction set.
@@ -150,7 +166,7 @@ static GELU_TANH_NEON_DOTPROD: abi::Gate = {
     #[target_feature(enable = "neon,dotprod")]
     fn gate(gates: &mut [f32], ups: &[f32]) {
         for (gate, up) in gates.iter_mut().zip(ups) {
-            *gate = gelu_tanh(*gate) * up;
+            *gate = gelu_tanh_gated(*gate, *up);
         }
     }
     // SAFETY: the function is safe but for the features that it enables, which are those of the instruction set.
@@ -164,7 +180,7 @@ static GELU_TANH_AVX512VNNI: abi::Gate = {
     )]
     fn gate(gates: &mut [f32], ups: &[f32]) {
         for (gate, up) in gates.iter_mut().zip(ups) {
-            *gate = gelu_tanh(*gate) * up;
+            *gate = gelu_tanh_gated(*gate, *up);
         }
     }
     // SAFETY: the function is safe but for the features that it enables, which are those of the instruction set.
@@ -176,7 +192,7 @@ static GELU_TANH_NEON_I8MM: abi::Gate = {
     #[target_feature(enable = "neon,dotprod,i8mm")]
     fn gate(gates: &mut [f32], ups: &[f32]) {
         for (gate, up) in gates.iter_mut().zip(ups) {
-            *gate = gelu_tanh(*gate) * up;
+            *gate = gelu_tanh_gated(*gate, *up);
         }
     }
     // SAFETY: the function is safe but for the features that it enables, which are those of the instruction set.
@@ -185,7 +201,7 @@ static GELU_TANH_NEON_I8MM: abi::Gate = {
 };
 static GELU_TANH: abi::ActivationFunction = abi::ActivationFunction {
     name: "gelu_tanh",
-    value: gelu_tanh,
+    value: gelu_tanh_gated,
     gates: &[
         &GELU_TANH_SCALAR,
         #[cfg(target_arch = "x86_64")]
@@ -209,10 +225,14 @@ static GELU_TANH: abi::ActivationFunction = abi::ActivationFunction {
 fn silu(x: f32) -> f32 {
     x / (1.0 + exp(-x))
 }
+#[inline(always)]
+fn silu_gated(gate: f32, up: f32) -> f32 {
+    silu(gate) * up
+}
 static SILU_SCALAR: abi::Gate = {
     fn gate(gates: &mut [f32], ups: &[f32]) {
         for (gate, up) in gates.iter_mut().zip(ups) {
-            *gate = silu(*gate) * up;
+            *gate = silu_gated(*gate, *up);
         }
     }
     // SAFETY: the function is safe but for the features that it enables, which are those of the instruction set.
@@ -224,7 +244,7 @@ static SILU_AVX2: abi::Gate = {
     #[target_feature(enable = "avx2,fma,f16c")]
     fn gate(gates: &mut [f32], ups: &[f32]) {
         for (gate, up) in gates.iter_mut().zip(ups) {
-            *gate = silu(*gate) * up;
+            *gate = silu_gated(*gate, *up);
         }
     }
     // SAFETY: the function is safe but for the features that it enables, which are those of the instruction set.
@@ -236,7 +256,7 @@ static SILU_NEON: abi::Gate = {
     #[target_feature(enable = "neon")]
     fn gate(gates: &mut [f32], ups: &[f32]) {
         for (gate, up) in gates.iter_mut().zip(ups) {
-            *gate = silu(*gate) * up;
+            *gate = silu_gated(*gate, *up);
         }
     }
     // SAFETY: the function is safe but for the features that it enables, which are those of the instruction set.
@@ -248,7 +268,7 @@ static SILU_AVXVNNI: abi::Gate = {
     #[target_feature(enable = "avx2,fma,f16c,avxvnni")]
     fn gate(gates: &mut [f32], ups: &[f32]) {
         for (gate, up) in gates.iter_mut().zip(ups) {
-            *gate = silu(*gate) * up;
+            *gate = silu_gated(*gate, *up);
         }
     }
     // SAFETY: the function is safe but for the features that it enables, which are those of the instruction set.
@@ -260,7 +280,7 @@ static SILU_AVX512: abi::Gate = {
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c")]
     fn gate(gates: &mut [f32], ups: &[f32]) {
         for (gate, up) in gates.iter_mut().zip(ups) {
-            *gate = silu(*gate) * up;
+            *gate = silu_gated(*gate, *up);
         }
     }
     // SAFETY: the function is safe but for the features that it enables, which are those of the instruction set.
@@ -272,7 +292,7 @@ static SILU_NEON_DOTPROD: abi::Gate = {
     #[target_feature(enable = "neon,dotprod")]
     fn gate(gates: &mut [f32], ups: &[f32]) {
         for (gate, up) in gates.iter_mut().zip(ups) {
-            *gate = silu(*gate) * up;
+            *gate = silu_gated(*gate, *up);
         }
     }
     // SAFETY: the function is safe but for the features that it enables, which are those of the instruction set.
@@ -286,7 +306,7 @@ static SILU_AVX512VNNI: abi::Gate = {
     )]
     fn gate(gates: &mut [f32], ups: &[f32]) {
         for (gate, up) in gates.iter_mut().zip(ups) {
-            *gate = silu(*gate) * up;
+            *gate = silu_gated(*gate, *up);
         }
     }
     // SAFETY: the function is safe but for the features that it enables, which are those of the instruction set.
@@ -298,7 +318,7 @@ static SILU_NEON_I8MM: abi::Gate = {
     #[target_feature(enable = "neon,dotprod,i8mm")]
     fn gate(gates: &mut [f32], ups: &[f32]) {
         for (gate, up) in gates.iter_mut().zip(ups) {
-            *gate = silu(*gate) * up;
+            *gate = silu_gated(*gate, *up);
         }
     }
     // SAFETY: the function is safe but for the features that it enables, which are those of the instruction set.
@@ -307,7 +327,7 @@ static SILU_NEON_I8MM: abi::Gate = {
 };
 static SILU: abi::ActivationFunction = abi::ActivationFunction {
     name: "silu",
-    value: silu,
+    value: silu_gated,
     gates: &[
         &SILU_SCALAR,
         #[cfg(target_arch = "x86_64")]
@@ -324,5 +344,136 @@ static SILU: abi::ActivationFunction = abi::ActivationFunction {
         &SILU_AVX512VNNI,
         #[cfg(target_arch = "aarch64")]
         &SILU_NEON_I8MM,
+    ],
+};
+#[inline(always)]
+/// SwiGLU of limited numbers: `x / (1 + e^-1.702x) * (y + 1)`, the gate x at most 7, y from -7 to 7.
+fn swiglu_clamped(gate: f32, up: f32) -> f32 {
+    const SLOPE: f32 = -1.702;
+    const LIMIT: f32 = 7.0;
+    let x = if gate > LIMIT { LIMIT } else { gate };
+    let y = if up > LIMIT { LIMIT } else { up };
+    let y = if y < -LIMIT { -LIMIT } else { y };
+    x / (1.0 + exp(SLOPE * x)) * (y + 1.0)
+}
+#[inline(always)]
+fn swiglu_clamped_gated(gate: f32, up: f32) -> f32 {
+    swiglu_clamped(gate, up)
+}
+static SWIGLU_CLAMPED_SCALAR: abi::Gate = {
+    fn gate(gates: &mut [f32], ups: &[f32]) {
+        for (gate, up) in gates.iter_mut().zip(ups) {
+            *gate = swiglu_clamped_gated(*gate, *up);
+        }
+    }
+    // SAFETY: the function is safe but for the features that it enables, which are those of the instruction set.
+    let gate = unsafe { abi::Gate::new(&isas::SCALAR, gate) };
+    gate
+};
+#[cfg(target_arch = "x86_64")]
+static SWIGLU_CLAMPED_AVX2: abi::Gate = {
+    #[target_feature(enable = "avx2,fma,f16c")]
+    fn gate(gates: &mut [f32], ups: &[f32]) {
+        for (gate, up) in gates.iter_mut().zip(ups) {
+            *gate = swiglu_clamped_gated(*gate, *up);
+        }
+    }
+    // SAFETY: the function is safe but for the features that it enables, which are those of the instruction set.
+    let gate = unsafe { abi::Gate::new(&isas::AVX2, gate) };
+    gate
+};
+#[cfg(target_arch = "aarch64")]
+static SWIGLU_CLAMPED_NEON: abi::Gate = {
+    #[target_feature(enable = "neon")]
+    fn gate(gates: &mut [f32], ups: &[f32]) {
+        for (gate, up) in gates.iter_mut().zip(ups) {
+            *gate = swiglu_clamped_gated(*gate, *up);
+        }
+    }
+    // SAFETY: the function is safe but for the features that it enables, which are those of the instruction set.
+    let gate = unsafe { abi::Gate::new(&isas::NEON, gate) };
+    gate
+};
+#[cfg(target_arch = "x86_64")]
+static SWIGLU_CLAMPED_AVXVNNI: abi::Gate = {
+    #[target_feature(enable = "avx2,fma,f16c,avxvnni")]
+    fn gate(gates: &mut [f32], ups: &[f32]) {
+        for (gate, up) in gates.iter_mut().zip(ups) {
+            *gate = swiglu_clamped_gated(*gate, *up);
+        }
+    }
+    // SAFETY: the function is safe but for the features that it enables, which are those of the instruction set.
+    let gate = unsafe { abi::Gate::new(&isas::AVXVNNI, gate) };
+    gate
+};
+#[cfg(target_arch = "x86_64")]
+static SWIGLU_CLAMPED_AVX512: abi::Gate = {
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c")]
+    fn gate(gates: &mut [f32], ups: &[f32]) {
+        for (gate, up) in gates.iter_mut().zip(ups) {
+            *gate = swiglu_clamped_gated(*gate, *up);
+        }
+    }
+    // SAFETY: the function is safe but for the features that it enables, which are those of the instruction set.
+    let gate = unsafe { abi::Gate::new(&isas::AVX512, gate) };
+    gate
+};
+#[cfg(target_arch = "aarch64")]
+static SWIGLU_CLAMPED_NEON_DOTPROD: abi::Gate = {
+    #[target_feature(enable = "neon,dotprod")]
+    fn gate(gates: &mut [f32], ups: &[f32]) {
+        for (gate, up) in gates.iter_mut().zip(ups) {
+            *gate = swiglu_clamped_gated(*gate, *up);
+        }
+    }
+    // SAFETY: the function is safe but for the features that it enables, which are those of the instruction set.
+    let gate = unsafe { abi::Gate::new(&isas::NEON_DOTPROD, gate) };
+    gate
+};
+#[cfg(target_arch = "x86_64")]
+static SWIGLU_CLAMPED_AVX512VNNI: abi::Gate = {
+    #[target_feature(
+        enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c"
+    )]
+    fn gate(gates: &mut [f32], ups: &[f32]) {
+        for (gate, up) in gates.iter_mut().zip(ups) {
+            *gate = swiglu_clamped_gated(*gate, *up);
+        }
+    }
+    // SAFETY: the function is safe but for the features that it enables, which are those of the instruction set.
+    let gate = unsafe { abi::Gate::new(&isas::AVX512VNNI, gate) };
+    gate
+};
+#[cfg(target_arch = "aarch64")]
+static SWIGLU_CLAMPED_NEON_I8MM: abi::Gate = {
+    #[target_feature(enable = "neon,dotprod,i8mm")]
+    fn gate(gates: &mut [f32], ups: &[f32]) {
+        for (gate, up) in gates.iter_mut().zip(ups) {
+            *gate = swiglu_clamped_gated(*gate, *up);
+        }
+    }
+    // SAFETY: the function is safe but for the features that it enables, which are those of the instruction set.
+    let gate = unsafe { abi::Gate::new(&isas::NEON_I8MM, gate) };
+    gate
+};
+static SWIGLU_CLAMPED: abi::ActivationFunction = abi::ActivationFunction {
+    name: "swiglu_clamped",
+    value: swiglu_clamped_gated,
+    gates: &[
+        &SWIGLU_CLAMPED_SCALAR,
+        #[cfg(target_arch = "x86_64")]
+        &SWIGLU_CLAMPED_AVX2,
+        #[cfg(target_arch = "aarch64")]
+        &SWIGLU_CLAMPED_NEON,
+        #[cfg(target_arch = "x86_64")]
+        &SWIGLU_CLAMPED_AVXVNNI,
+        #[cfg(target_arch = "x86_64")]
+        &SWIGLU_CLAMPED_AVX512,
+        #[cfg(target_arch = "aarch64")]
+        &SWIGLU_CLAMPED_NEON_DOTPROD,
+        #[cfg(target_arch = "x86_64")]
+        &SWIGLU_CLAMPED_AVX512VNNI,
+        #[cfg(target_arch = "aarch64")]
+        &SWIGLU_CLAMPED_NEON_I8MM,
     ],
 };

@@ -4,6 +4,7 @@
 mod support;
 
 use std::fs;
+use std::path::Path;
 
 use quantloom::gguf::Gguf;
 use support::quantloom;
@@ -13,7 +14,7 @@ const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/golden/
 
 /// Multiplies three rows of activations, with some more arguments and Vulkan drivers of one's own; gives the output and what is said.
 fn multiplied(sandbox: &Sandbox, arguments: &[&str], drivers: Option<&str>) -> (Vec<u8>, String) {
-    let k = Gguf::open(MODEL.as_ref()).unwrap().tensor("quantized").unwrap().k();
+    let k = Gguf::open(Path::new(MODEL)).unwrap().tensor("quantized").unwrap().k();
     let x = (0..3 * k).flat_map(|index| ((index % 61) as f32 / 7.0 - 4.0).to_le_bytes()).collect::<Vec<_>>();
     let (input, output) = (sandbox.path("x.f32"), sandbox.path("y.f32"));
     fs::write(&input, x).unwrap();

@@ -8,27 +8,7 @@ use quantloom::registry::Numerics;
 
 use crate::error::Result;
 use crate::model::LanguageModel;
-use crate::tensors::Matrix;
-
-/// The experts of a step.
-#[derive(Debug)]
-pub struct Experts {
-    /// A row for each.
-    pub router: Matrix,
-    /// What gates them.
-    pub operation: &'static Operation,
-    pub all: Vec<Expert>,
-    /// How many of them a row goes through.
-    pub used: usize,
-}
-
-/// The network of an expert.
-#[derive(Debug)]
-pub struct Expert {
-    pub gate: Matrix,
-    pub up: Matrix,
-    pub down: Matrix,
-}
+use crate::step::{Expert, Experts};
 
 /// The experts of a row, those that the router says the most of first, and their weights.
 struct Chosen {

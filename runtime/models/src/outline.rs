@@ -4,9 +4,8 @@ use quantloom::attention::Heads;
 use quantloom::registry::Format;
 use quantloom::weights::Weights;
 
-use crate::experts::Experts;
 use crate::model::LanguageModel;
-use crate::step::{Op, Step};
+use crate::step::{Experts, Op, Step};
 
 /// A line of what a model runs.
 #[derive(Clone, Debug)]

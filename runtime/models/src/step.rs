@@ -5,7 +5,6 @@ use quantloom::operation::{self, Operation, Projections, Prologue};
 use quantloom_spec::architecture::{self, Architecture, Matrices};
 
 use crate::error::{Error, Result};
-use crate::experts::{Expert, Experts};
 use crate::metadata::Metadata;
 use crate::settings::Settings;
 use crate::tensors::{Matrix, Stack, Tensors};
@@ -47,6 +46,26 @@ impl Step {
 #[derive(Debug)]
 pub struct Gated {
     pub operation: &'static Operation,
+    pub gate: Matrix,
+    pub up: Matrix,
+    pub down: Matrix,
+}
+
+/// The experts of a step.
+#[derive(Debug)]
+pub struct Experts {
+    /// A row for each.
+    pub router: Matrix,
+    /// What gates them.
+    pub operation: &'static Operation,
+    pub all: Vec<Expert>,
+    /// How many of them a row goes through.
+    pub used: usize,
+}
+
+/// The network of an expert.
+#[derive(Debug)]
+pub struct Expert {
     pub gate: Matrix,
     pub up: Matrix,
     pub down: Matrix,

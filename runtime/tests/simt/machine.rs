@@ -71,7 +71,7 @@ impl Machine {
             .arg("-I")
             .arg(folder.path())
             .output()
-            .expect(language.compiler());
+            .unwrap_or_else(|error| panic!("{}: {error}", language.compiler()));
         if !output.status.success() {
             return Err(String::from_utf8_lossy(&output.stderr).into_owned());
         }
