@@ -306,6 +306,18 @@ fn keys_of_copies_in_a_model_that_is_none_are_left_out() {
     assert_eq!(copy.matrices(Layout::Packed, Pool::global()).unwrap().len(), 1);
 }
 
+/// Of a type that nobody knows but packed copies.
+#[test]
+fn what_would_be_taken_for_a_packed_tensor_is_not_copied() {
+    let bytes = synthetic(registry::format_by_gguf(kind::Q4_0).unwrap(), 20, 64).unwrap();
+    let file = Writer::default().tensor("one", &[64, 20], kind::Q4_0, &bytes).tensor("odd", &[64, 20], 0x5150_0000, &bytes);
+    let model = Model::new(Gguf::from_bytes("odd.gguf", file.build()).unwrap()).unwrap();
+    let folder = TempDir::new().unwrap();
+    let message = model.pack(folder.path().join("copy"), Pool::global(), &mut |_| {}).unwrap_err().to_string();
+    assert!(message.starts_with("odd.gguf: tensor \"odd\" has the type number 1364197376"), "{message}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 

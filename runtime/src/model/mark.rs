@@ -86,6 +86,11 @@ impl Mark {
     }
 }
 
+/// Whether a type number is one of those that packed tensors have.
+pub fn is_own_kind(kind: u32) -> bool {
+    kind & 0xffff_0000 == FIRST
+}
+
 /// Whether a key says something of a packed copy.
 pub fn is_own(key: &str) -> bool {
     [VERSION_KEY, FORMATS_KEY, LAYOUTS_KEY].contains(&key)

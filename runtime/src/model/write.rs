@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{Kind, Model, mark};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, quoted};
 use crate::files::Output;
 use crate::gguf::{GgufWriter, NewTensor, TensorInfo, Value};
 use crate::pool::Pool;
@@ -36,7 +36,8 @@ impl Model {
     /// unknown types included, and checksums of all that. The file appears when it is complete. `done` hears of the bytes of each tensor of this model as it is done.
     ///
     /// # Errors
-    /// [`Error::Gguf`] if the model is a packed copy itself; as [`Model::weights`] and [`Output::create`].
+    /// [`Error::Gguf`] if the model is a packed copy itself, or has a tensor that would be taken for a packed one; as [`Model::weights`] and
+    /// [`Output::create`].
     pub fn pack(&self, path: impl Into<PathBuf>, pool: &Pool, done: &mut dyn FnMut(usize)) -> Result<Packing> {
         self.pack_to(Output::create(path, self.file.paths())?, pool, done)
     }
@@ -104,6 +105,12 @@ impl Model {
                         formats.len() - 1
                     });
                     (mark::FIRST + index as u32, Weights::bytes_packed(format, tensor.rows(), tensor.k())?)
+                }
+                // In a copy it would be taken for a packed one.
+                _ if mark::is_own_kind(kind) => {
+                    let name = quoted(&name);
+                    let detail = format!("tensor {name} has the type number {kind}, as packed tensors have; use the model as it is");
+                    return Err(Error::Gguf { path: self.file.path().to_owned(), detail });
                 }
                 _ => (kind, stored),
             };
