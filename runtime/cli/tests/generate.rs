@@ -4,19 +4,10 @@
 
 mod support;
 
-#[path = "../../tests/tune/support.rs"]
-#[allow(dead_code, reason = "this file uses its part of it")]
-mod made;
-
 use std::process::Stdio;
 
 use quantloom::gguf::{Gguf, GgufWriter, Value};
-use quantloom::matmul::candidates;
-use quantloom::model::Model;
-use quantloom::pool::Pool;
-use quantloom::registry::{self, Numerics};
-use quantloom::tune::{self, Key};
-use quantloom::weights::{Layout, Weights};
+use quantloom::tune;
 use serde_json::Value as Json;
 use support::sandbox::Sandbox;
 use support::{quantloom, testdata};
@@ -75,32 +66,28 @@ fn text_comes_on_standard_output_and_speed_beside_it() {
 #[test]
 fn the_first_use_chooses_kernels_and_says_so_in_a_line() {
     let args = ["generate", &model(), "-p", PROMPT, "-n", "12", "--threads", "1"];
+    // The text, how many problems were measured, and of how many of these the answer was not kept.
     let generate = |sandbox: &Sandbox, mode: &str| {
         let output = sandbox.run_tuning(&args, mode);
         assert!(output.status.success(), "{output:?}");
         let [text, said] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
-        (text, said.lines().filter(|line| line.starts_with("note: new here: chose the fastest kernels")).count())
+        let lines = said.lines().filter_map(|line| line.strip_prefix("note: new here: chose the fastest kernels for "));
+        let lines = lines.collect::<Vec<_>>();
+        assert!(lines.len() <= 1, "{said}");
+        let number = |text: &str| text.split(' ').next().unwrap().parse::<usize>().unwrap();
+        let measured = lines.first().map_or(0, |line| number(line));
+        let restless = lines.first().and_then(|line| line.split_once("; of ")).map_or(0, |(_, rest)| number(rest));
+        (text, measured, restless)
     };
-    let (sandbox, pool) = (Sandbox::new(), Pool::new(1));
-    let (text, lines) = generate(&sandbox, "off");
-    assert_eq!(lines, 0);
-    assert_eq!(generate(&sandbox, "cache-only"), (text.clone(), 0));
-    // Of all that is asked for, one problem is not known; it is measured, whatever else the machine does.
-    let matrices = Model::open(model()).unwrap().matrices(Layout::Packed, &pool).unwrap();
-    let entry = |weights: &Weights, batch| {
-        let isa = registry::kernel_isa(weights.format(), Numerics::Exact, registry::best_isa());
-        let kernel = candidates(weights, Numerics::Exact, isa).unwrap()[0];
-        made::entry(Key::new(weights, batch, Numerics::Exact, isa, 1), kernel)
-    };
-    let all = matrices.iter().flat_map(|matrix| [1, 512].map(|batch| entry(&matrix.weights, batch)));
-    let of_layer = matrices.iter().find(|matrix| matrix.name.starts_with("blk.")).unwrap();
-    let unknown = entry(&of_layer.weights, 1).key;
-    let (missing, others): (Vec<_>, Vec<_>) = all.partition(|entry| entry.key == unknown);
-    sandbox.remember(&others);
-    assert_eq!(generate(&sandbox, "on-miss:600"), (text.clone(), 1));
     let sandbox = Sandbox::new();
-    sandbox.remember(&[missing, others].concat());
-    assert_eq!(generate(&sandbox, "on-miss"), (text, 0));
+    let (text, measured, _) = generate(&sandbox, "off");
+    assert_eq!(measured, 0);
+    assert_eq!(generate(&sandbox, "cache-only"), (text.clone(), 0, 0));
+    let (tuned, measured, restless) = generate(&sandbox, "on-miss:600");
+    assert!(tuned == text && measured > restless, "{measured} measured, {restless} not kept");
+    // What was kept is not measured again.
+    let (again, measured, _) = generate(&sandbox, "on-miss:600");
+    assert_eq!((again, measured), (text, restless));
     let output = sandbox.run_tuning(&args, "sometimes");
     let message = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.code() == Some(1) && message.lines().count() == 1 && message.contains(tune::MODE), "{message}");

@@ -109,7 +109,8 @@ impl Model {
                 // In a copy it would be taken for a packed one.
                 _ if mark::is_own_kind(kind) => {
                     let name = quoted(&name);
-                    let detail = format!("tensor {name} has the type number {kind}, as packed tensors have; use the model as it is");
+                    let detail =
+                        format!("tensor {name} has the type number {kind}, as packed tensors have; use the model as it is");
                     return Err(Error::Gguf { path: self.file.path().to_owned(), detail });
                 }
                 _ => (kind, stored),
