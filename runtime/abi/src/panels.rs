@@ -1,6 +1,6 @@
 //! Panels for graphics processors, from the packed weights that processors have: a second interleave, of which generators say where each bit goes.
 
-use crate::PANEL_ROWS;
+use crate::{Numerics, PANEL_ROWS};
 
 /// Rows of a panel for graphics processors.
 pub const DEVICE_ROWS: usize = 32;
@@ -33,6 +33,23 @@ pub struct Unit {
     pub weights: usize,
     /// Bytes of all rows.
     pub bytes: usize,
+}
+
+/// The kernels of a format for panels of 32 rows, as the generator writes them, and what a host must know of them.
+#[derive(Clone, Debug)]
+pub struct PanelKernels {
+    /// The source text.
+    pub source: String,
+    /// What makes panels of what a processor multiplies by.
+    pub interleave: Interleave,
+    /// Numerics classes that products are in.
+    pub numerics: Vec<Numerics>,
+    /// Activations under one scale, in the class `int8`.
+    pub span: usize,
+    /// Activations of which there is one sum.
+    pub step: usize,
+    /// How many columns products take at a time, ascending.
+    pub columns: Vec<usize>,
 }
 
 /// What makes panels of 32 rows.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use quantloom::Error;
 use quantloom::gguf::TensorInfo;
-use quantloom::matmul::{Request, Used, matmul};
+use quantloom::matmul::{Context, Used, matmul};
 use quantloom::model::{Kind, Model};
 use quantloom::pool::Pool;
 use quantloom::registry::Format;
@@ -59,7 +59,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let weights = matrix.weights(args.held.layout, &pool)?;
     drop(input);
     let mut y = output(args.batch, weights.n())?;
-    let (used, device) = multiply(args, &weights, &x, &mut y, &request, &pool)?;
+    let product = |context: Context<'_>| matmul(&weights, &x, args.batch, &mut y, &request, context);
+    let (used, device) = multiply(args, &weights, &pool, product)?;
 
     out.write(&y)?;
     out.finish()?;
@@ -68,20 +69,19 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Multiplies; with the kernel, or with the device where one did.
+/// Multiplies, as is said; with the device, where one did.
+#[cfg_attr(not(feature = "wgpu"), expect(unused_variables, reason = "there is the processor alone"))]
 fn multiply(
     args: &Args,
     weights: &Weights,
-    x: &[f32],
-    y: &mut [f32],
-    request: &Request,
     pool: &Pool,
+    mut product: impl FnMut(Context<'_>) -> quantloom::Result<Used>,
 ) -> quantloom::Result<(Used, Option<String>)> {
     #[cfg(feature = "wgpu")]
     if args.device == "wgpu" {
-        return super::device::multiply(weights, x, args.batch, y, request, pool);
+        return super::device::multiply(weights, pool, product);
     }
-    Ok((matmul(weights, x, args.batch, y, request, pool)?, None))
+    Ok((product(pool.into())?, None))
 }
 
 /// The matrix to multiply by.

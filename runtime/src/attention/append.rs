@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use quantloom_kernels::abi::rows::Rows;
 
-use super::cache::{KvCache, Side};
+use super::cache::KvCache;
+use super::page::Side;
 use super::rope::{Angles, Pairs};
 use super::{Heads, each, expect, positions};
 use crate::buffer::Buffer;

@@ -28,6 +28,7 @@ mod append;
 mod attend;
 mod cache;
 mod encoding;
+mod page;
 mod part;
 mod product;
 mod rope;

@@ -5,7 +5,8 @@ use std::ops::Range;
 
 use quantloom_kernels::abi::rows::{Rows, Stats};
 
-use super::cache::{KvCache, Page};
+use super::cache::KvCache;
+use super::page::Page;
 use super::product::Product;
 use super::{Attention, SPAN};
 use crate::buffer::Buffer;

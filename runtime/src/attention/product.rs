@@ -5,7 +5,7 @@ use std::ops::Range;
 use quantloom_kernels::abi::{Arguments, PANEL_ROWS};
 use quantloom_kernels::rows::PARTIAL_SUMS;
 
-use super::cache::Side;
+use super::page::Side;
 use crate::buffer::Buffer;
 use crate::error::Result;
 use crate::matmul::activations::fill_group;

@@ -6,8 +6,9 @@ use std::io::{self, Write};
 use quantloom_kernels::abi::PANEL_ROWS;
 
 use super::SPAN;
-use super::cache::{KvCache, Page};
+use super::cache::KvCache;
 use super::encoding::Encoding;
+use super::page::Page;
 use crate::error::{Error, Result};
 
 impl KvCache {

@@ -10,8 +10,7 @@ mod shape;
 pub mod wgpu;
 
 use crate::gguf::BlockShape;
-use crate::kernels::abi::panels::Interleave;
-use crate::registry::Numerics;
+pub use crate::kernels::abi::panels::PanelKernels;
 
 pub use shape::Shape;
 
@@ -31,23 +30,6 @@ pub struct Kernels<'a> {
     pub workgroup: usize,
     /// Weights of a segment: a multiple of the block's.
     pub segment: usize,
-}
-
-/// The kernels of a format for panels of 32 rows, as the generator writes them, and what a host must know of them.
-#[derive(Clone, Debug)]
-pub struct PanelKernels {
-    /// The source text.
-    pub source: String,
-    /// What makes panels of what a processor multiplies by.
-    pub interleave: Interleave,
-    /// Numerics classes that products are in.
-    pub numerics: Vec<Numerics>,
-    /// Activations under one scale, in the class `int8`.
-    pub span: usize,
-    /// Activations of which there is one sum.
-    pub step: usize,
-    /// How many columns products take at a time, ascending.
-    pub columns: Vec<usize>,
 }
 
 /// What can go wrong on a graphics processor.

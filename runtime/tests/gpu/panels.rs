@@ -63,13 +63,13 @@ fn check_loads(module: &Module, instructions: &Instructions, what: &str) {
     }
 }
 
-/// Products of matrices of every other class, for a generation of devices by turns.
+/// Products of matrices of every class, for a generation of devices by turns.
 #[test]
 #[ignore = "needs NVRTC and nvdisasm; .ci/gpu runs it"]
 fn products_of_matrices_stay_in_registers() {
     let compiler = Compiler::load().unwrap();
     let mut count = 0;
-    for (format, architecture) in formats().iter().step_by(2).zip(ARCHITECTURES.into_iter().cycle()) {
+    for (format, architecture) in formats().iter().zip(ARCHITECTURES.into_iter().cycle()) {
         let module = device::module(format, "cuda").unwrap();
         let entries = &module.manifest.entries;
         let products = entries.iter().filter(|entry| entry.name.starts_with("gemm_")).collect::<Vec<_>>();
@@ -89,8 +89,10 @@ fn products_of_matrices_stay_in_registers() {
                 "{what}: {} has not the words it is made of",
                 product.name
             );
-            // Scales of rows may be converted, and no dots of cells, of which an instruction makes four for a thread.
-            assert!(count("I2F") < 4 * count("IMMA"), "{what}: {} converts {} integers", product.name, count("I2F"));
+            // Scales of rows may be converted, and no dots of cells, of which an instruction makes four for a thread. Beside one of those
+            // are at most two for mins.
+            let dots = count("IMMA") / if text.contains("multiply_mins(") { 3 } else { 1 };
+            assert!(count("I2F") < 4 * dots, "{what}: {} converts {} integers", product.name, count("I2F"));
         }
         count += 1;
     }

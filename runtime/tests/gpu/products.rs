@@ -11,8 +11,6 @@ use quantloom::stored::Stored;
 use quantloom::testing::Definition;
 use quantloom::weights::Weights;
 use quantloom_codegen::emit::device::{self, COLUMNS};
-use quantloom_codegen::lower::class::Class;
-use quantloom_codegen::lower::panels::interleave;
 
 use crate::inputs::{assert_same, columns, formats, packed, shapes};
 use crate::support;
@@ -26,18 +24,7 @@ const STRIDE: usize = 8;
 
 /// The kernels of a format.
 fn kernels(format: &'static Format) -> PanelKernels {
-    let card = registry::model(format).unwrap();
-    let class = Class::of(card).unwrap();
-    let made = device::module(card, "wgsl").unwrap();
-    let activations = &made.manifest.activations;
-    PanelKernels {
-        interleave: interleave(&class),
-        numerics: Numerics::ALL.into_iter().filter(|numerics| class.has(*numerics)).collect(),
-        span: activations.span,
-        step: activations.step,
-        columns: COLUMNS.to_vec(),
-        source: made.text,
-    }
+    device::panel_kernels(registry::model(format).unwrap(), "wgsl").unwrap()
 }
 
 /// The first `batch` columns multiplied.

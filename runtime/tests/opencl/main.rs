@@ -79,13 +79,18 @@ fn a_column_does_not_depend_on_those_beside_it() {
     }
 }
 
+/// The first with products of bytes.
+fn format_of_bytes() -> &'static Format {
+    let is_int8 = |format: &&'static Format| Class::of(registry::model(format).unwrap()).unwrap().has(Numerics::Int8);
+    formats().into_iter().find(is_int8).unwrap()
+}
+
 /// Scales of spans at the ends of the range of f32, where devices that divide otherwise than IEEE 754 show; and what is no number.
 #[test]
 #[ignore = "needs an OpenCL runtime; .ci/gpu runs it"]
 fn activations_are_quantised_as_a_processor_does_it() {
     let cl = Cl::open();
-    let is_int8 = |format: &&'static Format| Class::of(registry::model(format).unwrap()).unwrap().has(Numerics::Int8);
-    let format = formats().into_iter().find(is_int8).unwrap();
+    let format = format_of_bytes();
     let (class, module) = module(format);
     let compiled = cl.compile(&module.text);
     let (n, k) = (format.row_multiple(), 64 * class.span.max(format.block_weights));
@@ -151,6 +156,58 @@ fn a_text_with_a_fault_is_found_out() {
         assert_ne!(wrong.text, right.text, "{what}: the text has nothing to change");
         assert!(product(&wrong) != wanted, "{what} shows in no value");
     }
+}
+
+/// Contraction is forbidden, and products and sums are functions, beyond which it does not go: it takes both to let it happen.
+const CONTRACTION: [(&str, &str); 3] = [
+    ("FP_CONTRACT OFF", "FP_CONTRACT ON"),
+    ("FUNC float MUL(float a, float b) { return a * b; }", "#define MUL(a, b) ((a) * (b))"),
+    ("FUNC float ADD(float a, float b) { return a + b; }", "#define ADD(a, b) ((a) + (b))"),
+];
+
+/// Activations that become another integer where their product with the inverse of a scale is not rounded by itself, behind the largest.
+fn between_integers(span: usize) -> Vec<f32> {
+    const MAGIC: f32 = 12_582_912.0;
+    let largest = 0.7_f32;
+    let inverse = 127.0 / largest;
+    let middles = (0..127).flat_map(|integer| {
+        let middle = ((integer as f32 + 0.5) / inverse).to_bits();
+        (middle - 4..middle + 4).map(f32::from_bits)
+    });
+    let matters = |value: &f32| value * inverse + MAGIC != value.mul_add(inverse, MAGIC);
+    let mut values = [largest].into_iter().chain(middles.filter(matters)).take(span).collect::<Vec<_>>();
+    assert!(values.len() > 1, "there are such values");
+    values.resize(span, 0.0);
+    values
+}
+
+#[test]
+#[ignore = "needs an OpenCL runtime; .ci/gpu runs it"]
+fn contraction_switched_on_shows() {
+    let cl = Cl::open();
+    let format = format_of_bytes();
+    let (class, right) = module(format);
+    let x = between_integers(class.span);
+    let (n, k) = (format.row_multiple(), class.span.max(format.block_weights));
+    let mut row = x.clone();
+    row.resize(k, 0.0);
+    let weights = packed(format, n, k).1;
+    let quants = |module: &Module| {
+        let compiled = cl.compile(&module.text);
+        let matrix = Matrix::new(module, &cl, &compiled, &class, (n, k), &weights);
+        let Activations::Int8 { quants, .. } = matrix.activations(Numerics::Int8, &row) else { unreachable!() };
+        cl.get::<i8>(&quants)
+    };
+    let inverse = 127.0 / x[0];
+    let wanted = row.iter().map(|value| (value * inverse).round_ties_even() as i8).collect::<Vec<_>>();
+    assert_eq!(quants(&right)[..k], wanted);
+    let mut wrong = right.clone();
+    for (from, to) in CONTRACTION {
+        let changed = wrong.text.replace(from, to);
+        assert_ne!(changed, wrong.text, "{from}: the text has nothing to change");
+        wrong.text = changed;
+    }
+    assert_ne!(quants(&wrong)[..k], wanted);
 }
 
 /// A pointer that has lost its address space does not compile.

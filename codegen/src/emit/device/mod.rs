@@ -16,6 +16,7 @@ mod manifest;
 mod print;
 mod spelling;
 
+use quantloom_abi::panels::PanelKernels;
 use quantloom_spec::gpu::{self, Dialect};
 use quantloom_spec::kernels::Numerics;
 use quantloom_spec::model::Format;
@@ -27,6 +28,7 @@ use crate::emit::rust::MARKER;
 use crate::kernel::threads::Threads;
 use crate::lower::class::{Class, Codes, SEGMENT, Uncovered};
 use crate::lower::layout::{PackedLayout, SUBS};
+use crate::lower::panels::interleave;
 use crate::lower::planes::{CHUNK, ROWS};
 pub use manifest::{Activations, Argument, Entry, Field, Manifest, Panels};
 use print::Printer;
@@ -137,6 +139,24 @@ pub fn module(format: &Format, target: &str) -> Result<Module, Error> {
     let text = print(language.skeleton, &context);
     let manifest = manifest::of(format, &class, &layout, &dialect, &matrix_products, &text);
     Ok(Module { text, extension: language.extension, manifest })
+}
+
+/// The module of a format, as hosts of this project take it.
+///
+/// # Errors
+/// As [`module`].
+pub fn panel_kernels(format: &Format, target: &str) -> Result<PanelKernels, Error> {
+    let class = Class::of(format).map_err(|Uncovered { what }| Error::unsupported(format, &what))?;
+    let Module { text, manifest, .. } = module(format, target)?;
+    let Activations { span, step, .. } = manifest.activations;
+    Ok(PanelKernels {
+        source: text,
+        interleave: interleave(&class),
+        numerics: Numerics::ALL.into_iter().filter(|numerics| class.has(*numerics)).collect(),
+        span,
+        step,
+        columns: COLUMNS.to_vec(),
+    })
 }
 
 /// The numbers that skeleton and preludes print.
