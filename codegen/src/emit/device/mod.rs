@@ -34,18 +34,19 @@ pub use manifest::{Activations, Argument, Entry, Field, Manifest, Panels};
 use print::Printer;
 use spelling::{C, Spelling, Wgsl};
 
-/// The skeleton of a module in C, that in WGSL, and a multiply-add made of integers for that.
+/// The skeleton of a module in C, that in WGSL, and the words of that: a multiply-add made of integers, and what units are decoded with.
 const SKELETON: &str = include_str!("../../../templates/device/module.tera");
 /// What a module has besides where the language has words for products of matrices.
 const FRAGMENTS: &str = include_str!("../../../templates/device/fragments.tera");
 const WGSL: &str = include_str!("../../../templates/device/wgsl.tera");
-const WGSL_FMA: &str = include_str!("../../../templates/device/wgsl_fma.tera");
+const WGSL_WORDS: &str =
+    concat!(include_str!("../../../templates/device/wgsl_fma.tera"), include_str!("../../../templates/device/wgsl_words.tera"));
 const LANGUAGES: [Language; 5] = [
     Language { matrices: true, ..c("cuda", "cu", include_str!("../../../templates/device/cuda.tera")) },
     c("hip", "hip", include_str!("../../../templates/device/hip.tera")),
     c("metal", "metal", include_str!("../../../templates/device/metal.tera")),
     c("opencl", "cl", include_str!("../../../templates/device/opencl.tera")),
-    Language { name: WGSL_NAME, extension: "wgsl", skeleton: WGSL, prelude: WGSL_FMA, spelling: &Wgsl, matrices: false },
+    Language { name: WGSL_NAME, extension: "wgsl", skeleton: WGSL, prelude: WGSL_WORDS, spelling: &Wgsl, matrices: false },
 ];
 
 /// One that is C but for its first lines.
