@@ -170,7 +170,7 @@ fn what_cannot_be_generated_is_refused_in_one_line() {
 fn an_interrupt_ends_it_and_what_was_said_stands() {
     use std::io::{Read, Write, pipe};
     use std::os::fd::AsRawFd;
-    use std::os::unix::process::ExitStatusExt;
+    use std::os::unix::process::{CommandExt, ExitStatusExt};
 
     /// What a pipe holds.
     const ROOM: usize = 1 << 16;
@@ -178,13 +178,17 @@ fn an_interrupt_ends_it_and_what_was_said_stands() {
     const LEFT: usize = 6;
     let (mut reader, mut writer) = pipe().unwrap();
     writer.write_all(&[b'.'; ROOM - LEFT]).unwrap();
-    let mut child = quantloom()
-        .args(["generate", &model(), "-p", PROMPT])
-        .env(tune::MODE, "off")
-        .stdout(writer)
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut command = quantloom();
+    command.args(["generate", &model(), "-p", PROMPT]).env(tune::MODE, "off").stdout(writer).stderr(Stdio::null());
+    let heard = || {
+        // SAFETY: it takes two numbers, and may be called between fork and exec.
+        unsafe { libc::signal(libc::SIGINT, libc::SIG_DFL) };
+        Ok(())
+    };
+    // What a shell starts in the background ignores interrupts, and so do its children.
+    // SAFETY: `heard` allocates nothing, and takes no lock.
+    let mut child = unsafe { command.pre_exec(heard) }.spawn().unwrap();
+    drop(command);
     let mut held = 0;
     while held <= (ROOM - LEFT) as libc::c_int {
         assert!(child.try_wait().unwrap().is_none(), "it ended before it was read");

@@ -34,13 +34,16 @@ pub use manifest::{Activations, Argument, Entry, Field, Manifest, Panels};
 use print::Printer;
 use spelling::{C, Spelling, Wgsl};
 
-/// The skeleton of a module in C, that in WGSL, and the words of that: a multiply-add made of integers, and what units are decoded with.
+/// The skeleton of a module in C, that in WGSL, and the words of that: what units are decoded with, and a multiply-add made of integers.
 const SKELETON: &str = include_str!("../../../templates/device/module.tera");
 /// What a module has besides where the language has words for products of matrices.
 const FRAGMENTS: &str = include_str!("../../../templates/device/fragments.tera");
 const WGSL: &str = include_str!("../../../templates/device/wgsl.tera");
-const WGSL_WORDS: &str =
-    concat!(include_str!("../../../templates/device/wgsl_fma.tera"), include_str!("../../../templates/device/wgsl_words.tera"));
+const WGSL_WORDS: &str = concat!(
+    include_str!("../../../templates/device/wgsl_words.tera"),
+    "\n",
+    include_str!("../../../templates/device/wgsl_fma.tera")
+);
 const LANGUAGES: [Language; 5] = [
     Language { matrices: true, ..c("cuda", "cu", include_str!("../../../templates/device/cuda.tera")) },
     c("hip", "hip", include_str!("../../../templates/device/hip.tera")),
@@ -132,7 +135,7 @@ pub fn module(format: &Format, target: &str) -> Result<Module, Error> {
     let print = |template: &str, context: &Context| {
         Tera::one_off(template, context, false).expect("the templates of this crate print with this context")
     };
-    context.insert("prelude", print(language.prelude, &context).trim_end());
+    context.insert("prelude", print(language.prelude, &context).trim());
     let matrix_products = if language.matrices { fragments::products(&class, &layout) } else { Vec::new() };
     fragments::insert(&mut context, &class, &matrix_products);
     let besides = if matrix_products.is_empty() { String::new() } else { print(FRAGMENTS, &context) };
