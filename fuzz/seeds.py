@@ -103,6 +103,55 @@ def imatrices():
     yield "old", old + struct.pack("<i", 1) + struct.pack("<i", 4) + b"text"
 
 
+TEMPLATES = [
+    """{% for m in messages %}<|{{ m.role }}|>{{ m['content'] | trim }}{% if not loop.last %}\n{% endif %}{% endfor %}
+{%- if add_generation_prompt %}{{ bos_token }}<|assistant|>{% endif %}""",
+    """{% set ns = namespace(n=0, last=none) %}{% for m in messages[1:] %}{% set ns.n = ns.n + 1 %}{% if m.role == 'user' %}
+{{- m.content.strip().split('?')[-1] ~ m.content.replace('a', 'b') ~ 'x' * 3 }}{% set ns.last = m %}{% continue %}{% endif %}
+{{- ns.n | string + eos_token }}{% endfor %}{{ ns.last | tojson(indent=2) }}""",
+    """{% macro f(x, y=[]) %}{% if x is mapping %}{% for k, v in x | dictsort %}{{ k | upper }}={{ f(v) }}{% endfor %}
+{%- else %}{{ x | tojson }}{% endif %}{% endmacro %}{{ f(messages[0]) }}{{ strftime_now('%d %b %Y') }}""",
+    """{%- if messages[0].role != 'user' %}{{ raise_exception('roles must alternate') }}{% endif %}
+{%- set s = ' '.join(messages | map(attribute='content') | list) %}{{ s.count('a') }}{{ s | replace('b', '') | length }}
+{%- set t %}{{ range(3) | join(',') }}{% endset %}{{ t.startswith('0') }}{{ '%s' | format(t) }}{{ '{}'.format(t) }}""",
+]
+
+
+def templates():
+    for number, template in enumerate(TEMPLATES):
+        yield str(number), template.encode()
+
+
+def tokenizers():
+    def entry(key, kind, value):
+        return f"tokenizer.{key}", kind, value
+
+    def texts(values):
+        return array(STRING, [text(value) for value in values])
+
+    def numbers(values):
+        return array(I32, [struct.pack("<i", value) for value in values])
+
+    def tokenizer(model, tokens, types, more):
+        head = [entry("ggml.model", STRING, text(model)), entry("ggml.tokens", ARRAY, texts(tokens))]
+        return gguf(head + [entry("ggml.token_type", ARRAY, numbers(types))] * bool(types) + more, [])
+
+    special = [u32("tokenizer.ggml.bos_token_id", 1), u32("tokenizer.ggml.eos_token_id", 2)]
+    added = [entry("ggml.add_eos_token", BOOL, b"\x01")]
+    chat = entry("chat_template", STRING, text(TEMPLATES[0]))
+    tokens = ["<unk>", "<s>", "</s>", "a", "b", "ab", "Ġ", "Ġa", "aa", "aaaa", "1", "12", "é", "<|assistant|>"]
+    kinds = [2, 3, 3] + [1] * 10 + [4]
+    merges = entry("ggml.merges", ARRAY, texts(["a b", "Ġ a", "a a", "aa aa", "1 2"]))
+    for name in ["gpt-2", "llama-bpe", "tekken", "deepseek-v3"]:
+        yield name, tokenizer("gpt2", tokens, kinds, [entry("ggml.pre", STRING, text(name)), merges, chat] + special)
+    words = ["<unk>", "<s>", "</s>", "\u2581", "a", "\u2581a", "aa", "aaaa", "<0x0A>", "\u2581\u2581", "<mask>"]
+    scores = entry("ggml.scores", ARRAY, array(F32, [floats(-score) for score in range(len(words))]))
+    prefix = entry("ggml.add_space_prefix", BOOL, b"\x00")
+    unknown = u32("tokenizer.ggml.unknown_token_id", 0)
+    yield "scores", tokenizer("llama", words, [2, 3, 3, 1, 1, 1, 1, 1, 6, 5, 4], [scores, unknown] + special + added)
+    yield "whole", tokenizer("llama", words, [], [scores, prefix, chat])
+
+
 def safetensors(tensors, notes=None):
     """A safetensors file: tensors are a name, a type, axes and bytes."""
     header, data = {"__metadata__": notes} if notes else {}, b""
@@ -263,6 +312,8 @@ def main():
         "cards": cards("**/*.toml"),
         "generator": cards("formats/**/*.toml"),
         "packed": packed(),
+        "template": templates(),
+        "tokenizer": tokenizers(),
         "decode": weights(bytes(range(1, 64))),
         "encode": weights(numbers),
     }

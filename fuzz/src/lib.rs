@@ -5,11 +5,11 @@
 
 pub mod cards;
 
+use std::fmt::Display;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use quantloom::Result;
 use quantloom::gguf::{BlockShape, Gguf, GgufWriter, NewTensor, TensorInfo};
 use quantloom::matmul::{Request, matmul};
 use quantloom::model::Model;
@@ -19,6 +19,7 @@ use quantloom::registry::{self, Format};
 use quantloom::stored::Stored;
 use quantloom::tune::{self, Mode};
 use quantloom::weights::{Layout, Weights};
+use quantloom_models::text::Message;
 use quantloom_spec::model;
 use tempfile::TempDir;
 
@@ -65,13 +66,21 @@ impl Folder {
 }
 
 /// What came out, unless it went wrong: then the message is one line, and has nothing that a terminal obeys.
-pub fn right<T>(result: Result<T>) -> Option<T> {
+pub fn right<T, E: Display>(result: Result<T, E>) -> Option<T> {
     result
         .map_err(|error| {
             let message = error.to_string();
             assert!(!message.is_empty() && !message.contains(char::is_control), "{message:?}");
         })
         .ok()
+}
+
+/// A conversation that chat templates are given.
+#[must_use]
+pub fn conversation() -> Vec<Message> {
+    let messages =
+        [("system", "Be brief."), ("user", " What is <b>\"é\"</b>?\n"), ("assistant", "A letter."), ("user", "Why?")];
+    messages.map(|(role, content)| Message::new(role, content)).to_vec()
 }
 
 /// Asks all that can be asked of a GGUF file, and uses it as a model.
@@ -121,7 +130,7 @@ fn pack(folder: &Folder, model: &Model) {
 }
 
 /// Writes the file of a model with all that can be read of it, and reads that.
-fn write_again(folder: &Folder, model: &Model) -> Result<()> {
+fn write_again(folder: &Folder, model: &Model) -> quantloom::Result<()> {
     let file = model.file();
     let mut tensors = Vec::new();
     let mut contents = Vec::new();

@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
+use quantloom::registry;
 use serde_json::Value as Json;
 use tempfile::TempDir;
 
@@ -118,6 +119,51 @@ fn explain_shows_what_a_model_runs() {
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }
+}
+
+/// A file of holes, of more weights than any machine that runs tests could hold or read.
+#[test]
+fn explain_reads_no_weights() {
+    const LAYERS: u32 = 126;
+    let folder = Folder::new();
+    let format = registry::format_by_name("Q4_K").unwrap();
+    let count = |key: &str, count: u32| (format!("llama.{key}"), support::value::U32, count.to_le_bytes());
+    let entries = [
+        count("block_count", LAYERS),
+        count("embedding_length", 16384),
+        count("context_length", 131_072),
+        count("attention.head_count", 128),
+        count("attention.head_count_kv", 8),
+        ("llama.attention.layer_norm_rms_epsilon".to_owned(), support::value::F32, 1e-5_f32.to_le_bytes()),
+    ];
+    let mut writer = support::Writer::default().text("general.architecture", "llama");
+    for (key, kind, value) in entries {
+        writer = writer.entry(&key, kind, &value);
+    }
+    let (mut tensors, mut end) = (vec![("token_embd".to_owned(), 128_256), ("output_norm".to_owned(), 1)], 0);
+    for layer in 0..LAYERS {
+        let names = ["attn_norm", "attn_q", "attn_k", "attn_v", "attn_output", "ffn_norm", "ffn_gate", "ffn_up"];
+        let rows = [1, 16384, 1024, 1024, 16384, 1, 53248, 53248];
+        tensors.extend(names.into_iter().zip(rows).map(|(name, rows)| (format!("blk.{layer}.{name}"), rows)));
+        tensors.push((format!("blk.{layer}.ffn_down"), 16384));
+    }
+    for (name, rows) in tensors {
+        let k = if name.ends_with("down") { 53248 } else { 16384 };
+        let (dims, kind, bytes) = match rows {
+            1 => (vec![k], support::kind::F32, 4 * k),
+            _ => (vec![k, rows], format.gguf.unwrap(), format.stored_bytes(rows as usize, k as usize).unwrap() as u64),
+        };
+        writer = writer.listed(&format!("{name}.weight"), &dims, kind, end);
+        end += bytes.next_multiple_of(32);
+    }
+    let path = folder.at("large.gguf");
+    fs::write(&path, writer.build()).unwrap();
+    let file = fs::File::options().append(true).open(&path).unwrap();
+    file.set_len(file.metadata().unwrap().len() + end).unwrap();
+    let output = folder.run("explain", &path, &[]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains("126 layers") && text.contains("53248x16384"), "{text}");
 }
 
 #[test]

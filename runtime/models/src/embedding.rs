@@ -11,33 +11,33 @@ use quantloom::stored::Stored;
 use quantloom::weights::Weights;
 
 use crate::error::Result;
-use crate::tensors::{self, stored_as};
+use crate::tensors::{Held, Tensors, stored_as};
 
 /// The rows of an embedding.
 #[derive(Debug)]
-pub struct Embedding {
+pub struct Embedding<W = Arc<Weights>> {
     tensor: TensorInfo,
-    rows: Rows,
+    rows: Rows<W>,
     /// What rows are multiplied by.
     scale: Option<f32>,
 }
 
 /// Where they lie.
 #[derive(Debug)]
-enum Rows {
+enum Rows<W> {
     /// In the file, as they were stored.
     Stored(&'static Format, BlockShape),
     /// In panels; of a packed copy, those of the file.
-    Packed(Arc<Weights>),
+    Packed(W),
 }
 
-impl Embedding {
+impl<W: Held> Embedding<W> {
     /// # Errors
     /// As [`Model::weights`].
-    pub fn new(model: &Model, tensor: &TensorInfo, scale: Option<f32>, pool: &Pool) -> Result<Self> {
-        let rows = match stored_as(model, tensor)? {
+    pub fn new(tensors: &Tensors<'_, W>, tensor: &TensorInfo, scale: Option<f32>) -> Result<Self> {
+        let rows = match stored_as(tensors.model, tensor)? {
             Some((format, shape)) => Rows::Stored(format, shape),
-            None => Rows::Packed(Arc::new(tensors::weights(model, tensor, 0..tensor.rows(), pool)?)),
+            None => Rows::Packed(tensors.hold(tensor)?),
         };
         Ok(Self { tensor: tensor.clone(), rows, scale })
     }
@@ -56,7 +56,10 @@ impl Embedding {
     pub fn stored(&self) -> (&'static Format, usize) {
         match &self.rows {
             Rows::Stored(format, _) => (format, format.stored_bytes(1, self.tensor.k()).unwrap_or_default()),
-            Rows::Packed(weights) => (weights.format(), weights.packed_bytes() / weights.n().max(1)),
+            Rows::Packed(weights) => {
+                let shape = weights.shape();
+                (shape.format, shape.bytes().unwrap_or_default() / shape.n.max(1))
+            }
         }
     }
 
@@ -64,13 +67,15 @@ impl Embedding {
     ///
     /// # Errors
     /// As [`Model::weights`].
-    pub fn head(&self, model: &Model, pool: &Pool) -> Result<Arc<Weights>> {
+    pub fn head(&self, tensors: &Tensors<'_, W>) -> Result<W> {
         match &self.rows {
-            Rows::Stored(..) => Ok(Arc::new(tensors::weights(model, &self.tensor, 0..self.tensor.rows(), pool)?)),
-            Rows::Packed(weights) => Ok(Arc::clone(weights)),
+            Rows::Stored(..) => tensors.hold(&self.tensor),
+            Rows::Packed(weights) => Ok(weights.clone()),
         }
     }
+}
 
+impl Embedding {
     /// The rows of some tokens, which there must be.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ mod generation;
 mod metadata;
 mod model;
 mod outline;
+mod plan;
 mod prefixes;
 mod ropes;
 mod saved;

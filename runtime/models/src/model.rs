@@ -3,25 +3,22 @@
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use quantloom::attention::{Heads, KvCache, KvType};
-use quantloom::gguf::Gguf;
+use quantloom::attention::KvType;
+use quantloom::gguf::{Gguf, TensorInfo};
 use quantloom::matmul::Request;
 use quantloom::model::{Load, Model};
-use quantloom::operation::{self, Operation};
 use quantloom::pool::Pool;
 use quantloom::registry::{Isa, Numerics};
 use quantloom::tune::Outcome;
 use quantloom_spec::architecture::Architecture;
 
-use crate::cards;
-use crate::embedding::Embedding;
 use crate::error::{Error, Result};
-use crate::metadata::Metadata;
+use crate::outline::Outline;
+use crate::plan::{Operations, Plan};
 use crate::ropes::Ropes;
 use crate::sequence::Sequence;
-use crate::settings::Settings;
-use crate::step::{Op, Parts, Step};
-use crate::tensors::{Matrix, Tensors};
+use crate::step::Step;
+use crate::tensors::{self, Matrix, Tensors};
 
 /// Models of fewer weights are run in the class `exact`, when nobody says.
 const SMALL: u64 = 500_000_000;
@@ -82,6 +79,27 @@ impl Options {
     pub const fn batch(self, batch: usize) -> Self {
         Self { batch, ..self }
     }
+
+    /// The same, with what was left to the library decided for a file.
+    pub(crate) fn settled(self, file: &Gguf) -> Self {
+        let values = |dims: &Vec<u64>| dims.iter().fold(1, |values: u64, axis| values.saturating_mul(*axis));
+        let weights = file.tensors().iter().map(|tensor| values(&tensor.dims)).fold(0, u64::saturating_add);
+        let numerics = self.numerics.or_else(|| (weights < SMALL).then_some(Numerics::Exact));
+        Self { batch: self.batch.max(1), numerics, ..self }
+    }
+
+    /// What is asked of kernels.
+    pub(crate) fn request(&self) -> Request {
+        // Nothing asked for is the class `int8` where a format has it.
+        let exact = self.numerics.filter(|numerics| *numerics == Numerics::Exact);
+        Request::default().numerics(exact).isa(self.isa)
+    }
+
+    /// How keys are cached, and values.
+    pub(crate) fn kv_types(&self) -> [KvType; 2] {
+        let keys = self.kv;
+        [keys, if keys == KvType::Q8 { KvType::F16 } else { keys }]
+    }
 }
 
 /// A language model that can be run.
@@ -107,29 +125,14 @@ impl Options {
 #[derive(Debug)]
 pub struct LanguageModel {
     model: Model,
-    card: &'static Architecture,
+    plan: Plan,
     options: Options,
     /// Threads of its own, if it does not run on those of the process.
     pool: Option<Pool>,
-    settings: Settings,
-    ropes: Ropes,
-    embedding: Embedding,
-    steps: Vec<Step>,
-    norm: Vec<f32>,
-    head: Matrix,
-    operations: Operations,
     /// What sequences of this model have, and no others.
     identity: Arc<()>,
     /// The digest of its files, once somebody asked.
     digest: OnceLock<u128>,
-}
-
-/// The operations that every model has.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Operations {
-    pub several: &'static Operation,
-    pub linear: &'static Operation,
-    pub norm_linear: &'static Operation,
 }
 
 impl LanguageModel {
@@ -149,52 +152,12 @@ impl LanguageModel {
     pub fn new(model: Model, options: &Options) -> Result<Self> {
         let own = (options.threads > 0).then(|| Pool::new(options.threads));
         let pool = own.as_ref().unwrap_or_else(|| Pool::global());
-        let (card, name) = cards::of_file(model.file())?;
-        let metadata = Metadata::new(model.file(), name);
-        let tensors = Tensors::new(&model, pool);
-        let settings = Settings::read(card, &metadata)?;
-        let width = settings.width;
-        let ropes = Ropes::read(&card.rope, &settings, &metadata, &tensors)?;
-        let rows = tensors.shaped(&card.embedding.tensor, None, width)?;
-        let embedding = Embedding::new(&model, rows, settings.embedding, pool)?;
-        let vocabulary = embedding.vocabulary();
-        let tied = card.head.tied.as_ref().filter(|_| !tensors.has(&card.head.tensor));
-        let head = match tied {
-            Some(name) => Matrix { name: name.clone(), weights: embedding.head(&model, pool)?, bias: None },
-            None => tensors.matrix(&card.head.tensor, vocabulary, width)?,
-        };
-        let norm = tensors.vector(&card.head.norm, width)?;
-        let steps = Parts { card, settings, metadata: &metadata, tensors: &tensors }.steps()?;
-        tensors.finish()?;
-        metadata.finish()?;
-        let operations = Operations {
-            several: operation::by_name("qkv")?,
-            linear: operation::by_name("linear")?,
-            norm_linear: operation::by_name("norm-linear")?,
-        };
-        let values = |dims: &Vec<u64>| dims.iter().fold(1, |values: u64, axis| values.saturating_mul(*axis));
-        let weights = model.file().tensors().iter().map(|tensor| values(&tensor.dims)).fold(0, u64::saturating_add);
-        let numerics = options.numerics.or_else(|| (weights < SMALL).then_some(Numerics::Exact));
-        let options = Options { batch: options.batch.max(1), numerics, ..*options };
-        let identity = Arc::new(());
-        let model = Self {
-            model,
-            card,
-            options,
-            pool: own,
-            settings,
-            ropes,
-            embedding,
-            steps,
-            norm,
-            head,
-            operations,
-            identity,
-            digest: OnceLock::new(),
-        };
+        let hold = |tensor: &TensorInfo, rows| Ok(Arc::new(tensors::weights(&model, tensor, rows, pool)?));
+        let plan = Plan::read(&model, &Tensors::new(&model, &hold))?;
+        let options = options.settled(model.file());
         // What cannot be cached is known before anything is run.
-        model.sequence().map_err(|error| Error::model(model.file().path(), error.to_string()))?;
-        Ok(model)
+        plan.caches(options.kv_types()).map_err(|error| Error::model(model.file().path(), error.to_string()))?;
+        Ok(Self { model, plan, options, pool: own, identity: Arc::new(()), digest: OnceLock::new() })
     }
 
     /// An empty sequence.
@@ -202,9 +165,7 @@ impl LanguageModel {
     /// # Errors
     /// [`crate::Error::Quantloom`] if heads cannot be cached as the options say.
     pub fn sequence(&self) -> Result<Sequence> {
-        let ([keys, values], heads) = (self.kv_types(), self.settings.heads);
-        let attends = self.steps.iter().filter(|step| matches!(step.op, Op::Attention(_)));
-        let caches = attends.map(|_| KvCache::new(heads, keys, values)).collect::<quantloom::Result<_>>()?;
+        let caches = self.plan.caches(self.options.kv_types())?;
         Ok(Sequence { model: Arc::clone(&self.identity), caches, tokens: Vec::new(), spent: false })
     }
 
@@ -214,7 +175,7 @@ impl LanguageModel {
     /// # Errors
     /// [`crate::Error::Quantloom`] as [`Load::tune`].
     pub fn tune(&self) -> Result<Vec<Outcome>> {
-        let weights = self.steps.iter().flat_map(Step::matrices).chain([&self.head]).map(|matrix| &*matrix.weights);
+        let weights = self.plan.steps.iter().flat_map(Step::matrices).chain([&self.plan.head]).map(|matrix| &*matrix.weights);
         let load = Load::default().batches([1, self.options.batch]);
         Ok(load.tune(weights, self.request(), self.pool())?)
     }
@@ -228,7 +189,7 @@ impl LanguageModel {
     /// The card of its architecture.
     #[must_use]
     pub fn card(&self) -> &'static Architecture {
-        self.card
+        self.plan.card
     }
 
     /// How it is run.
@@ -240,13 +201,13 @@ impl LanguageModel {
     /// Tokens that there are: logits of a position.
     #[must_use]
     pub fn vocabulary(&self) -> usize {
-        self.embedding.vocabulary()
+        self.plan.embedding.vocabulary()
     }
 
     /// Positions of a sequence, at most.
     #[must_use]
     pub fn context(&self) -> usize {
-        self.settings.context
+        self.plan.settings.context
     }
 
     /// The threads that it runs on.
@@ -258,31 +219,17 @@ impl LanguageModel {
     /// What it asks of kernels.
     #[must_use]
     pub fn request(&self) -> Request {
-        // Nothing asked for is the class `int8` where a format has it.
-        let exact = self.options.numerics.filter(|numerics| *numerics == Numerics::Exact);
-        Request::default().numerics(exact).isa(self.options.isa)
+        self.options.request()
     }
 
-    /// How keys are cached, and values.
-    pub(crate) fn kv_types(&self) -> [KvType; 2] {
-        let keys = self.options.kv;
-        [keys, if keys == KvType::Q8 { KvType::F16 } else { keys }]
-    }
-
-    pub(crate) fn heads(&self) -> Heads {
-        self.settings.heads
-    }
-
-    pub(crate) fn layers(&self) -> usize {
-        self.settings.layers
-    }
-
-    pub(crate) fn embedding(&self) -> &Embedding {
-        &self.embedding
+    /// What it runs, step by step.
+    #[must_use]
+    pub fn outline(&self) -> Outline {
+        Outline::new(&self.plan, &self.options)
     }
 
     pub(crate) fn embed(&self, tokens: &[u32]) -> Result<Vec<f32>> {
-        self.embedding.rows(&self.model, tokens, self.pool())
+        self.plan.embedding.rows(&self.model, tokens, self.pool())
     }
 
     /// What tells its content from that of other models.
@@ -303,31 +250,31 @@ impl LanguageModel {
     }
 
     pub(crate) fn ropes(&self) -> &Ropes {
-        &self.ropes
+        &self.plan.ropes
     }
 
     pub(crate) fn steps(&self) -> &[Step] {
-        &self.steps
+        &self.plan.steps
     }
 
     pub(crate) fn width(&self) -> usize {
-        self.settings.width
+        self.plan.settings.width
     }
 
     pub(crate) fn eps(&self) -> f32 {
-        self.settings.eps
+        self.plan.settings.eps
     }
 
     pub(crate) fn operations(&self) -> Operations {
-        self.operations
+        self.plan.operations
     }
 
     pub(crate) fn logit_scale(&self) -> Option<f32> {
-        self.settings.logits
+        self.plan.settings.logits
     }
 
     /// The head, and the weights of the norm before it.
     pub(crate) fn head_parts(&self) -> (&Matrix, &[f32]) {
-        (&self.head, &self.norm)
+        (&self.plan.head, &self.plan.norm)
     }
 }

@@ -27,11 +27,11 @@ pub struct Ropes {
 impl Ropes {
     /// # Errors
     /// [`crate::Error::Model`] if a number has no meaning, or the way to stretch the context is not known.
-    pub fn read(
+    pub fn read<W>(
         card: &architecture::Rope,
         settings: &Settings,
         metadata: &Metadata<'_>,
-        tensors: &Tensors<'_>,
+        tensors: &Tensors<'_, W>,
     ) -> Result<Self> {
         let size = settings.heads.size;
         let dims = metadata.count_if(&card.dims)?.unwrap_or(size);
@@ -67,7 +67,7 @@ impl Scaling<'_> {
         format!("{}.{end}", self.card.scaling)
     }
 
-    fn stretched(&self, plain: Rope, pairs: usize, tensors: &Tensors<'_>) -> Result<Rope> {
+    fn stretched<W>(&self, plain: Rope, pairs: usize, tensors: &Tensors<'_, W>) -> Result<Rope> {
         let metadata = self.metadata;
         if metadata.flag_if(&self.key("finetuned"))? == Some(false) {
             let detail = "is false, which to some architectures means no rotation; that is not known here";
@@ -102,7 +102,7 @@ impl Scaling<'_> {
     }
 
     /// The factors of the tensor that a card names and the file has. Where there are some for contexts of different lengths, it has both.
-    fn factors(&self, pairs: usize, tensors: &Tensors<'_>) -> Result<Option<Vec<f32>>> {
+    fn factors<W>(&self, pairs: usize, tensors: &Tensors<'_, W>) -> Result<Option<Vec<f32>>> {
         let by_length = [&self.card.factors_long, &self.card.factors_short].map(|name| name.as_ref());
         if let [Some(long), Some(short)] = by_length
             && (tensors.has(long) || tensors.has(short))

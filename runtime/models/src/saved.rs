@@ -129,7 +129,7 @@ impl LanguageModel {
 
     /// How the model is run, as far as it changes what is cached.
     fn run_as(&self) -> String {
-        let [keys, values] = self.kv_types();
+        let [keys, values] = self.options().kv_types();
         let numerics = self.options().numerics.unwrap_or(Numerics::Int8);
         format!("{numerics}, keys {keys}, values {values}")
     }

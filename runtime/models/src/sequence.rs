@@ -77,9 +77,9 @@ impl Sequence {
     /// # Errors
     /// As [`KvCache::truncate`]: where keys are in blocks, no more than 16 can be taken back. Then nothing is changed.
     pub fn truncate(&mut self, len: usize) -> Result<()> {
-        for cache in &mut self.caches {
-            cache.truncate(len)?;
-        }
+        // Of all layers or of none: what one refuses, no other has done.
+        self.caches.iter_mut().try_for_each(|cache| cache.prepare_truncate(len))?;
+        self.caches.iter_mut().try_for_each(|cache| cache.truncate(len))?;
         self.tokens.truncate(len);
         Ok(())
     }
@@ -94,5 +94,32 @@ impl Sequence {
     /// Whether another is of the same model, and both can be continued.
     pub(crate) fn is_of_model_of(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.model, &other.model) && !self.spent && !other.spent
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use quantloom::attention::{Heads, KvType, Preparation};
+    use quantloom::pool::Pool;
+
+    use super::*;
+
+    #[test]
+    fn positions_are_taken_back_in_all_layers_or_in_none() {
+        let heads = Heads { query: 1, key: 1, size: 64 };
+        let rows = (0..40 * 64).map(|value| (value % 53) as f32 - 20.0).collect::<Vec<_>>();
+        let cache = |keys| {
+            let mut cache = KvCache::new(heads, keys, KvType::F16).unwrap();
+            cache.append(&mut rows.clone(), &rows, &rows, &Preparation::default(), Pool::global()).unwrap();
+            cache
+        };
+        // The last refuses what the first could do: its keys are in blocks.
+        let caches = vec![cache(KvType::F16), cache(KvType::F32), cache(KvType::Q8)];
+        let mut sequence = Sequence { model: Arc::default(), caches, tokens: (0..40).collect(), spent: false };
+        let lengths = |sequence: &Sequence| sequence.caches.iter().map(KvCache::len).collect::<Vec<_>>();
+        assert!(sequence.truncate(7).is_err());
+        assert_eq!((lengths(&sequence), sequence.len()), (vec![40; 3], 40));
+        sequence.truncate(33).unwrap();
+        assert_eq!((lengths(&sequence), sequence.len()), (vec![33; 3], 33));
     }
 }

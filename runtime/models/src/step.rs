@@ -1,30 +1,33 @@
 //! The steps of layers: what a card says, with the tensors of a file.
 
+use std::sync::Arc;
+
 use quantloom::attention::{Attention, Heads};
 use quantloom::operation::{self, Operation, Projections, Prologue};
+use quantloom::weights::Weights;
 use quantloom_spec::architecture::{self, Architecture, Matrices};
 
 use crate::error::{Error, Result};
 use crate::metadata::Metadata;
 use crate::settings::Settings;
-use crate::tensors::{Matrix, Stack, Tensors};
+use crate::tensors::{Held, Matrix, Stack, Tensors};
 
 /// A step of a layer: `x + residual * post_norm(op(norm(x)))`.
 #[derive(Debug)]
-pub struct Step {
+pub struct Step<W = Arc<Weights>> {
     pub layer: usize,
     pub norm: Vec<f32>,
-    pub op: Op,
+    pub op: Op<W>,
     pub post_norm: Option<Vec<f32>>,
     pub residual: Option<f32>,
 }
 
 /// What a step does.
 #[derive(Debug)]
-pub enum Op {
-    Attention(Box<Attend>),
-    Gated(Box<Gated>),
-    Experts(Box<Experts>),
+pub enum Op<W = Arc<Weights>> {
+    Attention(Box<Attend<W>>),
+    Gated(Box<Gated<W>>),
+    Experts(Box<Experts<W>>),
 }
 
 impl Step {
@@ -44,38 +47,38 @@ impl Step {
 
 /// A feed-forward network.
 #[derive(Debug)]
-pub struct Gated {
+pub struct Gated<W = Arc<Weights>> {
     pub operation: &'static Operation,
-    pub gate: Matrix,
-    pub up: Matrix,
-    pub down: Matrix,
+    pub gate: Matrix<W>,
+    pub up: Matrix<W>,
+    pub down: Matrix<W>,
 }
 
 /// The experts of a step.
 #[derive(Debug)]
-pub struct Experts {
+pub struct Experts<W = Arc<Weights>> {
     /// A row for each.
-    pub router: Matrix,
+    pub router: Matrix<W>,
     /// What gates them.
     pub operation: &'static Operation,
-    pub all: Vec<Expert>,
+    pub all: Vec<Expert<W>>,
     /// How many of them a row goes through.
     pub used: usize,
 }
 
 /// The network of an expert.
 #[derive(Debug)]
-pub struct Expert {
-    pub gate: Matrix,
-    pub up: Matrix,
-    pub down: Matrix,
+pub struct Expert<W = Arc<Weights>> {
+    pub gate: Matrix<W>,
+    pub up: Matrix<W>,
+    pub down: Matrix<W>,
 }
 
 /// Attention of a layer.
 #[derive(Debug)]
-pub struct Attend {
+pub struct Attend<W = Arc<Weights>> {
     /// Queries, keys and values.
-    pub inputs: [Matrix; 3],
+    pub inputs: [Matrix<W>; 3],
     pub q_norm: Option<Vec<f32>>,
     pub k_norm: Option<Vec<f32>>,
     /// Which angles rotate queries and keys, if any do.
@@ -86,7 +89,7 @@ pub struct Attend {
     /// Which of the caches of a sequence is its own.
     pub cache: usize,
     /// From heads to the width.
-    pub out: Matrix,
+    pub out: Matrix<W>,
 }
 
 /// How queries grow with the logarithm of their position.
@@ -112,19 +115,19 @@ pub enum Angles {
 }
 
 /// What the steps of a model are made of.
-pub struct Parts<'p> {
+pub struct Parts<'p, W> {
     pub card: &'p Architecture,
     pub settings: Settings,
     pub metadata: &'p Metadata<'p>,
-    pub tensors: &'p Tensors<'p>,
+    pub tensors: &'p Tensors<'p, W>,
 }
 
-impl Parts<'_> {
+impl<W: Held> Parts<'_, W> {
     /// The steps of all layers, in their order.
     ///
     /// # Errors
     /// [`Error`] of the first tensor or number that is missing or wrong.
-    pub fn steps(&self) -> Result<Vec<Step>> {
+    pub fn steps(&self) -> Result<Vec<Step<W>>> {
         let (mut steps, mut caches) = (Vec::new(), 0);
         for layer in 0..self.settings.layers {
             for step in &self.card.layer {
@@ -134,7 +137,7 @@ impl Parts<'_> {
         Ok(steps)
     }
 
-    fn step(&self, layer: usize, step: &architecture::Step, caches: &mut usize) -> Result<Step> {
+    fn step(&self, layer: usize, step: &architecture::Step, caches: &mut usize) -> Result<Step<W>> {
         let width = self.settings.width;
         let op = match &step.op {
             architecture::Op::Attention(card) => {
@@ -154,7 +157,7 @@ impl Parts<'_> {
         })
     }
 
-    fn attend(&self, layer: usize, card: &architecture::Attention, cache: usize) -> Result<Attend> {
+    fn attend(&self, layer: usize, card: &architecture::Attention, cache: usize) -> Result<Attend<W>> {
         let (width, Heads { query, key, size }) = (self.settings.width, self.settings.heads);
         let names = self.names(layer, &card.inputs);
         Ok(Attend {
@@ -170,7 +173,7 @@ impl Parts<'_> {
         })
     }
 
-    fn gated(&self, layer: usize, card: &architecture::Gated) -> Result<Gated> {
+    fn gated(&self, layer: usize, card: &architecture::Gated) -> Result<Gated<W>> {
         let names = self.names(layer, &card.inputs);
         let n = self.inner(&names, 1)?;
         let [gate, up] = self.inputs(&names, [n, n], 1, 0)?;
@@ -178,7 +181,7 @@ impl Parts<'_> {
         Ok(Gated { operation: gated(&card.act)?, gate, up, down })
     }
 
-    fn experts(&self, layer: usize, card: &architecture::Experts) -> Result<Experts> {
+    fn experts(&self, layer: usize, card: &architecture::Experts) -> Result<Experts<W>> {
         let (count, used) = (self.metadata.count(&card.count)?, self.metadata.count(&card.used)?);
         if used > count {
             let detail = format!("is {used}, and there are {count} experts; convert the model again");
@@ -187,7 +190,7 @@ impl Parts<'_> {
         let width = self.settings.width;
         let names = self.names(layer, &card.network.inputs);
         let (down, n) = (named(layer, &card.network.down), self.inner(&names, count)?);
-        let expert = |index| -> Result<Expert> {
+        let expert = |index| -> Result<Expert<W>> {
             let [gate, up] = self.inputs(&names, [n, n], count, index)?;
             Ok(Expert { gate, up, down: self.tensors.part(&down, Stack { count, n: width, k: n }, index, 0..width)? })
         };
@@ -222,7 +225,7 @@ impl Parts<'_> {
     }
 
     /// Matrices of so many rows that multiply the same values; tensors have those of `count` layers, experts say.
-    fn inputs<const N: usize>(&self, names: &Names<N>, rows: [usize; N], count: usize, index: usize) -> Result<[Matrix; N]> {
+    fn inputs<const N: usize>(&self, names: &Names<N>, rows: [usize; N], count: usize, index: usize) -> Result<[Matrix<W>; N]> {
         let (k, all) = (self.settings.width, rows.iter().sum());
         let part = |place: usize| match names {
             Names::Each(each) => self.tensors.part(&each[place], Stack { count, n: rows[place], k }, index, 0..rows[place]),

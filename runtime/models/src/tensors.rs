@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::fmt::Debug;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use quantloom::operation::Projection;
 use quantloom::pool::Pool;
 use quantloom::registry::Format;
 use quantloom::stored::Stored;
-use quantloom::weights::{Layout, Weights};
+use quantloom::weights::{Layout, Shape, Weights};
 
 use crate::error::{Error, Result};
 
@@ -20,11 +21,28 @@ use crate::error::{Error, Result};
 const WEIGHTS: &str = ".weight";
 const BIASES: &str = ".bias";
 
+/// What is held of a matrix: its weights, or its shape alone, which takes neither time nor memory.
+pub trait Held: Clone + Debug {
+    fn shape(&self) -> Shape;
+}
+
+impl Held for Arc<Weights> {
+    fn shape(&self) -> Shape {
+        Shape::from(&**self)
+    }
+}
+
+impl Held for Shape {
+    fn shape(&self) -> Shape {
+        *self
+    }
+}
+
 /// A matrix, and what is added to its products.
 #[derive(Clone, Debug)]
-pub struct Matrix {
+pub struct Matrix<W = Arc<Weights>> {
     pub name: String,
-    pub weights: Arc<Weights>,
+    pub weights: W,
     pub bias: Option<Vec<f32>>,
 }
 
@@ -45,15 +63,24 @@ pub struct Stack {
 }
 
 /// The tensors of a file, some of which were asked for.
-pub struct Tensors<'m> {
+pub struct Tensors<'m, W> {
     pub model: &'m Model,
-    pool: &'m Pool,
+    hold: &'m dyn Fn(&TensorInfo, Range<usize>) -> Result<W>,
     asked: RefCell<BTreeSet<String>>,
 }
 
-impl<'m> Tensors<'m> {
-    pub fn new(model: &'m Model, pool: &'m Pool) -> Self {
-        Self { model, pool, asked: RefCell::default() }
+impl<'m, W> Tensors<'m, W> {
+    /// Of a model; some rows of a tensor are held so.
+    pub fn new(model: &'m Model, hold: &'m dyn Fn(&TensorInfo, Range<usize>) -> Result<W>) -> Self {
+        Self { model, hold, asked: RefCell::default() }
+    }
+
+    /// All rows of a tensor.
+    ///
+    /// # Errors
+    /// As [`Model::weights`].
+    pub fn hold(&self, tensor: &TensorInfo) -> Result<W> {
+        (self.hold)(tensor, 0..tensor.rows())
     }
 
     /// A tensor by its whole name, if the file has it.
@@ -115,7 +142,7 @@ impl<'m> Tensors<'m> {
     ///
     /// # Errors
     /// As [`Tensors::shaped`] and [`Model::weights`].
-    pub fn matrix(&self, name: &str, n: usize, k: usize) -> Result<Matrix> {
+    pub fn matrix(&self, name: &str, n: usize, k: usize) -> Result<Matrix<W>> {
         self.part(name, Stack { count: 1, n, k }, 0, 0..n)
     }
 
@@ -123,7 +150,7 @@ impl<'m> Tensors<'m> {
     ///
     /// # Errors
     /// As [`Tensors::shaped`] and [`Model::rows`].
-    pub fn part(&self, name: &str, stack: Stack, index: usize, rows: Range<usize>) -> Result<Matrix> {
+    pub fn part(&self, name: &str, stack: Stack, index: usize, rows: Range<usize>) -> Result<Matrix<W>> {
         let Stack { count, n, k } = stack;
         let tensor = self.need(&format!("{name}{WEIGHTS}"))?;
         if rows_of(tensor, count) != Some(n) || tensor.k() != k {
@@ -131,7 +158,7 @@ impl<'m> Tensors<'m> {
             return Err(self.misshapen(tensor, &format!("{of_all}{n}x{k}")));
         }
         let first = index * n;
-        let weights = Arc::new(weights(self.model, tensor, first + rows.start..first + rows.end, self.pool)?);
+        let weights = (self.hold)(tensor, first + rows.start..first + rows.end)?;
         let bias = self.find(&format!("{name}{BIASES}")).map(|bias| self.row(bias, count, n, index)).transpose()?;
         let bias = bias.map(|bias| bias[rows].to_vec());
         Ok(Matrix { name: name.to_owned(), weights, bias })
@@ -202,6 +229,17 @@ pub fn weights(model: &Model, tensor: &TensorInfo, rows: Range<usize>, pool: &Po
         return Ok(Weights::pack(KvType::F32.format()?, rows.len(), tensor.k(), bytes, pool)?);
     }
     Ok(model.rows(tensor, rows, Layout::Packed, pool)?)
+}
+
+/// What the same weights are.
+pub fn shape(model: &Model, tensor: &TensorInfo, rows: Range<usize>) -> Result<Shape> {
+    if let Kind::Plain = model.kind(tensor)? {
+        model.bytes(tensor)?;
+        let shape = Shape { format: KvType::F32.format()?, n: rows.len(), k: tensor.k(), layout: Layout::Packed };
+        shape.bytes()?;
+        return Ok(shape);
+    }
+    Ok(model.shape(tensor, rows, Layout::Packed)?)
 }
 
 /// Rows of each of the matrices of a tensor, if it has so many.

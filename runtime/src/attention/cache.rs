@@ -97,9 +97,26 @@ impl KvCache {
     /// Takes positions back, so that `len` are left: what follows is as if they had never been appended. Does nothing if there are no more.
     ///
     /// # Errors
-    /// [`Error::Attention`] if keys are in blocks, and more than 16 positions are to be taken back, one after the other or at once;
-    /// [`Error::OutOfMemory`] if a page that others have a part in cannot be copied. Then nothing is changed.
+    /// As [`KvCache::prepare_truncate`]. Then nothing is changed.
     pub fn truncate(&mut self, len: usize) -> Result<()> {
+        self.prepare_truncate(len)?;
+        if len >= self.len {
+            return Ok(());
+        }
+        for head in &mut self.of_heads {
+            head.truncate(&self.keys, &self.values, len..self.len);
+        }
+        self.len = len;
+        Ok(())
+    }
+
+    /// Makes sure that [`KvCache::truncate`] to that length does not fail, until something is appended or pages are shared, and changes
+    /// nothing: with that, either all of several caches are truncated or none.
+    ///
+    /// # Errors
+    /// [`Error::Attention`] if keys are in blocks, and more than 16 positions are to be taken back, one after the other or at once;
+    /// [`Error::OutOfMemory`] if a page that others have a part in cannot be copied.
+    pub fn prepare_truncate(&mut self, len: usize) -> Result<()> {
         let taken = self.len.saturating_sub(len);
         if taken == 0 {
             return Ok(());
@@ -114,14 +131,7 @@ impl KvCache {
                 return Err(Error::Attention { detail });
             }
         }
-        if !len.is_multiple_of(SPAN) {
-            self.own(len / SPAN)?;
-        }
-        for head in &mut self.of_heads {
-            head.truncate(&self.keys, &self.values, len..self.len);
-        }
-        self.len = len;
-        Ok(())
+        if len.is_multiple_of(SPAN) { Ok(()) } else { self.own(len / SPAN) }
     }
 
     /// Makes room for positions up to `len`, which nothing is written to yet.

@@ -2,21 +2,21 @@
 
 use std::fmt::Debug;
 
-use super::{Launch, Request, Source, candidates, default};
+use super::{Launch, Request, Source, candidates_of, default};
 use crate::error::Result;
 use crate::pool::Pool;
 use crate::registry::Numerics;
-use crate::weights::Weights;
+use crate::weights::{Shape, Weights};
 
 /// Chooses kernels: [`crate::tune::Choices`] by what was measured, [`ByCards`] by the cards alone, or a program's own.
 pub trait Choose: Debug + Sync {
-    /// The kernel for a batch of rows of activations by some weights on so many threads, at least one, and who knew it. A kernel that the
+    /// The kernel for a batch of rows of activations by weights of a shape on so many threads, at least one, and who knew it. A kernel that the
     /// request names is not asked for. One that is chosen must be of the class that is asked for and run here; whatever is chosen, the
     /// result is the same.
     ///
     /// # Errors
     /// [`crate::Error::NoClass`] or [`crate::Error::NoKernel`] if nothing on this processor does what was asked.
-    fn choose(&self, weights: &Weights, batch: usize, request: &Request, threads: usize) -> Result<(Launch, Source)>;
+    fn choose(&self, shape: Shape, batch: usize, request: &Request, threads: usize) -> Result<(Launch, Source)>;
 }
 
 /// Something beside the processor that multiplies by weights that it holds, as a graphics processor does.
@@ -31,9 +31,9 @@ pub trait Device: Debug + Sync {
 pub struct ByCards;
 
 impl Choose for ByCards {
-    fn choose(&self, weights: &Weights, batch: usize, request: &Request, _threads: usize) -> Result<(Launch, Source)> {
-        let format = weights.format();
-        let kernels = candidates(weights, request.numerics_of(format), request.isa_of(format))?;
+    fn choose(&self, shape: Shape, batch: usize, request: &Request, _threads: usize) -> Result<(Launch, Source)> {
+        let format = shape.format;
+        let kernels = candidates_of(format, request.numerics_of(format), request.isa_of(format))?;
         Ok((default(&kernels, batch), Source::Default))
     }
 }
@@ -93,7 +93,7 @@ impl<'a> Context<'a> {
     }
 
     /// What is chosen for a request that names no kernel.
-    pub(super) fn choose(&self, weights: &Weights, batch: usize, request: &Request) -> Result<(Launch, Source)> {
-        self.choose.choose(weights, batch, request, request.threads_of(self.pool))
+    pub(super) fn choose(&self, shape: Shape, batch: usize, request: &Request) -> Result<(Launch, Source)> {
+        self.choose.choose(shape, batch, request, request.threads_of(self.pool))
     }
 }

@@ -3,19 +3,25 @@
 use super::{Context, Request, Source, Used};
 use crate::error::{Error, Result};
 use crate::registry::{self, Format, Isa, Kernel, Numerics};
-use crate::weights::Weights;
+use crate::weights::{Shape, Weights};
 
-/// Chooses the kernel for a batch.
+/// Chooses the kernel for a batch: by some weights, or by what such weights would be.
 ///
 /// # Errors
 /// [`Error::NoClass`] if the format lacks the numerics class, [`Error::NoKernel`] if nothing on this processor does what was asked,
 /// [`Error::Unfit`] if the kernel that is named does not, [`Error::Setting`] if the user's environment says what cannot be followed.
-pub fn select<'c>(weights: &Weights, batch: usize, request: &Request, context: impl Into<Context<'c>>) -> Result<Used> {
-    let (format, context) = (weights.format(), context.into());
+pub fn select<'c>(
+    shape: impl Into<Shape>,
+    batch: usize,
+    request: &Request,
+    context: impl Into<Context<'c>>,
+) -> Result<Used> {
+    let (shape, context) = (shape.into(), context.into());
+    let format = shape.format;
     let (launch, source, asked) = match request.launch {
         Some(launch) => (launch, Source::Pin, request.isa),
         // Who chooses may fall back to another instruction set, but not to one that is not here.
-        None => context.choose(weights, batch, request).map(|(launch, source)| (launch, source, None))?,
+        None => context.choose(shape, batch, request).map(|(launch, source)| (launch, source, None))?,
     };
     match unfit(launch.kernel, format, request.numerics_of(format), asked) {
         None => Ok(Used { launch, source, on_device: false }),

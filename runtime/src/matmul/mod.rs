@@ -173,7 +173,7 @@ pub fn matmul<'c>(
     if let Some(device) = context.device().filter(|_| is_free) {
         call::check_sizes(&call, &[&mut *y])?;
         if device.multiply(weights, request.numerics_of(weights.format()), x, batch, y) {
-            let (launch, source) = ByCards.choose(weights, batch, request, context.pool().threads())?;
+            let (launch, source) = ByCards.choose(weights.into(), batch, request, context.pool().threads())?;
             return Ok(Used { launch, source, on_device: true });
         }
     }

@@ -25,7 +25,7 @@ use crate::gguf::{BlockShape, Gguf, Items, PLAIN, TensorInfo};
 use crate::pool::Pool;
 use crate::registry::{self, Format};
 use crate::stored::Stored;
-use crate::weights::{Layout, Weights};
+use crate::weights::{Layout, Shape, Weights};
 pub use load::{Load, Loaded};
 use mark::Mark;
 pub use write::Packing;
@@ -160,43 +160,59 @@ impl Model {
     /// # Errors
     /// As [`Model::weights`]; [`Error::Gguf`] if the tensor does not have those rows, or it is packed and they begin within a tile of 64.
     pub fn rows(&self, tensor: &TensorInfo, rows: Range<usize>, layout: Layout, pool: &Pool) -> Result<Weights> {
-        let (all, k) = (tensor.rows(), tensor.k());
-        if rows.start > rows.end || rows.end > all {
-            return Err(self.file.wrong(tensor, &format!("it has {all} rows, not {rows:?}; ask for those that it has")));
-        }
-        let n = rows.len();
-        match (self.kind(tensor)?, layout) {
-            (Kind::Plain, _) => Err(self.file.wrong(tensor, "it is plain f32, which has no kernels; name a quantised tensor")),
-            (Kind::Items(_), _) => Err(self.unknown_type(tensor)),
-            (Kind::Packed(format), Layout::Packed) => {
-                if !rows.start.is_multiple_of(TILE_ROWS) {
-                    let first = rows.start;
-                    let detail =
-                        format!("it is packed, and row {first} is within a tile; open the model that it was packed from");
-                    return Err(self.file.wrong(tensor, &detail));
-                }
-                let panels = self.file.shared(tensor, Weights::bytes_packed(format, all, k)?)?;
-                Ok(Weights::from_panels(format, all, k, panels)?.rows(rows.start, n))
-            }
-            (Kind::Packed(_), Layout::Stored) => {
-                Err(self.file.wrong(tensor, "it is packed; open the model that it was packed from for layout `stored`"))
-            }
-            (Kind::Blocks(format, shape), Layout::Stored) => {
-                let bytes = self.file.bytes(tensor, shape)?.len();
-                let row_bytes = bytes.checked_div(all).unwrap_or(0);
-                let stored = self.file.shared(tensor, bytes)?.part(rows.start * row_bytes..rows.end * row_bytes);
+        let Shape { format, n, k, .. } = self.shape(tensor, rows.clone(), layout)?;
+        let all = tensor.rows();
+        let Kind::Blocks(_, shape) = self.kind(tensor)? else {
+            let panels = self.file.shared(tensor, Weights::bytes_packed(format, all, k)?)?;
+            return Ok(Weights::from_panels(format, all, k, panels)?.rows(rows.start, n));
+        };
+        let bytes = self.file.bytes(tensor, shape)?;
+        let row_bytes = bytes.len().checked_div(all).unwrap_or(0);
+        let part = rows.start * row_bytes..rows.end * row_bytes;
+        match layout {
+            Layout::Stored => {
+                let stored = self.file.shared(tensor, bytes.len())?.part(part);
                 Weights::in_place(format, n, k, vec![stored])
             }
-            (Kind::Blocks(format, shape), Layout::Packed) => {
-                let bytes = self.file.bytes(tensor, shape)?;
-                let row_bytes = bytes.len().checked_div(all).unwrap_or(0);
-                let bytes = &bytes[rows.start * row_bytes..rows.end * row_bytes];
+            Layout::Packed => {
+                let bytes = &bytes[part];
                 let stored = Stored::new(format, n, k, bytes)?;
                 Weights::pack_by_steps(&stored, pool, &mut |rows| {
                     self.file.release(&bytes[rows.start * row_bytes..rows.end * row_bytes]);
                 })
             }
         }
+    }
+
+    /// What the weights of some rows of a tensor are, without reading or packing them.
+    ///
+    /// # Errors
+    /// As [`Model::rows`], but for memory.
+    pub fn shape(&self, tensor: &TensorInfo, rows: Range<usize>, layout: Layout) -> Result<Shape> {
+        let all = tensor.rows();
+        let wrong = |detail: &str| Err(self.file.wrong(tensor, detail));
+        if rows.start > rows.end || rows.end > all {
+            return wrong(&format!("it has {all} rows, not {rows:?}; ask for those that it has"));
+        }
+        let format = match (self.kind(tensor)?, layout) {
+            (Kind::Plain, _) => return wrong("it is plain f32, which has no kernels; name a quantised tensor"),
+            (Kind::Items(_), _) => return Err(self.unknown_type(tensor)),
+            (Kind::Packed(_), Layout::Stored) => {
+                return wrong("it is packed; open the model that it was packed from for layout `stored`");
+            }
+            (Kind::Packed(_), Layout::Packed) if !rows.start.is_multiple_of(TILE_ROWS) => {
+                let first = rows.start;
+                return wrong(&format!(
+                    "it is packed, and row {first} is within a tile; open the model that it was packed from"
+                ));
+            }
+            (Kind::Packed(format) | Kind::Blocks(format, _), _) => format,
+        };
+        self.bytes(tensor)?;
+        let shape = Shape { format, n: rows.len(), k: tensor.k(), layout };
+        // Of a format without kernels there are none.
+        shape.bytes()?;
+        Ok(shape)
     }
 
     /// Every matrix that kernels exist for, in file order. Tensors of types that no card describes are passed over.

@@ -4,6 +4,7 @@ mod decode;
 mod kept;
 mod layout;
 mod panels;
+mod shape;
 mod shared;
 
 use std::ops::Range;
@@ -20,6 +21,7 @@ use kept::Kept;
 pub(crate) use kept::Scratch;
 pub use layout::Layout;
 use panels::pack_panels;
+pub use shape::Shape;
 pub(crate) use shared::Shared;
 
 /// Stored bytes that are packed before whoever reads them hears of it.

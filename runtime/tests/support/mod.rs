@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 pub mod value {
     pub const U8: u32 = 0;
     pub const U32: u32 = 4;
+    pub const F32: u32 = 6;
     pub const BOOL: u32 = 7;
     pub const STRING: u32 = 8;
     pub const ARRAY: u32 = 9;

@@ -7,7 +7,7 @@ use quantloom::measure::activations;
 use quantloom::pool::Pool;
 use quantloom::registry::{self, Kernel};
 use quantloom::tune::{self, CacheFile, Choices, Keep, Key, Settings};
-use quantloom::weights::Weights;
+use quantloom::weights::{Shape, Weights};
 
 use crate::child::parts_with;
 use crate::support::{ELSEWHERE, entry, kernels, key, weights};
@@ -88,7 +88,7 @@ fn a_program_may_say_which_processor_it_goes_by() {
 struct Always(&'static Kernel);
 
 impl Choose for Always {
-    fn choose(&self, _: &Weights, _: usize, _: &Request, _: usize) -> quantloom::Result<(Launch, Source)> {
+    fn choose(&self, _: Shape, _: usize, _: &Request, _: usize) -> quantloom::Result<(Launch, Source)> {
         Ok((self.0.into(), Source::Memory))
     }
 }

@@ -122,7 +122,7 @@ fn run_whole(path: &Path, options: &Options) -> Result<(Run, Option<Numerics>), 
         kv = kv.max(bytes);
     }
     let outline = model.outline();
-    let head = outline.head.weights.map(|head| (head.format().name.to_owned(), head.n(), head.k())).unwrap_or_default();
+    let head = outline.head.weights.map(|head| (head.format.name.to_owned(), head.n, head.k)).unwrap_or_default();
     let numerics = model.options().numerics;
     let class = numerics.map_or_else(|| "the usual class of each format".to_owned(), |class| format!("class {class}"));
     let threads = count(model.pool().threads(), "thread", "threads");

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use quantloom::matmul::select;
-use quantloom_models::{LanguageModel, Line, Options};
+use quantloom::pool::Pool;
+use quantloom_models::{Line, Options, Outline};
 
 use super::super::Failure;
 use super::super::failure::print;
@@ -15,8 +16,7 @@ const BATCHES: [usize; 2] = [1, 512];
 
 /// Prints it.
 pub fn run(path: &Path) -> Result<(), Failure> {
-    let model = LanguageModel::open(path, &Options::default())?;
-    let outline = model.outline();
+    let outline = Outline::open(path, &Options::default())?;
     let mut table = Table::new(&[
         ("PART", Align::Left),
         ("OPERATION", Align::Left),
@@ -28,22 +28,22 @@ pub fn run(path: &Path) -> Result<(), Failure> {
         ("KERNEL FOR 512", Align::Left),
     ]);
     let layer = if outline.layers == 1 { "layer".to_owned() } else { format!("{} layers", outline.layers) };
-    table.row(row(&model, "embedding", &outline.embedding)?);
+    table.row(row(&outline, "embedding", &outline.embedding)?);
     for (index, line) in outline.layer.iter().enumerate() {
-        table.row(row(&model, if index == 0 { &layer } else { "" }, line)?);
+        table.row(row(&outline, if index == 0 { &layer } else { "" }, line)?);
     }
-    table.row(row(&model, "head", &outline.head)?);
-    let card = model.card();
+    table.row(row(&outline, "head", &outline.head)?);
+    let card = outline.card;
     let title = filled(&format!("{}: {}", card.name, card.doc), 2);
     let note = "Bytes are those that one token reads, of the first layer; of attention, those of each position that it sees.";
     print(&format!("{title}\n\n{table}\n{}\n", filled(note, 0)))
 }
 
-fn row(model: &LanguageModel, part: &str, line: &Line<'_>) -> Result<[String; 8], Failure> {
-    let shape = line.weights.map_or_else(|| "-".to_owned(), |weights| format!("{}x{}", weights.n(), weights.k()));
+fn row(outline: &Outline, part: &str, line: &Line) -> Result<[String; 8], Failure> {
+    let shape = line.weights.map_or_else(|| "-".to_owned(), |weights| format!("{}x{}", weights.n, weights.k));
     let kernel = |batch| match line.weights {
         None => Ok("-".to_owned()),
-        Some(weights) => select(weights, batch, &model.request(), model.pool()).map(|used| used.launch.kernel.name.to_owned()),
+        Some(weights) => select(weights, batch, &outline.request, Pool::global()).map(|used| used.launch.kernel.name.to_owned()),
     };
     let [one, many] = BATCHES.map(kernel);
     let format = line.format.map_or("-", |format| format.name).to_owned();

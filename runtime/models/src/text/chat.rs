@@ -1,10 +1,12 @@
 //! Chat templates: how a conversation is written as the one text that a model was trained on.
 
 use std::path::PathBuf;
+use std::{panic, thread};
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Kwargs, Value};
-use minijinja::{Environment, ErrorKind, context};
+use minijinja::value::{Kwargs, Value, ValueKind};
+use minijinja::{Environment, ErrorKind, State, context, escape_formatter};
+use minijinja_contrib::pycompat::unknown_method_callback;
 use quantloom::gguf::Gguf;
 use serde::Serialize;
 use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter, Serializer};
@@ -17,8 +19,17 @@ use crate::error::{Error, Result};
 /// The key of the template.
 const KEY: &str = "tokenizer.chat_template";
 
-/// Steps that a template may take: many times those of a long conversation.
-const FUEL: u64 = 5_000_000;
+/// Steps that a template may take: many times those of a long conversation. A step makes, reads or writes 64 bytes.
+const FUEL: u64 = 2_000_000;
+
+/// How deep the values may lie in each other that are written as text.
+const DEPTH: usize = 100;
+
+/// Stack that a template may take: it may put values into each other in every few of its steps, and comparing or forgetting them takes some for each.
+const STACK: usize = 512 << 20;
+
+/// Most of what a template says that is shown.
+const SHOWN: usize = 300;
 
 /// A part of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,15 +126,25 @@ impl Chat {
         let values = context! {
             messages => Value::from_iter(messages.iter().map(Message::value)), add_generation_prompt => answers, bos_token => self.begin.as_str(), eos_token => self.end.as_str(), tools => (), documents => (),
         };
-        let rendered = self.environment.get_template(KEY).and_then(|template| template.render(values));
-        rendered.map_err(|error| {
-            let detail = format!(
-                "key {KEY:?}: the template fails: {}; change the messages, or give plain text to go on from",
-                told(&error)
-            );
+        rendered(&self.environment, values).map_err(|why| {
+            let detail =
+                format!("key {KEY:?}: the template fails: {why}; change the messages, or give plain text to go on from");
             Error::model(&self.path, detail)
         })
     }
+}
+
+/// What the template of an environment makes of values, or why it fails.
+fn rendered(environment: &Environment<'_>, values: Value) -> Result<String, String> {
+    let render = || {
+        let rendered = environment.get_template(KEY).and_then(|template| template.render(values));
+        rendered.map_err(|error| told(&error))
+    };
+    thread::scope(|scope| {
+        let running = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, render);
+        let running = running.map_err(|error| format!("no thread to render it on: {error}"))?;
+        running.join().unwrap_or_else(|panic| panic::resume_unwind(panic))
+    })
 }
 
 /// The control token that the template of a file puts behind what the model says, if it has a template that can be used, and puts one.
@@ -140,8 +161,23 @@ fn environment() -> Result<Environment<'static>, minijinja::Error> {
     let mut environment = Environment::new();
     environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
     environment.set_fuel(Some(FUEL));
-    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-    environment.add_filter("tojson", |value: Value, kwargs: Kwargs| json(&value, &kwargs));
+    environment.set_unknown_method_callback(|state, value, method, arguments| {
+        // What a method reads of a text is paid for, but not what it reads of a list.
+        if value.kind() != ValueKind::String {
+            state.consume_fuel(value.len().unwrap_or(0) as u64)?;
+        }
+        unknown_method_callback(state, value, method, arguments)
+    });
+    environment.add_filter("tojson", |state: &State<'_, '_>, value: Value, kwargs: Kwargs| {
+        pay(state, &value, DEPTH)?;
+        json(&value, &kwargs)
+    });
+    environment.set_formatter(|out, state, value| {
+        if value.kind() != ValueKind::String {
+            pay(state, value, DEPTH)?;
+        }
+        escape_formatter(out, state, value)
+    });
     environment.add_function("raise_exception", |message: String| -> Result<Value, minijinja::Error> {
         Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
     });
@@ -156,10 +192,33 @@ fn environment() -> Result<Environment<'static>, minijinja::Error> {
 /// What went wrong with a template, in one line.
 fn told(error: &minijinja::Error) -> String {
     let mut text = error.detail().map_or_else(|| error.kind().to_string(), |detail| format!("{}: {detail}", error.kind()));
+    if let Some((end, _)) = text.char_indices().nth(SHOWN) {
+        text.truncate(end);
+        text += "...";
+    }
     if let Some(line) = error.line() {
         text += &format!(" (line {line})");
     }
     text
+}
+
+/// Takes the steps that a value costs before it is written as text, for one that is in many places is written as often.
+fn pay(state: &State<'_, '_>, value: &Value, depth: usize) -> Result<(), minijinja::Error> {
+    state.consume_fuel(1 + value.as_str().map_or(0, str::len) as u64 / 4)?;
+    if !matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable | ValueKind::Map) {
+        return Ok(());
+    }
+    let Some(depth) = depth.checked_sub(1) else {
+        let why = format!("values are written that lie more than {DEPTH} deep in each other");
+        return Err(minijinja::Error::new(ErrorKind::InvalidOperation, why));
+    };
+    for item in value.try_iter()? {
+        pay(state, &item, depth)?;
+        if value.kind() == ValueKind::Map {
+            pay(state, &value.get_item(&item)?, depth)?;
+        }
+    }
+    Ok(())
 }
 
 /// JSON as templates expect it: for models, not for HTML, with spaces as Python's `json.dumps` puts them.
@@ -202,12 +261,12 @@ mod tests {
     use super::*;
 
     /// What a template makes of two messages.
-    fn rendered(template: &str) -> Result<String, minijinja::Error> {
+    fn made(template: &str) -> Result<String, String> {
         let messages = [Message::new("system", "<b>&\"é\""), Message::new("user", " Hi ")];
-        environment()?.render_str(
-            template,
-            context! { messages => Value::from_iter(messages.iter().map(Message::value)), bos_token => "<s>", tools => () },
-        )
+        let mut environment = environment().unwrap();
+        environment.add_template_owned(KEY, template.to_owned()).map_err(|error| told(&error))?;
+        let messages = Value::from_iter(messages.iter().map(Message::value));
+        rendered(&environment, context! { messages => messages, bos_token => "<s>", tools => () })
     }
 
     #[test]
@@ -227,9 +286,9 @@ mod tests {
             ),
             ("{% macro f(x) %}<{{ x }}>{% endmacro %}{{ f('a') }}{{ messages[1:] | length }}", "<a>1"),
         ] {
-            assert_eq!(rendered(template).unwrap(), wanted, "{template}");
+            assert_eq!(made(template).unwrap(), wanted, "{template}");
         }
-        assert_eq!(rendered("{{ strftime_now('%Y') }}").unwrap().len(), 4);
+        assert_eq!(made("{{ strftime_now('%Y') }}").unwrap().len(), 4);
     }
 
     #[test]
@@ -244,8 +303,33 @@ mod tests {
             ),
             ("{{ strftime_now('%!') }}", "invalid operation: "),
         ] {
-            let why = told(&rendered(template).unwrap_err());
+            let why = made(template).unwrap_err();
             assert!(why.starts_with(wanted) && !why.contains('\n'), "{template}: {why}");
+        }
+    }
+    /// Templates come with files: whatever they do ends soon, and takes little memory and no more stack than there is.
+    #[test]
+    fn templates_have_bounds() {
+        let nested = "{% set ns = namespace(x=0, y=0) %}{% for i in range(100000) %}{% set ns.x = [ns.x] %}{% set ns.y = [ns.y] %}{% endfor %}";
+        let doubled = "{% set ns = namespace(x='a', y='a') %}{% for i in range(40) %}{% set ns.x = [ns.x, ns.x] %}{% set ns.y = [ns.y, ns.y] %}{% endfor %}";
+        let long = "{% set s = 'ab' * 10000000 %}";
+        for (begin, end, wanted) in [
+            (nested, "", ""),
+            (nested, "{{ ns.x | tojson }}", "invalid operation: values are written that lie more than 100 deep"),
+            (nested, "{{ ns.x }}", "invalid operation: values are written that lie more than 100 deep"),
+            (nested, "{% if ns.x == ns.y %}equal{% endif %}", "equal"),
+            (doubled, "{{ ns.x | tojson }}", "engine ran out of fuel"),
+            (doubled, "{{ ns.x }}", "engine ran out of fuel"),
+            (
+                "{% set s = range(100000) | list %}",
+                "{% for i in range(100000) %}{% if s.count(-1) %}a{% endif %}{% endfor %}",
+                "engine ran out of fuel",
+            ),
+            (long, "{{ raise_exception(s) }}", "invalid operation: ababab"),
+            ("{% macro f(x) %}{{ f(x) }}{% endmacro %}", "{{ f(1) }}", "invalid operation: recursion limit exceeded"),
+        ] {
+            let text = made(&format!("{begin}{end}")).unwrap_or_else(|why| why);
+            assert!(text.starts_with(wanted) && text.len() < 400, "{end}: {text}");
         }
     }
 }

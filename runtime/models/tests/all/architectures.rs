@@ -245,7 +245,7 @@ fn an_outline_shows_experts() {
     let outline = model.outline();
     let what = outline.layer.iter().map(|line| (line.operation, &*line.what, line.bytes)).collect::<Vec<_>>();
     let bytes =
-        |name: &str| outline.layer.iter().find(|line| line.what.starts_with(name)).unwrap().weights.unwrap().held_bytes();
+        |name: &str| outline.layer.iter().find(|line| line.what.starts_with(name)).unwrap().weights.unwrap().bytes().unwrap();
     let (gate, down) = (bytes("blk.0.ffn_gate_exps"), bytes("blk.0.ffn_down_exps"));
     assert_eq!(
         what[5..],

@@ -282,3 +282,17 @@ fn a_template_says_how_turns_are_written_and_what_ends_them() {
     let why = Chat::of(&broken.open(), &broken.tokenizer()).unwrap_err().to_string();
     assert!(why.contains("the template cannot be read: syntax error: ") && why.lines().count() == 1, "{why}");
 }
+
+#[test]
+fn tokens_that_are_parts_of_each_other_are_not_merged_without_end() {
+    let refused = |texts: &[String]| {
+        let scores = Value::Array(Array::F32(vec![0.0; texts.len()]));
+        let tokens: Vec<_> = texts.iter().map(String::as_str).collect();
+        File::new("llama", &tokens).with("scores", scores).refused()
+    };
+    let why = refused(&["a".to_owned(), "b".repeat(1025)]);
+    assert!(why.contains("token 1, \"bbb") && why.contains("is of 1025 bytes, and may be of 1024"), "{why}");
+    let all: Vec<_> = (1..=1024).map(|count| "a".repeat(count)).collect();
+    let why = refused(&all);
+    assert!(why.contains("its tokens are parts of each other in too many ways"), "{why}");
+}
