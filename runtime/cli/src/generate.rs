@@ -32,7 +32,7 @@ pub struct Args {
     #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true)]
     prompt: String,
     /// Tokens at most [default: until the model ends, or its context]
-    #[arg(short, value_name = "N")]
+    #[arg(short, value_name = "N", allow_negative_numbers = true)]
     n: Option<usize>,
     /// Answer the prompt, as the model's chat template has it
     #[arg(long)]
@@ -43,7 +43,7 @@ pub struct Args {
     #[command(flatten)]
     sampling: Draw,
     /// Guess so many tokens, at most 15, from the text so far, and check them together: the text stays the same
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     lookup: usize,
     /// Print JSON
     #[arg(long)]
@@ -56,13 +56,13 @@ pub struct Args {
 #[derive(Debug, clap::Args)]
 struct Draw {
     /// What is drawn, given a temperature
-    #[arg(long, value_name = "S", default_value_t = 0)]
+    #[arg(long, value_name = "S", default_value_t = 0, allow_negative_numbers = true)]
     seed: u64,
     /// How far less likely tokens are considered; 0: not at all
     #[arg(long, value_name = "T", value_parser = not_negative, default_value = "0", allow_negative_numbers = true)]
     temperature: f32,
     /// So many of the likeliest tokens are considered; 0: all
-    #[arg(long, value_name = "K", default_value_t = 0)]
+    #[arg(long, value_name = "K", default_value_t = 0, allow_negative_numbers = true)]
     top_k: usize,
     /// Those likeliest tokens are considered that have this part of the probability
     #[arg(long, value_name = "P", value_parser = fraction, default_value = "1", allow_negative_numbers = true)]

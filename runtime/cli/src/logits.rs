@@ -26,7 +26,7 @@ pub struct Args {
     #[arg(long, value_name = "IDS", value_delimiter = ',', required_unless_present = "prompt", conflicts_with = "prompt")]
     tokens: Vec<u32>,
     /// A text
-    #[arg(short, long, value_name = "TEXT")]
+    #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true)]
     prompt: Option<String>,
     /// Positions that go through the model together
     #[arg(long, value_name = "M", value_parser = batch, default_value = "512", allow_negative_numbers = true)]

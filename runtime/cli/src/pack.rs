@@ -11,6 +11,7 @@ use super::args::{thread_count, threads};
 use super::failure::document;
 use super::files::{create, say};
 use super::progress::bar;
+use super::report::numbers::count;
 use super::source;
 use super::stored::warn_of_unknown_types;
 
@@ -49,7 +50,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 
 fn text(packing: &Packing) -> String {
     let Packing { packed, stored_bytes, packed_bytes, copied, copied_bytes, .. } = packing;
-    format!("{packed} tensors packed, {stored_bytes} bytes to {packed_bytes}; {copied} copied, {copied_bytes} bytes\n")
+    let packed = count(*packed, "tensor", "tensors");
+    format!("{packed} packed, {stored_bytes} bytes to {packed_bytes}; {copied} copied, {copied_bytes} bytes\n")
 }
 
 fn json(packing: &Packing) -> String {

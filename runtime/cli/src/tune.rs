@@ -17,6 +17,7 @@ use super::Failure;
 use super::args::{class, effort, one_of_batches, seconds, thread_count, threads};
 use super::failure::{document, print, tell};
 use super::progress::bar;
+use super::report::numbers::count;
 use super::stored::warn_of_unknown_types;
 use super::table::{Align, Table};
 use super::{cache, probe, source};
@@ -241,7 +242,8 @@ fn text(outcomes: &[Outcome], time: Duration) -> String {
     let quarantined =
         ids.collect::<BTreeSet<_>>().iter().filter_map(|id| tune::choices().variants().find(id)).collect::<Vec<_>>();
     let seconds = time.as_secs_f64();
-    format!("{table}{}{} problems in {seconds:.3} s\n", cache::lines(&quarantined), outcomes.len())
+    let problems = count(outcomes.len(), "problem", "problems");
+    format!("{table}{}{problems} in {seconds:.3} s\n", cache::lines(&quarantined))
 }
 
 /// The chosen kernel's time over the default's, if they were measured.
