@@ -104,10 +104,12 @@ fn what_has_no_module_is_refused() {
     let format = &formats()[0];
     let unknown = device::module(format, "cobol").unwrap_err();
     assert!(matches!(&unknown, Error::UnknownLanguage { name, known } if name == "cobol" && known.len() == 5), "{unknown}");
-    let card = include_str!("cards/crooked.toml");
-    let crooked = read_format("crooked.toml", card, &TableFolder::new(cards_dir().join("tables"))).unwrap();
-    let uncovered = device::module(&crooked, "cuda").unwrap_err();
-    assert!(matches!(&uncovered, Error::Unsupported { format, .. } if format == "crooked"), "{uncovered}");
+    let tables = TableFolder::new(cards_dir().join("tables"));
+    for (name, card) in [("crooked", include_str!("cards/crooked.toml")), ("fine", include_str!("cards/fine.toml"))] {
+        let wrong = read_format(&format!("{name}.toml"), card, &tables).unwrap_or_else(|wrong| panic!("{wrong}"));
+        let uncovered = device::module(&wrong, "cuda").unwrap_err();
+        assert!(matches!(&uncovered, Error::Unsupported { format, .. } if format == name), "{uncovered}");
+    }
 }
 
 /// A generation before matrix units, one with them, and two of those for graphics.

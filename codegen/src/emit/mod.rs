@@ -1,7 +1,4 @@
-//! From neutral form to source text, one module per target language.
+//! From neutral form to source text, one module per kind of target.
 
-pub mod cuda;
 pub mod device;
-pub mod gpu;
 pub mod rust;
-pub mod wgsl;

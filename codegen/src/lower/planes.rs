@@ -8,7 +8,7 @@ use super::class::{Class, SEGMENT};
 use super::layout::PackedLayout;
 
 /// Rows of a panel: what a warp has threads.
-pub const ROWS: usize = 32;
+pub use quantloom_abi::panels::DEVICE_ROWS as ROWS;
 /// Bytes that a row has of a chunk.
 pub const CHUNK: usize = 16;
 /// Words of a chunk.

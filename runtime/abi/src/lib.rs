@@ -42,6 +42,9 @@ pub const PANEL_ROWS: usize = 16;
 /// Rows that packed weights are filled up to: the height of every tile divides it, on every instruction set.
 pub const TILE_ROWS: usize = 64;
 
+/// Partial sums that a row is summed in: value i is added to sum `i % 64`.
+pub const PARTIAL_SUMS: usize = 64;
+
 /// Weights of a segment: sums over K restart at +0 at each multiple, and segment sums are added left to right.
 pub const SEGMENT: usize = 512;
 

@@ -5,6 +5,9 @@ use crate::{Numerics, PANEL_ROWS};
 /// Rows of a panel for graphics processors.
 pub const DEVICE_ROWS: usize = 32;
 
+/// Threads of a group of the kernels beside products: as many as the longest span has values.
+pub const HELPERS: usize = 256;
+
 /// Where some bits of neighbouring bytes of a row go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Move {
@@ -48,6 +51,8 @@ pub struct PanelKernels {
     pub span: usize,
     /// Activations of which there is one sum.
     pub step: usize,
+    /// Warps of a group: each multiplies by a segment, or decodes a unit.
+    pub warps: usize,
     /// How many columns products take at a time, ascending.
     pub columns: Vec<usize>,
 }

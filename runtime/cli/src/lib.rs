@@ -9,7 +9,7 @@ mod check;
 mod decode;
 mod defaults;
 mod demo;
-#[cfg(feature = "wgpu")]
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
 mod device;
 mod doctor;
 mod emit;

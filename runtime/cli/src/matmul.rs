@@ -42,8 +42,8 @@ pub struct Args {
     #[command(flatten)]
     held: Held,
     /// What multiplies; where a device cannot, the processor does
-    #[cfg(feature = "wgpu")]
-    #[arg(long, value_name = "DEVICE", value_parser = ["cpu", "wgpu"], default_value = "cpu", conflicts_with_all = ["isa", "kernel"])]
+    #[cfg(any(feature = "wgpu", feature = "cuda"))]
+    #[arg(long, value_name = "DEVICE", value_parser = clap::builder::PossibleValuesParser::new(super::device::NAMES.iter().copied()), default_value = "cpu", conflicts_with_all = ["isa", "kernel"])]
     device: String,
 }
 
@@ -70,16 +70,16 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 }
 
 /// Multiplies, as is said; with the device, where one did.
-#[cfg_attr(not(feature = "wgpu"), expect(unused_variables, reason = "there is the processor alone"))]
+#[cfg_attr(not(any(feature = "wgpu", feature = "cuda")), expect(unused_variables, reason = "there is the processor alone"))]
 fn multiply(
     args: &Args,
     weights: &Weights,
     pool: &Pool,
     mut product: impl FnMut(Context<'_>) -> quantloom::Result<Used>,
 ) -> quantloom::Result<(Used, Option<String>)> {
-    #[cfg(feature = "wgpu")]
-    if args.device == "wgpu" {
-        return super::device::multiply(weights, pool, product);
+    #[cfg(any(feature = "wgpu", feature = "cuda"))]
+    if args.device != "cpu" {
+        return super::device::multiply(&args.device, weights, pool, product);
     }
     Ok((product(pool.into())?, None))
 }

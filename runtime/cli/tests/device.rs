@@ -1,5 +1,5 @@
-//! `quantloom matmul --device wgpu`: the bits of the processor, with a device and without one.
-#![cfg(feature = "wgpu")]
+//! `quantloom matmul --device`: the bits of the processor, with a device and without one.
+#![cfg(all(feature = "wgpu", feature = "cuda"))]
 
 mod support;
 
@@ -22,7 +22,7 @@ fn multiplied(sandbox: &Sandbox, arguments: &[&str], drivers: Option<&str>) -> (
     command.env("QUANTLOOM_CACHE", sandbox.cache()).args(["matmul", MODEL, "quantized", "--numerics", "exact"]);
     command.args(["--input", &input, "--batch", "3", "-o", &output]).args(arguments);
     if let Some(drivers) = drivers {
-        command.env("VK_ICD_FILENAMES", drivers).env("VK_DRIVER_FILES", drivers);
+        command.env("VK_ICD_FILENAMES", drivers).env("VK_DRIVER_FILES", drivers).env("CUDA_VISIBLE_DEVICES", "");
     }
     let done = command.output().unwrap();
     let said = String::from_utf8(done.stderr).unwrap();
@@ -34,12 +34,15 @@ fn multiplied(sandbox: &Sandbox, arguments: &[&str], drivers: Option<&str>) -> (
 fn without_a_device_the_processor_multiplies_and_one_line_says_so() {
     let sandbox = Sandbox::new();
     let (wanted, _) = multiplied(&sandbox, &["--isa", "scalar"], None);
-    let (found, said) = multiplied(&sandbox, &["--device", "wgpu"], Some("/nowhere/driver.json"));
-    assert_eq!(found, wanted);
-    let lines = said.lines().collect::<Vec<_>>();
-    assert_eq!(lines.len(), 2, "{said}");
-    assert!(lines[0].starts_with("the processor multiplies: no Vulkan device was found: install"), "{said}");
-    assert!(lines[1].contains("Q4_K.") && lines[1].starts_with("3 rows"), "{said}");
+    // Where there is a device for CUDA after all, a program that sees none of its kind has none.
+    for (device, missing) in [("wgpu", "no Vulkan device was found: install"), ("cuda", "")] {
+        let (found, said) = multiplied(&sandbox, &["--device", device], Some("/nowhere/driver.json"));
+        assert_eq!(found, wanted);
+        let lines = said.lines().collect::<Vec<_>>();
+        assert_eq!(lines.len(), 2, "{said}");
+        assert!(lines[0].starts_with(&format!("the processor multiplies: {missing}")), "{said}");
+        assert!(lines[1].contains("Q4_K.") && lines[1].starts_with("3 rows"), "{said}");
+    }
 }
 
 #[test]

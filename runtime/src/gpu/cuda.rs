@@ -3,6 +3,7 @@
 //! NVRTC is loaded when [`Compiler::load`] asks for it. The program starts and builds without it.
 
 mod device;
+pub mod panels;
 mod report;
 
 use std::ffi::{CStr, CString};
@@ -11,7 +12,7 @@ use cudarc::nvrtc::result::{self, NvrtcError};
 use cudarc::nvrtc::sys;
 
 use super::{Error, Result};
-pub use device::{Device, Matrix, Module};
+pub use device::Device;
 pub use report::Resources;
 
 /// Proof that NVRTC is there.

@@ -1,35 +1,42 @@
 //! Graphics processors: hosts that run generated modules.
 //!
-//! A module is source text with three entry points, `decode`, `gemv_exact` and `reduce`; [`Kernels`] is that text with the sizes
-//! it was generated with. The hosts compile it when the program runs, so no compiler of a vendor is needed to build this crate.
+//! A module is source text and what a host must know of it, [`PanelKernels`]. The hosts compile it when the program runs, so no compiler of a vendor
+//! is needed to build this crate. They differ in how a device is asked; [`Held`] is what a [`crate::matmul::Context`] takes of any of them.
 
 #[cfg(feature = "cuda")]
 pub mod cuda;
+mod held;
 mod shape;
 #[cfg(feature = "wgpu")]
 pub mod wgpu;
 
-use crate::gguf::BlockShape;
 pub use crate::kernels::abi::panels::PanelKernels;
+use crate::registry::Numerics;
 
-pub use shape::Shape;
+pub use held::Held;
+pub use shape::{Around, Schedule};
 
 /// A result of a graphics processor's host.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// A generated module and the sizes it was generated with.
-#[derive(Clone, Copy, Debug)]
-pub struct Kernels<'a> {
-    /// The source text.
-    pub source: &'a str,
-    /// The words of its lookup tables, if the language binds them from outside and the format has any.
-    pub tables: &'a [u32],
-    /// The stored block.
-    pub block: BlockShape,
-    /// Threads of a group.
-    pub workgroup: usize,
-    /// Weights of a segment: a multiple of the block's.
-    pub segment: usize,
+/// A format's kernels on a device, which weights can be brought to.
+pub trait Module {
+    /// Brings `n` rows of `k` weights to the device: `packed` has the panels of 16 rows that a processor multiplies by.
+    ///
+    /// # Errors
+    /// [`Error::Size`] if they are fewer, or more than the device takes; [`Error::Device`] if it has no room.
+    fn bring(&self, packed: &[u8], n: usize, k: usize) -> Result<Box<dyn Multiply + '_>>;
+}
+
+/// Weights on a device.
+pub trait Multiply: std::fmt::Debug + Send + Sync {
+    /// `y = x * weights^T`: `x` is `[batch, K]`, `y` is `[batch, N]`. `false` if an activation is not finite, and the class quantises them: then `y`
+    /// has nothing of worth.
+    ///
+    /// # Errors
+    /// [`Error::Size`] if an array has another size, or the format has no such class; [`Error::Compile`] if a kernel does not compile;
+    /// [`Error::Device`] if the device has no room, or fails.
+    fn multiply(&self, x: &[f32], batch: usize, y: &mut [f32], numerics: Numerics) -> Result<bool>;
 }
 
 /// What can go wrong on a graphics processor.

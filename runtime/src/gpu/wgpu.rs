@@ -1,23 +1,5 @@
 //! WGSL modules on any device that speaks Vulkan, emulations on the processor included.
-//!
-//! ```no_run
-//! use quantloom::gguf::BlockShape;
-//! use quantloom::gpu::{Kernels, wgpu::{Device, Module}};
-//!
-//! # fn main() -> quantloom::gpu::Result<()> {
-//! # let (source, bytes, x) = ("", [0], [0.0]);
-//! let device = Device::open()?;
-//! let block = BlockShape { header: 0, weights: 32, bytes: 18 };
-//! let kernels = Kernels { source, tables: &[], block, workgroup: 64, segment: 512 };
-//! let module = Module::new(&device, &kernels, device.fma())?;
-//! let weights = module.load(&bytes, 4096, 4096)?;
-//! let y = weights.gemv(&x, 4)?;
-//! # Ok(())
-//! # }
-//! ```
 
-mod held;
-mod matrix;
 pub mod panels;
 mod work;
 
@@ -25,9 +7,6 @@ use ::wgpu::{Adapter, Backends, BufferUsages, DeviceDescriptor, DeviceType, Inst
 use pollster::block_on;
 
 use super::{Error, Result};
-pub use held::Held;
-pub use matrix::{Matrix, Module};
-use work::Launch;
 
 /// The multiply-add that a module uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +22,7 @@ pub enum Fma {
 pub struct Device {
     name: String,
     fma: Fma,
+    keeps_subnormals: bool,
     device: ::wgpu::Device,
     queue: Queue,
 }
@@ -72,8 +52,11 @@ impl Device {
         let opened = block_on(adapter.request_device(&DeviceDescriptor { required_limits, ..Default::default() }));
         let (device, queue) = opened.map_err(|why| Error::Device { action: "be opened", detail: why.to_string() })?;
         let info = adapter.get_info();
-        let mut opened = Self { name: format!("{}, {}", info.name, info.driver_info), fma: Fma::Integer, device, queue };
-        if opened.rounds_once()? {
+        let name = format!("{}, {}", info.name, info.driver_info);
+        let mut opened = Self { name, fma: Fma::Integer, keeps_subnormals: false, device, queue };
+        let (rounds_once, keeps_subnormals) = opened.probe()?;
+        opened.keeps_subnormals = keeps_subnormals;
+        if rounds_once {
             opened.fma = Fma::Native;
         }
         Ok(opened)
@@ -91,15 +74,30 @@ impl Device {
         self.fma
     }
 
-    /// Whether the device's `fma` rounds once: takes from a square, which needs more bits than f32 has, what f32 keeps of it.
-    fn rounds_once(&self) -> Result<bool> {
+    /// Whether it keeps numbers that are subnormal. One that takes them for 0 gives other bits where activations, scales or sums are so small.
+    #[must_use]
+    pub const fn keeps_subnormals(&self) -> bool {
+        self.keeps_subnormals
+    }
+
+    /// Whether the device's `fma` rounds once, and whether it keeps subnormals: takes from a square, which needs more bits than f32 has, what f32
+    /// keeps of it, and computes with the smallest numbers.
+    fn probe(&self) -> Result<(bool, bool)> {
         let root = 1.0 + f32::EPSILON;
         let square = root * root;
-        let pipeline = self.pipeline(&self.shader(include_str!("wgpu/probe.wgsl"))?, "probe", &[])?;
-        let input = self.upload(bytemuck::cast_slice(&[root, -square]), BufferUsages::STORAGE)?;
-        let output = self.room(1, BufferUsages::STORAGE | BufferUsages::COPY_SRC)?;
-        let launch = Launch { pipeline: &pipeline, buffers: &[(0, &input), (1, &output)], groups: (1, 1) };
-        Ok(self.run(&[launch], &output, 1)? == [root.mul_add(root, -square)])
+        let (small, tiny, factor) = (2_f32.powi(-70), 2_f32.powi(-140), 4.0);
+        let probe = self.pipeline(&self.shader(include_str!("wgpu/probe.wgsl"))?, "probe", &[false, true], &[])?;
+        let input = self.upload(bytemuck::cast_slice(&[root, -square, tiny, factor, small]), BufferUsages::STORAGE)?;
+        let output = self.room(4, BufferUsages::STORAGE | BufferUsages::COPY_SRC)?;
+        let numbers = self.room(4, BufferUsages::UNIFORM)?;
+        let copy = self.room(4, BufferUsages::MAP_READ | BufferUsages::COPY_DST)?;
+        self.submit(|encoder| {
+            self.record(encoder, &probe, &[&input, &output], &numbers, [1; 3]);
+            encoder.copy_buffer_to_buffer(&output, 0, &copy, 0, copy.size());
+        })?;
+        let found = self.take(&copy, 4)?;
+        let kept = [tiny * factor, tiny + tiny, small * small];
+        Ok((found[0] == root.mul_add(root, -square), found[1..] == kept))
     }
 }
 

@@ -5,7 +5,6 @@
 
 #[cfg(feature = "cuda")]
 mod cuda;
-#[cfg(feature = "wgpu")]
 #[path = "../support/matrices.rs"]
 mod inputs;
 #[cfg(feature = "cuda")]
@@ -17,6 +16,7 @@ mod part;
 mod products;
 #[cfg(feature = "cuda")]
 mod sass;
+#[cfg(feature = "wgpu")]
 mod support;
 #[cfg(feature = "wgpu")]
 mod wgpu;

@@ -1,18 +1,18 @@
 //! Products by panels in WGSL, executed on a device, against the definitions of the numerics classes.
 
-use quantloom::gpu::PanelKernels;
-use quantloom::gpu::wgpu::panels::{Matrix, Module, Schedule};
-use quantloom::gpu::wgpu::{Fma, Held};
-use quantloom::gpu::{Error, Result};
+use quantloom::gpu::wgpu::Fma;
+use quantloom::gpu::wgpu::panels::{Matrix, Module};
+use quantloom::gpu::{Around, Error, Held, PanelKernels, Result, Schedule};
 use quantloom::matmul::{ByCards, Context, Request, matmul};
+use quantloom::measure::activations;
+use quantloom::operation::{self, Call, Norm, Projection};
 use quantloom::pool::Pool;
 use quantloom::registry::{self, Format, Numerics};
-use quantloom::stored::Stored;
 use quantloom::testing::Definition;
 use quantloom::weights::Weights;
 use quantloom_codegen::emit::device::{self, COLUMNS};
 
-use crate::inputs::{assert_same, columns, formats, packed, shapes};
+use crate::inputs::{assert_same, columns, decoded, formats, packed, shapes};
 use crate::support;
 use crate::wgpu::device;
 
@@ -23,7 +23,7 @@ const BATCH: usize = 16;
 const STRIDE: usize = 8;
 
 /// The kernels of a format.
-fn kernels(format: &'static Format) -> PanelKernels {
+pub fn kernels(format: &'static Format) -> PanelKernels {
     device::panel_kernels(registry::model(format).unwrap(), "wgsl").unwrap()
 }
 
@@ -49,6 +49,8 @@ fn products_in_wgsl_are_as_they_are_defined() {
             let (stored, packed) = packed(format, n, k);
             let (rows, x) = (definition.rows(format, n, k, &stored), columns(BATCH, k));
             let matrix = module.load(&packed, n, k).unwrap();
+            let what = format!("{}, N {n}, K {k}, decoded", format.name);
+            assert_same(&matrix.decode().unwrap(), &decoded(format, n, k, &stored), &what);
             for &numerics in &kernels.numerics {
                 let wanted = x.chunks(k).flat_map(|x| rows.iter().map(|row| row.product(numerics, x))).collect::<Vec<_>>();
                 let every = (1..=9).chain([BATCH]).zip([1, 2, 4, 8, 16].into_iter().cycle());
@@ -84,11 +86,16 @@ fn a_column_in_wgsl_does_not_depend_on_those_beside_it() {
         let (stored, packed) = packed(format, n, k);
         let x = columns(9, k);
         let matrix = module.load(&packed, n, k).unwrap();
-        let mut weights = vec![0.0; n * k];
-        Stored::new(format, n, k, &stored).unwrap().decode(0..n, &mut weights).unwrap();
+        let weights = decoded(format, n, k, &stored);
         for &numerics in &kernels.numerics {
             let wanted = match numerics {
                 Numerics::Exact => x.chunks(k).flat_map(|x| exact(&weights, x, device.fma())).collect::<Vec<_>>(),
+                Numerics::Int8 if device.fma() == Fma::Native => {
+                    let definition = Definition::new(registry::model(format).unwrap());
+                    let rows = definition.rows(format, n, k, &stored);
+                    x.chunks(k).flat_map(|x| rows.iter().map(|row| row.product(numerics, x))).collect()
+                }
+                // Sums of segments are rounded twice, as no definition has it.
                 Numerics::Int8 => product(&matrix, (n, k), &x, numerics, Schedule { columns: 1, splits: 1 }),
             };
             for (columns, splits) in COLUMNS.into_iter().flat_map(|columns| [(columns, 1), (columns, 3)]) {
@@ -97,6 +104,59 @@ fn a_column_in_wgsl_does_not_depend_on_those_beside_it() {
             }
         }
     }
+}
+
+/// A linear layer behind a norm, however many of its parts there are, has the bits of the processor's operation.
+#[test]
+#[ignore = "needs a Vulkan device; .ci/gpu runs it"]
+fn a_linear_layer_is_that_of_a_processor() {
+    let (device, pool) = (device(), Pool::new(1));
+    let is_int8 = |format: &&'static Format| kernels(format).numerics.contains(&Numerics::Int8);
+    let format = formats().into_iter().find(is_int8).unwrap();
+    let module = Module::with_fma(device, kernels(format), Fma::Integer).unwrap();
+    let (n, k) = shapes(format)[1];
+    let (stored, packed) = packed(format, n, k);
+    let (matrix, weights) = (module.load(&packed, n, k).unwrap(), Weights::pack(format, n, k, &stored, &pool).unwrap());
+    let definition = Definition::new(registry::model(format).unwrap());
+    let (batch, rows) = (3, definition.rows(format, n, k, &stored));
+    let [x, norm, bias, residual] = [batch * k, k, n, batch * n].map(|count| activations(1, count).unwrap());
+    let norm = Norm { weights: &norm, eps: 1e-5 };
+    let wholes = [
+        Around { norm: Some(norm), bias: Some(&bias), residual: Some(&residual) },
+        Around { norm: Some(norm), ..Around::default() },
+        Around { bias: Some(&bias), ..Around::default() },
+        Around { residual: Some(&residual), ..Around::default() },
+    ];
+    for (numerics, around) in
+        [Numerics::Int8, Numerics::Exact].into_iter().flat_map(|numerics| wholes.map(|around| (numerics, around)))
+    {
+        let mut input = x.clone();
+        if let Some(norm) = around.norm {
+            operation::rms_norm(&mut input, &norm).unwrap();
+        }
+        let mut wanted = input.chunks(k).flat_map(|x| rows.iter().map(|row| row.product(numerics, x))).collect::<Vec<_>>();
+        for (at, sum) in wanted.iter_mut().enumerate() {
+            *sum = around.bias.map_or(*sum, |bias| *sum + bias[at % n]);
+            *sum = around.residual.map_or(*sum, |residual| *sum + residual[at]);
+        }
+        let name = if around.norm.is_some() { "norm-linear" } else { "linear" };
+        if numerics == Numerics::Exact {
+            let (mut by_operation, projections) =
+                (vec![f32::NAN; batch * n], [Projection { weights: &weights, bias: around.bias }]);
+            let call = Call { projections: &projections, x: &x, batch, norm: around.norm, residual: around.residual };
+            let request = Request::default().numerics(numerics);
+            operation::run(operation::by_name(name).unwrap(), &call, &mut [&mut by_operation], &request, &pool).unwrap();
+            assert_same(&by_operation, &wanted, &format!("the processor's {name}"));
+        }
+        for splits in [1, 3] {
+            let (mut found, schedule) = (vec![f32::NAN; batch * n], Some(Schedule { columns: 1, splits }));
+            assert!(matrix.linear(&x, batch, &mut found, numerics, schedule, around).unwrap());
+            assert_same(&found, &wanted, &format!("{name}, {numerics}, {splits} groups share K"));
+        }
+    }
+    let short = Around { bias: Some(&bias[1..]), ..Around::default() };
+    let wrong = matrix.linear(&x, batch, &mut vec![0.0; batch * n], Numerics::Exact, None, short).unwrap_err();
+    assert!(matches!(wrong, Error::Size { what: "the bias", .. }), "{wrong}");
 }
 
 /// A multiplication that is asked for by weights goes to the device that holds them, and says so.

@@ -2,6 +2,8 @@
 //!
 //! The tests are ignored where no such runtime need be: `.ci/gpu` installs one, and runs them all.
 
+#[path = "../support/around.rs"]
+mod around;
 mod device;
 #[path = "../support/matrices.rs"]
 mod inputs;
@@ -13,14 +15,15 @@ use quantloom::testing::Definition;
 use quantloom_codegen::emit::device::{COLUMNS, Module};
 use quantloom_codegen::lower::class::Class;
 
+use around::{check_added, check_norm};
 use device::Cl;
-use inputs::{assert_same, columns, formats, packed, shapes};
+use inputs::{assert_same, columns, decoded, formats, packed, shapes};
 use matrix::{Activations, Matrix, module};
 
 /// Columns of the largest batch.
 const BATCH: usize = 9;
 
-/// Every batch from 1 to 9, K shared out to 1, 2, 4 and 8 groups: the bits of the plain evaluation.
+/// Every batch from 1 to 9, K shared out to 1, 2, 4 and 8 groups: the bits of the plain evaluation. Weights are decoded to those of a processor.
 #[test]
 #[ignore = "needs an OpenCL runtime; .ci/gpu runs it"]
 fn products_are_as_they_are_defined() {
@@ -35,6 +38,8 @@ fn products_are_as_they_are_defined() {
             let (stored, packed) = packed(format, n, k);
             let (rows, x) = (definition.rows(format, n, k, &stored), columns(BATCH, k));
             let matrix = Matrix::new(&module, &cl, &compiled, &class, (n, k), &packed);
+            let what = format!("{}, N {n}, K {k}, decoded", format.name);
+            assert_same(&matrix.decode(), &decoded(format, n, k, &stored), &what);
             for numerics in Numerics::ALL.into_iter().filter(|numerics| class.has(*numerics)) {
                 let wanted = x.chunks(k).flat_map(|x| rows.iter().map(|row| row.product(numerics, x))).collect::<Vec<_>>();
                 let given = matrix.activations(numerics, &x);
@@ -54,6 +59,21 @@ fn products_are_as_they_are_defined() {
     }
     assert!(count > 0, "this build has packed classes");
     println!("{count} classes, {values} values, none of which differs");
+}
+
+/// What comes before a product and after it has the bits of a processor.
+#[test]
+#[ignore = "needs an OpenCL runtime; .ci/gpu runs it"]
+fn norms_and_what_is_added_are_those_of_a_processor() {
+    let cl = Cl::open();
+    let format = formats()[0];
+    let (class, module) = module(format);
+    let compiled = cl.compile(&module.text);
+    for (n, k) in shapes(format) {
+        let matrix = Matrix::new(&module, &cl, &compiled, &class, (n, k), &packed(format, n, k).1);
+        check_norm(k, |x, weights, eps| matrix.norm(x, weights, eps));
+        check_added(n, |sums, segments, bias, residual| matrix.finish(sums, segments, bias, residual));
+    }
 }
 
 /// However many columns are taken at a time.
@@ -150,11 +170,51 @@ fn a_text_with_a_fault_is_found_out() {
     };
     let wanted = product(&right);
     assert_same(&wanted[0], &wanted[1], "without a fault");
+    assert!(wanted[0].iter().all(|value| value.is_finite()), "no value differs from itself");
     for (what, from, to) in FAULTS {
         let mut wrong = right.clone();
         wrong.text = right.text.replace(from, to);
         assert_ne!(wrong.text, right.text, "{what}: the text has nothing to change");
         assert!(product(&wrong) != wanted, "{what} shows in no value");
+    }
+}
+
+/// What is changed of norms, of what is added to sums, and of decoding.
+const AROUND: [(&str, &str, &str); 6] = [
+    ("a barrier removed", "        BARRIER();\n        if (thread < upper)", "        if (thread < upper)"),
+    ("squares rounded twice", "FMA(x[first + at], x[first + at], sum)", "ADD(MUL(x[first + at], x[first + at]), sum)"),
+    ("a root cut off", " + kept + ((digits & 1u) & (more", " + kept + (0u & (more"),
+    ("factors in another order", "MUL(MUL(x[first + at], AS_FLOAT(r)), w[at])", "MUL(x[first + at], MUL(AS_FLOAT(r), w[at]))"),
+    (
+        "what is added in another order",
+        "total = ADD(total, residual[at]);",
+        "total = ADD(residual[at], SUB(total, bias[at])), total = ADD(total, bias[at]);",
+    ),
+    ("rows decoded the last one first", "out + (u64t)row * k", "out + (u64t)(rows - 1u - row) * k"),
+];
+
+/// They show, too.
+#[test]
+#[ignore = "needs an OpenCL runtime; .ci/gpu runs it"]
+fn a_fault_beside_products_is_found_out() {
+    let cl = Cl::open();
+    let format = formats()[0];
+    let (class, right) = module(format);
+    let (n, k) = shapes(format)[1];
+    let weights = packed(format, n, k).1;
+    let [x, norm, sums, bias, residual] = [64 * k, k, 3 * n, n, n].map(|count| activations(1, count).unwrap());
+    let results = |module: &Module| {
+        let compiled = cl.compile(&module.text);
+        let matrix = Matrix::new(module, &cl, &compiled, &class, (n, k), &weights);
+        let results = [matrix.norm(&x, &norm, 1e-5), matrix.finish(&sums, 3, Some(&bias), Some(&residual)), matrix.decode()];
+        results.concat().into_iter().map(f32::to_bits).collect::<Vec<_>>()
+    };
+    let wanted = results(&right);
+    for (what, from, to) in AROUND {
+        let mut wrong = right.clone();
+        wrong.text = right.text.replace(from, to);
+        assert_ne!(wrong.text, right.text, "{what}: the text has nothing to change");
+        assert!(results(&wrong) != wanted, "{what} shows in no value");
     }
 }
 

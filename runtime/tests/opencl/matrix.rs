@@ -82,6 +82,37 @@ impl<'a> Matrix<'a> {
         }
     }
 
+    /// RMSNorm of rows of K activations.
+    pub fn norm(&self, x: &[f32], weights: &[f32], eps: f32) -> Vec<f32> {
+        let (given, weights, out) = (self.cl.put(x), self.cl.put(weights), self.cl.room::<f32>(x.len()));
+        let numbers = [self.k, (self.k as f32).to_bits() as usize, eps.to_bits() as usize].map(Number);
+        let arguments = [&given, &weights, &out].map(Of).into_iter().chain(numbers).collect::<Vec<_>>();
+        self.compiled.run("rms_norm", self.block("rms_norm"), [x.len() / self.k, 1, 1], &arguments);
+        self.cl.get(&out)
+    }
+
+    /// Sums of segments, or a product, with what is added to it.
+    pub fn finish(&self, partials: &[f32], segments: usize, bias: Option<&[f32]>, residual: Option<&[f32]>) -> Vec<f32> {
+        let (count, block) = (partials.len() / segments, self.block("reduce"));
+        let (sums, out) = (self.cl.put(partials), self.cl.room::<f32>(count));
+        let [given, more] = [bias, residual].map(|values| self.cl.put(values.unwrap_or_default()));
+        let added = usize::from(bias.is_some()) + 2 * usize::from(residual.is_some());
+        let arguments = [&sums, &given, &more, &out].map(Of).into_iter();
+        let arguments = arguments.chain([count, segments, self.n, added].map(Number)).collect::<Vec<_>>();
+        self.compiled.run("reduce", block, [count.div_ceil(block), 1, 1], &arguments);
+        self.cl.get(&out)
+    }
+
+    /// All weights as f32.
+    pub fn decode(&self) -> Vec<f32> {
+        let (out, block) = (self.cl.room::<f32>(self.n * self.k), self.block("decode"));
+        let rows = self.module.manifest.weights.rows;
+        let arguments = [Of(&self.weights), Of(&out), Number(self.n), Number(self.units()), Number(self.k)];
+        let groups = [self.n.div_ceil(rows), self.units().div_ceil(block / rows), 1];
+        self.compiled.run("decode", block, groups, &arguments);
+        self.cl.get(&out)
+    }
+
     /// The product with the first `batch` columns, so many of them at a time, K shared out to so many groups.
     pub fn product(&self, x: &Activations, batch: usize, at_once: usize, splits: usize) -> Vec<f32> {
         let numerics = match x {
@@ -102,7 +133,8 @@ impl<'a> Matrix<'a> {
         self.compiled.run(&name, self.block(&name), groups, &arguments);
         if splits > 1 {
             let block = self.block("reduce");
-            let arguments = [Of(&partials), Of(&out), Number(count), Number(segments)];
+            let memory = [&partials, &partials, &partials, &out].map(Of);
+            let arguments = memory.into_iter().chain([count, segments, self.n, 0].map(Number)).collect::<Vec<_>>();
             self.compiled.run("reduce", block, [count.div_ceil(block), 1, 1], &arguments);
         }
         self.cl.get(&out)

@@ -3,9 +3,9 @@
 use quantloom::registry::{self, Format, Numerics};
 use quantloom_codegen::emit::device;
 
-use super::Case;
 use super::inputs::formats;
 use super::text::Language;
+use super::{Case, ROWS};
 
 /// A change of a text that takes away what makes it right.
 struct Fault {
@@ -18,7 +18,7 @@ struct Fault {
 
 const GEMM: (&str, Numerics, usize) = ("gemm", Numerics::Int8, 32);
 
-const FAULTS: [Fault; 11] = [
+const FAULTS: [Fault; 12] = [
     Fault {
         what: "a barrier removed",
         changes: &[("        BARRIER();\n        // Into the stage", "        // Into the stage")],
@@ -55,6 +55,11 @@ const FAULTS: [Fault; 11] = [
     Fault {
         what: "segments added the last one first",
         changes: &[("partials[(u64t)segment * count", "partials[(u64t)(segments - 1u - segment) * count")],
+        kernel: GEMM,
+    },
+    Fault {
+        what: "panels of a group taken by the next one, too",
+        changes: &[("panel = 4u * GROUP_X + warp", "panel = GROUP_X + warp")],
         kernel: GEMM,
     },
     Fault {
@@ -99,7 +104,7 @@ fn every_fault_shows() {
     let text = |format: &'static Format| device::module(registry::model(format).unwrap(), "cuda").unwrap().text;
     let rich = |text: String| FAULTS.iter().flat_map(|fault| fault.changes).all(|(from, _)| text.contains(from));
     let format = formats().into_iter().find(|format| rich(text(format))).expect("a class with all that is changed");
-    let case = Case::new(Language::Cuda, format, 3);
+    let case = Case::with_rows(Language::Cuda, format, 3, ROWS);
     let right = Fault { what: "none", changes: &[], kernel: GEMM };
     assert_eq!(shown(&case, &right), None, "without a fault");
     for fault in &FAULTS {

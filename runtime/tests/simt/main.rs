@@ -4,6 +4,8 @@
 //! instructions for matrices take fragments as the tables of the PTX manual have them. The tests are ignored where no C++ compiler need be:
 //! `.ci/gpu` installs one, and runs them all.
 
+#[path = "../support/around.rs"]
+mod around;
 mod faults;
 mod fragments;
 #[path = "../support/matrices.rs"]
@@ -21,7 +23,8 @@ use quantloom::testing::Definition;
 use quantloom_codegen::emit::device::{self, COLUMNS, Module};
 use quantloom_codegen::lower::class::Class;
 
-use inputs::{assert_same, columns, formats, packed, shapes};
+use around::{check_added, check_norm};
+use inputs::{assert_same, columns, decoded, formats, packed, shapes};
 use machine::{Kernel, Machine};
 use matrix::Matrix;
 use text::Language;
@@ -33,6 +36,9 @@ const SPLITS: [usize; 5] = [1, 2, 4, 8, 16];
 /// Products of matrices that are tried with each class.
 const TRIES: usize = 5;
 
+/// More rows than a group of any kernel has, and no whole panels: every eighth class has so many.
+const ROWS: usize = 163;
+
 /// A format's module, and the matrix that it is tried with.
 struct Case {
     language: Language,
@@ -41,17 +47,23 @@ struct Case {
     n: usize,
     k: usize,
     packed: Vec<u8>,
+    /// The weights.
+    decoded: Vec<f32>,
     /// Each row of each column, for every numerics class.
     wanted: Vec<(Numerics, Vec<f32>)>,
     x: Vec<f32>,
 }
 
 impl Case {
-    /// With rows and weights that are no whole panels, units and stages.
+    /// With rows and weights that are no whole panels, and where blocks are shorter than those no whole units and stages.
     fn new(language: Language, format: &'static Format, batch: usize) -> Self {
+        Self::with_rows(language, format, batch, shapes(format)[1].0)
+    }
+
+    fn with_rows(language: Language, format: &'static Format, batch: usize, rows: usize) -> Self {
         let card = registry::model(format).unwrap();
         let (class, module) = (Class::of(card).unwrap(), device::module(card, language.name()).unwrap());
-        let (n, k) = shapes(format)[1];
+        let (n, k) = (rows.next_multiple_of(format.row_multiple()), shapes(format)[1].1);
         let (stored, packed) = packed(format, n, k);
         let definition = Definition::new(card);
         let (rows, x) = (definition.rows(format, n, k, &stored), columns(batch, k));
@@ -59,7 +71,8 @@ impl Case {
         let product =
             |numerics| x.chunks(k).flat_map(|x| rows.iter().map(|row| row.product(numerics, x)).collect::<Vec<_>>()).collect();
         let wanted = numerics.map(|numerics| (numerics, product(numerics))).collect();
-        Self { language, class, module, n, k, packed, wanted, x }
+        let decoded = decoded(format, n, k, &stored);
+        Self { language, class, module, n, k, packed, decoded, wanted, x }
     }
 
     /// Columns that its products of matrices take at a time.
@@ -78,16 +91,26 @@ impl Case {
     }
 }
 
-/// A kernel with a row a thread for each class of numerics, and every kernel for products of matrices, both with batches and shares of K by turns.
+/// Decoded weights, a kernel with a row a thread for each class of numerics, and every kernel for products of matrices, both with batches and shares of K by turns.
 fn check(language: Language, format: &'static Format, turn: usize) -> usize {
     let at_once = COLUMNS[turn % COLUMNS.len()];
     let tries =
         (0..TRIES).map(|index| (BATCHES[(TRIES * turn + index) % BATCHES.len()], SPLITS[(turn + index) % SPLITS.len()]));
     let tries = tries.collect::<Vec<_>>();
-    let case = Case::new(language, format, tries.iter().map(|(batch, _)| *batch).max().unwrap_or_default());
+    let batch = tries.iter().map(|(batch, _)| *batch).max().unwrap_or_default();
+    let case = if turn.is_multiple_of(8) {
+        Case::with_rows(language, format, batch, ROWS)
+    } else {
+        Case::new(language, format, batch)
+    };
     let wanted = |name: &str| !name.starts_with("gemv_") || name.ends_with(&format!("_{at_once}"));
     let mut matrix = case.matrix(&case.module.text, wanted).unwrap();
-    let mut values = 0;
+    let mut values = case.decoded.len();
+    assert_same(&matrix.decode().unwrap(), &case.decoded, &format!("{}, decoded", format.name));
+    if turn == 0 {
+        check_norm(case.k, |x, weights, eps| matrix.norm(x, weights, eps).unwrap());
+        check_added(case.n, |sums, segments, bias, residual| matrix.finish(sums, segments, bias, residual).unwrap());
+    }
     for (numerics, wanted) in &case.wanted {
         let given = matrix.activations(*numerics, &case.x).unwrap();
         let matrices = if *numerics == Numerics::Int8 { case.matrix_columns() } else { Vec::new() };

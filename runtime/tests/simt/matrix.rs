@@ -72,6 +72,44 @@ impl<'a> Matrix<'a> {
         Ok(Activations::Int8 { quants, scales, sums })
     }
 
+    /// RMSNorm of rows of K activations.
+    pub fn norm(&mut self, x: &[f32], weights: &[f32], eps: f32) -> Result<Vec<f32>, String> {
+        let (norm, k) = (self.entry("rms_norm"), self.k);
+        let (given, weights, out) = (self.machine.put(x), self.machine.put(weights), self.machine.room::<f32>(x.len()));
+        let numbers = [k, (k as f32).to_bits() as usize, eps.to_bits() as usize].map(Number);
+        let arguments = [&given, &weights, &out].map(Of).into_iter().chain(numbers).collect::<Vec<_>>();
+        self.machine.run(&Kernel::from(norm), [x.len() / k, 1, 1], &arguments)?;
+        Ok(self.machine.get(&out))
+    }
+
+    /// Sums of segments, or a product, with what is added to it.
+    pub fn finish(
+        &mut self,
+        partials: &[f32],
+        segments: usize,
+        bias: Option<&[f32]>,
+        residual: Option<&[f32]>,
+    ) -> Result<Vec<f32>, String> {
+        let (reduce, count, n) = (self.entry("reduce"), partials.len() / segments, self.n);
+        let (sums, out) = (self.machine.put(partials), self.machine.room::<f32>(count));
+        let [given, more] = [bias, residual].map(|values| self.machine.put(values.unwrap_or(&[0.0])));
+        let added = usize::from(bias.is_some()) + 2 * usize::from(residual.is_some());
+        let arguments = [&sums, &given, &more, &out].map(Of).into_iter();
+        let arguments = arguments.chain([count, segments, n, added].map(Number)).collect::<Vec<_>>();
+        self.machine.run(&Kernel::from(reduce), [count.div_ceil(reduce.block), 1, 1], &arguments)?;
+        Ok(self.machine.get(&out))
+    }
+
+    /// All weights as f32.
+    pub fn decode(&mut self) -> Result<Vec<f32>, String> {
+        let (decode, rows) = (self.entry("decode"), self.module.manifest.weights.rows);
+        let (n, k, units) = (self.n, self.k, self.units());
+        let out = self.machine.room::<f32>(n * k);
+        let arguments = [Of(&self.weights), Of(&out), Number(n), Number(units), Number(k)];
+        self.machine.run(&Kernel::from(decode), [n.div_ceil(rows), units.div_ceil(decode.block / rows), 1], &arguments)?;
+        Ok(self.machine.get(&out))
+    }
+
     /// The product with the first `batch` columns by a kernel that takes so many of them at a time, K shared out to so many groups.
     pub fn product(&mut self, kernel: (&str, usize), x: &Activations, batch: usize, splits: usize) -> Result<Vec<f32>, String> {
         let (kind, at_once) = kernel;
@@ -89,7 +127,8 @@ impl<'a> Matrix<'a> {
         self.machine.run(&Kernel::from(entry), [n.div_ceil(rows), splits, batch.div_ceil(at_once)], &arguments)?;
         if splits > 1 {
             let reduce = self.entry("reduce");
-            let arguments = [Of(&partials), Of(&out), Number(count), Number(segments)];
+            let memory = [&partials, &partials, &partials, &out].map(Of);
+            let arguments = memory.into_iter().chain([count, segments, self.n, 0].map(Number)).collect::<Vec<_>>();
             self.machine.run(&Kernel::from(reduce), [count.div_ceil(reduce.block), 1, 1], &arguments)?;
         }
         Ok(self.machine.get(&out))

@@ -3,6 +3,7 @@
 use quantloom::kernels::abi::PANEL_ROWS;
 use quantloom::measure::{activations, synthetic};
 use quantloom::registry::{self, Format};
+use quantloom::stored::Stored;
 use quantloom_codegen::lower::class::SEGMENT;
 
 /// Formats with a packed class, one of each.
@@ -17,9 +18,10 @@ pub fn formats() -> Vec<&'static Format> {
     formats.collect()
 }
 
-/// Rows and weights: one block, parts of panels and units; and so many segments, and a part of one, that K can be shared out to eight groups.
+/// Rows and weights: one block, parts of panels and units; and so many segments, and as little of one more as there can be, that K can be shared
+/// out to eight groups.
 pub fn shapes(format: &Format) -> [(usize, usize); 2] {
-    let long = (8 * SEGMENT + SEGMENT / 2).next_multiple_of(format.block_weights);
+    let long = (8 * SEGMENT + 1).next_multiple_of(format.block_weights);
     [(1, format.block_weights), (35, long)].map(|(n, k): (usize, usize)| (n.next_multiple_of(format.row_multiple()), k))
 }
 
@@ -45,11 +47,17 @@ pub fn assert_same(found: &[f32], wanted: &[f32], what: &str) {
     assert!(wrong.is_empty(), "{what}: {} of {} values differ, the first of them {first:?}", wrong.len(), found.len());
 }
 
-/// `n` rows of `k` stored weights as a processor has them packed.
+/// `n` rows of `k` stored weights, and as a processor has them packed.
 pub fn packed(format: &'static Format, n: usize, k: usize) -> (Vec<u8>, Vec<u8>) {
     let stored = synthetic(format, n, k).unwrap();
+    let packed = packed_of(format, n, k, &stored);
+    (stored, packed)
+}
+
+/// Stored weights as a processor has them packed.
+pub fn packed_of(format: &'static Format, n: usize, k: usize, stored: &[u8]) -> Vec<u8> {
     let packed = format.packed.as_ref().unwrap();
-    let tensors = format.split(n, k, &stored).unwrap();
+    let tensors = format.split(n, k, stored).unwrap();
     let panel = k.div_ceil(packed.class.unit_weights) * packed.class.unit_bytes;
     let mut panels = vec![0_u64; n.div_ceil(PANEL_ROWS) * panel / 8];
     let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut panels);
@@ -57,6 +65,12 @@ pub fn packed(format: &'static Format, n: usize, k: usize) -> (Vec<u8>, Vec<u8>)
         let rows = index * PANEL_ROWS..n.min((index + 1) * PANEL_ROWS);
         (packed.pack)(&tensors, rows, 0..k / format.block_weights, panel);
     }
-    let bytes = bytes.to_vec();
-    (stored, bytes)
+    bytes.to_vec()
+}
+
+/// Stored weights as f32, as a processor decodes packed ones: to sums that start from +0.
+pub fn decoded(format: &'static Format, n: usize, k: usize, stored: &[u8]) -> Vec<f32> {
+    let mut weights = vec![0.0; n * k];
+    Stored::new(format, n, k, stored).unwrap().decode(0..n, &mut weights).unwrap();
+    weights.into_iter().map(|weight| weight + 0.0).collect()
 }

@@ -1,12 +1,14 @@
 //! What a host must know of a module.
 
+use quantloom_abi::PARTIAL_SUMS;
+use quantloom_abi::panels::HELPERS;
 use quantloom_spec::gpu::Dialect;
 use quantloom_spec::kernels::Numerics;
 use quantloom_spec::model::Format;
 use serde::Serialize;
 
 use super::fragments::{Product, REGISTERS};
-use super::{COLUMNS, HELPERS, product_name, warps};
+use super::{COLUMNS, DECODE, product_name, warps};
 use crate::lower::class::{Class, SEGMENT};
 use crate::lower::layout::{self, PackedLayout};
 use crate::lower::planes::ROWS;
@@ -145,7 +147,9 @@ pub(super) fn of(
     let products = numerics.iter().flat_map(|numerics| COLUMNS.map(|columns| product_entry(*numerics, columns, dialect)));
     let matrix_products = matrices.iter().map(matrix_entry);
     let before = class.has(Numerics::Int8).then(quantise_entry);
-    let entries = before.into_iter().chain([pad_entry()]).chain(products).chain(matrix_products).chain([reduce_entry()]);
+    let after = [decode_entry(dialect), reduce_entry()];
+    let entries =
+        [norm_entry()].into_iter().chain(before).chain([pad_entry()]).chain(products).chain(matrix_products).chain(after);
     Manifest {
         format: format.name.clone(),
         target: dialect.name.clone(),
@@ -185,6 +189,19 @@ const fn number_of(name: &'static str, kind: &'static str) -> Argument {
 
 fn grid(axes: [&str; 3]) -> [String; 3] {
     axes.map(str::to_owned)
+}
+
+fn norm_entry() -> Entry {
+    let arguments = vec![
+        memory("x", "f32", "batch * k"),
+        memory("w", "f32", "k"),
+        written("out", "f32", "batch * k, for `quantise` or `pad`"),
+        number("k"),
+        number_of("divisor", "u32: the bits of k as f32"),
+        number_of("eps", "u32: the bits of an f32 that is not negative"),
+    ];
+    let (block, shared) = (PARTIAL_SUMS, PARTIAL_SUMS * size_of::<f32>());
+    Entry { block, shared, ..helper("rms_norm", ["batch", "1", "1"], arguments) }
 }
 
 fn quantise_entry() -> Entry {
@@ -232,6 +249,24 @@ fn matrix_entry(product: &Product) -> Entry {
     }
 }
 
+fn decode_entry(dialect: &Dialect) -> Entry {
+    let numbers = ["rows", "units"].map(number).into_iter().chain([number_of("k", "u32: weights of a row")]);
+    let memory = [weights_of_panels(), written("out", "f32", "rows * k")];
+    Entry {
+        name: DECODE.to_owned(),
+        block: ROWS * warps(dialect),
+        grid: grid(["rows / 32", &format!("units / {}", warps(dialect)), "1"]),
+        shared: 0,
+        dynamic_shared: 0,
+        registers: None,
+        arguments: memory.into_iter().chain(numbers).collect(),
+    }
+}
+
+const fn weights_of_panels() -> Argument {
+    memory("weights", "u8", "rows / 32 * units * weights.unit_bytes")
+}
+
 /// What products are given.
 fn product_arguments(numerics: Numerics) -> Vec<Argument> {
     let activations = match numerics {
@@ -244,16 +279,22 @@ fn product_arguments(numerics: Numerics) -> Vec<Argument> {
     };
     let out = written("out", "f32", "columns * rows; if splits > 1, segments * columns * rows, for `reduce`");
     let numbers = ["rows", "units", "columns", "splits"].map(number);
-    let weights = memory("weights", "u8", "rows / 32 * units * weights.unit_bytes");
-    [weights].into_iter().chain(activations).chain([out]).chain(numbers).collect()
+    [weights_of_panels()].into_iter().chain(activations).chain([out]).chain(numbers).collect()
 }
 
 fn reduce_entry() -> Entry {
     let arguments = vec![
         memory("partials", "f32", "segments * count"),
+        memory("bias", "f32", "rows, if bit 0 of added is set"),
+        memory("residual", "f32", "count, if bit 1 of added is set"),
         written("out", "f32", "count"),
         number_of("count", "u32: columns * rows"),
-        number_of("segments", "u32: units * weights.unit_weights / weights.segment, rounded up"),
+        number_of(
+            "segments",
+            "u32: units * weights.unit_weights / weights.segment, rounded up; 1 behind a product with `splits` of 1",
+        ),
+        number("rows"),
+        number_of("added", "u32: 1 for a bias, 2 for a residual, 3 for both"),
     ];
     helper("reduce", ["count / block", "1", "1"], arguments)
 }

@@ -7,7 +7,9 @@
 //! - `gemv_int8_C` and `gemv_exact_C`: the product with C columns at a time. A thread has a row. The warps of a group take segments by turns,
 //!   whose sums are added in order; where several groups share K, each segment's sum goes to memory instead.
 //! - `gemm_int8_C`, in CUDA: the same with C columns at a time by instructions that multiply matrices. A warp has a panel.
-//! - `reduce`: adds those in order.
+//! - `reduce`: adds those in order, then a bias and a residual, where there are such.
+//! - `rms_norm`: what comes before `quantise` or `pad`, where there is a norm.
+//! - `decode`: the weights as f32, row after row, with the bits that a processor decodes packed weights to.
 //!
 //! So the result of a column depends neither on the batch nor on how K is shared out.
 
@@ -16,7 +18,8 @@ mod manifest;
 mod print;
 mod spelling;
 
-use quantloom_abi::panels::PanelKernels;
+use quantloom_abi::PARTIAL_SUMS;
+use quantloom_abi::panels::{HELPERS, PanelKernels};
 use quantloom_spec::gpu::{self, Dialect};
 use quantloom_spec::kernels::Numerics;
 use quantloom_spec::model::Format;
@@ -34,11 +37,13 @@ pub use manifest::{Activations, Argument, Entry, Field, Manifest, Panels};
 use print::Printer;
 use spelling::{C, Spelling, Wgsl};
 
-/// The skeleton of a module in C, that in WGSL, and the words of that: what units are decoded with, and a multiply-add made of integers.
+/// The skeleton of a module in C.
 const SKELETON: &str = include_str!("../../../templates/device/module.tera");
 /// What a module has besides where the language has words for products of matrices.
 const FRAGMENTS: &str = include_str!("../../../templates/device/fragments.tera");
+/// The skeleton of a module in WGSL.
 const WGSL: &str = include_str!("../../../templates/device/wgsl.tera");
+/// What units are decoded with there, and a multiply-add made of integers.
 const WGSL_WORDS: &str = concat!(
     include_str!("../../../templates/device/wgsl_words.tera"),
     "\n",
@@ -72,11 +77,14 @@ struct Language {
     matrices: bool,
 }
 
+/// Vectors of 16 bytes of what a row has of its steps, at most.
+const SUB_VECTORS: usize = 4;
+
 /// Columns that a product takes at a time.
 pub const COLUMNS: [usize; 4] = [1, 2, 4, 8];
 
-/// Threads of a group of the kernels beside products: as many as the longest span has values.
-const HELPERS: usize = 256;
+/// The kernel that decodes.
+const DECODE: &str = "decode";
 
 /// The languages that modules are printed in.
 pub fn targets() -> impl Iterator<Item = &'static str> {
@@ -112,11 +120,16 @@ struct Product {
 /// # Errors
 /// There is no such language; no kernel covers the format.
 pub fn module(format: &Format, target: &str) -> Result<Module, Error> {
-    let unknown = || Error::UnknownLanguage { name: target.to_owned(), known: targets().map(str::to_owned).collect() };
-    let language = LANGUAGES.iter().find(|language| language.name == target).ok_or_else(unknown)?;
-    let dialect = gpu::shipped(target).ok_or_else(unknown)?.map_err(Error::Cards)?;
+    let language = LANGUAGES.iter().find(|language| language.name == target).ok_or_else(|| unknown(target))?;
+    let dialect = dialect(target)?;
     let class = Class::of(format).map_err(|Uncovered { what }| Error::unsupported(format, &what))?.in_panels();
     let layout = PackedLayout::panel(&class);
+    if sub_vectors(&layout) > SUB_VECTORS {
+        return Err(Error::unsupported(
+            format,
+            "more than 64 bytes of a row's sub-scales and sub-mins in a unit: take larger groups",
+        ));
+    }
     let numerics = Numerics::ALL.into_iter().filter(|numerics| class.has(*numerics)).collect::<Vec<_>>();
     let products =
         numerics.iter().flat_map(|numerics| COLUMNS.map(|columns| product(language, &class, &layout, *numerics, columns)));
@@ -125,11 +138,13 @@ pub fn module(format: &Format, target: &str) -> Result<Module, Error> {
     context.insert("marker", &format!("{MARKER} from the card of {}: do not edit.", format.name));
     context.insert("doc", &format.doc);
     context.insert("class", &class.name());
-    let decoding = weights(language, &class, &layout);
+    let decoding = weights(language, &class, &layout, 1);
     let units = products.iter().map(|product| product.unit.as_str()).chain([decoding.as_str()]);
     context.insert("uses", &units.collect::<Vec<_>>().join("\n"));
     context.insert("uses_chunks", &products.iter().all(|product| product.unit.contains("chunks[")));
-    context.insert("weights", &decoding);
+    context.insert("decodes_chunks", &decoding.contains("chunks["));
+    context.insert("weights", &weights(language, &class, &layout, 4));
+    context.insert("decoding", &decoding);
     context.insert("products", &products);
     context.insert("int8", &class.has(Numerics::Int8));
     let print = |template: &str, context: &Context| {
@@ -145,6 +160,15 @@ pub fn module(format: &Format, target: &str) -> Result<Module, Error> {
     Ok(Module { text, extension: language.extension, manifest })
 }
 
+fn unknown(target: &str) -> Error {
+    Error::UnknownLanguage { name: target.to_owned(), known: targets().map(str::to_owned).collect() }
+}
+
+/// The card of a language.
+fn dialect(target: &str) -> Result<Dialect, Error> {
+    gpu::shipped(target).ok_or_else(|| unknown(target))?.map_err(Error::Cards)
+}
+
 /// The module of a format, as hosts of this project take it.
 ///
 /// # Errors
@@ -152,6 +176,7 @@ pub fn module(format: &Format, target: &str) -> Result<Module, Error> {
 pub fn panel_kernels(format: &Format, target: &str) -> Result<PanelKernels, Error> {
     let class = Class::of(format).map_err(|Uncovered { what }| Error::unsupported(format, &what))?;
     let Module { text, manifest, .. } = module(format, target)?;
+    let decode = manifest.entries.iter().find(|entry| entry.name == DECODE).map_or(ROWS, |entry| entry.block);
     let Activations { span, step, .. } = manifest.activations;
     Ok(PanelKernels {
         source: text,
@@ -159,6 +184,7 @@ pub fn panel_kernels(format: &Format, target: &str) -> Result<PanelKernels, Erro
         numerics: Numerics::ALL.into_iter().filter(|numerics| class.has(*numerics)).collect(),
         span,
         step,
+        warps: decode / ROWS,
         columns: COLUMNS.to_vec(),
     })
 }
@@ -170,6 +196,7 @@ fn constants(class: &Class, layout: &PackedLayout, dialect: &Dialect) -> Context
     put("warps", warps(dialect));
     put("threads", ROWS * warps(dialect));
     put("helpers", HELPERS);
+    put("partial_sums", PARTIAL_SUMS);
     put("unit_weights", class.unit);
     put("unit_bytes", layout.bytes());
     put("unit_chunks", layout.bytes() / CHUNK);
@@ -226,12 +253,12 @@ fn product(language: &Language, class: &Class, layout: &PackedLayout, numerics: 
     Product { name: product_name(numerics, columns), columns, int8, sums, clear, unit }
 }
 
-/// The code that decodes a unit to `decoded`.
-fn weights(language: &Language, class: &Class, layout: &PackedLayout) -> String {
+/// The code that decodes a unit to `decoded`, so many levels in.
+fn weights(language: &Language, class: &Class, layout: &PackedLayout, levels: usize) -> String {
     let mut printer = Printer::new(language.spelling, class, layout, Numerics::Exact, 1);
     printer.steps();
     printer.code(&Threads::new(class, Numerics::Exact, 1).weights);
-    printer.take(3)
+    printer.take(levels)
 }
 
 fn product_name(numerics: Numerics, columns: usize) -> String {

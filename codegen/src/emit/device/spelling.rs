@@ -52,6 +52,9 @@ pub trait Spelling: Sync {
     /// An item of the unit.
     fn of_unit(&self, item: Item, at: &str) -> String;
 
+    /// Keeps a decoded weight of the unit.
+    fn keep(&self, at: &str, value: &str) -> String;
+
     /// The function that is `a * b + c`, rounded once.
     fn fma(&self, numerics: Numerics) -> &'static str;
 
@@ -111,6 +114,11 @@ impl Spelling for C {
             Item::Half => format!("(uint)((GLOBAL const u16t*)bytes)[{at}]"),
             Item::Byte => format!("(uint)bytes[{at}]"),
         }
+    }
+
+    /// Straight to the row that is written, which may end in a unit; -0 as what it is to a sum that starts from +0.
+    fn keep(&self, at: &str, value: &str) -> String {
+        format!("if ({at} < left) decoded[{at}] = ADD({value}, 0.0f);")
     }
 
     fn fma(&self, _numerics: Numerics) -> &'static str {
@@ -184,6 +192,10 @@ impl Spelling for Wgsl {
             Item::Half => format!("half_at(chunks, {at})"),
             Item::Byte => format!("byte_at(chunks, {at})"),
         }
+    }
+
+    fn keep(&self, at: &str, value: &str) -> String {
+        format!("decoded[{at}] = {value};")
     }
 
     fn fma(&self, numerics: Numerics) -> &'static str {

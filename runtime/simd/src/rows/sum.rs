@@ -1,7 +1,6 @@
 //! Sums of rows.
 
-/// Partial sums of a row.
-pub const PARTIAL_SUMS: usize = 64;
+pub use quantloom_abi::PARTIAL_SUMS;
 
 /// Sums a row: value i is added to partial sum `i % 64`, in the order of i, each of which begins at +0; then [`total`].
 #[inline(always)]

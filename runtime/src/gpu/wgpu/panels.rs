@@ -7,21 +7,12 @@ use ::wgpu::{Buffer, BufferUsages, CommandEncoder, ShaderModule};
 
 use super::work::Pipeline;
 use super::{Device, Fma};
-use crate::gpu::{Error, PanelKernels, Result};
-use crate::kernels::abi::SEGMENT;
-use crate::kernels::abi::panels::DEVICE_ROWS;
+use crate::gpu::shape::{COLUMNS, Shape};
+use crate::gpu::{self, Around, Multiply, PanelKernels, Result, Schedule};
+use crate::kernels::abi::panels::{DEVICE_ROWS, HELPERS};
+use crate::matmul::activations::Norm;
+use crate::matmul::epilogue::Epilogue;
 use crate::registry::Numerics;
-
-/// Most groups along an axis of a launch on any device.
-const MAX_GROUPS: usize = 65_535;
-/// Threads of a group of the kernels beside products.
-const HELPERS: usize = 256;
-/// Columns of one submission.
-const COLUMNS: usize = 64;
-/// Groups that are wanted at least: K is shared out where there are fewer.
-const GROUPS: usize = 128;
-/// Most sums of segments that are kept.
-const PARTIALS: usize = 1 << 24;
 
 /// A format's kernels on a device.
 #[derive(Debug)]
@@ -31,15 +22,6 @@ pub struct Module<'a> {
     fma: Fma,
     shader: ShaderModule,
     pipelines: Mutex<HashMap<String, Arc<Pipeline>>>,
-}
-
-/// How a product is computed. No bit depends on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Schedule {
-    /// Columns that a kernel takes at a time: one of [`PanelKernels::columns`].
-    pub columns: usize,
-    /// Groups that share K: at least 1.
-    pub splits: usize,
 }
 
 /// A kernel that runs, what it is bound to, and how many groups.
@@ -54,15 +36,19 @@ impl<'a> Module<'a> {
     /// Parses the text. Kernels are compiled when they are needed first.
     ///
     /// # Errors
-    /// [`Error::Compile`] if the text is no module.
+    /// [`gpu::Error::Compile`] if the text is no module; [`gpu::Error::Device`] if the device does not keep subnormals: its bits would be others.
     pub fn new(device: &'a Device, kernels: PanelKernels) -> Result<Self> {
+        if !device.keeps_subnormals() {
+            let detail = "it takes them for 0, and results would have other bits; multiply on the processor".to_owned();
+            return Err(gpu::Error::Device { action: "compute with subnormal numbers", detail });
+        }
         Self::with_fma(device, kernels, device.fma())
     }
 
     /// With a multiply-add of one's choice: sums are those of the numerics classes only with the device's [`Device::fma`], or made of integers.
     ///
     /// # Errors
-    /// As [`Module::new`].
+    /// [`gpu::Error::Compile`] if the text is no module.
     pub fn with_fma(device: &'a Device, kernels: PanelKernels, fma: Fma) -> Result<Self> {
         let shader = device.shader(&kernels.source)?;
         Ok(Self { device, kernels, fma, shader, pipelines: Mutex::default() })
@@ -71,30 +57,11 @@ impl<'a> Module<'a> {
     /// Brings `n` rows of `k` weights to the device: `packed` has the panels of 16 rows that a processor multiplies by.
     ///
     /// # Errors
-    /// [`Error::Size`] if they are fewer, or more than the device takes; [`Error::Device`] if it has no room.
+    /// [`gpu::Error::Size`] if they are fewer, or more than the device takes; [`gpu::Error::Device`] if it has no room.
     pub fn load(&self, packed: &[u8], n: usize, k: usize) -> Result<Matrix<'_>> {
-        let too_large = |what, found, most: usize| Error::Size { what, found, wanted: format!("at most {most} possible") };
-        let most = MAX_GROUPS * DEVICE_ROWS;
-        if n > most {
-            return Err(too_large("the rows", n, most));
-        }
-        let most = (u32::MAX as usize / COLUMNS).min(MAX_GROUPS * HELPERS);
-        if k > most - self.kernels.interleave.to.weights {
-            return Err(too_large("the length of a row", k, most - self.kernels.interleave.to.weights));
-        }
-        let bytes = self.kernels.interleave.bytes(n, k).unwrap_or(usize::MAX);
-        let most = self.device.most_bytes();
-        if bytes > most {
-            return Err(too_large("the bytes of the weights", bytes, most));
-        }
-        let panels = self.kernels.interleave.panels(packed, n, k);
-        let panels = panels.ok_or_else(|| Error::Size {
-            what: "the packed weights",
-            found: packed.len(),
-            wanted: format!("{n} rows of {k} weights needed"),
-        })?;
+        let (shape, panels) = Shape::panels(&self.kernels, packed, n, k, self.device.most_bytes())?;
         let weights = self.device.upload(&panels, BufferUsages::STORAGE)?;
-        Ok(Matrix { module: self, n, k, weights, room: Mutex::default() })
+        Ok(Matrix { module: self, shape, weights, room: Mutex::default() })
     }
 
     /// The pipeline of an entry point, which writes some of the memory that it is bound to.
@@ -104,7 +71,7 @@ impl<'a> Module<'a> {
             return Ok(Arc::clone(known));
         }
         let native = if self.fma == Fma::Native { 1.0 } else { 0.0 };
-        let made = Arc::new(self.device.bound_pipeline(&self.shader, entry, written, &[("NATIVE_FMA", native)])?);
+        let made = Arc::new(self.device.pipeline(&self.shader, entry, written, &[("NATIVE_FMA", native)])?);
         pipelines.insert(entry.to_owned(), Arc::clone(&made));
         Ok(made)
     }
@@ -147,27 +114,16 @@ impl Room {
 #[derive(Debug)]
 pub struct Matrix<'a> {
     module: &'a Module<'a>,
-    n: usize,
-    k: usize,
+    shape: Shape,
     weights: Buffer,
     room: Mutex<Room>,
 }
 
 impl Matrix<'_> {
-    /// `y = x * weights^T`: `x` is `[batch, K]`, `y` is `[batch, N]`. `false` if an activation is not finite, and the class quantises them: then `y`
-    /// has nothing of worth.
+    /// [`Multiply::multiply`], with a schedule of one's choice, if it is given.
     ///
     /// # Errors
-    /// [`Error::Size`] if an array has another size, or the format has no such class; [`Error::Compile`] if a kernel does not compile;
-    /// [`Error::Device`] if the device has no room, or fails.
-    pub fn multiply(&self, x: &[f32], batch: usize, y: &mut [f32], numerics: Numerics) -> Result<bool> {
-        self.multiply_by(x, batch, y, numerics, None)
-    }
-
-    /// [`Matrix::multiply`], with a schedule of one's choice.
-    ///
-    /// # Errors
-    /// As [`Matrix::multiply`]; [`Error::Size`] if there is no such schedule.
+    /// As [`Multiply::multiply`]; [`gpu::Error::Size`] if there is no such schedule.
     pub fn multiply_by(
         &self,
         x: &[f32],
@@ -176,88 +132,103 @@ impl Matrix<'_> {
         numerics: Numerics,
         schedule: Option<Schedule>,
     ) -> Result<bool> {
-        self.check(x, batch, y, numerics, schedule)?;
-        if y.is_empty() || self.k == 0 {
-            y.fill(0.0);
+        self.linear(x, batch, y, numerics, schedule, Around::default())
+    }
+
+    /// [`Matrix::multiply_by`], with what surrounds the product.
+    ///
+    /// # Errors
+    /// As [`Matrix::multiply_by`].
+    pub fn linear(
+        &self,
+        x: &[f32],
+        batch: usize,
+        y: &mut [f32],
+        numerics: Numerics,
+        schedule: Option<Schedule>,
+        around: Around<'_>,
+    ) -> Result<bool> {
+        let (kernels, Shape { n, k, .. }) = (&self.module.kernels, self.shape);
+        self.shape.check(kernels, (x, batch, y), numerics, schedule)?;
+        self.shape.check_around(&around, y.len())?;
+        if y.is_empty() || k == 0 {
+            Epilogue { biases: [around.bias, None], gate: None, residual: around.residual }.finish_zeros(n, y);
             return Ok(true);
         }
+        // Made of integers, a multiply-add is so long that compilers have enough to do with one column.
+        let most = if self.module.fma == Fma::Integer { 1 } else { COLUMNS };
         let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
-        for (x, y) in x.chunks(COLUMNS * self.k).zip(y.chunks_mut(COLUMNS * self.n)) {
-            let columns = y.len() / self.n;
-            let schedule = schedule.unwrap_or_else(|| self.schedule(columns));
-            if !self.columns(&mut room, (x, y), numerics, schedule)? {
+        for (index, (x, y)) in x.chunks(COLUMNS * k).zip(y.chunks_mut(COLUMNS * n)).enumerate() {
+            let schedule = schedule.unwrap_or_else(|| self.shape.schedule(kernels, y.len() / n, most));
+            let residual = around.residual.map(|residual| &residual[index * COLUMNS * n..][..y.len()]);
+            if !self.columns(&mut room, (x, y), numerics, schedule, Around { residual, ..around })? {
                 return Ok(false);
             }
         }
         Ok(true)
     }
 
-    fn check(&self, x: &[f32], batch: usize, y: &[f32], numerics: Numerics, schedule: Option<Schedule>) -> Result<()> {
-        let kernels = &self.module.kernels;
-        let size = |what, found: usize, wanted: String| Err(Error::Size { what, found, wanted });
-        if batch.checked_mul(self.k) != Some(x.len()) {
-            return size("the activations", x.len(), format!("{batch} rows of {} needed", self.k));
+    /// All weights as f32, row after row, with the bits that a processor decodes packed weights to: -0 is +0.
+    ///
+    /// # Errors
+    /// [`gpu::Error::Size`] if they are more than the device takes at once; [`gpu::Error::Compile`] if the kernel does not compile; [`gpu::Error::Device`] if the
+    /// device has no room, or fails.
+    pub fn decode(&self) -> Result<Vec<f32>> {
+        let (device, kernels, shape) = (self.module.device, &self.module.kernels, &self.shape);
+        let (count, groups) = shape.decoded(kernels, device.most_bytes())?;
+        if count == 0 {
+            return Ok(Vec::new());
         }
-        if batch.checked_mul(self.n) != Some(y.len()) {
-            return size("the output", y.len(), format!("{batch} rows of {} needed", self.n));
-        }
-        if !kernels.numerics.contains(&numerics) {
-            return size("the kernels of the class", 0, format!("the format has no class {numerics}"));
-        }
-        match schedule {
-            Some(Schedule { columns, .. }) if !kernels.columns.contains(&columns) => {
-                size("the columns at a time", columns, format!("one of {:?} possible", kernels.columns))
-            }
-            Some(Schedule { splits, .. }) if !(1..=MAX_GROUPS).contains(&splits) => {
-                size("the groups that share K", splits, format!("1 to {MAX_GROUPS} possible"))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// As few columns at a time as do, and groups enough for a device to be busy.
-    fn schedule(&self, columns: usize) -> Schedule {
-        let kernels = &self.module.kernels.columns;
-        // Made of integers, a multiply-add is so long that compilers have enough to do with one column.
-        let most = if self.module.fma == Fma::Integer { 1 } else { columns };
-        let at_once = kernels.iter().copied().find(|known| *known >= most).or(kernels.last().copied()).unwrap_or(1);
-        let (panels, segments) = (self.n.div_ceil(DEVICE_ROWS), self.segments());
-        let splits = (GROUPS / panels / columns.div_ceil(at_once)).clamp(1, segments.max(1));
-        let splits = if segments * columns * self.n > PARTIALS { 1 } else { splits };
-        Schedule { columns: at_once, splits }
-    }
-
-    fn units(&self) -> usize {
-        self.k.div_ceil(self.module.kernels.interleave.to.weights)
-    }
-
-    fn padded(&self) -> usize {
-        self.units() * self.module.kernels.interleave.to.weights
-    }
-
-    fn segments(&self) -> usize {
-        self.padded().div_ceil(SEGMENT)
+        let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
+        let out = room.memory(device, "decoded", count)?;
+        let numbers = room.numbers(device, "decode", &[shape.n, shape.units(), shape.k])?;
+        let step = Step {
+            pipeline: self.module.pipeline("decode", &[false, true])?,
+            memory: vec![&self.weights, &out],
+            numbers: &numbers,
+            groups: [shape.n.div_ceil(DEVICE_ROWS), groups, 1],
+        };
+        let copy = room.of(device, "copy", count, BufferUsages::MAP_READ | BufferUsages::COPY_DST)?;
+        device.submit(|encoder| {
+            step.record(device, encoder);
+            encoder.copy_buffer_to_buffer(&out, 0, &copy, 0, 4 * count as u64);
+        })?;
+        device.take(&copy, count)
     }
 
     /// The product with so many columns as one submission takes.
-    fn columns(&self, room: &mut Room, (x, y): (&[f32], &mut [f32]), numerics: Numerics, schedule: Schedule) -> Result<bool> {
-        let device = self.module.device;
-        let (columns, count) = (y.len() / self.n, y.len());
+    fn columns(
+        &self,
+        room: &mut Room,
+        (x, y): (&[f32], &mut [f32]),
+        numerics: Numerics,
+        schedule: Schedule,
+        around: Around<'_>,
+    ) -> Result<bool> {
+        let (device, shape) = (self.module.device, &self.shape);
+        let (columns, count) = (y.len() / shape.n, y.len());
         let given = room.memory(device, "x", x.len())?;
         device.write(&given, bytemuck::cast_slice(x))?;
         let (out, status) = (room.memory(device, "out", count)?, room.memory(device, "status", 1)?);
         device.write(&status, &[0; 4])?;
-        let partials = match schedule.splits {
-            1 => None,
-            _ => Some(room.memory(device, "partials", self.segments() * count)?),
+        // A product that is not shared out leaves one sum.
+        let segments = if schedule.splits == 1 { 1 } else { shape.segments() };
+        let partials = match (schedule.splits, around.added()) {
+            (1, 0) => None,
+            _ => Some(room.memory(device, "partials", segments * count)?),
         };
+        let norm = around.norm.map(|norm| self.norm(room, &norm, x.len())).transpose()?;
+        let [bias, residual] = [("bias", around.bias), ("residual", around.residual)]
+            .map(|(name, values)| values.map(|values| self.given(room, name, values)).transpose());
+        let (bias, residual) = (bias?, residual?);
         let activations = self.activations(room, numerics, columns)?;
         let numbers = [
-            room.numbers(device, "fill", &[self.k, self.padded()])?,
-            room.numbers(device, "product", &[self.n, self.units(), columns, schedule.splits])?,
-            room.numbers(device, "reduce", &[count, self.segments()])?,
+            room.numbers(device, "fill", &[shape.k, shape.padded()])?,
+            room.numbers(device, "product", &[shape.n, shape.units(), columns, schedule.splits])?,
+            room.numbers(device, "reduce", &[count, segments, shape.n, around.added()])?,
         ];
-        let prepared = [&given].into_iter().chain(&activations).chain((numerics == Numerics::Int8).then_some(&status));
+        let source = norm.as_ref().map_or(&given, |[_, normed, _]| normed);
+        let prepared = [source].into_iter().chain(&activations).chain((numerics == Numerics::Int8).then_some(&status));
         let (entry, written) = match numerics {
             Numerics::Int8 => ("quantise", &[false, true, true, true, true][..]),
             Numerics::Exact => ("pad", &[false, true][..]),
@@ -266,7 +237,7 @@ impl Matrix<'_> {
             pipeline: self.module.pipeline(entry, written)?,
             memory: prepared.collect(),
             numbers: &numbers[0],
-            groups: [self.padded().div_ceil(HELPERS), columns, 1],
+            groups: [shape.padded().div_ceil(HELPERS), columns, 1],
         };
         let factors =
             [&self.weights].into_iter().chain(&activations).chain([partials.as_ref().unwrap_or(&out)]).collect::<Vec<_>>();
@@ -275,13 +246,20 @@ impl Matrix<'_> {
             pipeline: self.module.pipeline(&format!("gemv_{}_{}", numerics.name(), schedule.columns), &written)?,
             memory: factors,
             numbers: &numbers[1],
-            groups: [self.n.div_ceil(DEVICE_ROWS), schedule.splits, columns.div_ceil(schedule.columns)],
+            groups: [shape.n.div_ceil(DEVICE_ROWS), schedule.splits, columns.div_ceil(schedule.columns)],
         };
-        let mut steps = vec![fill, product];
+        let mut steps = Vec::new();
+        if let Some([weights, normed, numbers]) = &norm {
+            let pipeline = self.module.pipeline("rms_norm", &[false, false, true])?;
+            steps.push(Step { pipeline, memory: vec![&given, weights, normed], numbers, groups: [columns, 1, 1] });
+        }
+        steps.extend([fill, product]);
         if let Some(partials) = &partials {
-            let pipeline = self.module.pipeline("reduce", &[false, true])?;
+            let pipeline = self.module.pipeline("reduce", &[false, false, false, true])?;
             let groups = [count.div_ceil(HELPERS), 1, 1];
-            steps.push(Step { pipeline, memory: vec![partials, &out], numbers: &numbers[2], groups });
+            // What is not added is not read.
+            let added = [&bias, &residual].map(|memory| memory.as_ref().unwrap_or(partials));
+            steps.push(Step { pipeline, memory: vec![partials, added[0], added[1], &out], numbers: &numbers[2], groups });
         }
         let copy = room.of(device, "copy", count + 1, BufferUsages::MAP_READ | BufferUsages::COPY_DST)?;
         let bytes = 4 * count as u64;
@@ -295,9 +273,24 @@ impl Matrix<'_> {
         Ok(found[count].to_bits() == 0)
     }
 
+    /// Memory with these values.
+    fn given(&self, room: &mut Room, name: &'static str, values: &[f32]) -> Result<Buffer> {
+        let memory = room.memory(self.module.device, name, values.len())?;
+        self.module.device.write(&memory, bytemuck::cast_slice(values))?;
+        Ok(memory)
+    }
+
+    /// The weights of a norm, memory for so many normed activations, and the numbers of the kernel.
+    fn norm(&self, room: &mut Room, norm: &Norm<'_>, count: usize) -> Result<[Buffer; 3]> {
+        let device = self.module.device;
+        let bits = |value: f32| value.to_bits() as usize;
+        let numbers = room.numbers(device, "norm", &[self.shape.k, bits(self.shape.k as f32), bits(norm.eps)])?;
+        Ok([self.given(room, "weights of the norm", norm.weights)?, room.memory(device, "normed", count)?, numbers])
+    }
+
     /// Memory for activations, as the products of a class want them.
     fn activations(&self, room: &mut Room, numerics: Numerics, columns: usize) -> Result<Vec<Buffer>> {
-        let (device, kernels, values) = (self.module.device, &self.module.kernels, columns * self.padded());
+        let (device, kernels, values) = (self.module.device, &self.module.kernels, columns * self.shape.padded());
         match numerics {
             Numerics::Exact => Ok(vec![room.memory(device, "values", values)?]),
             Numerics::Int8 => Ok(vec![
@@ -309,9 +302,21 @@ impl Matrix<'_> {
     }
 }
 
+impl Multiply for Matrix<'_> {
+    fn multiply(&self, x: &[f32], batch: usize, y: &mut [f32], numerics: Numerics) -> Result<bool> {
+        self.multiply_by(x, batch, y, numerics, None)
+    }
+}
+
+impl gpu::Module for Module<'_> {
+    fn bring(&self, packed: &[u8], n: usize, k: usize) -> Result<Box<dyn Multiply + '_>> {
+        Ok(Box::new(self.load(packed, n, k)?))
+    }
+}
+
 impl Step<'_> {
     fn record(&self, device: &Device, encoder: &mut CommandEncoder) {
         // Each axis has been held to what devices have, or follows from a size that was.
-        device.record_bound(encoder, &self.pipeline, &self.memory, self.numbers, self.groups.map(|groups| groups as u32));
+        device.record(encoder, &self.pipeline, &self.memory, self.numbers, self.groups.map(|groups| groups as u32));
     }
 }

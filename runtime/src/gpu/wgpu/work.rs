@@ -16,15 +16,6 @@ use crate::gpu::{Error, Result};
 /// Bytes that sizes of buffers are a multiple of.
 const WORD: usize = 4;
 
-/// One launch of a kernel.
-pub(super) struct Launch<'a> {
-    pub pipeline: &'a ComputePipeline,
-    /// Buffers with their numbers in the source text: exactly those that the kernel uses.
-    pub buffers: &'a [(u32, &'a Buffer)],
-    /// Groups along both axes.
-    pub groups: (u32, u32),
-}
-
 /// A kernel that is bound to memory, from binding 0 on, and to its numbers behind that.
 #[derive(Debug)]
 pub(super) struct Pipeline {
@@ -34,7 +25,7 @@ pub(super) struct Pipeline {
 
 impl Device {
     /// Compiles one entry point that writes some of the memory that it is bound to.
-    pub(super) fn bound_pipeline(
+    pub(super) fn pipeline(
         &self,
         shader: &ShaderModule,
         entry: &str,
@@ -66,7 +57,7 @@ impl Device {
     }
 
     /// Records a launch of such a kernel.
-    pub(super) fn record_bound(
+    pub(super) fn record(
         &self,
         encoder: &mut CommandEncoder,
         kernel: &Pipeline,
@@ -97,9 +88,9 @@ impl Device {
 
     /// The first `count` values of a buffer that is kept: it can be written again afterwards.
     pub(super) fn take(&self, buffer: &Buffer, count: usize) -> Result<Vec<f32>> {
-        let values = self.read(buffer, count).map_err(failed("give its results back"))?;
+        let values = self.read(buffer, count).map_err(failed("give its results back"));
         buffer.unmap();
-        Ok(values)
+        values
     }
 
     /// Writes whole words to the beginning of a buffer, before what is submitted next.
@@ -117,19 +108,6 @@ impl Device {
     pub(super) fn shader(&self, source: &str) -> Result<ShaderModule> {
         let descriptor = ShaderModuleDescriptor { label: None, source: ShaderSource::Wgsl(source.into()) };
         self.checked(|| self.device.create_shader_module(descriptor)).map_err(|log| Error::Compile { log })
-    }
-
-    /// Compiles one entry point with its pipeline constants.
-    pub(super) fn pipeline(&self, shader: &ShaderModule, entry: &str, constants: &[(&str, f64)]) -> Result<ComputePipeline> {
-        let descriptor = ComputePipelineDescriptor {
-            label: Some(entry),
-            layout: None,
-            module: shader,
-            entry_point: Some(entry),
-            compilation_options: PipelineCompilationOptions { constants, ..PipelineCompilationOptions::default() },
-            cache: None,
-        };
-        self.checked(|| self.device.create_compute_pipeline(&descriptor)).map_err(|log| Error::Compile { log })
     }
 
     /// Room for `words` words of 4 bytes; none is room for one, because devices have no empty buffers.
@@ -155,31 +133,6 @@ impl Device {
         Ok(buffer)
     }
 
-    /// Runs the launches one after the other, then reads the first `count` values of `output`.
-    pub(super) fn run(&self, launches: &[Launch<'_>], output: &Buffer, count: usize) -> Result<Vec<f32>> {
-        let copy = self.room(count, BufferUsages::MAP_READ | BufferUsages::COPY_DST)?;
-        let run = self.checked(|| {
-            let mut encoder = self.device.create_command_encoder(&Default::default());
-            launches.iter().for_each(|launch| self.record(&mut encoder, launch));
-            encoder.copy_buffer_to_buffer(output, 0, &copy, 0, copy.size());
-            self.queue.submit([encoder.finish()]);
-        });
-        run.map_err(failed("run"))?;
-        self.read(&copy, count).map_err(failed("give its results back"))
-    }
-
-    fn record(&self, encoder: &mut CommandEncoder, launch: &Launch<'_>) {
-        let entries = launch.buffers.iter();
-        let entries = entries.map(|&(binding, buffer)| BindGroupEntry { binding, resource: buffer.as_entire_binding() });
-        let entries: Vec<_> = entries.collect();
-        let layout = launch.pipeline.get_bind_group_layout(0);
-        let group = self.device.create_bind_group(&BindGroupDescriptor { label: None, layout: &layout, entries: &entries });
-        let mut pass = encoder.begin_compute_pass(&Default::default());
-        pass.set_pipeline(launch.pipeline);
-        pass.set_bind_group(0, &group, &[]);
-        pass.dispatch_workgroups(launch.groups.0, launch.groups.1, 1);
-    }
-
     fn read(&self, buffer: &Buffer, count: usize) -> Result<Vec<f32>, String> {
         let (send, receive) = mpsc::channel();
         buffer.slice(..).map_async(MapMode::Read, move |mapped| drop(send.send(mapped)));
@@ -193,12 +146,14 @@ impl Device {
 
     /// Runs `work`, and turns what the device reports meanwhile into an error.
     fn checked<T>(&self, work: impl FnOnce() -> T) -> Result<T, String> {
+        let internal = self.device.push_error_scope(ErrorFilter::Internal);
         let memory = self.device.push_error_scope(ErrorFilter::OutOfMemory);
         let validation = self.device.push_error_scope(ErrorFilter::Validation);
         let value = work();
         let invalid = block_on(validation.pop());
         let full = block_on(memory.pop());
-        invalid.or(full).map_or(Ok(value), |why| Err(why.to_string()))
+        let failed = block_on(internal.pop());
+        invalid.or(full).or(failed).map_or(Ok(value), |why| Err(why.to_string()))
     }
 }
 

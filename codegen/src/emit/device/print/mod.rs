@@ -148,7 +148,7 @@ impl<'a> Printer<'a> {
                 let (place, value) = (self.place(&arguments[0]), self.expr(&arguments[1]));
                 let [chunk, at, ..] = &place.at[..] else { unreachable!("{place:?} is no unpacked weight") };
                 let at = chunk.scaled(self.class.panel_body()).plus(at.clone());
-                self.line(&format!("decoded[{}] = {value};", self.index(&at)));
+                self.line(&self.spelling.keep(&self.index(&at), &value));
             }
             other => unreachable!("threads have their own schedule, without {other:?}"),
         }

@@ -6,10 +6,10 @@ use super::{Meaning, NOTHING, Printer};
 use crate::kernel::ir::{Arithmetic, Base, Expr, Index, Pattern, Place};
 
 /// Names that the skeleton of a kernel has.
-const TAKEN: [&str; 32] = [
-    "at", "begin", "bytes", "chunks", "column", "columns", "decoded", "end", "first", "g", "half", "lane", "last", "out",
-    "panel", "part", "place", "quants", "round", "row", "rows", "scales", "segment", "splits", "stage", "sums", "t", "unit",
-    "units", "values", "warp", "weights",
+const TAKEN: [&str; 34] = [
+    "at", "begin", "bytes", "chunks", "column", "columns", "decoded", "end", "first", "g", "half", "k", "lane", "last", "left",
+    "out", "panel", "part", "place", "quants", "round", "row", "rows", "scales", "segment", "splits", "stage", "sums", "t",
+    "unit", "units", "values", "warp", "weights",
 ];
 
 impl Printer<'_> {

@@ -3,8 +3,7 @@
 use std::ptr;
 use std::sync::{Mutex, PoisonError};
 
-use super::panels::{Matrix, Module};
-use crate::gpu::{Error, Result};
+use super::{Error, Module, Multiply, Result};
 use crate::matmul;
 use crate::registry::Numerics;
 use crate::weights::Weights;
@@ -12,7 +11,7 @@ use crate::weights::Weights;
 /// Weights that a device holds. In a [`matmul::Context`] it multiplies by them; by others, and where it fails, the processor does.
 #[derive(Debug, Default)]
 pub struct Held<'a> {
-    matrices: Vec<(&'a Weights, Matrix<'a>)>,
+    matrices: Vec<(&'a Weights, Box<dyn Multiply + 'a>)>,
     /// What went wrong first.
     failure: Mutex<Option<Error>>,
 }
@@ -21,9 +20,9 @@ impl<'a> Held<'a> {
     /// Brings weights to the device of a module of their format.
     ///
     /// # Errors
-    /// As [`Module::load`].
-    pub fn add(&mut self, weights: &'a Weights, module: &'a Module<'a>) -> Result<()> {
-        let matrix = weights.with_panels(|panels| module.load(panels, weights.n(), weights.k()))?;
+    /// As [`Module::bring`].
+    pub fn add(&mut self, weights: &'a Weights, module: &'a impl Module) -> Result<()> {
+        let matrix = weights.with_panels(|panels| module.bring(panels, weights.n(), weights.k()))?;
         self.matrices.push((weights, matrix));
         Ok(())
     }
