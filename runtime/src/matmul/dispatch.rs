@@ -10,12 +10,7 @@ use crate::weights::{Shape, Weights};
 /// # Errors
 /// [`Error::NoClass`] if the format lacks the numerics class, [`Error::NoKernel`] if nothing on this processor does what was asked,
 /// [`Error::Unfit`] if the kernel that is named does not, [`Error::Setting`] if the user's environment says what cannot be followed.
-pub fn select<'c>(
-    shape: impl Into<Shape>,
-    batch: usize,
-    request: &Request,
-    context: impl Into<Context<'c>>,
-) -> Result<Used> {
+pub fn select<'c>(shape: impl Into<Shape>, batch: usize, request: &Request, context: impl Into<Context<'c>>) -> Result<Used> {
     let (shape, context) = (shape.into(), context.into());
     let format = shape.format;
     let (launch, source, asked) = match request.launch {

@@ -43,7 +43,9 @@ fn row(outline: &Outline, part: &str, line: &Line) -> Result<[String; 8], Failur
     let shape = line.weights.map_or_else(|| "-".to_owned(), |weights| format!("{}x{}", weights.n, weights.k));
     let kernel = |batch| match line.weights {
         None => Ok("-".to_owned()),
-        Some(weights) => select(weights, batch, &outline.request, Pool::global()).map(|used| used.launch.kernel.name.to_owned()),
+        Some(weights) => {
+            select(weights, batch, &outline.request, Pool::global()).map(|used| used.launch.kernel.name.to_owned())
+        }
     };
     let [one, many] = BATCHES.map(kernel);
     let format = line.format.map_or("-", |format| format.name).to_owned();
