@@ -63,7 +63,7 @@ impl Packed {
             bail!("activations of shape {:?}, and weights of {n}x{k}: give rows of {k}, in two axes at least", xs.shape())
         }
         let shape = [outer, &[n]].concat();
-        let batch = outer.iter().product();
+        let batch: usize = outer.iter().product();
         let mut y = vec![0.0; batch * n];
         if batch > 0 {
             let xs = xs.to_dtype(DType::F32)?.contiguous()?;
