@@ -202,7 +202,7 @@ fn a_fault_beside_products_is_found_out() {
     let (class, right) = module(format);
     let (n, k) = shapes(format)[1];
     let weights = packed(format, n, k).1;
-    let [x, norm, sums, bias, residual] = [64 * k, k, 3 * n, n, n].map(|count| activations(1, count).unwrap());
+    let [x, norm, sums, bias, residual] = [256 * k, k, 3 * n, n, n].map(|count| activations(1, count).unwrap());
     let results = |module: &Module| {
         let compiled = cl.compile(&module.text);
         let matrix = Matrix::new(module, &cl, &compiled, &class, (n, k), &weights);
