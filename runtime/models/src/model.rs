@@ -13,7 +13,6 @@ use quantloom::tune::Outcome;
 use quantloom_spec::architecture::Architecture;
 
 use crate::error::{Error, Result};
-use crate::outline::Outline;
 use crate::plan::{Operations, Plan};
 use crate::ropes::Ropes;
 use crate::sequence::Sequence;
@@ -222,10 +221,8 @@ impl LanguageModel {
         self.options.request()
     }
 
-    /// What it runs, step by step.
-    #[must_use]
-    pub fn outline(&self) -> Outline {
-        Outline::new(&self.plan, &self.options)
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     pub(crate) fn embed(&self, tokens: &[u32]) -> Result<Vec<f32>> {

@@ -11,7 +11,7 @@ use quantloom::weights::Shape;
 use quantloom_spec::architecture::Architecture;
 
 use crate::error::{Error, Result};
-use crate::model::Options;
+use crate::model::{LanguageModel, Options};
 use crate::plan::Plan;
 use crate::step::{Experts, Op, Step};
 use crate::tensors::{self, Held, Tensors};
@@ -78,6 +78,14 @@ impl Outline {
             layer: first.flat_map(|step| lines(plan, options, step)).collect(),
             head: product(plan.operations.norm_linear.name, &plan.head.name, &plan.head.weights),
         }
+    }
+}
+
+impl LanguageModel {
+    /// What it runs, step by step.
+    #[must_use]
+    pub fn outline(&self) -> Outline {
+        Outline::new(self.plan(), self.options())
     }
 }
 
