@@ -202,11 +202,13 @@ fn a_fault_beside_products_is_found_out() {
     let (class, right) = module(format);
     let (n, k) = shapes(format)[1];
     let weights = packed(format, n, k).1;
-    let [x, norm, sums, bias, residual] = [256 * k, k, 3 * n, n, n].map(|count| activations(1, count).unwrap());
+    let [x, norm, added] = [256 * k, k, 5 * n].map(|count| activations(1, count).unwrap());
+    let (sums, added) = added.split_at(3 * n);
+    let (bias, residual) = added.split_at(n);
     let results = |module: &Module| {
         let compiled = cl.compile(&module.text);
         let matrix = Matrix::new(module, &cl, &compiled, &class, (n, k), &weights);
-        let results = [matrix.norm(&x, &norm, 1e-5), matrix.finish(&sums, 3, Some(&bias), Some(&residual)), matrix.decode()];
+        let results = [matrix.norm(&x, &norm, 1e-5), matrix.finish(sums, 3, Some(bias), Some(residual)), matrix.decode()];
         results.concat().into_iter().map(f32::to_bits).collect::<Vec<_>>()
     };
     let wanted = results(&right);
