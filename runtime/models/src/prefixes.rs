@@ -33,6 +33,10 @@ impl Prefixes {
     /// Keeps what a sequence has by now. Where its pages are the same as those of one that was kept before, both hold these from now on.
     /// One that is only the beginning of a kept one is not kept besides.
     pub fn keep(&mut self, sequence: &mut Sequence) {
+        // What a call failed with cannot be gone on from.
+        if sequence.spent {
+            return;
+        }
         let of_model = self.kept.iter().filter(|kept| kept.is_of_model_of(sequence));
         let nearest = of_model.max_by_key(|kept| common(kept.tokens(), sequence.tokens()));
         if let Some(nearest) = nearest {
