@@ -47,6 +47,13 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     if tokens.len() >= BATCH {
         tune(&model)?;
     }
+    let vocabulary = model.vocabulary();
+    if let Some(token) = tokens.iter().find(|token| **token as usize >= vocabulary) {
+        return Err(Failure::Input(format!(
+            "{}: its tokenizer has a token {token}, and its embedding {vocabulary} rows; convert the model again",
+            shown(&args.model)
+        )));
+    }
     let losses = losses(&model, &tokens)?;
     let result = Perplexity::of(&losses).ok_or_else(|| {
         Failure::Input(format!(
