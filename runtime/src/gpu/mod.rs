@@ -14,7 +14,7 @@ pub use crate::kernels::abi::panels::PanelKernels;
 use crate::registry::Numerics;
 
 pub use held::Held;
-pub use shape::{Around, Schedule};
+pub use shape::{Around, Product, Schedule};
 
 /// A result of a graphics processor's host.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

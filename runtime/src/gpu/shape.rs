@@ -1,5 +1,7 @@
 //! The sizes of a product by panels, checked once for every host.
 
+use std::ops::Range;
+
 use super::{Error, PanelKernels, Result};
 use crate::kernels::abi::SEGMENT;
 use crate::kernels::abi::panels::{DEVICE_ROWS, HELPERS};
@@ -22,6 +24,19 @@ pub struct Schedule {
     pub columns: usize,
     /// Groups that share K: at least 1.
     pub splits: usize,
+}
+
+/// A product that is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Product<'a> {
+    /// Activations, `[batch, K]`.
+    pub x: &'a [f32],
+    /// Rows of them.
+    pub batch: usize,
+    /// The numerics class.
+    pub numerics: Numerics,
+    /// How it is computed; without it, as seems best.
+    pub schedule: Option<Schedule>,
 }
 
 /// What surrounds a product in a linear layer: `docs/numerics.md` has the order. What there is none of is left out.
@@ -83,17 +98,37 @@ impl Shape {
         self.padded().div_ceil(SEGMENT)
     }
 
-    /// That a product with such arrays can be computed, and so.
+    /// Computes a product, `[batch, N]`, in parts of as many columns as a submission takes, by kernels of at most so many columns at a time. A part is
+    /// given the place of its outputs, its activations and outputs, and its schedule; it says `false` where no product came of it, and so does this.
     ///
     /// # Errors
-    /// [`Error::Size`] if it cannot.
-    pub fn check(
+    /// [`Error::Size`] if there is no such product; those of a part.
+    pub fn in_parts(
         &self,
         kernels: &PanelKernels,
-        (x, batch, y): (&[f32], usize, &[f32]),
-        numerics: Numerics,
-        schedule: Option<Schedule>,
-    ) -> Result<()> {
+        product: &Product<'_>,
+        y: &mut [f32],
+        most: usize,
+        mut part: impl FnMut(Range<usize>, &[f32], &mut [f32], Schedule) -> Result<bool>,
+    ) -> Result<bool> {
+        self.check(kernels, product, y)?;
+        let (n, k) = (self.n, self.k);
+        if y.is_empty() || k == 0 {
+            y.fill(0.0);
+            return Ok(true);
+        }
+        for (index, (x, y)) in product.x.chunks(COLUMNS * k).zip(y.chunks_mut(COLUMNS * n)).enumerate() {
+            let schedule = product.schedule.unwrap_or_else(|| self.schedule(kernels, y.len() / n, most));
+            let first = index * COLUMNS * n;
+            if !part(first..first + y.len(), x, y, schedule)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn check(&self, kernels: &PanelKernels, product: &Product<'_>, y: &[f32]) -> Result<()> {
+        let Product { x, batch, numerics, schedule } = *product;
         if batch.checked_mul(self.k) != Some(x.len()) {
             return Err(size("the activations", x.len(), format!("{batch} rows of {} needed", self.k)));
         }
@@ -140,7 +175,7 @@ impl Shape {
     }
 
     /// A schedule for so many columns, of which a kernel takes at most so many at a time: as few as do, and groups enough for a device to be busy.
-    pub fn schedule(&self, kernels: &PanelKernels, columns: usize, most: usize) -> Schedule {
+    fn schedule(&self, kernels: &PanelKernels, columns: usize, most: usize) -> Schedule {
         let wanted = columns.min(most);
         let known = &kernels.columns;
         let at_once = known.iter().copied().find(|known| *known >= wanted).or(known.last().copied()).unwrap_or(1);
@@ -210,8 +245,8 @@ mod tests {
         assert!(wrong(1 << 30, 64, 1 << 20).starts_with("the rows: "));
         assert!(wrong(1, 1 << 40, 1 << 20).starts_with("the length of a row: "));
         let wrong = |x: usize, y: usize, numerics, schedule| {
-            let (x, y) = (vec![0.0; x], vec![0.0; y]);
-            SHAPE.check(&kernels(), (&x, 2, &y), numerics, schedule).unwrap_err().to_string()
+            let product = Product { x: &vec![0.0; x], batch: 2, numerics, schedule };
+            SHAPE.check(&kernels(), &product, &vec![0.0; y]).unwrap_err().to_string()
         };
         assert_eq!(wrong(1088, 130, Numerics::Exact, None), "the activations: 1088 given, 2 rows of 1088 needed");
         assert_eq!(wrong(2176, 65, Numerics::Exact, None), "the output: 65 given, 2 rows of 65 needed");

@@ -2,7 +2,7 @@
 
 use quantloom::gpu::wgpu::Fma;
 use quantloom::gpu::wgpu::panels::{Matrix, Module};
-use quantloom::gpu::{Around, Error, Held, PanelKernels, Result, Schedule};
+use quantloom::gpu::{Around, Error, Held, PanelKernels, Product, Result, Schedule};
 use quantloom::matmul::{ByCards, Context, Request, matmul};
 use quantloom::measure::activations;
 use quantloom::operation::{self, Call, Norm, Projection};
@@ -31,7 +31,8 @@ pub fn kernels(format: &'static Format) -> PanelKernels {
 fn product(matrix: &Matrix<'_>, (n, k): (usize, usize), x: &[f32], numerics: Numerics, schedule: Schedule) -> Vec<f32> {
     let batch = x.len() / k;
     let mut y = vec![f32::NAN; batch * n];
-    assert!(matrix.multiply_by(x, batch, &mut y, numerics, Some(schedule)).unwrap(), "all activations are finite");
+    let product = Product { x, batch, numerics, schedule: Some(schedule) };
+    assert!(matrix.linear(&product, &mut y, Around::default()).unwrap(), "all activations are finite");
     y
 }
 
@@ -150,12 +151,13 @@ fn a_linear_layer_is_that_of_a_processor() {
         }
         for splits in [1, 3] {
             let (mut found, schedule) = (vec![f32::NAN; batch * n], Some(Schedule { columns: 1, splits }));
-            assert!(matrix.linear(&x, batch, &mut found, numerics, schedule, around).unwrap());
+            assert!(matrix.linear(&Product { x: &x, batch, numerics, schedule }, &mut found, around).unwrap());
             assert_same(&found, &wanted, &format!("{name}, {numerics}, {splits} groups share K"));
         }
     }
     let short = Around { bias: Some(&bias[1..]), ..Around::default() };
-    let wrong = matrix.linear(&x, batch, &mut vec![0.0; batch * n], Numerics::Exact, None, short).unwrap_err();
+    let product = Product { x: &x, batch, numerics: Numerics::Exact, schedule: None };
+    let wrong = matrix.linear(&product, &mut vec![0.0; batch * n], short).unwrap_err();
     assert!(matches!(wrong, Error::Size { what: "the bias", .. }), "{wrong}");
 }
 
@@ -209,7 +211,8 @@ fn what_a_device_cannot_do_is_said() {
     let multiplied = |kernels: PanelKernels, schedule| -> Result<bool> {
         let module = Module::new(device, kernels)?;
         let matrix = module.load(&packed, n, k)?;
-        matrix.multiply_by(&vec![1.0; k], 1, &mut vec![0.0; n], Numerics::Exact, Some(schedule))
+        let product = Product { x: &vec![1.0; k], batch: 1, numerics: Numerics::Exact, schedule: Some(schedule) };
+        matrix.linear(&product, &mut vec![0.0; n], Around::default())
     };
     let wrong = multiplied(lacking, Schedule { columns: 1, splits: 2 }).unwrap_err();
     assert!(matches!(&wrong, Error::Compile { log } if log.contains("reduce")), "{wrong}");

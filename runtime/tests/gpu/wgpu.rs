@@ -2,14 +2,18 @@
 
 use std::sync::OnceLock;
 
-use quantloom::gpu::Schedule;
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 use quantloom::gpu::wgpu::panels::Module;
 use quantloom::gpu::wgpu::{Device, Fma};
+use quantloom::gpu::{Around, Multiply, Product, Schedule};
+use quantloom::measure::activations;
 use quantloom::registry::{self, Numerics};
 
 use crate::inputs::{assert_same, packed_of};
 use crate::products::kernels;
-use crate::support::{Dice, product};
+use crate::support::product;
 
 /// One device for all tests.
 pub fn device() -> &'static Device {
@@ -32,7 +36,8 @@ fn found(module: &Module<'_>, weights: &[f32], x: &[f32]) -> Vec<f32> {
     let matrix = module.load(&packed_of(format, n, k, bytemuck::cast_slice(weights)), n, k).unwrap();
     let mut y = vec![f32::NAN; n];
     let schedule = Some(Schedule { columns: 1, splits: 1 });
-    assert!(matrix.multiply_by(x, 1, &mut y, Numerics::Exact, schedule).unwrap());
+    let product = Product { x, batch: 1, numerics: Numerics::Exact, schedule };
+    assert!(matrix.linear(&product, &mut y, Around::default()).unwrap());
     y
 }
 
@@ -42,23 +47,25 @@ fn check_integer_fma(module: &Module<'_>, weights: &[f32], x: [f32; 2]) {
     assert_same(&found(module, weights, &x), &product(weights, &x, f32::mul_add), &what);
 }
 
-/// Bits that look random: subnormals, zeros, overflow, and sums that cancel.
+/// A finite f32; a quarter of them have the smallest exponents, which are rare otherwise.
+fn finite() -> impl Strategy<Value = f32> {
+    let exponents = prop_oneof![3 => Just(0xff80_0000_u32), 1 => Just(0x8000_0000)];
+    let number = (any::<u32>(), exponents).prop_map(|(bits, exponents)| f32::from_bits(bits & (exponents | 0x7f_ffff)));
+    number.prop_map(|number| if number.is_finite() { number } else { 1.0 })
+}
+
+/// Subnormals, zeros, overflow, and sums that cancel.
 #[test]
 #[ignore = "needs a Vulkan device; .ci/gpu runs it"]
 fn the_integer_multiply_add_rounds_once() {
-    let mut dice = Dice(4);
-    let mut finite = || {
-        let bits = dice.roll();
-        // A quarter has the smallest exponents, which are rare otherwise.
-        let exponents = if bits >> 62 == 0 { 0x8000_0000_u32 } else { 0xff80_0000 };
-        Some(f32::from_bits(bits as u32 & (exponents | 0x7f_ffff))).filter(|value| value.is_finite()).unwrap_or(1.0)
-    };
+    let mut runner = TestRunner::deterministic();
+    let mut next = || finite().new_tree(&mut runner).unwrap().current();
     let module = plain(Fma::Integer);
     for _ in 0..100 {
-        let x = [finite(), finite()];
-        let mut weights: Vec<f32> = (0..1000).flat_map(|_| [finite(), finite()]).collect();
+        let x = [next(), next()];
+        let mut weights: Vec<f32> = (0..2000).map(|_| next()).collect();
         for _ in 0..1000 {
-            let weight = finite();
+            let weight = next();
             // The second product takes away most of the first.
             let opposite = Some(-(weight * x[0]) / x[1]).filter(|value| value.is_finite());
             weights.extend([weight, opposite.unwrap_or(0.0)]);
@@ -89,12 +96,11 @@ fn the_integer_multiply_add_sees_the_smallest_part() {
 #[test]
 #[ignore = "needs a Vulkan device; .ci/gpu runs it"]
 fn the_native_multiply_add_is_what_the_probe_says() {
-    let mut dice = Dice(3);
-    let mut values = |count: usize| (0..count).map(|_| dice.roll() as i32 as f32 / 2_f32.powi(31)).collect::<Vec<_>>();
-    let (weights, x) = (values(33 * 1100), values(1100));
+    let values = activations(34, 1100).unwrap();
+    let (x, weights) = values.split_at(1100);
     let fused = |a: f32, b: f32, c: f32| if device().fma() == Fma::Native { f32::mul_add(a, b, c) } else { a * b + c };
-    let wanted = product(&weights, &x, fused);
-    assert_same(&found(&plain(Fma::Native), &weights, &x), &wanted, "a native multiply-add");
+    let wanted = product(weights, x, fused);
+    assert_same(&found(&plain(Fma::Native), weights, x), &wanted, "a native multiply-add");
 }
 
 #[test]
@@ -105,7 +111,7 @@ fn empty_matrices_are_allowed() {
         let matrix = module.load(&[], n, k).unwrap();
         assert!(matrix.decode().unwrap().is_empty());
         let mut y = vec![f32::NAN; n];
-        assert!(matrix.multiply_by(&vec![1.0; k], 1, &mut y, Numerics::Exact, None).unwrap());
+        assert!(matrix.multiply(&vec![1.0; k], 1, &mut y, Numerics::Exact).unwrap());
         assert_eq!(y, vec![0.0; n]);
     }
 }

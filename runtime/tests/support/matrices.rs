@@ -1,22 +1,15 @@
 //! Matrices and activations for devices, and how their products are compared.
 
+#[path = "classes.rs"]
+mod classes;
+
 use quantloom::kernels::abi::PANEL_ROWS;
 use quantloom::measure::{activations, synthetic};
-use quantloom::registry::{self, Format};
+use quantloom::registry::Format;
 use quantloom::stored::Stored;
 use quantloom_codegen::lower::class::SEGMENT;
 
-/// Formats with a packed class, one of each.
-pub fn formats() -> Vec<&'static Format> {
-    let mut classes = Vec::new();
-    let formats = registry::formats().filter(|format| {
-        let class = format.packed.as_ref().map(|packed| packed.class.name);
-        let is_new = class.is_some_and(|class| !classes.contains(&class));
-        classes.extend(class);
-        is_new
-    });
-    formats.collect()
-}
+pub use classes::formats;
 
 /// Rows and weights: one block, parts of panels and units; and so many segments, and as little of one more as there can be, that K can be shared
 /// out to eight groups.

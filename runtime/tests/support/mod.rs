@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses its part of this")]
 
+pub mod classes;
 pub mod products;
 pub mod program;
 pub mod tensors;

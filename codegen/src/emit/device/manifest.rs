@@ -8,7 +8,7 @@ use quantloom_spec::model::Format;
 use serde::Serialize;
 
 use super::fragments::{Product, REGISTERS};
-use super::{COLUMNS, DECODE, product_name, warps};
+use super::{COLUMNS, product_name, warps};
 use crate::lower::class::{Class, SEGMENT};
 use crate::lower::layout::{self, PackedLayout};
 use crate::lower::planes::ROWS;
@@ -250,17 +250,10 @@ fn matrix_entry(product: &Product) -> Entry {
 }
 
 fn decode_entry(dialect: &Dialect) -> Entry {
-    let numbers = ["rows", "units"].map(number).into_iter().chain([number_of("k", "u32: weights of a row")]);
-    let memory = [weights_of_panels(), written("out", "f32", "rows * k")];
-    Entry {
-        name: DECODE.to_owned(),
-        block: ROWS * warps(dialect),
-        grid: grid(["rows / 32", &format!("units / {}", warps(dialect)), "1"]),
-        shared: 0,
-        dynamic_shared: 0,
-        registers: None,
-        arguments: memory.into_iter().chain(numbers).collect(),
-    }
+    let numbers = [number("rows"), number("units"), number_of("k", "u32: weights of a row")];
+    let arguments = [weights_of_panels(), written("out", "f32", "rows * k")].into_iter().chain(numbers).collect();
+    let units = format!("units / {}", warps(dialect));
+    Entry { block: ROWS * warps(dialect), ..helper("decode", ["rows / 32", &units, "1"], arguments) }
 }
 
 const fn weights_of_panels() -> Argument {

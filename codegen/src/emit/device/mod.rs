@@ -83,9 +83,6 @@ const SUB_VECTORS: usize = 4;
 /// Columns that a product takes at a time.
 pub const COLUMNS: [usize; 4] = [1, 2, 4, 8];
 
-/// The kernel that decodes.
-const DECODE: &str = "decode";
-
 /// The languages that modules are printed in.
 pub fn targets() -> impl Iterator<Item = &'static str> {
     LANGUAGES.iter().map(|language| language.name)
@@ -176,7 +173,6 @@ fn dialect(target: &str) -> Result<Dialect, Error> {
 pub fn panel_kernels(format: &Format, target: &str) -> Result<PanelKernels, Error> {
     let class = Class::of(format).map_err(|Uncovered { what }| Error::unsupported(format, &what))?;
     let Module { text, manifest, .. } = module(format, target)?;
-    let decode = manifest.entries.iter().find(|entry| entry.name == DECODE).map_or(ROWS, |entry| entry.block);
     let Activations { span, step, .. } = manifest.activations;
     Ok(PanelKernels {
         source: text,
@@ -184,7 +180,7 @@ pub fn panel_kernels(format: &Format, target: &str) -> Result<PanelKernels, Erro
         numerics: Numerics::ALL.into_iter().filter(|numerics| class.has(*numerics)).collect(),
         span,
         step,
-        warps: decode / ROWS,
+        warps: warps(&dialect(target)?),
         columns: COLUMNS.to_vec(),
     })
 }

@@ -8,7 +8,7 @@ use cudarc::nvrtc::Ptx;
 use super::device::failed;
 use super::{Compiler, Device};
 use crate::gpu::shape::{COLUMNS, Shape};
-use crate::gpu::{self, Error, Multiply, PanelKernels, Result, Schedule};
+use crate::gpu::{self, Error, Multiply, PanelKernels, Product, Result, Schedule};
 use crate::kernels::abi::panels::{DEVICE_ROWS, HELPERS};
 use crate::registry::Numerics;
 
@@ -61,6 +61,13 @@ impl<'a> Module<'a> {
         Ok(Matrix { module: self, shape, weights: self.device.upload(&panels)?, room: Mutex::default() })
     }
 
+    /// The kernel of a class that takes so many columns at a time.
+    fn kernel(&self, numerics: Numerics, columns: usize) -> Result<&CudaFunction> {
+        let found = self.products.iter().find(|(of, at_once, _)| (*of, *at_once) == (numerics, columns));
+        let none = || Error::Size { what: "the columns at a time", found: columns, wanted: "another number needed".to_owned() };
+        found.map(|(_, _, product)| product).ok_or_else(none)
+    }
+
     /// A launch of groups of products, or of what is beside them.
     fn launch(threads: usize, groups: [usize; 3]) -> LaunchConfig {
         // Each axis has been held to what devices have, or follows from a size that was.
@@ -97,32 +104,15 @@ pub struct Matrix<'a> {
 }
 
 impl Matrix<'_> {
-    /// [`Multiply::multiply`], with a schedule of one's choice, if it is given.
+    /// A product `[batch, N]`. `false` as [`Multiply::multiply`] says it.
     ///
     /// # Errors
     /// As [`Multiply::multiply`]; [`Error::Size`] if there is no such schedule.
-    pub fn multiply_by(
-        &self,
-        x: &[f32],
-        batch: usize,
-        y: &mut [f32],
-        numerics: Numerics,
-        schedule: Option<Schedule>,
-    ) -> Result<bool> {
-        let (kernels, Shape { n, k, .. }) = (&self.module.kernels, self.shape);
-        self.shape.check(kernels, (x, batch, y), numerics, schedule)?;
-        if y.is_empty() || k == 0 {
-            y.fill(0.0);
-            return Ok(true);
-        }
+    pub fn product(&self, product: &Product<'_>, y: &mut [f32]) -> Result<bool> {
         let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
-        for (x, y) in x.chunks(COLUMNS * k).zip(y.chunks_mut(COLUMNS * n)) {
-            let schedule = schedule.unwrap_or_else(|| self.shape.schedule(kernels, y.len() / n, COLUMNS));
-            if !self.columns(&mut room, (x, y), numerics, schedule)? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+        self.shape.in_parts(&self.module.kernels, product, y, COLUMNS, |_, x, y, schedule| {
+            self.columns(&mut room, (x, y), product.numerics, schedule)
+        })
     }
 
     /// All weights as f32, row after row, with the bits that a processor decodes packed weights to: -0 is +0.
@@ -140,8 +130,7 @@ impl Matrix<'_> {
         let [rows, units, k] = [shape.n, shape.units(), shape.k].map(|number| number as u32);
         let mut launch = device.stream.launch_builder(&self.module.decode);
         launch.arg(&self.weights).arg(&mut *out).arg(&rows).arg(&units).arg(&k);
-        // SAFETY: as `Module::new` demands, the kernel reads `rows` rows of `units` units, and writes `k` weights of each; both have room for
-        // them.
+        // SAFETY: `Module::new` demands the kernel that reads `rows` rows of `units` units, and writes `k` weights of each: both fit.
         unsafe { run(launch, Module::launch(self.module.threads(), [shape.n.div_ceil(DEVICE_ROWS), groups, 1])) }?;
         let mut weights = vec![0.0; count];
         device.stream.memcpy_dtoh(&out.slice(..count), &mut weights).map_err(failed("give its results back"))?;
@@ -165,7 +154,7 @@ impl Matrix<'_> {
             [shape.k, shape.padded(), shape.n, shape.units(), columns, schedule.splits].map(|number| number as u32);
         let fill = Module::launch(HELPERS, [shape.padded().div_ceil(HELPERS), columns, 1]);
         let groups = [shape.n.div_ceil(DEVICE_ROWS), schedule.splits, columns.div_ceil(schedule.columns)];
-        let mut product = stream.launch_builder(module.product(numerics, schedule.columns)?);
+        let mut product = stream.launch_builder(module.kernel(numerics, schedule.columns)?);
         product.arg(&self.weights);
         match (numerics, &module.quantise) {
             (Numerics::Int8, Some(quantise)) => {
@@ -174,8 +163,8 @@ impl Matrix<'_> {
                 let sums = device.room(&mut room.sums, values / module.kernels.step)?;
                 let mut launch = stream.launch_builder(quantise);
                 launch.arg(&*given).arg(&mut *quants).arg(&mut *scales).arg(&mut *sums).arg(&mut *status).arg(&k).arg(&padded);
-                // SAFETY: as `Module::new` demands, the kernel reads `columns` columns of `k` activations, and writes `padded` quants of each, their scales and sums; all
-                // have room for them.
+                // SAFETY: `Module::new` demands the kernel that reads `k` activations of each column, and writes `padded` quants, their
+                // scales and sums, and a status: all fit.
                 unsafe { run(launch, fill) }?;
                 product.arg(&*quants).arg(&*scales).arg(&*sums);
             }
@@ -183,15 +172,15 @@ impl Matrix<'_> {
                 let own = device.room(&mut room.values, values)?;
                 let mut launch = stream.launch_builder(&module.pad);
                 launch.arg(&*given).arg(&mut *own).arg(&k).arg(&padded);
-                // SAFETY: as above, and writes `padded` values of each column.
+                // SAFETY: `Module::new` demands the kernel that reads `k` activations of each column, and writes `padded` values: all fit.
                 unsafe { run(launch, fill) }?;
                 product.arg(&*own);
             }
         }
         product.arg(if partial > 0 { &mut *partials } else { &mut *out });
         product.arg(&rows).arg(&units).arg(&batch).arg(&splits);
-        // SAFETY: as `Module::new` demands, the kernel reads `rows` rows of `units` units and what was written of as many columns, and writes a sum for each row and column, and
-        // with `splits` for each segment; all have room for them.
+        // SAFETY: `Module::new` demands the kernel that reads `rows` rows of `units` units, and as many of each column, and writes a sum for each
+        // row and column, or with `splits` for each segment of them: all fit.
         unsafe { run(product, Module::launch(module.threads(), groups)) }?;
         if partial > 0 {
             let (sums, segments, added) = (count as u32, shape.segments() as u32, 0_u32);
@@ -199,7 +188,7 @@ impl Matrix<'_> {
             // What is not added is not read.
             reduce.arg(&*partials).arg(&*partials).arg(&*partials).arg(&mut *out);
             reduce.arg(&sums).arg(&segments).arg(&rows).arg(&added);
-            // SAFETY: as `Module::new` demands, the kernel reads what the one before wrote, and writes a sum for each row and column.
+            // SAFETY: `Module::new` demands the kernel that reads what the one before wrote, and writes a sum for each row and column.
             unsafe { run(reduce, Module::launch(HELPERS, [count.div_ceil(HELPERS), 1, 1])) }?;
         }
         let mut found = [0];
@@ -210,27 +199,18 @@ impl Matrix<'_> {
     }
 }
 
-impl Module<'_> {
-    /// The kernel of a class that takes so many columns at a time.
-    fn product(&self, numerics: Numerics, columns: usize) -> Result<&CudaFunction> {
-        let found = self.products.iter().find(|(of, at_once, _)| (*of, *at_once) == (numerics, columns));
-        let none = || Error::Size { what: "the columns at a time", found: columns, wanted: "another number needed".to_owned() };
-        found.map(|(_, _, product)| product).ok_or_else(none)
-    }
-}
-
 /// Runs a kernel.
 ///
 /// # Safety
 /// Its arguments are those of the kernel, in order, and all memory that it reads and writes is within them.
 unsafe fn run(mut launch: LaunchArgs<'_>, config: LaunchConfig) -> Result<()> {
-    // SAFETY: as above.
+    // SAFETY: the arguments fit the kernel, and memory what it does: so the caller says.
     unsafe { launch.launch(config) }.map(drop).map_err(failed("run"))
 }
 
 impl Multiply for Matrix<'_> {
     fn multiply(&self, x: &[f32], batch: usize, y: &mut [f32], numerics: Numerics) -> Result<bool> {
-        self.multiply_by(x, batch, y, numerics, None)
+        self.product(&Product { x, batch, numerics, schedule: None }, y)
     }
 }
 

@@ -8,7 +8,7 @@ use ::wgpu::{Buffer, BufferUsages, CommandEncoder, ShaderModule};
 use super::work::Pipeline;
 use super::{Device, Fma};
 use crate::gpu::shape::{COLUMNS, Shape};
-use crate::gpu::{self, Around, Multiply, PanelKernels, Result, Schedule};
+use crate::gpu::{self, Around, Multiply, PanelKernels, Product, Result, Schedule};
 use crate::kernels::abi::panels::{DEVICE_ROWS, HELPERS};
 use crate::matmul::activations::Norm;
 use crate::matmul::epilogue::Epilogue;
@@ -120,52 +120,24 @@ pub struct Matrix<'a> {
 }
 
 impl Matrix<'_> {
-    /// [`Multiply::multiply`], with a schedule of one's choice, if it is given.
+    /// A product `[batch, N]`, and what surrounds it. `false` as [`Multiply::multiply`] says it.
     ///
     /// # Errors
     /// As [`Multiply::multiply`]; [`gpu::Error::Size`] if there is no such schedule.
-    pub fn multiply_by(
-        &self,
-        x: &[f32],
-        batch: usize,
-        y: &mut [f32],
-        numerics: Numerics,
-        schedule: Option<Schedule>,
-    ) -> Result<bool> {
-        self.linear(x, batch, y, numerics, schedule, Around::default())
-    }
-
-    /// [`Matrix::multiply_by`], with what surrounds the product.
-    ///
-    /// # Errors
-    /// As [`Matrix::multiply_by`].
-    pub fn linear(
-        &self,
-        x: &[f32],
-        batch: usize,
-        y: &mut [f32],
-        numerics: Numerics,
-        schedule: Option<Schedule>,
-        around: Around<'_>,
-    ) -> Result<bool> {
-        let (kernels, Shape { n, k, .. }) = (&self.module.kernels, self.shape);
-        self.shape.check(kernels, (x, batch, y), numerics, schedule)?;
-        self.shape.check_around(&around, y.len())?;
-        if y.is_empty() || k == 0 {
-            Epilogue { biases: [around.bias, None], gate: None, residual: around.residual }.finish_zeros(n, y);
-            return Ok(true);
-        }
+    pub fn linear(&self, product: &Product<'_>, y: &mut [f32], around: Around<'_>) -> Result<bool> {
+        let (kernels, shape) = (&self.module.kernels, &self.shape);
+        shape.check_around(&around, y.len())?;
         // Made of integers, a multiply-add is so long that compilers have enough to do with one column.
         let most = if self.module.fma == Fma::Integer { 1 } else { COLUMNS };
         let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
-        for (index, (x, y)) in x.chunks(COLUMNS * k).zip(y.chunks_mut(COLUMNS * n)).enumerate() {
-            let schedule = schedule.unwrap_or_else(|| self.shape.schedule(kernels, y.len() / n, most));
-            let residual = around.residual.map(|residual| &residual[index * COLUMNS * n..][..y.len()]);
-            if !self.columns(&mut room, (x, y), numerics, schedule, Around { residual, ..around })? {
-                return Ok(false);
-            }
+        let done = shape.in_parts(kernels, product, y, most, |place, x, y, schedule| {
+            let residual = around.residual.map(|residual| &residual[place]);
+            self.columns(&mut room, (x, y), product.numerics, schedule, Around { residual, ..around })
+        })?;
+        if shape.k == 0 {
+            Epilogue { biases: [around.bias, None], gate: None, residual: around.residual }.finish_zeros(shape.n, y);
         }
-        Ok(true)
+        Ok(done)
     }
 
     /// All weights as f32, row after row, with the bits that a processor decodes packed weights to: -0 is +0.
@@ -304,7 +276,7 @@ impl Matrix<'_> {
 
 impl Multiply for Matrix<'_> {
     fn multiply(&self, x: &[f32], batch: usize, y: &mut [f32], numerics: Numerics) -> Result<bool> {
-        self.multiply_by(x, batch, y, numerics, None)
+        self.linear(&Product { x, batch, numerics, schedule: None }, y, Around::default())
     }
 }
 
