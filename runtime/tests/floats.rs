@@ -2,8 +2,12 @@
 
 #![cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 
+#[path = "support/mode.rs"]
+mod mode;
 mod support;
 
+use mode::in_other_mode;
+use quantloom::attention::{Pairs, Rope, Yarn};
 use quantloom::encode::Encoder;
 use quantloom::gguf::{BlockShape, Gguf};
 use quantloom::matmul::{Request, matmul};
@@ -16,61 +20,6 @@ use support::products::{bits, numerics_of};
 
 /// Activations of such magnitudes: their products, their scales or they themselves are subnormal.
 const MAGNITUDES: [f32; 4] = [1.0, 1e-34, 1e-37, 1e-39];
-
-/// What libraries built with fast-math leave behind, and rounding towards zero besides.
-#[cfg(target_arch = "x86_64")]
-mod mode {
-    use std::arch::asm;
-
-    /// Flush-to-zero, round towards zero, denormals-are-zero, exceptions masked.
-    pub const OTHER: u32 = 0x8000 | 0x6000 | 0x1f80 | 0x0040;
-    pub const STANDARD: u32 = 0x1f80;
-
-    /// Without the flags that say what happened.
-    pub fn get() -> u32 {
-        let mut register = 0_u32;
-        // SAFETY: writes four bytes.
-        unsafe { asm!("stmxcsr [{}]", in(reg) &raw mut register) };
-        register & !0x3f
-    }
-
-    pub fn set(register: u32) {
-        // SAFETY: reads four bytes; what this thread computes meanwhile is compared with what it computes otherwise.
-        unsafe { asm!("ldmxcsr [{}]", in(reg) &raw const register) };
-    }
-}
-
-/// What libraries built with fast-math leave behind, and rounding towards zero besides.
-#[cfg(target_arch = "aarch64")]
-mod mode {
-    use std::arch::asm;
-
-    /// Flush-to-zero, round towards zero.
-    pub const OTHER: u64 = 0b111 << 22;
-    pub const STANDARD: u64 = 0;
-
-    pub fn get() -> u64 {
-        let register;
-        // SAFETY: only reads.
-        unsafe { asm!("mrs {}, fpcr", out(reg) register) };
-        register
-    }
-
-    pub fn set(register: u64) {
-        // SAFETY: what this thread computes meanwhile is compared with what it computes otherwise.
-        unsafe { asm!("msr fpcr, {}", in(reg) register) };
-    }
-}
-
-/// What `compute` comes to in the other mode, which it must leave as it is.
-fn in_other_mode<T>(compute: impl FnOnce() -> T) -> T {
-    mode::set(mode::OTHER);
-    let result = compute();
-    let left = mode::get();
-    mode::set(mode::STANDARD);
-    assert_eq!(left, mode::OTHER, "the mode of the caller");
-    result
-}
 
 #[test]
 fn a_caller_that_flushes_subnormals_gets_the_same_bits() {
@@ -126,4 +75,25 @@ fn an_encoder_decides_the_same() {
         compared += 1;
     }
     assert!(compared > 10, "{compared}");
+}
+
+#[test]
+fn angles_are_the_same() {
+    let yarn = Yarn { factor: 3.0, original: 100.0, fast: 7.0, slow: 1.0 };
+    // Frequencies, cosines and sines of all magnitudes: of the last base and factors some are subnormal.
+    for (base, factor, magnitude) in [(1e4, 1.0, 1.0), (5e5, 3.7, 1.1), (1e300, 1e38, 1e-38)] {
+        let angles = || {
+            let rope = Rope::new(64, base, Pairs::Halves).unwrap().factors(&[factor; 32]).unwrap();
+            let angles = [rope.clone(), rope.yarn(&yarn).unwrap()].map(|rope| rope.magnitude(magnitude).angles(0..50));
+            angles
+                .iter()
+                .flat_map(|angles| (0..50).flat_map(move |at| [angles.of(at).0, angles.of(at).1].concat()))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(bits(&angles()), bits(&in_other_mode(angles)), "{base}");
+    }
+    let subnormal = Rope::new(64, 1e4, Pairs::Halves).unwrap().magnitude(1e-39);
+    let sines = || subnormal.angles(1..9).of(3).1.to_vec();
+    assert!(sines().iter().all(|sine| sine.is_subnormal()));
+    assert_eq!(bits(&sines()), bits(&in_other_mode(sines)));
 }

@@ -45,6 +45,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     }
     let format = match registry::format_by_name(&args.format) {
         Ok(format) => format,
+        #[cfg(feature = "models")]
+        Err(_) if path.is_file() && operation::by_name(&args.format).is_err() => return model::run(path),
         Err(error) => return print(&operation_text(operation::by_name(&args.format).map_err(|_| error)?)),
     };
     let mut text = [title(format.name, format.doc, format.gguf), format.drawing.to_owned(), packing(format)].join("\n");

@@ -73,7 +73,7 @@ const TAKEN: [(&str, &str); 2] = [
 ];
 
 /// A message of the library with what the command can do about it.
-fn advised(message: &str) -> String {
+pub fn advised(message: &str) -> String {
     let advice = ADVICE.into_iter().chain(TAKEN).find(|(end, _)| message.ends_with(end));
     advice.map_or_else(|| message.to_owned(), |(_, what)| format!("{message}: {what}"))
 }

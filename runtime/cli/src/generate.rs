@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use quantloom::gguf::Gguf;
 use quantloom_models::text::{Chat, Message, Sampling, Tokenizer};
-use quantloom_models::{End, Generation, LanguageModel};
+use quantloom_models::{End, Generation};
 use quantloom_spec::text::{escaped, is_unseen};
 use serde_json::json;
 
 use super::Failure;
 use super::failure::{document, print_as_it_is, tell};
-use super::language::{Run, tune};
+use super::language::{Run, prompt, tune};
 use super::source;
 
 /// Let a model go on from a text, or answer it
@@ -86,12 +86,8 @@ impl Draw {
 pub fn run(args: &Args) -> Result<(), Failure> {
     let file = source::model(&args.model)?;
     let tokenizer = Tokenizer::of(file.file())?;
-    let prompt = args.prompt(&tokenizer, file.file())?;
-    if !tokenizer.covers(&prompt)? {
-        tell("warning: the model has no tokens for a part of the prompt, and does not see it");
-    }
-    let prompt = tokenizer.prompt(&prompt)?;
-    let model = LanguageModel::new(file, &args.run.options()?)?;
+    let prompt = prompt(&tokenizer, &args.prompt(&tokenizer, file.file())?)?;
+    let model = args.run.model(file)?;
     model.fits(prompt.len())?;
     tune(&model)?;
     let begun = Instant::now();

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use quantloom::attention::KvType;
 use quantloom::files;
+use quantloom::model::Model;
 use quantloom::registry::{self, Numerics};
 use quantloom::tune::{Outcome, Status};
 use quantloom_models::text::Tokenizer;
@@ -14,8 +15,9 @@ use quantloom_spec::text::shown;
 
 use super::Failure;
 use super::args::{class, thread_count};
-use super::failure::tell;
+use super::failure::{advised, tell};
 use super::report::numbers::count;
+use super::source;
 
 /// How a model is run.
 #[derive(Debug, clap::Args)]
@@ -45,21 +47,45 @@ impl Run {
         Ok(Options::default().numerics(self.numerics).kv(self.kv).isa(isa).threads(threads))
     }
 
-    /// Opens a model.
+    /// Opens a model, and warns of what is doubtful about its file.
     ///
     /// # Errors
     /// As [`LanguageModel::open`].
     pub fn open(&self, path: &Path) -> Result<LanguageModel, Failure> {
-        Ok(LanguageModel::open(path, &self.options()?)?)
+        self.model(source::model(path)?)
+    }
+
+    /// The language model in an open file.
+    ///
+    /// # Errors
+    /// As [`LanguageModel::new`].
+    pub fn model(&self, file: Model) -> Result<LanguageModel, Failure> {
+        Ok(LanguageModel::new(file, &self.options()?)?)
     }
 }
 
-/// The tokens of a text, as a prompt begins.
+/// The tokens of texts as a model is given them; where it has none for a part of one, the user is warned, once.
 ///
 /// # Errors
-/// A tokenizer that cannot be read.
-pub fn tokens(model: &LanguageModel, text: &str) -> Result<Vec<u32>, Failure> {
-    Ok(Tokenizer::of(model.file())?.prompt(text)?)
+/// A text that cannot be cut.
+pub fn tokens<'t>(tokenizer: &Tokenizer, texts: impl IntoIterator<Item = &'t str>) -> Result<Vec<Vec<u32>>, Failure> {
+    let (mut all, mut covered) = (Vec::new(), true);
+    for text in texts {
+        covered = covered && tokenizer.covers(text)?;
+        all.push(tokenizer.prompt(text)?);
+    }
+    if !covered {
+        tell("warning: the model has no tokens for a part of the text, and does not see it");
+    }
+    Ok(all)
+}
+
+/// The tokens of one text.
+///
+/// # Errors
+/// As [`tokens`].
+pub fn prompt(tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>, Failure> {
+    Ok(tokens(tokenizer, [text])?.concat())
 }
 
 /// The text in a file.
@@ -105,6 +131,7 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error {
             Error::Quantloom(error) => error.into(),
+            Error::Step { .. } => Self::input(advised(&error.to_string())),
             error => Self::input(error),
         }
     }

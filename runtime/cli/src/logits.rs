@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
-use quantloom_models::{Part, Wanted};
+use quantloom_models::text::Tokenizer;
+use quantloom_models::{Options, Part, Wanted};
 
 use super::Failure;
 use super::args::batch;
 use super::failure::tell;
 use super::files::FloatWriter;
-use super::language::{Run, tokens};
+use super::language::{Run, prompt};
 
 /// Write the logits of all positions of a text
 #[derive(Debug, clap::Args)]
@@ -29,7 +30,7 @@ pub struct Args {
     #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true)]
     prompt: Option<String>,
     /// Positions that go through the model together
-    #[arg(long, value_name = "M", value_parser = batch, default_value = "512", allow_negative_numbers = true)]
+    #[arg(long, value_name = "M", value_parser = batch, default_value_t = Options::default().batch, allow_negative_numbers = true)]
     batch: usize,
     /// Where to write; `-` is standard output
     #[arg(short, long, value_name = "L.f32")]
@@ -42,7 +43,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<(), Failure> {
     let model = args.run.open(&args.model)?;
     let tokens = match &args.prompt {
-        Some(text) => tokens(&model, text)?,
+        Some(text) => prompt(&Tokenizer::of(model.file())?, text)?,
         None => args.tokens.clone(),
     };
     model.fits(tokens.len())?;

@@ -1,17 +1,18 @@
 //! `quantloom perplexity`: how well a model foretells a text.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use quantloom_models::text::Tokenizer;
 use quantloom_models::{LanguageModel, Part, Wanted};
 use quantloom_spec::text::shown;
 use serde_json::json;
 
 use super::Failure;
 use super::failure::{document, print, print_as_it_is};
-use super::language::{Run, text_of, tokens, tune};
+use super::language::{Run, prompt, text_of, tune};
 use super::progress::bar;
 
-/// Tokens that go through the model together.
+/// Tokens that go through the model together: their logits are held at once, one for each token of the vocabulary.
 const BATCH: usize = 256;
 
 /// Standard errors on each side of a mean that it is within, 19 times of 20.
@@ -42,7 +43,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<(), Failure> {
     let text = text_of(&args.text)?;
     let model = args.run.open(&args.model)?;
-    let tokens = tokens(&model, &text)?;
+    let tokens = prompt(&Tokenizer::of(model.file())?, &text)?;
     // A short text takes less time than choosing kernels for it.
     if tokens.len() >= BATCH {
         tune(&model)?;
@@ -54,7 +55,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             shown(&args.model)
         )));
     }
-    let losses = losses(&model, &tokens)?;
+    let losses = losses(&model, &tokens, &args.model)?;
     let result = Perplexity::of(&losses).ok_or_else(|| {
         Failure::Input(format!(
             "{}: there is nothing to foretell in {} tokens; give it more text",
@@ -66,16 +67,26 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 }
 
 /// What the model has against each token that it could foretell.
-fn losses(model: &LanguageModel, tokens: &[u32]) -> Result<Vec<f64>, Failure> {
+fn losses(model: &LanguageModel, tokens: &[u32], path: &Path) -> Result<Vec<f64>, Failure> {
     let bar = bar(tokens.len() as u64, "foretelling");
     let (mut losses, mut sequence) = (Vec::new(), model.sequence()?);
-    for part in tokens.chunks(model.context()) {
+    for (number, part) in tokens.chunks(model.context()).enumerate() {
         sequence.clear();
         for first in (0..part.len()).step_by(BATCH) {
             let end = part.len().min(first + BATCH);
             let logits = model.forward(&mut [Part::new(&mut sequence, &part[first..end], Wanted::All)])?;
             // The last token of a part foretells nothing that is known.
-            losses.extend(logits.losses(&part[first + 1..part.len().min(end + 1)]));
+            let of_batch = logits.losses(&part[first + 1..part.len().min(end + 1)]);
+            if let Some(place) = of_batch.iter().position(|loss| !loss.is_finite()) {
+                let place = first + 1 + place;
+                return Err(Failure::Input(format!(
+                    "{}: what it gives token {} at place {place} of part {number} of the text (counted from 0) is no number; numbers of the \
+                     model are wrong, or beyond what they are stored in: try --numerics exact --kv f32, or another file",
+                    shown(path),
+                    part[place]
+                )));
+            }
+            losses.extend(of_batch);
             bar.inc((end - first) as u64);
         }
     }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::Failure;
 use super::failure::{document, print_as_it_is};
-use super::language::text_of;
+use super::language::{prompt, text_of, tokens};
 use super::source;
 use super::table::{Align, Table};
 
@@ -42,7 +42,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     if let Some(file) = &args.lines {
         return lines(&tokenizer, &text_of(file)?, args.json);
     }
-    let tokens = tokenizer.prompt(args.prompt.as_deref().unwrap_or_default())?;
+    let tokens = prompt(&tokenizer, args.prompt.as_deref().unwrap_or_default())?;
     if args.json {
         return print_as_it_is(&document(&json!({ "tokens": tokens })));
     }
@@ -59,7 +59,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 fn lines(tokenizer: &Tokenizer, text: &str, json: bool) -> Result<(), Failure> {
     // Nothing but a line feed ends a line: all else is part of it.
     let lines = text.strip_suffix('\n').unwrap_or(text).split('\n').filter(|_| !text.is_empty());
-    let lines = lines.map(|line| tokenizer.prompt(line)).collect::<Result<Vec<_>, _>>()?;
+    let lines = tokens(tokenizer, lines)?;
     if json {
         return print_as_it_is(&document(&json!({ "lines": lines })));
     }

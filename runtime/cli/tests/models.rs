@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
+use quantloom::gguf::{Array, BlockShape, Gguf, GgufWriter, NewTensor, TensorInfo};
 use quantloom::registry;
 use serde_json::Value as Json;
 use tempfile::TempDir;
@@ -164,6 +165,112 @@ fn explain_reads_no_weights() {
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(text.contains("126 layers") && text.contains("53248x16384"), "{text}");
+}
+
+/// A copy of the model in which a tensor of plain numbers has another first one.
+fn with_number(folder: &Folder, tensor: &str, number: f32) -> PathBuf {
+    let file = Gguf::open(model()).unwrap();
+    let found = file.tensor(tensor).unwrap();
+    let bytes = file.bytes(found, BlockShape::F32).unwrap()[..64].to_vec();
+    let mut all = fs::read(model()).unwrap();
+    let places = all.windows(bytes.len()).enumerate().filter(|(_, window)| *window == bytes).map(|(at, _)| at);
+    let places = places.collect::<Vec<_>>();
+    assert_eq!(places.len(), 1, "{tensor}");
+    all[places[0]..][..4].copy_from_slice(&number.to_le_bytes());
+    fs::write(folder.at("changed.gguf"), all).unwrap();
+    folder.at("changed.gguf")
+}
+
+#[test]
+fn a_perplexity_that_is_no_number_is_an_error() {
+    let folder = Folder::new();
+    fs::write(folder.at("t.txt"), TEXT).unwrap();
+    for number in [f32::NAN, f32::INFINITY] {
+        let changed = with_number(&folder, "output_norm.weight", number);
+        for more in [&["t.txt"][..], &["t.txt", "--json"]] {
+            let message = folder.refused("perplexity", &changed, &[more, &["--numerics", "exact"]].concat());
+            let wanted =
+                "changed.gguf: what it gives token 474 at place 1 of part 0 of the text (counted from 0) is no number; ";
+            assert!(message.contains(wanted), "{message}");
+        }
+    }
+}
+
+/// Every command that opens a model says the same of what is doubtful, and nothing where nothing is.
+#[test]
+fn what_is_doubtful_is_said_by_every_command() {
+    let folder = Folder::new();
+    fs::write(folder.at("t.txt"), "a text").unwrap();
+    fs::write(folder.at("odd.txt"), "a text \u{1b}").unwrap();
+    let lacking = lacking(&folder);
+    let doubtful = folder.at("doubtful.gguf");
+    fs::write(&doubtful, [fs::read(model()).unwrap(), vec![1; 100]].concat()).unwrap();
+    let warnings = |model: &Path, command: &str, arguments: &[&str]| {
+        let mut program = support::quantloom();
+        program.arg(command).arg(model).args(arguments).current_dir(folder.0.path()).env("QUANTLOOM_CACHE", folder.at("cache"));
+        let output = program.env(quantloom::tune::MODE, "off").output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{command}: {said}");
+        said.lines().filter(|line| line.starts_with("warning: ")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let commands: [(&str, &[&str], &[&str]); 5] = [
+        ("generate", &["-n", "1", "-p", "a text"], &["-n", "1", "-p", "a text \u{1b}"]),
+        ("logits", &["-o", "l.f32", "-p", "a text"], &["-o", "l.f32", "-p", "a text \u{1b}"]),
+        ("tokenize", &["-p", "a text"], &["-p", "a text \u{1b}"]),
+        ("tokenize", &["--lines", "t.txt"], &["--lines", "odd.txt"]),
+        ("perplexity", &["t.txt"], &["odd.txt"]),
+    ];
+    for (command, plain, odd) in commands {
+        assert_eq!(warnings(&lacking, command, plain), [""; 0], "{command}");
+        let wanted = ["warning: the model has no tokens for a part of the text, and does not see it"];
+        assert_eq!(warnings(&lacking, command, odd), wanted, "{command}");
+        // Bytes that belong to no tensor.
+        let said = warnings(&doubtful, command, plain);
+        assert!(said.len() == 1 && said[0].contains("doubtful.gguf: 100 bytes from byte"), "{command}: {said:?}");
+    }
+}
+
+/// A copy of the model whose tokenizer has no token for a byte.
+fn lacking(folder: &Folder) -> PathBuf {
+    let file = Gguf::open(model()).unwrap();
+    let mut metadata = file.metadata().to_vec();
+    let tokens = metadata.iter_mut().find(|(key, _)| key == "tokenizer.ggml.tokens").unwrap();
+    let quantloom::gguf::Value::Array(Array::String(tokens)) = &mut tokens.1 else { panic!() };
+    // The byte 0x1b, as tokenizers of bytes write it.
+    let byte = tokens.iter().position(|token| token == "\u{11b}").unwrap();
+    tokens[byte] = "<none>".to_owned();
+    let new = |tensor: &TensorInfo| {
+        let bytes = file.bytes(tensor, shape(tensor)).unwrap().len();
+        NewTensor { name: tensor.name.clone(), dims: tensor.dims.clone(), kind: tensor.kind, bytes }
+    };
+    let list = file.tensors().iter().map(new).collect::<Vec<_>>();
+    let path = folder.at("lacking.gguf");
+    let mut writer = GgufWriter::create(&path, &metadata, &list).unwrap();
+    file.tensors().iter().for_each(|tensor| writer.write(file.bytes(tensor, shape(tensor)).unwrap()).unwrap());
+    writer.finish().unwrap();
+    path
+}
+
+fn shape(tensor: &TensorInfo) -> BlockShape {
+    registry::format_by_gguf(tensor.kind).map_or(BlockShape::F32, |format| BlockShape::of(format).unwrap())
+}
+
+#[test]
+fn a_packed_model_is_explained_by_any_name() {
+    let folder = Folder::new();
+    folder.done("pack", &["-o", "m.packed"]);
+    let text = |name: &str| {
+        let output = folder.run("explain", &folder.at(name), &[]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let wanted = text("m.packed");
+    assert!(wanted.contains("llama: ") && wanted.contains("6 layers"), "{wanted}");
+    fs::copy(folder.at("m.packed"), folder.at("m.gguf")).unwrap();
+    assert_eq!(text("m.gguf"), wanted);
+    fs::write(folder.at("text.txt"), "no model").unwrap();
+    assert!(folder.refused("explain", &folder.at("text.txt"), &[]).contains("text.txt"));
+    assert!(folder.refused("explain", &folder.at("none.packed"), &[]).contains("none.packed"));
 }
 
 #[test]

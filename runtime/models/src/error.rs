@@ -12,6 +12,16 @@ pub enum Error {
     #[error(transparent)]
     Quantloom(#[from] quantloom::Error),
 
+    /// The same, in a step of a model.
+    #[error("{place}: {cause}")]
+    Step {
+        /// Which step.
+        place: String,
+        /// What went wrong, and the remedy.
+        #[source]
+        cause: quantloom::Error,
+    },
+
     /// A file holds no model that can be run.
     #[error("{}: {}", shown(path), escaped(detail))]
     Model {
@@ -39,6 +49,14 @@ impl Error {
 
     pub(crate) fn input(detail: impl Into<String>) -> Self {
         Self::Input { detail: detail.into() }
+    }
+
+    /// With the step of a model that it is of.
+    pub(crate) fn within(self, place: impl FnOnce() -> String) -> Self {
+        match self {
+            Self::Quantloom(cause) => Self::Step { place: place(), cause },
+            other => other,
+        }
     }
 
     /// What is wrong with an input, where that is a file.

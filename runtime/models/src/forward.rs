@@ -3,11 +3,13 @@
 use std::ops::Range;
 
 use quantloom::attention::{self, Attention, Preparation};
+use quantloom::machine::StandardFloats;
 use quantloom::matmul::Request;
 use quantloom::operation::{self, Call, Norm, Operation};
 
 use crate::error::{Error, Result};
 use crate::model::LanguageModel;
+use crate::ropes::Ropes;
 use crate::sequence::Sequence;
 use crate::step::{Angles, Attend, Op, Step};
 use crate::tensors::Matrix;
@@ -57,7 +59,7 @@ pub struct Logits {
 impl Logits {
     /// The logits of each position, one for each token of the vocabulary.
     pub fn rows(&self) -> impl ExactSizeIterator<Item = &[f32]> {
-        self.values.chunks_exact(self.vocabulary)
+        self.values.chunks_exact(self.vocabulary.max(1))
     }
 
     /// Those of the last position; none, if none was asked for.
@@ -73,6 +75,7 @@ impl Logits {
     /// If a token is none of the vocabulary.
     #[must_use]
     pub fn losses(&self, following: &[u32]) -> Vec<f64> {
+        let _floats = StandardFloats::set();
         let loss = |(row, token): (&[f32], &u32)| {
             let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             let below = |logit: f32| f64::from(logit) - f64::from(max);
@@ -94,8 +97,9 @@ struct Piece {
     tokens: Range<usize>,
     /// Their place in the batch.
     rows: Range<usize>,
-    /// Angles of their positions.
-    angles: [attention::Angles; 2],
+    /// Angles of their positions, and those of layers that see a window, where they are others.
+    angles: attention::Angles,
+    window_angles: Option<attention::Angles>,
 }
 
 impl LanguageModel {
@@ -104,9 +108,10 @@ impl LanguageModel {
     ///
     /// # Errors
     /// [`Error::Input`] for a token that the vocabulary does not have, positions beyond the context, a part without tokens, and a sequence
-    /// of another model: then nothing is changed. [`Error::Quantloom`] if memory is short, or numbers of the model are beyond what they are
+    /// of another model: then nothing is changed. [`Error::Step`] if memory is short, or numbers of the model are beyond what they are
     /// stored in: then the sequences of the call are spent, until they are cleared.
     pub fn forward(&self, parts: &mut [Part<'_>]) -> Result<Logits> {
+        let _floats = StandardFloats::set();
         parts.iter().try_for_each(|part| self.check(part))?;
         parts.iter_mut().for_each(|part| part.sequence.spent = true);
         let vocabulary = self.vocabulary();
@@ -167,8 +172,9 @@ impl LanguageModel {
 
     fn piece(&self, part: &Part<'_>, index: usize, tokens: Range<usize>, rows: Range<usize>) -> Piece {
         let positions = part.sequence.len()..part.sequence.len() + tokens.len();
-        let ropes = self.ropes();
-        Piece { part: index, tokens, rows, angles: [&ropes.all, &ropes.window].map(|rope| rope.angles(positions.clone())) }
+        let Ropes { all, window } = self.ropes();
+        let window_angles = window.as_ref().map(|rope| rope.angles(positions.clone()));
+        Piece { part: index, tokens, rows, angles: all.angles(positions), window_angles }
     }
 
     /// Takes a batch through all layers; the logits of its rows that are asked for.
@@ -177,7 +183,7 @@ impl LanguageModel {
             pieces.iter().flat_map(|piece| &parts[piece.part].tokens[piece.tokens.clone()]).copied().collect::<Vec<_>>();
         let mut x = self.embed(&tokens)?;
         for step in self.steps() {
-            self.step(step, &mut x, parts, pieces)?;
+            self.step(step, &mut x, parts, pieces).map_err(|error| error.within(|| step.place()))?;
         }
         for piece in pieces {
             let Part { sequence, tokens, .. } = &mut parts[piece.part];
@@ -190,7 +196,7 @@ impl LanguageModel {
             let first = piece.rows.start + rows.start - piece.tokens.start;
             wanted.extend_from_slice(&x[first * width..(first + rows.len()) * width]);
         }
-        self.head(&wanted, wanted.len() / width)
+        self.head(&wanted, wanted.len() / width).map_err(|error| error.within(|| "the head".to_owned()))
     }
 
     fn step(&self, step: &Step, x: &mut Vec<f32>, parts: &mut [Part<'_>], pieces: &[Piece]) -> Result<()> {
@@ -237,10 +243,9 @@ impl LanguageModel {
                 preparation = preparation.key_norm(weights, self.eps());
             }
             if let Some(angles) = attend.angles {
-                let [all, window] = &piece.angles;
-                preparation = preparation.rotation(match angles {
-                    Angles::All => all,
-                    Angles::Window => window,
+                preparation = preparation.rotation(match (angles, &piece.window_angles) {
+                    (Angles::Window, Some(window)) => window,
+                    (Angles::All, _) | (Angles::Window, None) => &piece.angles,
                 });
             }
             let (first, queries) = (cache.len(), &mut q[at(of_query)]);

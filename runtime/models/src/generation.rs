@@ -68,6 +68,8 @@ pub struct Generation<'m> {
     logits: VecDeque<Vec<f32>>,
     /// Tokens that were guessed, and that the sequence has.
     guessed: VecDeque<u32>,
+    /// How many guesses stood.
+    stood: usize,
     /// So many tokens may be guessed at once.
     lookup: usize,
     /// Tokens that are still asked for.
@@ -92,6 +94,7 @@ impl<'m> Generation<'m> {
             tokens: prompt.to_vec(),
             logits: VecDeque::from([logits]),
             guessed: VecDeque::new(),
+            stood: 0,
             lookup: 0,
             left: usize::MAX,
             end: None,
@@ -109,6 +112,12 @@ impl<'m> Generation<'m> {
     #[must_use]
     pub fn lookup(self, tokens: usize) -> Self {
         Self { lookup: tokens.min(GUESSES), ..self }
+    }
+
+    /// How many of the tokens were guessed before they were chosen: see [`Generation::lookup`].
+    #[must_use]
+    pub fn stood(&self) -> usize {
+        self.stood
     }
 
     /// Why it ended, when it has.
@@ -133,7 +142,9 @@ impl<'m> Generation<'m> {
         if self.tokenizer.ends().contains(&token) {
             return Ok(ControlFlow::Break(End::Answered));
         }
-        if self.guessed.pop_front() != Some(token) {
+        if self.guessed.pop_front() == Some(token) {
+            self.stood += 1;
+        } else {
             self.sequence.truncate(self.tokens.len())?;
             self.guessed.clear();
             self.logits.clear();

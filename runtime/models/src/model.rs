@@ -12,7 +12,7 @@ use quantloom::registry::{Isa, Numerics};
 use quantloom::tune::Outcome;
 use quantloom_spec::architecture::Architecture;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::plan::{Operations, Plan};
 use crate::ropes::Ropes;
 use crate::sequence::Sequence;
@@ -155,7 +155,7 @@ impl LanguageModel {
         let plan = Plan::read(&model, &Tensors::new(&model, &hold))?;
         let options = options.settled(model.file());
         // What cannot be cached is known before anything is run.
-        plan.caches(options.kv_types()).map_err(|error| Error::model(model.file().path(), error.to_string()))?;
+        plan.expect_caches(options.kv_types(), options.isa, model.file().path())?;
         Ok(Self { model, plan, options, pool: own, identity: Arc::new(()), digest: OnceLock::new() })
     }
 

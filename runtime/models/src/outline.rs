@@ -10,10 +10,10 @@ use quantloom::registry::Format;
 use quantloom::weights::Shape;
 use quantloom_spec::architecture::Architecture;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::{LanguageModel, Options};
 use crate::plan::Plan;
-use crate::step::{Experts, Op, Step};
+use crate::step::{Attend, Experts, Op, Step};
 use crate::tensors::{self, Held, Tensors};
 
 /// A line of what a model runs.
@@ -30,9 +30,11 @@ pub struct Line {
     pub format: Option<&'static Format>,
     /// Bytes that it reads for one token; of a cache, for each position that it sees.
     pub bytes: usize,
+    /// The layers, counted from 0, that have it so, where others do not.
+    pub layers: Vec<usize>,
 }
 
-/// What a model runs: the layers have the same steps.
+/// What a model runs: the layers have the same steps, of which some may differ in their formats, shapes or windows.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Outline {
@@ -44,7 +46,7 @@ pub struct Outline {
     pub layers: usize,
     /// What tokens become.
     pub embedding: Line,
-    /// The first layer.
+    /// The steps of a layer: a line for all layers, as the first has it, or one for each kind of them.
     pub layer: Vec<Line>,
     /// From the last layer to logits.
     pub head: Line,
@@ -60,7 +62,7 @@ impl Outline {
         let hold = |tensor: &TensorInfo, rows| tensors::shape(&model, tensor, rows);
         let plan = Plan::read(&model, &Tensors::new(&model, &hold))?;
         let options = options.settled(model.file());
-        plan.caches(options.kv_types()).map_err(|error| Error::model(model.file().path(), error.to_string()))?;
+        plan.expect_caches(options.kv_types(), options.isa, model.file().path())?;
         Ok(Self::new(&plan, &options))
     }
 
@@ -68,14 +70,15 @@ impl Outline {
     pub(crate) fn new<W: Held>(plan: &Plan<W>, options: &Options) -> Self {
         let (format, bytes) = plan.embedding.stored();
         let what = format!("a row of {}", plan.embedding.name());
-        let embedding = Line { operation: "embedding", what, weights: None, format: Some(format), bytes };
-        let first = plan.steps.iter().filter(|step| step.layer == 0);
+        let embedding = Line { operation: "embedding", what, weights: None, format: Some(format), bytes, layers: Vec::new() };
+        let of_layers = plan.steps.chunk_by(|a, b| a.layer == b.layer);
+        let of_layers = of_layers.map(|steps| steps.iter().flat_map(|step| lines(plan, options, step)).collect());
         Self {
             card: plan.card,
             request: options.request(),
             layers: plan.settings.layers,
             embedding,
-            layer: first.flat_map(|step| lines(plan, options, step)).collect(),
+            layer: merged(of_layers.collect()),
             head: product(plan.operations.norm_linear.name, &plan.head.name, &plan.head.weights),
         }
     }
@@ -89,6 +92,38 @@ impl LanguageModel {
     }
 }
 
+impl Line {
+    /// Whether it is the same in another layer.
+    fn is_like(&self, other: &Self) -> bool {
+        let of_weights = |line: &Self| line.weights.map(|weights| (weights.n, weights.k));
+        let format = |line: &Self| line.format.map(|format| format.name);
+        // Tensors of layers differ in the number of the layer alone.
+        let same_words = self.weights.is_some() || self.what == other.what;
+        let [own, others] = [self, other].map(|line| (line.operation, of_weights(line), format(line), line.bytes));
+        same_words && own == others
+    }
+}
+
+/// The lines of all layers, each kind of a line once.
+fn merged(of_layers: Vec<Vec<Line>>) -> Vec<Line> {
+    let mut kinds: Vec<Vec<Line>> = Vec::new();
+    for (layer, lines) in of_layers.into_iter().enumerate() {
+        kinds.resize_with(lines.len().max(kinds.len()), Vec::new);
+        for (kinds, line) in kinds.iter_mut().zip(lines) {
+            match kinds.iter_mut().find(|kind| kind.is_like(&line)) {
+                Some(kind) => kind.layers.push(layer),
+                None => kinds.push(Line { layers: vec![layer], ..line }),
+            }
+        }
+    }
+    for kinds in &mut kinds {
+        if let [only] = &mut kinds[..] {
+            only.layers.clear();
+        }
+    }
+    kinds.concat()
+}
+
 fn lines<W: Held>(plan: &Plan<W>, options: &Options, step: &Step<W>) -> Vec<Line> {
     let operations = plan.operations;
     let mut lines = Vec::new();
@@ -96,7 +131,7 @@ fn lines<W: Held>(plan: &Plan<W>, options: &Options, step: &Step<W>) -> Vec<Line
         Op::Attention(attend) => {
             let inputs = attend.inputs.iter();
             lines.extend(inputs.map(|matrix| product(operations.several.name, &matrix.name, &matrix.weights)));
-            lines.push(attention(plan.settings.heads, options, attend.attention.window));
+            lines.push(attention(plan.settings.heads, options, attend));
             lines.push(product(operations.linear.name, &attend.out.name, &attend.out.weights));
         }
         Op::Gated(gated) => {
@@ -119,19 +154,21 @@ fn lines<W: Held>(plan: &Plan<W>, options: &Options, step: &Step<W>) -> Vec<Line
     lines
 }
 
-fn attention(heads: Heads, options: &Options, window: Option<usize>) -> Line {
+fn attention<W>(heads: Heads, options: &Options, attend: &Attend<W>) -> Line {
     let Heads { query, key, size } = heads;
-    let seen = window.map_or_else(String::new, |window| format!(", a window of {window}"));
+    let seen = attend.attention.window.map_or_else(String::new, |window| format!(", a window of {window}"));
+    let turned = if attend.angles.is_some() { "" } else { ", not rotated" };
     let types = options.kv_types();
     let bytes = types.map(|kv| kv.format().ok().and_then(|format| format.stored_bytes(key, size)).unwrap_or_default());
-    let what = format!("{query} heads over {key}, of {size}{seen}");
+    let what = format!("{query} heads over {key}, of {size}{seen}{turned}");
     let format = types[0].format().ok();
-    Line { operation: "attention", what, weights: None, format, bytes: bytes.iter().sum() }
+    Line { operation: "attention", what, weights: None, format, bytes: bytes.iter().sum(), layers: Vec::new() }
 }
 
 fn product(operation: &'static str, tensor: &str, weights: &impl Held) -> Line {
     let (what, shape) = (tensor.to_owned(), weights.shape());
-    Line { operation, what, weights: Some(shape), format: Some(shape.format), bytes: shape.bytes().unwrap_or_default() }
+    let bytes = shape.bytes().unwrap_or_default();
+    Line { operation, what, weights: Some(shape), format: Some(shape.format), bytes, layers: Vec::new() }
 }
 
 /// A product of one expert, for all that a token goes through.

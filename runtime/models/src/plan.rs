@@ -1,16 +1,19 @@
 //! What a file is by the card of its architecture: sizes, steps, and matrices, as weights or as their shapes alone.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use quantloom::attention::{KvCache, KvType};
+use quantloom::machine::StandardFloats;
 use quantloom::model::Model;
 use quantloom::operation::{self, Operation};
+use quantloom::registry::Isa;
 use quantloom::weights::Weights;
 use quantloom_spec::architecture::Architecture;
 
 use crate::cards;
 use crate::embedding::Embedding;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::metadata::Metadata;
 use crate::ropes::Ropes;
 use crate::settings::Settings;
@@ -45,6 +48,7 @@ impl<W: Held> Plan<W> {
     /// # Errors
     /// As [`crate::LanguageModel::open`].
     pub fn read(model: &Model, tensors: &Tensors<'_, W>) -> Result<Self> {
+        let _floats = StandardFloats::set();
         let (card, name) = cards::of_file(model.file())?;
         let metadata = Metadata::new(model.file(), name);
         let settings = Settings::read(card, &metadata)?;
@@ -67,6 +71,20 @@ impl<W: Held> Plan<W> {
             norm_linear: operation::by_name("norm-linear")?,
         };
         Ok(Self { card, settings, ropes, embedding, steps, norm, head, operations })
+    }
+
+    /// That keys and values of these types can be cached, and attended to by kernels of an instruction set.
+    ///
+    /// # Errors
+    /// [`Error::Model`] if this build or this processor has not what that needs.
+    pub fn expect_caches(&self, types: [KvType; 2], isa: Option<&'static Isa>, path: &Path) -> Result<()> {
+        let caches = self.caches(types).map_err(|error| Error::model(path, error.to_string()))?;
+        let has_kernels = caches.iter().take(1).try_for_each(|cache| cache.expect_kernels(isa));
+        has_kernels.map_err(|error| {
+            let detail =
+                format!("keys cannot be cached as {}, and values as {}: {error}; or choose another type", types[0], types[1]);
+            Error::model(path, detail)
+        })
     }
 
     /// An empty cache for each layer that attends.

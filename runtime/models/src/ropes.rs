@@ -20,8 +20,8 @@ const SLOW: f64 = 1.0;
 pub struct Ropes {
     /// In layers that see all positions.
     pub all: Rope,
-    /// In layers that see a window.
-    pub window: Rope,
+    /// In layers that see a window, where it is another.
+    pub window: Option<Rope>,
 }
 
 impl Ropes {
@@ -51,7 +51,7 @@ impl Ropes {
         };
         let window = card.window.as_ref().map(of_window).transpose()?;
         let all = Scaling { card, metadata, settings }.stretched(plain, dims / 2, tensors)?;
-        Ok(Self { window: window.unwrap_or_else(|| all.clone()), all })
+        Ok(Self { all, window })
     }
 }
 
@@ -103,14 +103,19 @@ impl Scaling<'_> {
 
     /// The factors of the tensor that a card names and the file has. Where there are some for contexts of different lengths, it has both.
     fn factors<W>(&self, pairs: usize, tensors: &Tensors<'_, W>) -> Result<Option<Vec<f32>>> {
+        let of = |name: &String| -> Result<Vec<f32>> {
+            let factors = tensors.vector(name, pairs)?;
+            tensors.expect(name, &factors, "finite and above 0", |factor| factor.is_finite() && factor > 0.0)?;
+            Ok(factors)
+        };
         let by_length = [&self.card.factors_long, &self.card.factors_short].map(|name| name.as_ref());
         if let [Some(long), Some(short)] = by_length
             && (tensors.has(long) || tensors.has(short))
         {
-            let [long, short] = [tensors.vector(long, pairs)?, tensors.vector(short, pairs)?];
+            let [long, short] = [of(long)?, of(short)?];
             return Ok(Some(if self.settings.context > self.settings.original { long } else { short }));
         }
-        self.card.factors.as_ref().map_or(Ok(None), |name| tensors.vector_if(name, pairs))
+        self.card.factors.as_ref().filter(|name| tensors.has(name)).map(of).transpose()
     }
 
     fn yarn(&self, rope: Rope, factor: f64, magnitude: f64) -> Result<Rope> {

@@ -31,6 +31,16 @@ pub enum Op<W = Arc<Weights>> {
 }
 
 impl Step {
+    /// What it is called in messages.
+    pub fn place(&self) -> String {
+        let what = match &self.op {
+            Op::Attention(_) => "attention",
+            Op::Gated(_) => "the feed-forward network",
+            Op::Experts(_) => "the experts",
+        };
+        format!("{what} of layer {} (counted from 0)", self.layer)
+    }
+
     /// The matrices that it multiplies by; of experts, those of one, which have the shapes of all.
     pub fn matrices(&self) -> Vec<&Matrix> {
         match &self.op {
@@ -166,7 +176,7 @@ impl<W: Held> Parts<'_, W> {
             k_norm: self.vector(layer, card.k_norm.as_ref(), size)?,
             angles: self.angles(layer, card),
             attention: self.attention(layer, card)?,
-            sinks: self.vector(layer, card.sinks.as_ref(), query)?,
+            sinks: self.sinks(layer, card, query)?,
             temperature: self.temperature(card)?,
             cache,
             out: self.tensors.matrix(&named(layer, &card.out), width, query * size)?,
@@ -240,6 +250,13 @@ impl<W: Held> Parts<'_, W> {
 
     fn vector(&self, layer: usize, tensor: Option<&String>, k: usize) -> Result<Option<Vec<f32>>> {
         tensor.map(|tensor| self.tensors.vector(&named(layer, tensor), k)).transpose()
+    }
+
+    fn sinks(&self, layer: usize, card: &architecture::Attention, query: usize) -> Result<Option<Vec<f32>>> {
+        let Some(name) = card.sinks.as_ref().map(|name| named(layer, name)) else { return Ok(None) };
+        let sinks = self.tensors.vector(&name, query)?;
+        self.tensors.expect(&name, &sinks, "finite", |sink| sink.is_finite())?;
+        Ok(Some(sinks))
     }
 
     fn angles(&self, layer: usize, card: &architecture::Attention) -> Option<Angles> {

@@ -169,19 +169,20 @@ impl<'m, W> Tensors<'m, W> {
     /// # Errors
     /// As [`Tensors::shaped`]; if it is stored in a type that no card describes.
     pub fn vector(&self, name: &str, k: usize) -> Result<Vec<f32>> {
-        self.values(self.need(&format!("{name}{WEIGHTS}"))?, k)
+        self.row(self.need(&format!("{name}{WEIGHTS}"))?, 1, k, 0)
     }
 
-    /// The same, if the file has it.
+    /// That values of a row have a meaning.
     ///
     /// # Errors
-    /// As [`Tensors::vector`].
-    pub fn vector_if(&self, name: &str, k: usize) -> Result<Option<Vec<f32>>> {
-        self.find(&format!("{name}{WEIGHTS}")).map(|tensor| self.values(tensor, k)).transpose()
-    }
-
-    fn values(&self, tensor: &TensorInfo, k: usize) -> Result<Vec<f32>> {
-        self.row(tensor, 1, k, 0)
+    /// [`Error::Model`] with the first that has none.
+    pub fn expect(&self, name: &str, values: &[f32], wanted: &str, has: impl Fn(f32) -> bool) -> Result<()> {
+        let Some(index) = values.iter().position(|value| !has(*value)) else { return Ok(()) };
+        let (tensor, found) = (format!("{name}{WEIGHTS}"), values[index]);
+        let detail = format!(
+            "tensor {tensor:?}: value {index} (counted from 0) is {found}, and must be {wanted}; convert the model again"
+        );
+        Err(Error::model(self.model.file().path(), detail))
     }
 
     /// One of `n` rows of `k` values.

@@ -6,8 +6,10 @@ use quantloom_kernels::abi::PANEL_ROWS;
 
 use super::encoding::Encoding;
 use super::page::{Head, Page, Side};
+use super::product::Product;
 use super::{Heads, KvType, SPAN};
 use crate::error::{Error, Result};
+use crate::registry::Isa;
 
 /// The keys and values of a sequence in one layer, appended position by position. What a position holds depends on nothing but what
 /// was appended at it. Clones share their pages, until one of them writes to a page.
@@ -42,6 +44,14 @@ impl KvCache {
     #[must_use]
     pub fn types(&self) -> (KvType, KvType) {
         (self.keys.kv_type, self.values.kv_type)
+    }
+
+    /// That attention to it has kernels: those of an instruction set, or of the best that has any.
+    ///
+    /// # Errors
+    /// [`Error::NoKernel`] if there are none that read its keys or its values, or the processor lacks the instruction set.
+    pub fn expect_kernels(&self, isa: Option<&'static Isa>) -> Result<()> {
+        [&self.keys, &self.values].into_iter().try_for_each(|side| Product::new(side, 1, isa).map(drop))
     }
 
     /// Positions that were appended.
@@ -137,29 +147,48 @@ impl KvCache {
     /// Makes room for positions up to `len`, which nothing is written to yet.
     ///
     /// # Errors
-    /// [`Error::OutOfMemory`].
+    /// [`Error::OutOfMemory`]. Then nothing is changed.
     pub(super) fn reserve(&mut self, len: usize) -> Result<()> {
-        self.own(self.len / SPAN)?;
         let (keys, values) = (self.keys.page_bytes(), self.values.page_bytes());
-        for head in &mut self.of_heads {
-            while head.pages.len() < len.div_ceil(SPAN) {
-                head.pages.push(Arc::new(Page::zeroed(keys, values)?));
-            }
-        }
+        self.reserve_by(len, || Page::zeroed(keys, values))
+    }
+
+    /// The same, with new pages that come from elsewhere.
+    fn reserve_by(&mut self, len: usize, mut new: impl FnMut() -> Result<Page>) -> Result<()> {
+        // All pages are there before the cache gets any.
+        let own = self.copies(self.len / SPAN)?;
+        let more =
+            |head: &Head| (head.pages.len()..len.div_ceil(SPAN)).map(|_| new().map(Arc::new)).collect::<Result<Vec<_>>>();
+        let more = self.of_heads.iter().map(more).collect::<Result<Vec<_>>>()?;
+        self.take(self.len / SPAN, own);
+        self.of_heads.iter_mut().zip(more).for_each(|(head, more)| head.pages.extend(more));
         Ok(())
     }
 
     /// Makes the page at a place, if there is one, that of nobody else: it is copied where others have a part in it.
     ///
     /// # Errors
-    /// [`Error::OutOfMemory`].
+    /// [`Error::OutOfMemory`]. Then nothing is changed.
     fn own(&mut self, place: usize) -> Result<()> {
-        for page in self.of_heads.iter_mut().filter_map(|head| head.pages.get_mut(place)) {
-            if Arc::get_mut(page).is_none() {
-                *page = Arc::new(page.duplicate()?);
+        let copies = self.copies(place)?;
+        self.take(place, copies);
+        Ok(())
+    }
+
+    /// Of each head, a copy of the page at a place, where there is one that others have a part in.
+    fn copies(&self, place: usize) -> Result<Vec<Option<Arc<Page>>>> {
+        let shared = |head: &Head| head.pages.get(place).filter(|page| Arc::strong_count(page) > 1).cloned();
+        let copy = |head: &Head| shared(head).map(|page| page.duplicate().map(Arc::new)).transpose();
+        self.of_heads.iter().map(copy).collect()
+    }
+
+    /// Takes copies of pages in their place.
+    fn take(&mut self, place: usize, copies: Vec<Option<Arc<Page>>>) {
+        for (head, copy) in self.of_heads.iter_mut().zip(copies) {
+            if let Some(copy) = copy {
+                head.pages[place] = copy;
             }
         }
-        Ok(())
     }
 
     /// Says that positions up to `len` were written.
@@ -227,6 +256,29 @@ mod tests {
             assert_eq!(cache.len(), if kv_type == KvType::Q8 { 100 } else { 33 });
             cache.truncate(1000).unwrap();
         }
+    }
+
+    /// Memory is short at one page or the other: a call that fails takes none of them.
+    #[test]
+    fn a_cache_without_memory_stays_as_it_was() {
+        let mut cache = KvCache::new(Heads { query: 3, key: 3, size: 64 }, KvType::F16, KvType::F16).unwrap();
+        let bytes = (cache.keys.page_bytes(), cache.values.page_bytes());
+        cache.reserve(1).unwrap();
+        cache.set_len(1);
+        let clone = cache.clone();
+        let held = (cache.bytes(), cache.shared_bytes());
+        for most in 0..6 {
+            let mut left = most;
+            let new = || {
+                left = usize::checked_sub(left, 1).ok_or(Error::OutOfMemory { bytes: 1 })?;
+                Page::zeroed(bytes.0, bytes.1)
+            };
+            assert!(cache.reserve_by(3 * SPAN, new).is_err(), "{most}");
+            assert_eq!((cache.bytes(), cache.shared_bytes()), held, "{most}");
+        }
+        cache.reserve(3 * SPAN).unwrap();
+        assert_eq!((cache.bytes(), cache.shared_bytes()), (3 * held.0, 0));
+        assert_eq!((clone.bytes(), clone.shared_bytes()), (held.0, 0));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::f64::consts::PI;
 use std::ops::Range;
 
 use crate::error::{Error, Result};
+use crate::machine::StandardFloats;
 
 /// Which values of a head are rotated together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +50,7 @@ impl Rope {
         if !(base.is_finite() && base > 0.0) {
             return Err(Error::Attention { detail: format!("{base} is no base of angles; take a positive number") });
         }
+        let _floats = StandardFloats::set();
         let exponent = |pair: usize| -((2 * pair) as f64) / dims as f64;
         let frequencies = (0..dims / 2).map(|pair| libm::pow(base, exponent(pair))).collect();
         Ok(Self { pairs, base, frequencies, magnitude: 1.0 })
@@ -57,9 +59,14 @@ impl Rope {
     /// Divides the angles of each pair by a factor: how long contexts are made.
     ///
     /// # Errors
-    /// [`Error::Shape`] if there is not one factor per pair.
+    /// [`Error::Shape`] if there is not one factor per pair; [`Error::BadValue`] if one is not finite and above 0.
     pub fn factors(mut self, factors: &[f32]) -> Result<Self> {
-        super::expect("the factors of angles", factors.len(), self.frequencies.len())?;
+        const WHAT: &str = "the factors of angles";
+        let _floats = StandardFloats::set();
+        super::expect(WHAT, factors.len(), self.frequencies.len())?;
+        if let Some(index) = factors.iter().position(|factor| !(factor.is_finite() && *factor > 0.0)) {
+            return Err(Error::BadValue { what: WHAT.to_owned(), index, wanted: "a finite number above 0" });
+        }
         for (frequency, factor) in self.frequencies.iter_mut().zip(factors) {
             *frequency /= f64::from(*factor);
         }
@@ -71,6 +78,7 @@ impl Rope {
     /// # Errors
     /// [`Error::Attention`] if a number is not positive and finite, or angles are powers of 1.
     pub fn yarn(mut self, yarn: &Yarn) -> Result<Self> {
+        let _floats = StandardFloats::set();
         let Yarn { factor, original, fast, slow } = *yarn;
         let of_base = 2.0 * libm::log(self.base);
         if ![factor, original, fast, slow].iter().all(|number| number.is_finite() && *number > 0.0) || of_base == 0.0 {
@@ -98,6 +106,7 @@ impl Rope {
     /// The table of some positions: one serves every layer.
     #[must_use]
     pub fn angles(&self, positions: Range<usize>) -> Angles {
+        let _floats = StandardFloats::set();
         let mut table = Angles { pairs: self.pairs, positions: positions.clone(), cos: Vec::new(), sin: Vec::new() };
         for position in positions {
             let angles = self.frequencies.iter().map(|frequency| frequency * position as f64);
@@ -193,6 +202,10 @@ mod tests {
             assert!(Rope::new(dims, base, Pairs::Halves).is_err(), "{dims} {base}");
         }
         assert!(Rope::new(8, 1e4, Pairs::Halves).unwrap().factors(&[1.0; 3]).is_err());
+        for wrong in [0.0, -1.0, f32::NAN, f32::INFINITY] {
+            let error = Rope::new(8, 1e4, Pairs::Halves).unwrap().factors(&[1.0, wrong, 1.0, 1.0]).unwrap_err();
+            assert!(matches!(error, Error::BadValue { index: 1, .. }), "{wrong}: {error}");
+        }
         let yarn = Yarn { factor: 4.0, original: 64.0, fast: 32.0, slow: 1.0 };
         for wrong in [Yarn { factor: 0.0, ..yarn }, Yarn { original: f64::NAN, ..yarn }, Yarn { slow: -1.0, ..yarn }] {
             assert!(Rope::new(8, 1e4, Pairs::Halves).unwrap().yarn(&wrong).is_err(), "{wrong:?}");

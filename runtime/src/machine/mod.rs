@@ -21,7 +21,7 @@ mod x86;
 
 pub use caches::Caches;
 pub use ceilings::Ceilings;
-pub(crate) use floats::StandardFloats;
+pub use floats::StandardFloats;
 pub use gauge::Gauge;
 pub use steadiness::{Spread, Steadiness};
 

@@ -35,8 +35,19 @@ pub fn run(path: &Path) -> Result<(), Failure> {
     table.row(row(&outline, "head", &outline.head)?);
     let card = outline.card;
     let title = filled(&format!("{}: {}", card.name, card.doc), 2);
-    let note = "Bytes are those that one token reads, of the first layer; of attention, those of each position that it sees.";
+    let note = "Bytes are those that one token reads, of one layer; of attention, those of each position that it sees.";
     print(&format!("{title}\n\n{table}\n{}\n", filled(note, 0)))
+}
+
+/// Which layers have it so, where others do not.
+fn of_layers(layers: &[usize]) -> String {
+    let runs = layers.chunk_by(|a, b| a + 1 == *b).map(|run| match run {
+        [first, .., last] => format!("{first}-{last}"),
+        _ => run.iter().map(usize::to_string).collect(),
+    });
+    let runs = runs.collect::<Vec<_>>().join(", ");
+    let what = if layers.len() == 1 { "layer" } else { "layers" };
+    if layers.is_empty() { String::new() } else { format!(", in {what} {runs}") }
 }
 
 fn row(outline: &Outline, part: &str, line: &Line) -> Result<[String; 8], Failure> {
@@ -50,5 +61,31 @@ fn row(outline: &Outline, part: &str, line: &Line) -> Result<[String; 8], Failur
     let [one, many] = BATCHES.map(kernel);
     let format = line.format.map_or("-", |format| format.name).to_owned();
     let [part, operation] = [part, line.operation].map(str::to_owned);
-    Ok([part, operation, line.what.clone(), shape, format, line.bytes.to_string(), one?, many?])
+    Ok([
+        part,
+        operation,
+        format!("{}{}", line.what, of_layers(&line.layers)),
+        shape,
+        format,
+        line.bytes.to_string(),
+        one?,
+        many?,
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::of_layers;
+
+    #[test]
+    fn layers_are_told_by_runs() {
+        for (layers, wanted) in [
+            (&[][..], ""),
+            (&[3], ", in layer 3"),
+            (&[0, 1, 2, 4, 6, 7], ", in layers 0-2, 4, 6-7"),
+            (&[0, 2], ", in layers 0, 2"),
+        ] {
+            assert_eq!(of_layers(layers), wanted);
+        }
+    }
 }

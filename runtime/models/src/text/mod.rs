@@ -6,6 +6,7 @@ mod merges;
 mod pieces;
 mod pretokenizer;
 mod sampling;
+mod specials;
 mod tokenizer;
 mod vocabulary;
 

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use quantloom::Error;
+use quantloom::machine::StandardFloats;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 
@@ -72,6 +73,7 @@ impl Sampling {
     /// [`quantloom::Error::BadValue`] if a logit is infinite or not a number (-infinity is allowed, but not everywhere), or there is none;
     /// [`quantloom::Error::Shape`] if there are more than 2^23.
     pub fn choose(&self, logits: &[f32], before: &[u32], position: u64) -> Result<u32> {
+        let _floats = StandardFloats::set();
         if logits.len() > MOST {
             return Err(
                 Error::Shape { what: "the logits of a position", unit: "values", found: logits.len(), wanted: MOST }.into()
@@ -104,11 +106,13 @@ impl Sampling {
         if self.repeat_penalty == 1.0 {
             return;
         }
-        let mut before = before.to_vec();
-        before.sort_unstable();
-        before.dedup();
+        let mut seen = vec![false; candidates.len()];
         for token in before {
-            if let Some(candidate) = candidates.get_mut(token as usize) {
+            let place = *token as usize;
+            // Each once, however often it was there.
+            if seen.get(place) == Some(&false) {
+                seen[place] = true;
+                let candidate = &mut candidates[place];
                 let logit = candidate.logit;
                 candidate.logit = if logit > 0.0 { logit / self.repeat_penalty } else { logit * self.repeat_penalty };
             }

@@ -11,6 +11,7 @@ use super::chat;
 use super::decoder::Decoder;
 use super::pieces::{Pieces, SPACE, Writing, alphabet};
 use super::pretokenizer::Pretokenizer;
+use super::specials::Strips;
 use super::vocabulary::{self, AGAIN, Kind, Vocabulary};
 use super::{merges, quoted, wrong};
 use crate::error::{Error, Result};
@@ -47,6 +48,7 @@ pub struct Tokenizer {
     /// What is found in texts before they are cut, with and without control tokens.
     parsed: Finder,
     as_text: Finder,
+    strips: Strips,
     begin: Option<u32>,
     end: Option<u32>,
     ends: Vec<u32>,
@@ -71,7 +73,8 @@ impl Tokenizer {
     pub fn of(file: &Gguf) -> Result<Self> {
         const MODEL: &str = "tokenizer.ggml.model";
         let vocabulary = Vocabulary::of(file)?;
-        let (scheme, merges) = match vocabulary::text(file, MODEL)? {
+        let kind = vocabulary::text(file, MODEL)?;
+        let (scheme, merges) = match kind {
             Some("gpt2") => (byte_level(file)?, merges::listed(file, &vocabulary)?),
             Some("llama") => {
                 let space_before = vocabulary::flag(file, "tokenizer.ggml.add_space_prefix")?.unwrap_or(true);
@@ -108,6 +111,7 @@ impl Tokenizer {
             scheme,
             parsed: finder(&[Kind::UserDefined, Kind::Control, Kind::Unknown])?,
             as_text: finder(&[Kind::UserDefined])?,
+            strips: Strips::of(file, kind.unwrap_or_default(), &vocabulary)?,
             begin,
             end,
             ends: Vec::new(),
@@ -152,13 +156,13 @@ impl Tokenizer {
             Specials::Parsed => &self.parsed,
         };
         let (mut tokens, mut all) = (Vec::new(), true);
-        let mut end = 0;
+        let (mut before, mut end) = (None, 0);
         for (range, token) in finder.find(text) {
-            all &= self.encode_plain(&text[end..range.start], &mut tokens)?;
+            all &= self.encode_plain(self.strips.behind(before, &text[end..range.start]), &mut tokens)?;
             tokens.push(token);
-            end = range.end;
+            (before, end) = (Some(token), range.end);
         }
-        all &= self.encode_plain(&text[end..], &mut tokens)?;
+        all &= self.encode_plain(self.strips.behind(before, &text[end..]), &mut tokens)?;
         Ok((tokens, all))
     }
 

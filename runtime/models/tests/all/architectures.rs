@@ -217,6 +217,55 @@ fn what_is_special_about_a_model_matters() {
     assert!(error > 1e-5, "{error:e}");
 }
 
+/// Parts of one model that has much: each matters, with the same tensors.
+#[test]
+fn each_part_of_a_model_matters() {
+    let tokens = tokens(23, 70);
+    let all = Tiny {
+        head_norms: true,
+        post_norms: true,
+        sinks: true,
+        factors: true,
+        biases: true,
+        window: Some(5),
+        window_every: 2,
+        window_base: 100.0,
+        embedding_scale: 3.0,
+        score_scale: 0.3,
+        ..Tiny::plain("llama")
+    };
+    let tensors = all.tensors();
+    let wanted = all.evaluate_with(&tensors, &tokens);
+    let differs = |other: Vec<f64>, what: &str| {
+        let error = nmse(other, &wanted);
+        assert!(error > 1e-5, "{what}: {error:e}");
+    };
+    for (what, other) in [
+        ("head norms", Tiny { head_norms: false, ..all.clone() }),
+        ("post norms", Tiny { post_norms: false, ..all.clone() }),
+        ("sinks", Tiny { sinks: false, ..all.clone() }),
+        ("factors", Tiny { factors: false, ..all.clone() }),
+        ("which layers have a window", Tiny { window_every: 3, ..all.clone() }),
+        ("the base of a window", Tiny { window_base: 0.0, ..all.clone() }),
+        ("the scale of the embedding", Tiny { embedding_scale: 1.0, ..all.clone() }),
+        ("the scale of scores", Tiny { score_scale: 0.25, ..all.clone() }),
+        ("the head", Tiny { tied: true, ..all.clone() }),
+        ("the divisor of logits", Tiny { logit_divisor: 1.1, ..all.clone() }),
+        ("the base", Tiny { base: 9000.0, ..all.clone() }),
+    ] {
+        differs(other.evaluate_with(&tensors, &tokens), what);
+    }
+    for bias in ["attn_q", "attn_k", "attn_v"] {
+        let mut less = all.tensors();
+        less.all.retain(|name, _| !name.ends_with(&format!("{bias}.bias")));
+        differs(all.evaluate_with(&less, &tokens), bias);
+    }
+    let two = Tiny { fused: true, neighbours: false, two_factors: Some(true), ..Tiny::plain("phi3") };
+    let short = Tiny { two_factors: Some(false), ..two.clone() };
+    let error = nmse(short.evaluate(&tokens), &two.evaluate(&tokens));
+    assert!(error > 1e-5, "factors of another length: {error:e}");
+}
+
 #[test]
 fn batches_threads_and_packed_copies_change_no_bit() {
     let folder = TempDir::new().unwrap();
@@ -235,6 +284,30 @@ fn batches_threads_and_packed_copies_change_no_bit() {
         let model = LanguageModel::open(&packed, &int8()).unwrap();
         same_bits(&logits(&model, &tokens, &[]), &wanted, tiny.arch);
     }
+}
+
+#[test]
+fn an_outline_shows_what_differs_by_layer() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("mixed.gguf");
+    let more = vec![("attention.sliding_window", quantloom::gguf::Value::U32(5))];
+    let tiny = Tiny { layers: 7, head_norms: true, post_norms: true, width: 64, more, ..Tiny::plain("gemma3") };
+    let mut tensors = tiny.tensors();
+    tensors.store("blk.2.attn_v.weight", "Q8_0");
+    crate::tiny::write(&path, &tiny.metadata(), &tensors);
+    let outline = quantloom_models::Outline::open(&path, &exact()).unwrap();
+    let what = outline.layer.iter().filter(|line| !line.layers.is_empty());
+    let what = what.map(|line| (&*line.what, &line.layers[..], line.format.unwrap().name)).collect::<Vec<_>>();
+    let heads = "4 heads over 2, of 16";
+    assert_eq!(
+        what,
+        [
+            ("blk.0.attn_v", &[0, 1, 3, 4, 5, 6][..], "F32"),
+            ("blk.2.attn_v", &[2], "Q8_0"),
+            (&*format!("{heads}, a window of 5"), &[0, 1, 2, 3, 4, 6], "F32"),
+            (heads, &[5], "F32"),
+        ]
+    );
 }
 
 #[test]

@@ -7,7 +7,11 @@ use crate::tiny::{Tensors, Tiny};
 impl Tiny {
     /// The logits of the last of some tokens.
     pub fn evaluate(&self, tokens: &[u32]) -> Vec<f64> {
-        let weights = self.tensors();
+        self.evaluate_with(&self.tensors(), tokens)
+    }
+
+    /// The same, with tensors that were given.
+    pub fn evaluate_with(&self, weights: &Tensors, tokens: &[u32]) -> Vec<f64> {
         let of = |name: &str| weights.values(name);
         let embedding = of("token_embd.weight");
         let mut rows = tokens
@@ -42,7 +46,7 @@ impl Tiny {
                             head.copy_from_slice(&norm(head, &of(norms)));
                         }
                         if !(self.unrotated && layer % 4 == 3) {
-                            self.rotate(head, position, windowed.is_some(), &weights);
+                            self.rotate(head, position, windowed.is_some(), weights);
                         }
                     }
                     y

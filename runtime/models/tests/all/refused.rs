@@ -3,8 +3,9 @@
 use std::fs;
 
 use crate::tiny::{Tensors, Tiny, write};
+use quantloom::attention::KvType;
 use quantloom::gguf::Value;
-use quantloom_models::{LanguageModel, Options};
+use quantloom_models::{LanguageModel, Logits, Options, Part, Wanted};
 use tempfile::TempDir;
 
 /// What is said of a model that was changed.
@@ -94,6 +95,51 @@ fn refusal_of(tiny: &Tiny, change: impl FnOnce(&mut Vec<(String, Value)>, &mut T
     let message = LanguageModel::open(&path, &Options::default()).unwrap_err().to_string();
     assert!(message.contains("changed.gguf: ") && message.lines().count() == 1, "{message}");
     message
+}
+
+#[test]
+fn factors_and_sinks_without_a_meaning_are_named() {
+    let factors = Tiny { factors: true, ..Tiny::plain("llama") };
+    let two = Tiny { fused: true, neighbours: false, two_factors: Some(true), ..Tiny::plain("phi3") };
+    let more = vec![("attention.sliding_window", Value::U32(5))];
+    let oss = Tiny { sinks: true, clamped: true, experts: Some((6, 2)), neighbours: false, more, ..Tiny::plain("gpt-oss") };
+    for (tiny, name, values, wanted) in [
+        (&factors, "rope_freqs.weight", &[0.0, -1.0, f32::NAN, f32::INFINITY][..], "finite and above 0"),
+        (&two, "rope_factors_long.weight", &[0.0, f32::NAN], "finite and above 0"),
+        (&two, "rope_factors_short.weight", &[0.0, f32::NAN], "finite and above 0"),
+        (&oss, "blk.1.attn_sinks.weight", &[f32::NAN, f32::INFINITY, f32::NEG_INFINITY], "finite"),
+    ] {
+        for value in values {
+            let message = refusal_of(tiny, |_, tensors| tensors.all.get_mut(name).unwrap().values[3] = *value);
+            let wanted = format!("tensor {name:?}: value 3 (counted from 0) is {value}, and must be {wanted}; convert");
+            assert!(message.contains(&wanted), "{message}");
+        }
+        let message = refusal_of(tiny, |_, tensors| tensors.add(name, 1, 3, 1.5, 0.5));
+        assert!(message.contains(&format!("tensor {name:?} has the shape 3, and")), "{message}");
+    }
+}
+
+#[test]
+fn what_fails_in_a_layer_says_in_which() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("large.gguf");
+    let tiny = Tiny::plain("llama");
+    let mut tensors = tiny.tensors();
+    // Beyond what f16 holds.
+    tensors.add("blk.1.attn_v.bias", 1, 32, 1e6, 1.0);
+    write(&path, &tiny.metadata(), &tensors);
+    let model = LanguageModel::open(&path, &Options::default()).unwrap();
+    let mut sequence = model.sequence().unwrap();
+    let error = model.forward(&mut [Part::new(&mut sequence, &[1, 2], Wanted::Last)]).unwrap_err().to_string();
+    assert!(error.starts_with("attention of layer 1 (counted from 0): the values: value "), "{error}");
+    let model = LanguageModel::open(&path, &Options::default().kv(KvType::F32)).unwrap();
+    model.forward(&mut [Part::new(&mut model.sequence().unwrap(), &[1, 2], Wanted::Last)]).unwrap();
+}
+
+#[test]
+fn no_logits_have_no_rows() {
+    let none = Logits::default();
+    assert_eq!((none.rows().len(), none.last().len(), none.losses(&[1]).len()), (0, 0, 0));
 }
 
 #[test]

@@ -39,6 +39,11 @@ impl File {
         self
     }
 
+    fn of(mut self, architecture: &str) -> Self {
+        self.metadata.push(("general.architecture".to_owned(), text(architecture)));
+        self
+    }
+
     fn chat(mut self, template: &str) -> Self {
         self.metadata.push(("tokenizer.chat_template".to_owned(), text(template)));
         self
@@ -190,6 +195,40 @@ fn scores_say_what_is_merged() {
     for line in ["hello world", "x\né €", "  two", ""] {
         assert_eq!(tokenizer.decode(&encode(line)), line);
     }
+}
+
+/// As the original tokenizer does it, which a file does not say.
+#[test]
+fn special_tokens_of_some_models_take_the_white_space_behind_them() {
+    let tag = 259 + WORDS.iter().position(|word| *word == "<tag>").unwrap() as u32;
+    let [plain, phi3] = ["llama", "phi3"].map(|architecture| spm().of(architecture).tokenizer());
+    let encode = |tokenizer: &Tokenizer, text: &str| tokenizer.encode(text, Specials::Parsed).unwrap();
+    let hello = encode(&plain, "hello");
+    for space in [" ", "\n", "\t\r\n ", "\u{a0}\u{3000}"] {
+        for (name, token) in [("</s>", 2), ("<tag>", tag)] {
+            let text = format!("{name}{space}hello");
+            assert_eq!(encode(&phi3, &text), [&[token][..], &hello].concat(), "{text:?}");
+            assert_ne!(encode(&plain, &text), encode(&phi3, &text), "{text:?}");
+            // Behind the last token, and between two.
+            assert_eq!(encode(&phi3, &format!("{name}{space}")), [token], "{text:?}");
+            assert_eq!(encode(&phi3, &format!("{name}{space}</s>{space}<s>")), [token, 2, 1], "{text:?}");
+        }
+        // What is before a token stays, and so does what is behind those which keep it.
+        for text in
+            [format!("hello{space}</s>"), format!("<s>{space}hello"), format!("<unk>{space}hello"), format!("{space}hello")]
+        {
+            assert_eq!(encode(&phi3, &text), encode(&plain, &text), "{text:?}");
+        }
+    }
+    // A token that others wrote is text, and so is what is behind it; but for those that are parts of texts.
+    let as_text = |tokenizer: &Tokenizer, text: &str| tokenizer.encode(text, Specials::AsText).unwrap();
+    assert_eq!(as_text(&phi3, "</s> hello"), as_text(&plain, "</s> hello"));
+    assert_eq!(as_text(&phi3, "<tag> hello"), [&[tag][..], &hello].concat());
+    // The tokenizer says so, not the architecture alone.
+    let bytes = |architecture: &str| {
+        File::bytes("gpt-2", &["<tag>"], &[]).with("token_type", numbers(&[&[1; 256][..], &[4]].concat())).of(architecture)
+    };
+    assert_eq!(encode(&bytes("phi3").tokenizer(), "<tag> a"), encode(&bytes("llama").tokenizer(), "<tag> a"));
 }
 
 #[test]
